@@ -1,0 +1,2 @@
+//! Measures host calls against the host and rivals.
+fn main() {}

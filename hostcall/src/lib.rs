@@ -1,0 +1,2 @@
+//! Host calls.
+#![deny(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The hostd command.
+#![deny(unsafe_code)]
+fn main() {}
