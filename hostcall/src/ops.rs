@@ -1,0 +1,289 @@
+//! The op table: every host call, once.
+//!
+//! A row reads: number (never reused), method, type, `[blocks retry]`, host system calls it needs, request → reply.
+//! `blocks` calls may wait for another process and can be cancelled; `retry` calls may be repeated after a lost
+//! answer. Numbers 128–255 are kept for execution and pipes.
+
+use crate::shm::Window;
+use crate::table::{answer, has, ops, FieldSpec, Line, OpSpec, Reply, Request};
+use crate::types::{
+    AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times, Token,
+};
+use crate::wire::{Field, Filled, Message, ProtocolError, Reader, Sink, Source, Writer, SCRATCH};
+use std::ffi::CStr;
+use std::fmt;
+
+ops! {
+    /// The session itself: context that a shadow holds for its guest process, and what it hands to others.
+    family SessionCalls {
+        /// Does nothing: the cost of the way there and back.
+        1 nop Nop [retry] () {} -> {}
+
+        /// Makes an open file redeemable once by another shadow of the same guest, for the same open file description.
+        2 share Share [] (SYS_sendmsg SYS_recvmsg SYS_getrandom) { fd: RemoteFd } -> { token: Token }
+
+        /// Takes an open file that another shadow shared. The token is used up.
+        3 redeem Redeem [] (SYS_sendmsg SYS_recvmsg SYS_fcntl SYS_close) { token: Token, flags: OpenFlags } -> { fd: RemoteFd }
+
+        /// Prepares the session of a child, fork(2): the same open files under the same numbers, working directory and
+        /// umask, but no record locks. The child attaches to it with the token.
+        4 fork_session ForkSession [] (SYS_sendmsg SYS_recvmsg SYS_getrandom SYS_openat SYS_close SYS_umask SYS_fcntl) {} -> { token: Token }
+
+        /// Keeps the session over a change of program image, execve(2): the new image attaches with the token, and
+        /// the descriptors marked close-on-exec are closed then. Any further call of the old image withdraws it.
+        5 hold_session HoldSession [] (SYS_sendmsg SYS_recvmsg SYS_getrandom) {} -> { token: Token }
+
+        /// Changes the working directory, chdir(2).
+        6 chdir Chdir<'a> [retry] (SYS_chdir) { path: &'a CStr } -> {}
+
+        /// Changes the working directory to an open one, fchdir(2).
+        7 fchdir Fchdir [retry] (SYS_fchdir) { fd: RemoteFd } -> {}
+
+        /// The working directory's path in the view, getcwd(2), without a NUL.
+        8 getcwd Getcwd<'a> [retry] (SYS_getcwd) { sink: Sink<'a> } -> { filled: Filled }
+
+        /// Sets the file mode creation mask, umask(2).
+        9 umask Umask [] (SYS_umask) { mask: Mode } -> { old: Mode }
+    }
+
+    /// Open files: whatever needs a descriptor and no name.
+    family FileCalls {
+        /// Closes a descriptor, close(2).
+        16 close Close [] (SYS_close) { fd: RemoteFd } -> {}
+
+        /// Reads at the file's position or at an offset, read(2), preadv2(2).
+        17 read Read<'a> [blocks] (SYS_read SYS_pread64 SYS_preadv2) { fd: RemoteFd, offset: Offset, flags: RwFlags, sink: Sink<'a> } -> { filled: Filled }
+
+        /// Writes at the file's position or at an offset, write(2), pwritev2(2).
+        18 write Write<'a> [blocks] (SYS_write SYS_pwrite64 SYS_pwritev2) { fd: RemoteFd, offset: Offset, flags: RwFlags, source: Source<'a> } -> { written: u64 }
+
+        /// Moves the file's position, lseek(2), with `SEEK_DATA` and `SEEK_HOLE`.
+        19 lseek Lseek [] (SYS_lseek) { fd: RemoteFd, offset: i64, whence: i32 } -> { offset: i64 }
+
+        /// Sets the length of an open file, ftruncate(2).
+        20 ftruncate Ftruncate [retry] (SYS_ftruncate) { fd: RemoteFd, len: i64 } -> {}
+
+        /// Allocates, punches or shifts space, fallocate(2).
+        21 fallocate Fallocate [] (SYS_fallocate) { fd: RemoteFd, mode: i32, offset: i64, len: i64 } -> {}
+
+        /// Announces an access pattern, posix_fadvise(2).
+        22 fadvise Fadvise [retry] (SYS_fadvise64) { fd: RemoteFd, offset: i64, len: i64, advice: i32 } -> {}
+
+        /// Writes data and metadata to the device, fsync(2).
+        23 fsync Fsync [retry] (SYS_fsync) { fd: RemoteFd } -> {}
+
+        /// Writes data and needed metadata to the device, fdatasync(2).
+        24 fdatasync Fdatasync [retry] (SYS_fdatasync) { fd: RemoteFd } -> {}
+
+        /// Writes a whole file system to the device, syncfs(2).
+        25 syncfs Syncfs [retry] (SYS_syncfs) { fd: RemoteFd } -> {}
+
+        /// Copies between two host files without transit, copy_file_range(2).
+        26 copy_file_range CopyFileRange [] (SYS_copy_file_range) {
+            from: RemoteFd, from_offset: Offset, to: RemoteFd, to_offset: Offset, len: u64, flags: u32,
+        } -> { copied: u64 }
+
+        /// Reads directory entries, getdents64(2): packed `struct linux_dirent64`.
+        27 getdents Getdents<'a> [] (SYS_getdents64) { fd: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
+
+        /// A second descriptor for the same open file description, dup(2); `O_CLOEXEC` is the only flag.
+        28 dup Dup [] (SYS_fcntl) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
+
+        /// Descriptor and status flags, fcntl(2): `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL` and the pipe size.
+        29 fcntl Fcntl [] (SYS_fcntl) { fd: RemoteFd, command: i32, argument: u64 } -> { value: i32 }
+
+        /// Whole-file locks, flock(2).
+        30 flock Flock [blocks] (SYS_flock) { fd: RemoteFd, operation: i32 } -> {}
+
+        /// Record locks, fcntl(2): `F_GETLK`, `F_SETLK`, `F_SETLKW` and their `F_OFD_` forms.
+        31 lock Lock [blocks] (SYS_fcntl) { fd: RemoteFd, command: i32, lock: RecordLock } -> { lock: RecordLock }
+    }
+
+    /// Names: whatever walks a path to find, make or remove a file.
+    family PathCalls {
+        /// Opens or makes a file, openat(2).
+        48 openat Openat<'a> [blocks] (SYS_openat) { dirfd: DirFd, path: &'a CStr, flags: OpenFlags, mode: Mode } -> { fd: RemoteFd }
+
+        /// Makes a directory, mkdirat(2).
+        49 mkdirat Mkdirat<'a> [] (SYS_mkdirat) { dirfd: DirFd, path: &'a CStr, mode: Mode } -> {}
+
+        /// Makes a FIFO, socket, device or regular file, mknodat(2).
+        50 mknodat Mknodat<'a> [] (SYS_mknodat) { dirfd: DirFd, path: &'a CStr, mode: Mode, device: u64 } -> {}
+
+        /// Removes a name, unlinkat(2).
+        51 unlinkat Unlinkat<'a> [] (SYS_unlinkat) { dirfd: DirFd, path: &'a CStr, flags: AtFlags } -> {}
+
+        /// Renames, renameat2(2).
+        52 renameat2 Renameat2<'a> [] (SYS_renameat2) {
+            from: DirFd, from_path: &'a CStr, to: DirFd, to_path: &'a CStr, flags: u32,
+        } -> {}
+
+        /// Makes a hard link, linkat(2).
+        53 linkat Linkat<'a> [] (SYS_linkat) {
+            from: DirFd, from_path: &'a CStr, to: DirFd, to_path: &'a CStr, flags: AtFlags,
+        } -> {}
+
+        /// Makes a symbolic link, symlinkat(2). The target is stored as it is.
+        54 symlinkat Symlinkat<'a> [] (SYS_symlinkat) { target: &'a CStr, dirfd: DirFd, path: &'a CStr } -> {}
+
+        /// Reads a symbolic link, readlinkat(2), as it is stored.
+        55 readlinkat Readlinkat<'a> [retry] (SYS_readlinkat) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+    }
+
+    /// Metadata: what a file is, and changes to that.
+    family MetaCalls {
+        /// Metadata, statx(2): a `struct statx`. `AT_EMPTY_PATH` asks for the descriptor itself.
+        64 statx Statx<'a> [retry] (SYS_statx) { dirfd: DirFd, path: &'a CStr, flags: AtFlags, mask: u32, sink: Sink<'a> } -> { filled: Filled }
+
+        /// The file system that holds a file, statfs(2): a `struct statfs`. An empty path asks for the descriptor's.
+        65 statfs Statfs<'a> [retry] (SYS_statfs SYS_fstatfs) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+
+        /// Whether access would be granted, faccessat2(2).
+        66 faccessat2 Faccessat2<'a> [retry] (SYS_faccessat2) { dirfd: DirFd, path: &'a CStr, mode: i32, flags: AtFlags } -> {}
+
+        /// Changes the permission bits, fchmodat2(2).
+        67 fchmodat2 Fchmodat2<'a> [retry] (SYS_fchmodat2 SYS_fchmodat SYS_fchmod) { dirfd: DirFd, path: &'a CStr, mode: Mode, flags: AtFlags } -> {}
+
+        /// Changes owner and group, fchownat(2); -1 keeps one.
+        68 fchownat Fchownat<'a> [retry] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: u32, gid: u32, flags: AtFlags } -> {}
+
+        /// Sets the times, utimensat(2). An empty path means the descriptor itself.
+        69 utimensat Utimensat<'a> [] (SYS_utimensat) { dirfd: DirFd, path: &'a CStr, times: Times, flags: AtFlags } -> {}
+
+        /// Sets the length of a named file, truncate(2).
+        70 truncate Truncate<'a> [retry] (SYS_truncate) { path: &'a CStr, len: i64 } -> {}
+
+        /// Reads an extended attribute, getxattr(2), lgetxattr(2) or, with an empty path, fgetxattr(2). A capacity of 0 asks for the size.
+        71 getxattr Getxattr<'a> [retry] (SYS_getxattr SYS_lgetxattr SYS_fgetxattr) {
+            dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr, sink: Sink<'a>,
+        } -> { size: u64, filled: Filled }
+
+        /// Sets an extended attribute, setxattr(2), lsetxattr(2) or, with an empty path, fsetxattr(2).
+        72 setxattr Setxattr<'a> [] (SYS_setxattr SYS_lsetxattr SYS_fsetxattr) {
+            dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr, value: Source<'a>, create: i32,
+        } -> {}
+
+        /// Lists the names of extended attributes, listxattr(2), llistxattr(2) or flistxattr(2). A capacity of 0 asks for the size.
+        73 listxattr Listxattr<'a> [retry] (SYS_listxattr SYS_llistxattr SYS_flistxattr) {
+            dirfd: DirFd, path: &'a CStr, flags: AtFlags, sink: Sink<'a>,
+        } -> { size: u64, filled: Filled }
+
+        /// Removes an extended attribute, removexattr(2), lremovexattr(2) or fremovexattr(2).
+        74 removexattr Removexattr<'a> [] (SYS_removexattr SYS_lremovexattr SYS_fremovexattr) {
+            dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr,
+        } -> {}
+    }
+}
+
+/// A call and its answer, written as a trace shows them.
+pub struct Trace<'t> {
+    /// The call.
+    pub call: Message,
+    /// A private copy of the call's payload.
+    pub payload: &'t [u8],
+    /// The answer.
+    pub answer: Message,
+}
+
+impl fmt::Display for Trace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A trace keeps only the head of long data; the rest reads as zeros.
+        let mut payload = self.payload.to_vec();
+        payload.resize(
+            payload
+                .len()
+                .max((self.call.payload as usize).min(crate::region::ARENA)),
+            0,
+        );
+        show_call(self.call, Window::of(&mut payload), f)?;
+        f.write_str(" = ")?;
+        show_reply(self.call.code, self.answer, f)
+    }
+}
+
+/// The host system calls that serving every op needs.
+pub fn syscalls() -> Vec<i64> {
+    let mut all: Vec<i64> = Op::ALL
+        .iter()
+        .flat_map(|op| op.spec().syscalls)
+        .copied()
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::WORDS;
+    use std::collections::HashSet;
+
+    #[test]
+    fn rows_keep_the_rules_of_the_table() {
+        let mut numbers = HashSet::new();
+        let mut names = HashSet::new();
+        for op in Op::ALL {
+            let spec = op.spec();
+            assert!(
+                numbers.insert(spec.number),
+                "{} reuses number {}",
+                spec.name,
+                spec.number
+            );
+            assert!(names.insert(spec.name), "{} stands twice", spec.name);
+            assert!(
+                spec.number < 128,
+                "{} takes a number kept for execution",
+                spec.name
+            );
+            assert!(
+                !spec.doc.trim().is_empty(),
+                "{} has no documentation",
+                spec.name
+            );
+            for fields in [spec.request, spec.reply] {
+                let words: usize = fields.iter().map(|field| field.words).sum();
+                assert!(words <= WORDS, "{} needs {words} words", spec.name);
+            }
+            assert_eq!(Op::from_number(spec.number.into()), Some(*op));
+        }
+    }
+
+    #[test]
+    fn traces_read_like_strace() {
+        let mut chunk = [0; 64];
+        let window = Window::of(&mut chunk);
+        let mut writer = Writer::new(Op::Openat as u32, window);
+        let request = request::Openat {
+            dirfd: DirFd::CWD,
+            path: c"/tmp/\x1b[0m",
+            flags: OpenFlags(libc::O_CLOEXEC),
+            mode: Mode(0o644),
+        };
+        request.encode(&mut writer).unwrap();
+        let call = writer.finish();
+        let ok = answer(Ok(reply::Openat { fd: RemoteFd(5) }), window);
+        let trace = Trace {
+            call,
+            payload: b"/tmp/\x1b[0m\0",
+            answer: ok,
+        };
+        assert_eq!(
+            trace.to_string(),
+            r#"openat(AT_FDCWD, "/tmp/\x1b[0m", O_CLOEXEC, 0o644) = 5"#
+        );
+        let failed = answer::<reply::Openat>(Err(Errno(libc::ENOENT)), window);
+        let trace = Trace {
+            call,
+            payload: b"",
+            answer: failed,
+        };
+        assert!(
+            trace
+                .to_string()
+                .ends_with("= -1 (No such file or directory (os error 2))"),
+            "{trace}"
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! x
+/// x
+pub const ARENA: usize = 512 << 10;

@@ -1,0 +1,224 @@
+//! Shared memory: sealed memfds, their mappings, and windows on them.
+//!
+//! Everything here may be changed by the other side at any instant. So no reference to shared bytes is ever
+//! formed: a [`Window`] hands out a pointer for a system call or copies; it never lends a slice.
+#![allow(unsafe_code)]
+
+use crate::types::Errno;
+use std::ffi::CStr;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+
+/// Makes a memfd of `len` bytes that can neither shrink nor grow, memfd_create(2).
+///
+/// A peer that could truncate the file would kill us with SIGBUS at the next touch.
+pub fn sealed_memfd(name: &CStr, len: usize) -> Result<OwnedFd, Errno> {
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: `name` is a NUL-terminated string; the call touches no other memory of ours.
+    let fd = Errno::result(
+        unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) }
+            .into(),
+    )?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    // SAFETY: plain system calls on a descriptor that we own.
+    unsafe {
+        Errno::result(libc::ftruncate(fd.as_raw_fd(), len as i64).into())?;
+        Errno::result(libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals).into())?;
+    }
+    Ok(fd)
+}
+
+/// A shared, read-write mapping of a region, unmapped when dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is an address range; all access to it goes through atomics or copies.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; no method gives out references to the mapped bytes.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes of `fd` from its start.
+    pub fn new(fd: BorrowedFd<'_>, len: usize) -> Result<Mapping, Errno> {
+        // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing of ours.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        NonNull::new(base.cast())
+            .map(|base| Mapping { base, len })
+            .ok_or(Errno(libc::EINVAL))
+    }
+
+    /// First mapped byte.
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is the one that `new` mapped; whoever holds pointers into it holds the mapping too.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// A bounded window on bytes that the other side may change at any time.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    ptr: NonNull<u8>,
+    len: usize,
+    life: PhantomData<&'a ()>,
+}
+
+impl<'a> Window<'a> {
+    /// A window on `len` bytes at `ptr`.
+    ///
+    /// # Safety
+    /// The range must stay mapped readable and writable for `'a`.
+    pub unsafe fn new(ptr: NonNull<u8>, len: usize) -> Window<'a> {
+        Window {
+            ptr,
+            len,
+            life: PhantomData,
+        }
+    }
+
+    /// A window on private memory, for decoding a copy with the code that decodes shared memory.
+    pub fn of(bytes: &'a mut [u8]) -> Window<'a> {
+        let len = bytes.len();
+        // SAFETY: the slice is borrowed exclusively for `'a`; its pointer is never null.
+        unsafe { Window::new(NonNull::new_unchecked(bytes.as_mut_ptr()), len) }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the window has no byte.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// First byte, for a system call; see the module's rule.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.ptr.as_ptr()
+    }
+
+    /// The part of `len` bytes from `start`; `None` if it would reach outside.
+    pub fn part(&self, start: usize, len: usize) -> Option<Window<'a>> {
+        if start > self.len || len > self.len - start {
+            return None;
+        }
+        // SAFETY: `start <= self.len`, so the pointer stays inside (or at the end of) the range.
+        Some(Window {
+            ptr: unsafe { self.ptr.add(start) },
+            len,
+            life: PhantomData,
+        })
+    }
+
+    /// Copies the first `to.len()` bytes out, each byte once; `None` if the window is shorter.
+    pub fn copy_out(&self, to: &mut [u8]) -> Option<()> {
+        let from = self.part(0, to.len())?;
+        // SAFETY: `from` has exactly `to.len()` mapped bytes; private and shared memory never overlap.
+        unsafe { copy(from.as_ptr(), to.as_mut_ptr(), to.len()) };
+        Some(())
+    }
+
+    /// Copies `from` to the start of the window; `None` if the window is shorter.
+    pub fn copy_in(&self, from: &[u8]) -> Option<()> {
+        let to = self.part(0, from.len())?;
+        // SAFETY: `to` has exactly `from.len()` mapped bytes; private and shared memory never overlap.
+        unsafe { copy(from.as_ptr(), to.as_ptr(), from.len()) };
+        Some(())
+    }
+}
+
+/// memcpy that the compiler cannot turn into repeated loads of the shared side.
+///
+/// # Safety
+/// Both ranges are valid for `len` bytes and do not overlap.
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller's promise; `black_box` keeps the pointers opaque, so that no load is repeated after a check (XSA-155).
+    unsafe {
+        std::ptr::copy_nonoverlapping(std::hint::black_box(from), std::hint::black_box(to), len)
+    }
+}
+
+/// Copies between a window and raw memory of the calling program, whose validity that program answers for.
+///
+/// # Safety
+/// `memory` must be valid for writing `len` bytes, `window` at least as long.
+pub(crate) unsafe fn window_to_memory(window: Window<'_>, memory: *mut u8, len: usize) {
+    debug_assert!(len <= window.len());
+    // SAFETY: the caller's promise.
+    unsafe { copy(window.as_ptr(), memory, len) }
+}
+
+/// The other direction of [`window_to_memory`].
+///
+/// # Safety
+/// `memory` must be valid for reading `len` bytes, `window` at least as long.
+pub(crate) unsafe fn memory_to_window(memory: *const u8, window: Window<'_>, len: usize) {
+    debug_assert!(len <= window.len());
+    // SAFETY: the caller's promise.
+    unsafe { copy(memory, window.as_ptr(), len) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_peer_cannot_truncate_the_region() {
+        let fd = sealed_memfd(c"test", 8192).unwrap();
+        for len in [0, 4096, 16384] {
+            // SAFETY: plain system call.
+            let r = unsafe { libc::ftruncate(fd.as_raw_fd(), len) };
+            assert_eq!((r, Errno::last()), (-1, Errno(libc::EPERM)));
+        }
+        let map = Mapping::new(fd.as_fd(), 8192).unwrap();
+        assert_eq!(map.len(), 8192);
+    }
+
+    #[test]
+    fn windows_never_reach_outside() {
+        let mut bytes = *b"0123456789";
+        let window = Window::of(&mut bytes);
+        let mut out = [0; 4];
+        window.part(3, 4).unwrap().copy_out(&mut out).unwrap();
+        assert_eq!(&out, b"3456");
+        assert!(window.part(11, 0).is_none());
+        assert!(window.part(5, 6).is_none());
+        assert!(window.part(1, usize::MAX).is_none());
+        assert!(window.copy_out(&mut [0; 11]).is_none());
+        assert!(window.part(10, 0).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,301 @@
+//! Turns the rows of [`ops`](crate::ops) into everything that knows about ops.
+//!
+//! From one row come: the [`Op`](crate::ops::Op) variant and its number, the request and reply types and their codec,
+//! the client's method, the method of the family's handler trait (without a default body, so an op that nobody
+//! serves does not compile), the arm of `dispatch`, the trace decoder and the [`OpSpec`] that counters, fuzzers, the
+//! seccomp list and `docs/PROTOCOL.md` are made of.
+
+use crate::shm::Window;
+use crate::types::Errno;
+use crate::wire::{Message, ProtocolError, Reader, Writer};
+use std::fmt;
+
+/// What the table says of one op.
+#[derive(Clone, Copy, Debug)]
+pub struct OpSpec {
+    /// Number on the wire; never reused.
+    pub number: u16,
+    /// Name, as in a trace.
+    pub name: &'static str,
+    /// The family, which is the handler trait that serves it.
+    pub family: &'static str,
+    /// First paragraph of its documentation.
+    pub doc: &'static str,
+    /// May wait for an event that another process causes; such a call can be cancelled.
+    pub blocks: bool,
+    /// May be repeated after a lost answer without changing the outcome.
+    pub retry: bool,
+    /// Host system calls that serving it needs.
+    pub syscalls: &'static [i64],
+    /// Names, types and word counts of the request's fields.
+    pub request: &'static [FieldSpec],
+    /// Names, types and word counts of the reply's fields.
+    pub reply: &'static [FieldSpec],
+}
+
+/// What the table says of one field.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldSpec {
+    /// Name.
+    pub name: &'static str,
+    /// Type, as `docs/PROTOCOL.md` names it.
+    pub kind: &'static str,
+    /// Words of the entry that it takes.
+    pub words: usize,
+}
+
+/// A call that can be sent.
+pub trait Request {
+    /// Its row.
+    const OP: crate::ops::Op;
+    /// What comes back.
+    type Reply: Reply;
+    /// Writes all fields.
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
+    /// Fetches what the reply left in the chunk into the request's sinks.
+    fn fetch(&self, chunk: Window<'_>, filled: usize);
+}
+
+/// An answer that can be sent back.
+pub trait Reply: Sized {
+    /// Writes all fields.
+    fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
+    /// Reads all fields.
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, ProtocolError>;
+}
+
+/// Writes a call and its answer as a trace line: `name(field, …) = reply`.
+pub(crate) struct Line<'f, 'g> {
+    f: &'f mut fmt::Formatter<'g>,
+    first: bool,
+}
+
+impl<'f, 'g> Line<'f, 'g> {
+    pub(crate) fn new(f: &'f mut fmt::Formatter<'g>) -> Line<'f, 'g> {
+        Line { f, first: true }
+    }
+
+    /// Separates fields by commas.
+    pub(crate) fn next(&mut self) -> Result<&mut fmt::Formatter<'g>, fmt::Error> {
+        if !std::mem::replace(&mut self.first, false) {
+            self.f.write_str(", ")?;
+        }
+        Ok(self.f)
+    }
+}
+
+/// Encodes the outcome of a handler as a reply message.
+pub(crate) fn answer<R: Reply>(outcome: Result<R, Errno>, chunk: Window<'_>) -> Message {
+    let encoded = outcome.and_then(|reply| {
+        let mut writer = Writer::new(0, chunk);
+        reply.encode(&mut writer)?;
+        Ok(writer.finish())
+    });
+    encoded.unwrap_or_else(|errno| Message {
+        code: errno.0 as u32,
+        ..Message::default()
+    })
+}
+
+macro_rules! ops {
+    ($(
+        $(#[doc = $family_doc:literal])*
+        family $family:ident {
+            $(
+                $(#[doc = $doc:literal])*
+                $number:literal $method:ident $Name:ident $(<$life:lifetime>)? [$($attribute:ident)*] ($($syscall:ident)*)
+                { $($field:ident : $type:ty),* $(,)? } -> { $($out:ident : $out_type:ty),* $(,)? }
+            )*
+        }
+    )*) => {
+        /// Every op, by its number on the wire.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum Op { $($(
+            $(#[doc = $doc])*
+            $Name = $number,
+        )*)* }
+
+        impl Op {
+            /// All ops in the order of the table.
+            pub const ALL: &'static [Op] = &[$($(Op::$Name,)*)*];
+
+            /// The op with this number.
+            pub fn from_number(number: u32) -> Option<Op> {
+                match number { $($( $number => Some(Op::$Name), )*)* _ => None }
+            }
+
+            /// Its row of the table.
+            pub fn spec(self) -> &'static OpSpec {
+                match self { $($( Op::$Name => {
+                    const SPEC: &OpSpec = &OpSpec {
+                        number: $number,
+                        name: stringify!($method),
+                        family: stringify!($family),
+                        doc: concat!($($doc, "\n"),*),
+                        blocks: has!(blocks $($attribute)*),
+                        retry: has!(retry $($attribute)*),
+                        syscalls: &[$(libc::$syscall),*],
+                        request: request::$Name::FIELDS,
+                        reply: &[$(FieldSpec {
+                            name: stringify!($out),
+                            kind: <$out_type as Field>::TYPE,
+                            words: <$out_type as Field>::WORDS,
+                        }),*],
+                    };
+                    SPEC
+                } )*)* }
+            }
+        }
+
+        /// What each call asks.
+        pub mod request {
+            use super::*;
+            $($(
+                $(#[doc = $doc])*
+                #[derive(Clone, Copy, Debug)]
+                #[allow(missing_docs)]
+                pub struct $Name $(<$life>)? { $(pub $field: $type),* }
+
+                impl $(<$life>)? $Name $(<$life>)? {
+                    pub(super) const FIELDS: &'static [FieldSpec] = &[$(FieldSpec {
+                        name: stringify!($field),
+                        kind: <$type as Field>::TYPE,
+                        words: <$type as Field>::WORDS,
+                    }),*];
+                }
+
+                impl $(<$life>)? Request for $Name $(<$life>)? {
+                    const OP: Op = Op::$Name;
+                    type Reply = reply::$Name;
+                    fn encode(&self, _writer: &mut Writer<'_>) -> Result<(), Errno> {
+                        let Self { $($field),* } = self;
+                        $( $field.put(_writer)?; )*
+                        Ok(())
+                    }
+                    fn fetch(&self, _chunk: Window<'_>, _filled: usize) {
+                        let Self { $($field),* } = self;
+                        $( $field.fetch(_chunk, _filled); )*
+                    }
+                }
+            )*)*
+        }
+
+        /// What each call answers.
+        pub mod reply {
+            use super::*;
+            $($(
+                #[doc = concat!("Answer of [`", stringify!($method), "`](super::request::", stringify!($Name), ").")]
+                #[derive(Clone, Copy, Debug)]
+                #[allow(missing_docs)]
+                pub struct $Name { $(pub $out: $out_type),* }
+
+                impl Reply for $Name {
+                    fn encode(&self, _writer: &mut Writer<'_>) -> Result<(), Errno> {
+                        let Self { $($out),* } = self;
+                        $( $out.put(_writer)?; )*
+                        Ok(())
+                    }
+                    fn decode(_reader: &mut Reader<'_>) -> Result<Self, ProtocolError> {
+                        Ok(Self { $($out: Field::take(_reader)?),* })
+                    }
+                }
+            )*)*
+        }
+
+        $(
+            $(#[doc = $family_doc])*
+            pub trait $family {
+                $(
+                    $(#[doc = $doc])*
+                    fn $method $(<$life>)? (&mut self, request: request::$Name $(<$life>)?) -> Result<reply::$Name, Errno>;
+                )*
+            }
+        )*
+
+        /// All families: whoever serves calls.
+        pub trait Handler: $($family +)* {}
+        impl<T: $($family +)*> Handler for T {}
+
+        /// Decodes one call, has `handler` execute it and encodes the answer.
+        ///
+        /// An error means that the peer broke the protocol; an errno is a normal answer inside the message.
+        pub fn dispatch<H: Handler>(handler: &mut H, call: Message, chunk: Window<'_>, scratch: &mut [u8]) -> Result<Message, ProtocolError> {
+            let mut reader = Reader::new(call, chunk, scratch)?;
+            let op = Op::from_number(call.code).ok_or(ProtocolError::UnknownOp(call.code as u16))?;
+            Ok(match op { $($(
+                Op::$Name => {
+                    let request = request::$Name { $($field: Field::take(&mut reader)?),* };
+                    answer(handler.$method(request), chunk)
+                }
+            )*)* })
+        }
+
+        /// Writes the call as `name(field, …)`; `chunk` holds a private copy of its payload.
+        pub(crate) fn show_call(call: Message, chunk: Window<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let mut scratch = vec![0; SCRATCH];
+            let (Some(op), Ok(mut _reader)) = (Op::from_number(call.code), Reader::new(call, chunk, &mut scratch)) else {
+                return write!(f, "op{}(…)", call.code);
+            };
+            write!(f, "{}(", op.spec().name)?;
+            let mut _line = Line::new(f);
+            match op { $($(
+                Op::$Name => {
+                    let decoded = (|| Ok::<_, ProtocolError>(request::$Name { $($field: Field::take(&mut _reader)?),* }))();
+                    match decoded {
+                        Ok(request::$Name { $($field),* }) => { $( $field.show(_line.next()?)?; )* }
+                        Err(_) => _line.next()?.write_str("?")?,
+                    }
+                }
+            )*)* }
+            f.write_str(")")
+        }
+
+        /// Writes the answer of a call of `op`: its fields, or the errno.
+        pub(crate) fn show_reply(op: u32, answer: Message, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            if answer.code != 0 {
+                return write!(f, "-1 ({})", Errno(answer.code as i32));
+            }
+            let Some(op) = Op::from_number(op) else { return f.write_str("?") };
+            if op.spec().reply.is_empty() {
+                return f.write_str("0");
+            }
+            let mut nothing = vec![0; answer.payload as usize];
+            let Ok(mut _reader) = Reader::new(answer, Window::of(&mut nothing), &mut []) else { return f.write_str("?") };
+            let mut _line = Line::new(f);
+            match op { $($(
+                Op::$Name => { $(
+                    match <$out_type as Field>::take(&mut _reader) {
+                        Ok(value) => value.show(_line.next()?)?,
+                        Err(_) => _line.next()?.write_str("?")?,
+                    }
+                )* }
+            )*)* }
+            Ok(())
+        }
+
+        /// The typed calls, one method an op, over anything that can carry a request.
+        pub trait Calls {
+            /// Sends a request and waits for its answer.
+            fn call<R: Request>(&self, request: R) -> Result<R::Reply, Errno>;
+            $($(
+                $(#[doc = $doc])*
+                #[allow(clippy::too_many_arguments)]
+                fn $method $(<$life>)? (&self, $($field: $type),*) -> Result<reply::$Name, Errno> {
+                    self.call(request::$Name { $($field),* })
+                }
+            )*)*
+        }
+    };
+}
+
+/// Whether an attribute stands in a row.
+macro_rules! has {
+    (blocks) => { false };
+    (retry) => { false };
+    (blocks blocks $($rest:ident)*) => { true };
+    (retry retry $($rest:ident)*) => { true };
+    ($want:ident $other:ident $($rest:ident)*) => { has!($want $($rest)*) };
+}
+
+pub(crate) use {has, ops};
