@@ -1,17 +1,32 @@
 //! Host calls: a guest program has its host execute one system call for it.
 //!
-//! One call, there and back: a typed method of [`ops::Calls`] on a [`client`](client::Client) encodes its fields
-//! ([`wire`]) into an entry of a [`ring`] in the [`region`]'s shared memory ([`shm`]), the shadow's thread takes it out, decodes it,
-//! executes it by [`ops::dispatch`] and answers the same way; either side that finds nothing [`wait`]s: it spins,
-//! then sleeps until the other rings its [`doorbell`]. [`attach`] is how the two come to share a region.
+//! One call, there and back: a typed method of [`ops::Calls`] on a [`client::Client`] encodes its fields ([`wire`])
+//! into an entry of a [`ring`] in the [`region`]'s shared memory ([`shm`]); the shadow's thread takes it out,
+//! executes it by [`ops::dispatch`] and answers the same way. A side that finds nothing [`wait`]s: it spins, then
+//! sleeps until the other rings its [`doorbell`]. [`attach`] is how the two come to share a region.
 //!
 //! Nothing in shared memory is trusted, read twice or lent as a slice.
 #![deny(unsafe_code)]
 
 #[cfg(not(loom))]
+pub mod attach;
+#[cfg(not(loom))]
+pub mod client;
+#[cfg(not(loom))]
+pub mod doorbell;
+#[cfg(not(loom))]
+pub mod lane;
+#[cfg(not(loom))]
 pub mod ops;
+#[cfg(not(loom))]
 pub mod region;
+pub mod ring;
 pub mod shm;
+mod sync;
+#[cfg(not(loom))]
 pub mod table;
+#[cfg(not(loom))]
+pub mod transfer;
 pub mod types;
+pub mod wait;
 pub mod wire;

@@ -136,8 +136,9 @@ impl<'a> Window<'a> {
             return None;
         }
         // SAFETY: `start <= self.len`, so the pointer stays inside (or at the end of) the range.
+        let ptr = unsafe { self.ptr.add(start) };
         Some(Window {
-            ptr: unsafe { self.ptr.add(start) },
+            ptr,
             len,
             life: PhantomData,
         })

@@ -241,8 +241,9 @@ macro_rules! ops {
             let mut _line = Line::new(f);
             match op { $($(
                 Op::$Name => {
-                    let decoded = (|| Ok::<_, ProtocolError>(request::$Name { $($field: Field::take(&mut _reader)?),* }))();
-                    match decoded {
+                    #[allow(unused_mut)]
+                    let mut decode = || Ok::<_, ProtocolError>(request::$Name { $($field: Field::take(&mut _reader)?),* });
+                    match decode() {
                         Ok(request::$Name { $($field),* }) => { $( $field.show(_line.next()?)?; )* }
                         Err(_) => _line.next()?.write_str("?")?,
                     }

@@ -7,6 +7,7 @@ use crate::shm::{memory_to_window, window_to_memory, Window};
 use crate::types::{
     AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times, Token,
 };
+use libc::iovec;
 use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
@@ -404,50 +405,100 @@ impl<'a> Field<'a> for &'a CStr {
     }
 }
 
-/// Bytes that go to the host: the program's memory on the guest's side, the chunk on the host's.
+/// Memory that a call copies from or to: one piece, or one piece and the heads of further buffers.
+///
+/// On the guest's side it is the calling program's memory, on the host's a part of the chunk.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    ptr: *const u8,
+struct Span<'a> {
+    first: *mut u8,
+    first_len: usize,
+    rest: &'a [iovec],
     len: usize,
-    life: PhantomData<&'a [u8]>,
+}
+
+impl Span<'_> {
+    fn one(first: *mut u8, len: usize) -> Self {
+        Span {
+            first,
+            first_len: len,
+            rest: &[],
+            len,
+        }
+    }
+
+    /// Calls `f` with each piece of the first `limit` bytes and its place in the whole.
+    fn pieces(&self, limit: usize, mut f: impl FnMut(*mut u8, usize, usize)) {
+        let mut done = 0;
+        let first = std::iter::once((self.first, self.first_len));
+        for (ptr, len) in first.chain(
+            self.rest
+                .iter()
+                .map(|vector| (vector.iov_base.cast(), vector.iov_len)),
+        ) {
+            let len = len.min(self.len.min(limit) - done);
+            f(ptr, len, done);
+            done += len;
+        }
+    }
+}
+
+macro_rules! span {
+    ($(#[$doc:meta])* $name:ident, $access:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<'a>(Span<'a>, PhantomData<&'a mut [u8]>);
+
+        impl<'a> $name<'a> {
+            #[doc = concat!("`len` bytes at `ptr`.\n\n# Safety\nThe range must be ", $access, " for `'a`.")]
+            #[allow(unsafe_code)]
+            pub unsafe fn from_raw(ptr: *mut u8, len: usize) -> $name<'a> {
+                $name(Span::one(ptr, len), PhantomData)
+            }
+
+            #[doc = concat!("The `len` bytes that begin `skip` bytes into the first of `vectors`.\n\n# Safety\nEvery buffer must be ", $access, " for `'a`, `skip` within the first, `len` within all.")]
+            #[allow(unsafe_code)]
+            pub unsafe fn from_vectors(vectors: &'a [iovec], skip: usize, len: usize) -> $name<'a> {
+                let Some((head, rest)) = vectors.split_first() else { return $name(Span::one(std::ptr::dangling_mut(), 0), PhantomData) };
+                // SAFETY: within the first buffer by the caller's promise.
+                let first = unsafe { head.iov_base.cast::<u8>().add(skip) };
+                $name(Span { first, first_len: (head.iov_len - skip).min(len), rest, len }, PhantomData)
+            }
+
+            /// First byte, for a system call only: on the host the bytes may change while one looks at them.
+            pub fn as_ptr(&self) -> *mut u8 {
+                self.0.first
+            }
+
+            /// Length in bytes.
+            pub fn len(&self) -> usize {
+                self.0.len
+            }
+
+            /// Whether there is no byte.
+            pub fn is_empty(&self) -> bool {
+                self.0.len == 0
+            }
+        }
+    };
+}
+
+span! {
+    /// Bytes that go to the host.
+    Source, "readable"
+}
+
+span! {
+    /// Room for bytes that come back.
+    Sink, "writable"
 }
 
 impl<'a> Source<'a> {
     /// All of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Source<'a> {
-        Source {
-            ptr: bytes.as_ptr(),
-            len: bytes.len(),
-            life: PhantomData,
-        }
-    }
-
-    /// `len` bytes at `ptr`.
-    ///
-    /// # Safety
-    /// The range must be readable for `'a`.
-    #[allow(unsafe_code)]
-    pub unsafe fn from_raw(ptr: *const u8, len: usize) -> Source<'a> {
-        Source {
-            ptr,
-            len,
-            life: PhantomData,
-        }
-    }
-
-    /// First byte, for a system call only: on the host the bytes may change while one looks at them.
-    pub fn as_ptr(&self) -> *const u8 {
-        self.ptr
-    }
-
-    /// Length in bytes.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is no byte.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+        Source(
+            Span::one(bytes.as_ptr().cast_mut(), bytes.len()),
+            PhantomData,
+        )
     }
 }
 
@@ -456,83 +507,51 @@ impl<'a> Field<'a> for Source<'a> {
     const WORDS: usize = 1;
     #[allow(unsafe_code)]
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        let room = writer.room();
-        if self.len > room.len() {
-            return Err(Errno(libc::E2BIG));
-        }
-        // SAFETY: the source is readable by its constructor's promise, and it fits the room.
-        unsafe { memory_to_window(self.ptr, room, self.len) };
-        writer.message.payload += self.len as u32;
-        writer.word(self.len as u64);
+        let room = writer
+            .room()
+            .part(0, self.len())
+            .ok_or(Errno(libc::E2BIG))?;
+        self.0.pieces(usize::MAX, |ptr, len, at| {
+            let Some(room) = room.part(at, len) else {
+                return;
+            };
+            // SAFETY: the piece is readable by the constructor's promise; the room has its length.
+            unsafe { memory_to_window(ptr, room, len) };
+        });
+        writer.message.payload += self.len() as u32;
+        writer.word(self.len() as u64);
         Ok(())
     }
     fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
         let claimed = reader.word()?;
         let window = reader.shared(claimed)?;
-        Ok(Source {
-            ptr: window.as_ptr(),
-            len: window.len(),
-            life: PhantomData,
-        })
+        Ok(Source(
+            Span::one(window.as_ptr(), window.len()),
+            PhantomData,
+        ))
     }
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{} bytes]", self.len)
+        write!(f, "[{} bytes]", self.len())
     }
-}
-
-/// Room for bytes that come back: the program's memory on the guest's side, the chunk on the host's.
-#[derive(Clone, Copy, Debug)]
-pub struct Sink<'a> {
-    ptr: *mut u8,
-    len: usize,
-    life: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> Sink<'a> {
     /// All of `bytes`.
     pub fn new(bytes: &'a mut [u8]) -> Sink<'a> {
-        Sink {
-            ptr: bytes.as_mut_ptr(),
-            len: bytes.len(),
-            life: PhantomData,
-        }
-    }
-
-    /// `len` bytes at `ptr`.
-    ///
-    /// # Safety
-    /// The range must be writable for `'a`.
-    #[allow(unsafe_code)]
-    pub unsafe fn from_raw(ptr: *mut u8, len: usize) -> Sink<'a> {
-        Sink {
-            ptr,
-            len,
-            life: PhantomData,
-        }
-    }
-
-    /// First byte, for a system call only: on the host the bytes may change while one looks at them.
-    pub fn as_ptr(&self) -> *mut u8 {
-        self.ptr
+        Sink(Span::one(bytes.as_mut_ptr(), bytes.len()), PhantomData)
     }
 
     /// Puts private bytes at its start, as many as fit.
-    #[allow(unsafe_code)]
     pub fn fill(&self, bytes: &[u8]) -> Filled {
-        let len = bytes.len().min(self.len);
-        // SAFETY: the sink is writable by its constructor's promise; `len` is within both.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.ptr, len) };
-        Filled(len)
-    }
-
-    /// Capacity in bytes.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there is no room.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+        let filled = bytes.len().min(self.len());
+        self.0.pieces(filled, |ptr, len, at| {
+            #[allow(unsafe_code)]
+            // SAFETY: the piece is writable by the constructor's promise; `at + len <= filled <= bytes.len()`.
+            unsafe {
+                std::ptr::copy_nonoverlapping(bytes.as_ptr().add(at), ptr, len)
+            };
+        });
+        Filled(filled)
     }
 }
 
@@ -540,26 +559,26 @@ impl<'a> Field<'a> for Sink<'a> {
     const TYPE: &'static str = "capacity";
     const WORDS: usize = 1;
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        writer.word(self.len as u64);
+        writer.word(self.len() as u64);
         Ok(())
     }
     fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
         let claimed = reader.word()?;
         let window = reader.space(claimed);
-        Ok(Sink {
-            ptr: window.as_ptr(),
-            len: window.len(),
-            life: PhantomData,
-        })
+        Ok(Sink(Span::one(window.as_ptr(), window.len()), PhantomData))
     }
     #[allow(unsafe_code)]
     fn fetch(&self, chunk: Window<'_>, filled: usize) {
-        let len = filled.min(self.len).min(chunk.len());
-        // SAFETY: the sink is writable by its constructor's promise; `len` is within both.
-        unsafe { window_to_memory(chunk, self.ptr, len) };
+        self.0.pieces(filled.min(chunk.len()), |ptr, len, at| {
+            let Some(part) = chunk.part(at, len) else {
+                return;
+            };
+            // SAFETY: the piece is writable by the constructor's promise; the part has its length.
+            unsafe { window_to_memory(part, ptr, len) };
+        });
     }
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.len)
+        write!(f, "{}", self.len())
     }
 }
 

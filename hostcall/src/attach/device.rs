@@ -1,0 +1,199 @@
+//! Attaching across kernels: one region for the whole guest, mapped from a device; lanes taken by compare-and-swap.
+//!
+//! The owner of lane *n* holds an open-file-description lock on byte *n* of the device, which the guest kernel drops
+//! at the owner's death. So whoever can take that lock on a lane that is not free has found an orphan.
+#![allow(unsafe_code)]
+
+use super::{map, out_of_the_way, AttachError};
+use crate::doorbell::{ring_line, SerialLine};
+use crate::region::{Claim, LaneState, Region, MOST_LANES};
+use crate::types::{Errno, Token};
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// UML's window on a host file (`iomem=mmapper,FILE`).
+pub const MMAPPER: &CStr = c"/dev/mmapper";
+/// UML's line to the host (`ssl0=fd:N`).
+pub const LINE: &CStr = c"/dev/ttyS0";
+/// The byte on the line that means the region itself: answer the ping.
+pub const REGION: u8 = MOST_LANES as u8;
+
+/// Longest wait for a pong; hostd answers from its event loop, so this is long even for a busy machine.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// The guest's descriptors: the device, on which the lane locks are held, and the doorbell line.
+#[derive(Debug)]
+pub struct Link {
+    device: RawFd,
+    line: RawFd,
+    process: Token,
+}
+
+impl Link {
+    /// Opens the device and the line and maps the region.
+    pub fn open(path: &'static CStr) -> Result<(Link, Region), AttachError> {
+        let no_answer = |errno| AttachError::NoAnswer(path, errno);
+        let device = open(path).map_err(no_answer)?;
+        let mut link = Link {
+            device,
+            line: -1,
+            process: Token::NONE,
+        };
+        link.line = open(LINE).map_err(|errno| AttachError::NoAnswer(LINE, errno))?;
+        link.process = Token::random().map_err(no_answer)?;
+        // SAFETY: the device stays open for the life of `link`, which outlives this borrow.
+        let region = map(unsafe { BorrowedFd::borrow_raw(device) })?;
+        Ok((link, region))
+    }
+
+    fn lock(&self, lane: u32, kind: libc::c_int) -> bool {
+        // SAFETY: flock is valid when zeroed, and lives through the call.
+        unsafe {
+            let mut lock: libc::flock = std::mem::zeroed();
+            lock.l_type = kind as i16;
+            lock.l_whence = libc::SEEK_SET as i16;
+            lock.l_start = lane.into();
+            lock.l_len = 1;
+            libc::fcntl(self.device, libc::F_OFD_SETLK, &lock) == 0
+        }
+    }
+
+    /// Takes a free lane. The lock comes first, so that a claim is never seen without it.
+    pub fn claim_free(&self, region: &Region, claim: &Claim) -> Result<u32, Errno> {
+        for lane in 0..region.lanes() {
+            let Some(page) = region.page(lane) else {
+                continue;
+            };
+            if page.state() != Some(LaneState::Free) || !self.lock(lane, libc::F_WRLCK) {
+                continue;
+            }
+            if page.move_state(LaneState::Free, LaneState::Claimed) {
+                page.set_claim(&Claim {
+                    process: self.process,
+                    ..*claim
+                });
+                page.set_state(LaneState::Waiting);
+                self.attention(lane);
+                return Ok(lane);
+            }
+            // Another thread of this process was faster; the lock is on the same open file and stays its own.
+        }
+        Err(Errno(libc::EAGAIN))
+    }
+
+    /// Takes a lane for a process that has none yet: frees orphans if it must, and waits for others to finish.
+    pub fn claim(&self, region: &Region, claim: &Claim) -> Result<u32, Errno> {
+        let mut nap = Duration::from_millis(1);
+        loop {
+            match self.claim_free(region, claim) {
+                Err(Errno(libc::EAGAIN)) => {}
+                claimed => return claimed,
+            }
+            if !self.alive(region) {
+                return Err(Errno(libc::ETIMEDOUT));
+            }
+            if self.reap(region) == 0 {
+                std::thread::sleep(nap);
+                nap = (nap * 2).min(Duration::from_millis(50));
+            }
+        }
+    }
+
+    /// Gives back the lanes whose owners have died; says how many.
+    pub fn reap(&self, region: &Region) -> usize {
+        let mut reaped = 0;
+        for lane in 0..region.lanes() {
+            let Some(page) = region.page(lane) else {
+                continue;
+            };
+            let taken = matches!(
+                page.state(),
+                Some(LaneState::Claimed | LaneState::Waiting | LaneState::Served | LaneState::Dead)
+            );
+            // Our own lanes' locks would be granted to us again.
+            if !taken || page.claim().process == self.process || !self.lock(lane, libc::F_WRLCK) {
+                continue;
+            }
+            let states = [
+                LaneState::Claimed,
+                LaneState::Waiting,
+                LaneState::Served,
+                LaneState::Dead,
+            ];
+            // Looked at again under the lock: the owner may have given it back in between.
+            if page.claim().process != self.process
+                && states
+                    .into_iter()
+                    .any(|state| page.move_state(state, LaneState::Released))
+            {
+                self.attention(lane);
+                reaped += 1;
+                for _ in 0..200 {
+                    if page.state() == Some(LaneState::Free) {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_micros(500));
+                }
+            }
+            self.lock(lane, libc::F_UNLCK);
+        }
+        reaped
+    }
+
+    /// Names a lane to hostd.
+    pub fn attention(&self, lane: u32) {
+        ring_line(self.line, lane as u8);
+    }
+
+    /// Asks hostd for a sign of life.
+    pub fn alive(&self, region: &Region) -> bool {
+        let header = region.header();
+        let asked = header.ping.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        ring_line(self.line, REGION);
+        let step = Duration::from_millis(1);
+        for _ in 0..PATIENCE.as_millis() {
+            // Others may have asked since; any answer to this question or a later one will do.
+            if (header.pong.load(Ordering::Acquire).wrapping_sub(asked) as i32) >= 0 {
+                return true;
+            }
+            std::thread::sleep(step);
+        }
+        false
+    }
+
+    /// The doorbell of a lane.
+    pub fn bell(&self, lane: u32) -> SerialLine {
+        SerialLine {
+            line: self.line,
+            lane: lane as u8,
+        }
+    }
+
+    /// Whether `fd` is one of the two descriptors.
+    pub fn owns(&self, fd: RawFd) -> bool {
+        fd == self.device || fd == self.line
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // SAFETY: the descriptors are ours and not used again; -1 is harmless.
+        unsafe {
+            libc::close(self.device);
+            libc::close(self.line);
+        }
+    }
+}
+
+fn open(path: &CStr) -> Result<RawFd, Errno> {
+    // SAFETY: a NUL-terminated path; the call touches no other memory.
+    let fd = unsafe {
+        libc::open(
+            path.as_ptr(),
+            libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOCTTY,
+        )
+    };
+    out_of_the_way(Errno::result(fd.into())? as RawFd)
+}

@@ -1,0 +1,182 @@
+//! Attaching on the same kernel: a Unix socket hands over a region of this process's own; its hang-up means death.
+#![allow(unsafe_code)]
+
+use super::{map, out_of_the_way, AttachError, Hello, Welcome};
+use crate::region::{Claim, LaneState, Region, VERSION};
+use crate::types::Errno;
+use std::ffi::CStr;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// Longest wait for hostd's answer, seconds: a stale or stopped hostd must not hang its clients.
+const PATIENCE: i64 = 5;
+
+/// The guest's end of the socket.
+#[derive(Debug)]
+pub struct Link {
+    socket: RawFd,
+}
+
+impl Link {
+    /// Connects, introduces the process and maps the region that comes back. Lane 0 is already being served.
+    pub fn connect(path: &'static CStr, claim: &Claim) -> Result<(Link, Region), AttachError> {
+        let no_answer = |errno| AttachError::NoAnswer(path, errno);
+        let socket = connect(path).map_err(no_answer)?;
+        let link = Link { socket };
+        let (welcome, region) = link
+            .greet(&Hello {
+                version: VERSION,
+                claim: *claim,
+            })
+            .map_err(no_answer)?;
+        if welcome.version != VERSION {
+            return Err(AttachError::Version);
+        }
+        if welcome.errno != 0 {
+            return Err(AttachError::Refused(Errno(welcome.errno)));
+        }
+        let region = region.ok_or(no_answer(Errno(libc::EPROTO)))?;
+        Ok((link, map(std::os::fd::AsFd::as_fd(&region))?))
+    }
+
+    fn greet(&self, hello: &Hello) -> Result<(Welcome, Option<OwnedFd>), Errno> {
+        let bytes = hello.to_bytes();
+        let mut answer = [0u8; Welcome::SIZE];
+        // SAFETY: pointers and lengths are those of live buffers; the control buffer is aligned for cmsghdr and
+        // large enough for one descriptor; a descriptor that arrives is ours.
+        unsafe {
+            Errno::result(libc::send(
+                self.socket,
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                libc::MSG_NOSIGNAL,
+            ) as i64)?;
+            let mut control = [0u64; 4];
+            let mut iov = libc::iovec {
+                iov_base: answer.as_mut_ptr().cast(),
+                iov_len: answer.len(),
+            };
+            let mut header: libc::msghdr = std::mem::zeroed();
+            header.msg_iov = &mut iov;
+            header.msg_iovlen = 1;
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = size_of_val(&control) as _;
+            let received = loop {
+                match Errno::result(
+                    libc::recvmsg(self.socket, &mut header, libc::MSG_CMSG_CLOEXEC) as i64,
+                ) {
+                    Err(Errno(libc::EINTR)) => continue,
+                    received => break received?,
+                }
+            };
+            let mut region = None;
+            let message = libc::CMSG_FIRSTHDR(&header);
+            if !message.is_null()
+                && (*message).cmsg_level == libc::SOL_SOCKET
+                && (*message).cmsg_type == libc::SCM_RIGHTS
+            {
+                region = Some(OwnedFd::from_raw_fd(
+                    libc::CMSG_DATA(message).cast::<RawFd>().read_unaligned(),
+                ));
+            }
+            match received {
+                0 => Err(Errno(libc::ECONNREFUSED)),
+                n if n as usize == answer.len() => Ok((Welcome::from_bytes(answer), region)),
+                _ => Err(Errno(libc::EPROTO)),
+            }
+        }
+    }
+
+    /// Takes the next lane of this process's own region and has the shadow serve it.
+    pub fn claim(&self, region: &Region, claim: &Claim) -> Result<u32, Errno> {
+        let pages = (1..region.lanes()).filter_map(|lane| Some((lane, region.page(lane)?)));
+        for (lane, page) in pages {
+            if page.move_state(LaneState::Free, LaneState::Claimed) {
+                page.set_claim(claim);
+                page.set_state(LaneState::Waiting);
+                self.attention(lane);
+                return Ok(lane);
+            }
+        }
+        Err(Errno(libc::EAGAIN))
+    }
+
+    /// Names a lane to the shadow.
+    pub fn attention(&self, lane: u32) {
+        let byte = lane as u8;
+        // SAFETY: one byte at a live address. A full or closed socket is seen by the next wait.
+        unsafe {
+            libc::send(
+                self.socket,
+                std::ptr::from_ref(&byte).cast(),
+                1,
+                libc::MSG_NOSIGNAL,
+            )
+        };
+    }
+
+    /// Whether the other end is still open: it never sends, so anything to read is the end.
+    pub fn alive(&self) -> bool {
+        let mut poll = libc::pollfd {
+            fd: self.socket,
+            events: libc::POLLIN | libc::POLLRDHUP,
+            revents: 0,
+        };
+        // SAFETY: one live pollfd.
+        unsafe { libc::poll(&mut poll, 1, 0) != 1 }
+    }
+
+    /// Whether `fd` is the socket.
+    pub fn owns(&self, fd: RawFd) -> bool {
+        fd == self.socket
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // SAFETY: the socket is ours and not used again.
+        unsafe { libc::close(self.socket) };
+    }
+}
+
+fn connect(path: &CStr) -> Result<RawFd, Errno> {
+    let bytes = path.to_bytes();
+    // SAFETY: sockaddr_un is valid when zeroed; every pointer and length below is that of a live local.
+    unsafe {
+        let mut address: libc::sockaddr_un = std::mem::zeroed();
+        if bytes.len() >= address.sun_path.len() {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        address
+            .sun_path
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = *from as libc::c_char);
+        let socket = Errno::result(
+            libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0).into(),
+        )?;
+        let socket = out_of_the_way(socket as RawFd)?;
+        let patience = libc::timeval {
+            tv_sec: PATIENCE,
+            tv_usec: 0,
+        };
+        for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+            let patience = std::ptr::from_ref(&patience).cast();
+            libc::setsockopt(
+                socket,
+                libc::SOL_SOCKET,
+                option,
+                patience,
+                size_of::<libc::timeval>() as u32,
+            );
+        }
+        let size = size_of::<libc::sockaddr_un>() as u32;
+        let connected =
+            Errno::result(libc::connect(socket, std::ptr::from_ref(&address).cast(), size).into());
+        if let Err(errno) = connected {
+            libc::close(socket);
+            return Err(errno);
+        }
+        Ok(socket)
+    }
+}

@@ -1,0 +1,375 @@
+//! The guest's side of a session: typed calls from any thread, from signal handlers, before malloc is up.
+//!
+//! A [`Client`] allocates nothing, so it can live in a static. Each thread that is in a call has a lane to itself:
+//! it tries the one it used last, then any idle one, then claims a new one, and if the host has no more, waits for
+//! one of this process's own. A signal handler that interrupts a call simply takes another lane.
+#![allow(unsafe_code)]
+
+use crate::attach::{AttachError, Link};
+use crate::doorbell::{futex_wait, futex_wake, Bell};
+use crate::lane::GuestEnd;
+use crate::ops::{Calls, Op};
+use crate::region::{Claim, LaneState, Region};
+use crate::table::{Reply, Request};
+use crate::types::{Errno, Token};
+use crate::wait::Wakeup;
+use crate::wire::{Message, Reader};
+use std::cell::{Cell, UnsafeCell};
+use std::mem::ManuallyDrop;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Lanes that one process uses at most; more threads than that share.
+const MOST: usize = 64;
+
+/// Longest sleep before a look whether the host still lives.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How to attach.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// A session to take over: the child's side of `fork_session`, or the new image's of `hold_session`.
+    pub resume: Option<Token>,
+    /// The process's file mode creation mask; a resumed session keeps its own.
+    pub umask: u32,
+}
+
+/// One of this process's lanes.
+struct Slot {
+    /// 0 free, 1 in use.
+    busy: AtomicU32,
+    lane: UnsafeCell<Lane>,
+}
+
+/// The private half of a lane, used by whoever holds its slot.
+struct Lane {
+    number: u32,
+    end: Option<GuestEnd>,
+}
+
+/// A session with the host.
+pub struct Client {
+    link: ManuallyDrop<Link>,
+    region: ManuallyDrop<Region>,
+    umask: u32,
+    slots: [Slot; MOST],
+    /// Slots below this index have been started.
+    opened: AtomicU32,
+    /// Set when the host has no more lanes for us.
+    exhausted: AtomicBool,
+    lost: AtomicBool,
+    /// Counts lanes that became idle while somebody waited for one; a private futex.
+    freed: AtomicU32,
+    waiters: AtomicU32,
+}
+
+// SAFETY: a slot's lane is touched only by the thread that set its `busy` word; all the rest is atomics and read-only.
+unsafe impl Sync for Client {}
+// SAFETY: nothing in a client belongs to a thread.
+unsafe impl Send for Client {}
+
+thread_local! {
+    /// The slot that this thread used last. Plain thread-local storage: no destructor, no allocation.
+    static LAST: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Client {
+    /// Finds the host and begins (or takes over) a session.
+    pub fn attach(options: &Options) -> Result<Client, AttachError> {
+        let claim = Claim {
+            process: Token::NONE,
+            resume: options.resume.unwrap_or(Token::NONE),
+            umask: options.umask,
+        };
+        let (link, region, lane) = Link::find(&claim)?;
+        let client = Client {
+            link: ManuallyDrop::new(link),
+            region: ManuallyDrop::new(region),
+            umask: options.umask,
+            slots: [const {
+                Slot {
+                    busy: AtomicU32::new(0),
+                    lane: UnsafeCell::new(Lane {
+                        number: 0,
+                        end: None,
+                    }),
+                }
+            }; MOST],
+            opened: AtomicU32::new(1),
+            exhausted: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+            freed: AtomicU32::new(0),
+            waiters: AtomicU32::new(0),
+        };
+        // SAFETY: nobody else knows the client yet.
+        unsafe { *client.slots[0].lane.get() = client.start(lane) };
+        Ok(client)
+    }
+
+    fn start(&self, lane: u32) -> Lane {
+        let ticks = self.region.header().ticks_per_us.load(Ordering::Relaxed);
+        Lane {
+            number: lane,
+            end: Some(GuestEnd::new(self.link.budget(), ticks)),
+        }
+    }
+
+    /// Whether the host is gone: every call answers `ENOTCONN`.
+    pub fn lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether `fd` is one of the client's own descriptors.
+    pub fn owns_fd(&self, fd: RawFd) -> bool {
+        self.link.owns(fd)
+    }
+
+    /// In a child that inherited its parent's client by fork: lets go of descriptors and mapping without a word to
+    /// the host, for the parent goes on using the session. The client is not to be used again.
+    ///
+    /// # Safety
+    /// No other thread uses the client, and it is not used after this.
+    pub unsafe fn abandon(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+        // SAFETY: taken once, by the caller's promise; descriptors and addresses are the child's own copies.
+        unsafe {
+            drop(std::ptr::read(&*self.region));
+            drop(std::ptr::read(&*self.link));
+        }
+    }
+
+    /// A lane for the calling thread, which is given back when the guard is dropped.
+    pub(crate) fn lane(&self) -> Result<Guard<'_>, Errno> {
+        let last = LAST.get();
+        if let Some(guard) = self.try_slot(last) {
+            return Ok(guard);
+        }
+        loop {
+            let opened = self.opened.load(Ordering::Acquire) as usize;
+            if let Some(guard) = (0..opened.min(MOST)).find_map(|slot| self.try_slot(slot)) {
+                return Ok(guard);
+            }
+            if self.lost() {
+                return Err(Errno(libc::ENOTCONN));
+            }
+            if let Some(guard) = self.open_slot()? {
+                return Ok(guard);
+            }
+            self.await_slot();
+        }
+    }
+
+    fn try_slot(&self, slot: usize) -> Option<Guard<'_>> {
+        let entry = self.slots.get(slot)?;
+        if slot >= self.opened.load(Ordering::Acquire) as usize {
+            return None;
+        }
+        // Acquire: pairs with the release in `Guard::drop`, so that the last holder's changes to the lane are seen.
+        if entry
+            .busy
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            return None;
+        }
+        // SAFETY: `busy` is ours until the guard is dropped.
+        let lane = unsafe { &*entry.lane.get() };
+        if lane.end.is_none() {
+            // Reserved by a thread that could not claim a lane for it.
+            entry.busy.store(0, Ordering::Release);
+            return None;
+        }
+        LAST.set(slot);
+        Some(Guard { client: self, slot })
+    }
+
+    /// Claims one more lane from the host; `None` if it has none to give.
+    fn open_slot(&self) -> Result<Option<Guard<'_>>, Errno> {
+        if self.exhausted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let reserved = self
+            .opened
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
+                (n < MOST as u32).then_some(n + 1)
+            });
+        let Ok(slot) = reserved else { return Ok(None) };
+        let entry = &self.slots[slot as usize];
+        // Others may glance at the new slot and see that it has no lane yet; they hold it for an instant only.
+        while entry
+            .busy
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            std::hint::spin_loop();
+        }
+        let claim = Claim {
+            process: Token::NONE,
+            resume: Token::NONE,
+            umask: self.umask,
+        };
+        match self.link.claim(&self.region, &claim) {
+            Ok(lane) => {
+                // SAFETY: `busy` is ours.
+                unsafe { *entry.lane.get() = self.start(lane) };
+                LAST.set(slot as usize);
+                Ok(Some(Guard {
+                    client: self,
+                    slot: slot as usize,
+                }))
+            }
+            Err(Errno(libc::EAGAIN)) => {
+                entry.busy.store(0, Ordering::Release);
+                self.exhausted.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(errno) => {
+                entry.busy.store(0, Ordering::Release);
+                Err(errno)
+            }
+        }
+    }
+
+    /// Sleeps until a lane of this process may be idle.
+    fn await_slot(&self) {
+        let seen = self.freed.load(Ordering::Acquire);
+        self.waiters.fetch_add(1, Ordering::SeqCst);
+        // A look between the announcement and the sleep is not needed: the limit bounds what a lost race costs.
+        futex_wait(&self.freed, seen, Some(Duration::from_millis(1)));
+        self.waiters.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn lose(&self) -> Errno {
+        self.lost.store(true, Ordering::Relaxed);
+        Errno(libc::ENOTCONN)
+    }
+}
+
+impl Calls for Client {
+    fn call<R: Request>(&self, request: R) -> Result<R::Reply, Errno> {
+        if self.lost() {
+            return Err(Errno(libc::ENOTCONN));
+        }
+        let mut guard = self.lane()?;
+        guard.send(&request, 0)?;
+        let answer = guard.receive(R::OP)?;
+        guard.finish(&request, answer)
+    }
+}
+
+/// A lane in the hands of one thread.
+pub(crate) struct Guard<'c> {
+    client: &'c Client,
+    slot: usize,
+}
+
+impl Guard<'_> {
+    fn parts(&mut self) -> (&mut GuestEnd, &Region, u32, Bell) {
+        // SAFETY: this guard holds the slot's `busy` word, and `&mut self` makes it the only borrow.
+        let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
+        let number = lane.number;
+        let Some(end) = &mut lane.end else {
+            unreachable!("a guard is made for a started lane only")
+        };
+        (
+            end,
+            &self.client.region,
+            number,
+            self.client.link.bell(number),
+        )
+    }
+
+    /// Sends a call.
+    pub(crate) fn send<R: Request>(&mut self, request: &R, flags: u32) -> Result<(), Errno> {
+        let (end, region, lane, bell) = self.parts();
+        let (Some(page), Some(arena)) = (region.page(lane), region.arena(lane)) else {
+            return Err(Errno(libc::ENOTCONN));
+        };
+        end.send(page, arena, &bell, request, flags)
+    }
+
+    /// Waits for the next reply, however long it takes while the host lives. A signal cancels an op that blocks.
+    pub(crate) fn receive(&mut self, op: Op) -> Result<Message, Errno> {
+        let client = self.client;
+        let (end, region, lane, bell) = self.parts();
+        let Some(page) = region.page(lane) else {
+            return Err(client.lose());
+        };
+        loop {
+            match end.receive(page, &bell, PATIENCE) {
+                Ok(Ok(message)) => return Ok(message),
+                Err(_) => return Err(client.lose()),
+                Ok(Err(Wakeup::Interrupted)) => {
+                    if op.spec().blocks && !handlers_restart() {
+                        page.cancel.0.store(end.cancel_number(), Ordering::Release);
+                        client.link.attention(lane);
+                    }
+                }
+                Ok(Err(Wakeup::TimedOut)) if !client.link.alive(region) => {
+                    return Err(client.lose())
+                }
+                Ok(Err(_)) => {}
+            }
+            if matches!(page.state(), None | Some(LaneState::Dead)) {
+                return Err(client.lose());
+            }
+        }
+    }
+
+    /// Fetches what came back into the request's sinks and decodes the reply.
+    pub(crate) fn finish<R: Request>(
+        &mut self,
+        request: &R,
+        answer: Message,
+    ) -> Result<R::Reply, Errno> {
+        if answer.code != 0 {
+            return Err(Errno(answer.code as i32));
+        }
+        let client = self.client;
+        let (end, region, lane, _) = self.parts();
+        // The reply's slot is the one before the next.
+        let slot = (end.reply_slot() + crate::ring::DEPTH - 1) % crate::ring::DEPTH;
+        let Some(chunk) = region
+            .arena(lane)
+            .and_then(|arena| arena.part(slot * crate::region::CHUNK, crate::region::CHUNK))
+        else {
+            return Err(client.lose());
+        };
+        let mut reader = Reader::new(answer, chunk, &mut []).map_err(|_| client.lose())?;
+        request.fetch(chunk, answer.payload as usize);
+        R::Reply::decode(&mut reader).map_err(|_| client.lose())
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the acquire in `try_slot`.
+        self.client.slots[self.slot]
+            .busy
+            .store(0, Ordering::Release);
+        if self.client.waiters.load(Ordering::Relaxed) > 0 {
+            self.client.freed.fetch_add(1, Ordering::Release);
+            futex_wake(&self.client.freed, 1);
+        }
+    }
+}
+
+/// Whether an interrupted call is to go on, as `SA_RESTART` asks.
+///
+/// The sleep cannot tell which handler ran (a futex wait with a limit, like nanosleep, ends with `EINTR` whatever the
+/// handler's flags), so all signals with handlers are asked; one without the flag lets the call fail with `EINTR`.
+fn handlers_restart() -> bool {
+    (1..32).all(|signal| {
+        // SAFETY: sigaction is valid when zeroed; the call only reads the action.
+        let action = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            match libc::sigaction(signal, std::ptr::null(), &mut action) {
+                0 => action,
+                _ => return true,
+            }
+        };
+        let default = action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
+        default || action.sa_flags & libc::SA_RESTART != 0
+    })
+}

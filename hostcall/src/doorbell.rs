@@ -1,0 +1,164 @@
+//! The doorbells: a futex where both sides share a kernel, a serial line where they do not.
+#![allow(unsafe_code)]
+
+use crate::types::Errno;
+use crate::wait::{Doorbell, Wakeup, SLEEPING};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// futex(2) on shared memory. Not `FUTEX_PRIVATE_FLAG`, by which std and most crates would never meet the other process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Futex;
+
+impl Doorbell for Futex {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+        futex_wait(word, SLEEPING, limit)
+    }
+    fn wake(&self, word: &AtomicU32) {
+        futex_wake(word, 1);
+    }
+}
+
+/// Sleeps while `word` is `value`.
+pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
+    let timeout = limit.map(|limit| libc::timespec {
+        tv_sec: limit.as_secs() as i64,
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let timeout = timeout
+        .as_ref()
+        .map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the word outlives the call; the timeout is null or points to a live timespec.
+    let r = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            value,
+            timeout,
+        )
+    };
+    match Errno::result(r) {
+        Err(Errno(libc::EINTR)) => Wakeup::Interrupted,
+        Err(Errno(libc::ETIMEDOUT)) => Wakeup::TimedOut,
+        _ => Wakeup::Rung,
+    }
+}
+
+/// Wakes up to `count` sleepers on `word`.
+pub fn futex_wake(word: &AtomicU32, count: i32) {
+    // SAFETY: the word is mapped; the call reads nothing but its address.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// A guest kernel's serial line: a byte names the lane that wants the host's attention. There is no way to be
+/// rung from it here, so the guest's sleep is a series of naps that grow to a millisecond.
+#[derive(Clone, Copy, Debug)]
+pub struct SerialLine {
+    /// The line, open for writing.
+    pub line: RawFd,
+    /// The lane to name.
+    pub lane: u8,
+}
+
+/// First and longest nap.
+const NAP: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(1));
+
+impl Doorbell for SerialLine {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+        let (mut nap, mut slept) = (NAP.0, Duration::ZERO);
+        while word.load(Ordering::Acquire) == SLEEPING {
+            if limit.is_some_and(|limit| slept >= limit) {
+                return Wakeup::TimedOut;
+            }
+            let time = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: nap.subsec_nanos().into(),
+            };
+            // SAFETY: the timespec is live; no remainder is asked for.
+            if unsafe { libc::nanosleep(&time, std::ptr::null_mut()) } == -1 {
+                return Wakeup::Interrupted;
+            }
+            slept += nap;
+            nap = (nap * 2).min(NAP.1);
+        }
+        Wakeup::Rung
+    }
+
+    fn wake(&self, _: &AtomicU32) {
+        ring_line(self.line, self.lane);
+    }
+}
+
+/// Writes one byte to a line, waiting while it is full: a lost byte would be a lost wake-up.
+pub fn ring_line(line: impl AsRawFd, byte: u8) {
+    loop {
+        // SAFETY: one byte at a live address.
+        let written = unsafe { libc::write(line.as_raw_fd(), std::ptr::from_ref(&byte).cast(), 1) };
+        match Errno::result(written as i64) {
+            Err(Errno(libc::EINTR | libc::EAGAIN)) => std::thread::yield_now(),
+            _ => return,
+        }
+    }
+}
+
+/// The doorbell of a guest's lane, whichever kind of boundary lies between.
+#[derive(Clone, Copy, Debug)]
+pub enum Bell {
+    /// Same kernel.
+    Futex(Futex),
+    /// Another kernel.
+    Line(SerialLine),
+}
+
+impl Doorbell for Bell {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+        match self {
+            Bell::Futex(bell) => bell.sleep(word, limit),
+            Bell::Line(bell) => bell.sleep(word, limit),
+        }
+    }
+    fn wake(&self, word: &AtomicU32) {
+        match self {
+            Bell::Futex(bell) => bell.wake(word),
+            Bell::Line(bell) => bell.wake(word),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_futex_wakes_and_times_out() {
+        let word = AtomicU32::new(SLEEPING);
+        assert_eq!(
+            Futex.sleep(&word, Some(Duration::from_millis(5))),
+            Wakeup::TimedOut
+        );
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(5));
+                word.store(0, Ordering::Relaxed);
+                Futex.wake(&word);
+            });
+            while word.load(Ordering::Relaxed) == SLEEPING {
+                assert_eq!(Futex.sleep(&word, None), Wakeup::Rung);
+            }
+        });
+    }
+
+    #[test]
+    fn a_nap_ends_when_the_word_changes() {
+        let bell = SerialLine { line: -1, lane: 0 };
+        let word = AtomicU32::new(SLEEPING);
+        assert_eq!(
+            bell.sleep(&word, Some(Duration::from_millis(3))),
+            Wakeup::TimedOut
+        );
+        word.store(0, Ordering::Relaxed);
+        assert_eq!(bell.sleep(&word, None), Wakeup::Rung);
+    }
+}

@@ -1,0 +1,203 @@
+//! Reads and writes of any length: chunks in flight together, so that one is copied while the next is executed.
+//!
+//! Chunks of one transfer are linked: once one is short or fails, the shadow does not execute those behind it. So a
+//! transfer ends where a single system call would have ended. Only regular files are pipelined; on anything else
+//! (FIFO, device) a second chunk could wait for data that the first did not, so one chunk is asked for at a time.
+//! An appending write that fits the arena goes in one piece and is as atomic as on the host; a larger one is atomic
+//! in pieces of the arena's size.
+#![allow(unsafe_code)]
+
+use crate::client::Client;
+use crate::ops::{request, Calls};
+use crate::region::{ARENA, CHUNK};
+use crate::ring::DEPTH;
+use crate::table::Request;
+use crate::types::{AtFlags, Errno, Offset, RemoteFd, RwFlags};
+use crate::wire::{flags, Sink, Source};
+use libc::iovec;
+
+/// Reads into `vectors`, readv(2), preadv2(2): the bytes read, which may be fewer than asked for.
+///
+/// # Safety
+/// Every buffer must be writable for its length.
+pub unsafe fn read_vectored(
+    client: &Client,
+    fd: RemoteFd,
+    offset: Offset,
+    rw: RwFlags,
+    vectors: &[iovec],
+) -> Result<usize, Errno> {
+    let total = total(vectors)?;
+    let shape = match total > CHUNK && !regular(client, fd)? {
+        true => Shape {
+            total: CHUNK,
+            ..Shape::pipelined(total)
+        },
+        false => Shape::pipelined(total),
+    };
+    let make = |vectors, skip, len, offset| {
+        // SAFETY: the caller's promise.
+        let sink = unsafe { Sink::from_vectors(vectors, skip, len) };
+        request::Read {
+            fd,
+            offset,
+            flags: rw,
+            sink,
+        }
+    };
+    transfer(client, vectors, offset, shape, make, |reply| reply.filled.0)
+}
+
+/// Writes `vectors`, writev(2), pwritev2(2): the bytes written, which may be fewer than given.
+///
+/// # Safety
+/// Every buffer must be readable for its length.
+pub unsafe fn write_vectored(
+    client: &Client,
+    fd: RemoteFd,
+    offset: Offset,
+    rw: RwFlags,
+    vectors: &[iovec],
+) -> Result<usize, Errno> {
+    let total = total(vectors)?;
+    let shape = match total <= CHUNK {
+        true => Shape::pipelined(total),
+        false if rw.0 & libc::RWF_APPEND != 0 || appends(client, fd)? => Shape {
+            total,
+            chunk: ARENA,
+            depth: 1,
+            flags: flags::WIDE,
+        },
+        false if regular(client, fd)? => Shape::pipelined(total),
+        false => Shape {
+            depth: 1,
+            ..Shape::pipelined(total)
+        },
+    };
+    let make = |vectors, skip, len, offset| {
+        // SAFETY: the caller's promise.
+        let source = unsafe { Source::from_vectors(vectors, skip, len) };
+        request::Write {
+            fd,
+            offset,
+            flags: rw,
+            source,
+        }
+    };
+    transfer(client, vectors, offset, shape, make, |reply| {
+        reply.written as usize
+    })
+}
+
+/// How a transfer is cut.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Bytes to move.
+    total: usize,
+    /// Bytes of a call.
+    chunk: usize,
+    /// Calls in flight.
+    depth: usize,
+    /// Flags of every call.
+    flags: u32,
+}
+
+impl Shape {
+    fn pipelined(total: usize) -> Shape {
+        Shape {
+            total,
+            chunk: CHUNK,
+            depth: DEPTH,
+            flags: 0,
+        }
+    }
+}
+
+/// Sum of the lengths, which readv(2) limits to `SSIZE_MAX`.
+fn total(vectors: &[iovec]) -> Result<usize, Errno> {
+    let sum = vectors
+        .iter()
+        .try_fold(0usize, |sum, vector| sum.checked_add(vector.iov_len));
+    sum.filter(|sum| *sum <= isize::MAX as usize)
+        .ok_or(Errno(libc::EINVAL))
+}
+
+fn regular(client: &Client, fd: RemoteFd) -> Result<bool, Errno> {
+    let mut data = std::mem::MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the sink is the whole of a live statx, for which every bit pattern is a value.
+    let data = unsafe {
+        let sink = Sink::from_raw(data.as_mut_ptr().cast(), size_of::<libc::statx>());
+        client.statx(
+            fd.into(),
+            c"",
+            AtFlags(libc::AT_EMPTY_PATH),
+            libc::STATX_TYPE,
+            sink,
+        )?;
+        data.assume_init()
+    };
+    Ok(u32::from(data.stx_mode) & libc::S_IFMT == libc::S_IFREG)
+}
+
+fn appends(client: &Client, fd: RemoteFd) -> Result<bool, Errno> {
+    Ok(client.fcntl(fd, libc::F_GETFL, 0)?.value & libc::O_APPEND != 0)
+}
+
+/// Moves bytes by calls that `make` builds for (vectors, skip, length, offset); `moved` reads a reply.
+fn transfer<'v, R: Request + Copy>(
+    client: &Client,
+    mut vectors: &'v [iovec],
+    offset: Offset,
+    shape: Shape,
+    make: impl Fn(&'v [iovec], usize, usize, Offset) -> R,
+    moved: impl Fn(R::Reply) -> usize,
+) -> Result<usize, Errno> {
+    if client.lost() {
+        return Err(Errno(libc::ENOTCONN));
+    }
+    let mut lane = client.lane()?;
+    let mut flying = [None::<(R, usize)>; DEPTH];
+    let (mut skip, mut sent, mut calls, mut received, mut done) = (0, 0, 0usize, 0usize, 0);
+    let mut end = None;
+    loop {
+        while end.is_none() && calls - received < shape.depth && (sent < shape.total || calls == 0)
+        {
+            while vectors.first().is_some_and(|first| first.iov_len <= skip) && sent < shape.total {
+                skip -= vectors[0].iov_len;
+                vectors = &vectors[1..];
+            }
+            let len = shape.chunk.min(shape.total - sent);
+            let at = if offset == Offset::CURRENT {
+                offset
+            } else {
+                Offset(offset.0.wrapping_add(sent as i64))
+            };
+            let request = make(vectors, skip, len, at);
+            let link = if calls > received { flags::LINK } else { 0 };
+            lane.send(&request, shape.flags | link)?;
+            flying[calls % DEPTH] = Some((request, len));
+            (skip, sent, calls) = (skip + len, sent + len, calls + 1);
+        }
+        let Some((request, len)) = flying[received % DEPTH].take() else {
+            break;
+        };
+        let answer = lane.receive(R::OP)?;
+        received += 1;
+        match lane.finish(&request, answer) {
+            // Behind a short chunk there are only cancelled ones.
+            _ if end.is_some() => {}
+            Ok(reply) => {
+                let n = moved(reply);
+                done += n;
+                if n < len {
+                    end = Some(Ok(()));
+                }
+            }
+            Err(errno) => end = Some(Err(errno)),
+        }
+    }
+    match end {
+        Some(Err(errno)) if done == 0 => Err(errno),
+        _ => Ok(done),
+    }
+}

@@ -1,0 +1,308 @@
+//! Waiting for the other side: spin while it was recently fast, then sleep until its doorbell.
+//!
+//! # The race that the fences close
+//!
+//! A sleeper announces itself in a word (`sleeping = 1`), looks once more for a message, and sleeps. A waker
+//! publishes a message and then looks at the word. Each side stores one location and loads the other; without a
+//! fence between its store and its load a processor may let the load pass the store (as x86 does, out of its store
+//! buffer), so that the sleeper misses the message and the waker misses the sleeper, and both wait for ever. With a
+//! sequentially consistent fence on both sides, one of the fences is first in their single order: if the sleeper's
+//! ([W1]), the waker's load sees `sleeping`; if the waker's ([W2]), the sleeper's last look sees the message.
+
+use crate::sync::{fence, relax, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Value of a sleep word whose owner is awake.
+pub const AWAKE: u32 = 0;
+/// Value of a sleep word whose owner sleeps or is about to.
+pub const SLEEPING: u32 = 1;
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wakeup {
+    /// Rung, or spuriously: look again.
+    Rung,
+    /// The time limit passed.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
+}
+
+/// Sleeps and wakes over one kind of boundary.
+pub trait Doorbell {
+    /// Sleeps while `word` is [`SLEEPING`], at most `limit`.
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup;
+    /// Wakes the other side, which sleeps on `word`.
+    fn wake(&self, word: &AtomicU32);
+}
+
+/// Rings if the other side sleeps; called after a publish.
+pub fn notify<D: Doorbell>(bell: &D, word: &AtomicU32) {
+    // [W2] Orders the publish before the look at the word; pairs with [W1].
+    fence(Ordering::SeqCst);
+    if word.load(Ordering::Relaxed) == SLEEPING {
+        word.store(AWAKE, Ordering::Relaxed);
+        bell.wake(word);
+    }
+}
+
+/// Announces a sleep, looks once more by `poll`, and sleeps if nothing came.
+pub fn sleep_unless<D: Doorbell, T>(
+    bell: &D,
+    word: &AtomicU32,
+    limit: Option<Duration>,
+    poll: impl FnOnce() -> Option<T>,
+) -> Result<T, Wakeup> {
+    word.store(SLEEPING, Ordering::Relaxed);
+    // [W1] Orders the announcement before the last look; pairs with [W2].
+    fence(Ordering::SeqCst);
+    let outcome = match poll() {
+        Some(message) => Ok(message),
+        None => Err(bell.sleep(word, limit)),
+    };
+    word.store(AWAKE, Ordering::Relaxed);
+    outcome
+}
+
+/// Bounds of spinning, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Longest spin while the peer is known to be fast.
+    pub most: u32,
+    /// Spin while it is known to be slow: enough to catch an answer that is already under way.
+    pub least: u32,
+}
+
+impl Budget {
+    /// A peer on the same kernel: a sleep costs about 45 µs there and back, so longer spins cannot pay.
+    pub const LOCAL: Budget = Budget { most: 50, least: 2 };
+    /// A peer on another kernel, where a doorbell costs a guest system call and a line interrupt.
+    pub const DEVICE: Budget = Budget {
+        most: 200,
+        least: 4,
+    };
+}
+
+/// Decides how long to spin: by what waits took lately, and not at all while the processor is contended.
+#[derive(Debug)]
+pub struct Pacer {
+    budget: Budget,
+    ticks_per_us: u64,
+    /// Running mean of waits, ticks; a wait that ended in a sleep counts as four budgets.
+    estimate: u64,
+    /// Waits for which to sleep early, because the last spins lost the processor.
+    contended: u32,
+    /// Waits since the last probe while the peer is thought slow.
+    since_probe: u32,
+}
+
+/// A gap of this many microseconds between two polls means that somebody else ran on this processor.
+const PREEMPTED_US: u64 = 15;
+/// Waits that sleep early after that.
+const CALM_DOWN: u32 = 64;
+/// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
+const PROBE_EVERY: u32 = 16;
+/// Polls without `pause`: it costs up to 140 cycles, a good part of a whole round trip.
+const EAGER_POLLS: u32 = 256;
+
+impl Pacer {
+    /// A pacer that assumes a fast peer. `ticks_per_us` is the rate of [`ticks`].
+    pub fn new(budget: Budget, ticks_per_us: u32) -> Pacer {
+        Pacer {
+            budget,
+            ticks_per_us: u64::from(ticks_per_us.clamp(1, 100_000)),
+            estimate: 0,
+            contended: 0,
+            since_probe: 0,
+        }
+    }
+
+    /// How long the next wait may spin, ticks.
+    fn allowance(&mut self) -> u64 {
+        let (most, least) = (
+            u64::from(self.budget.most) * self.ticks_per_us,
+            u64::from(self.budget.least) * self.ticks_per_us,
+        );
+        if self.contended > 0 {
+            self.contended -= 1;
+            return least;
+        }
+        if self.estimate > most {
+            self.since_probe += 1;
+            if self.since_probe < PROBE_EVERY {
+                return least;
+            }
+            self.since_probe = 0;
+        }
+        most
+    }
+
+    /// Spins until `poll` finds something or the allowance is used up.
+    pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+        let start = ticks();
+        for _ in 0..EAGER_POLLS / 8 {
+            // Eight looks between two looks at the clock, which costs as much as several of them.
+            for _ in 0..8 {
+                if let Some(found) = poll() {
+                    self.learn(ticks().wrapping_sub(start));
+                    return Some(found);
+                }
+            }
+            if ticks().wrapping_sub(start) > PREEMPTED_US * self.ticks_per_us {
+                break;
+            }
+        }
+        let allowance = self.allowance();
+        let mut last = ticks();
+        while last.wrapping_sub(start) < allowance {
+            if let Some(found) = poll() {
+                self.learn(ticks().wrapping_sub(start));
+                return Some(found);
+            }
+            relax();
+            let now = ticks();
+            if now.wrapping_sub(last) > PREEMPTED_US * self.ticks_per_us {
+                // Never spin against a job that wants this processor: the peer may be waiting for it too.
+                self.contended = CALM_DOWN;
+                break;
+            }
+            last = now;
+        }
+        self.learn(4 * u64::from(self.budget.most) * self.ticks_per_us);
+        None
+    }
+
+    fn learn(&mut self, wait: u64) {
+        self.estimate = self.estimate - self.estimate / 8 + wait.min(1 << 40) / 8;
+    }
+}
+
+/// A clock that costs no system call: the processor's counter.
+#[allow(unsafe_code)]
+pub fn ticks() -> u64 {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    // SAFETY: RDTSC has no preconditions.
+    return unsafe { core::arch::x86_64::_rdtsc() };
+    #[cfg(all(target_arch = "aarch64", not(loom)))]
+    {
+        let count: u64;
+        // SAFETY: reads the virtual counter, which user mode may do on Linux.
+        unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) count, options(nomem, nostack)) };
+        return count;
+    }
+    #[cfg(loom)]
+    0
+}
+
+/// Measures the rate of [`ticks`]; takes about a millisecond.
+pub fn ticks_per_us() -> u32 {
+    let (start, clock) = (ticks(), std::time::Instant::now());
+    while clock.elapsed() < Duration::from_millis(1) {
+        std::hint::spin_loop();
+    }
+    ((ticks() - start) / clock.elapsed().as_micros().max(1) as u64).clamp(1, 100_000) as u32
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_peer_is_not_spun_for_and_a_fast_one_is_found_again() {
+        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, ticks_per_us());
+        for _ in 0..20 {
+            assert_eq!(pacer.spin(|| None::<()>), None);
+        }
+        pacer.contended = 0;
+        let most = 50 * pacer.ticks_per_us;
+        let long = (0..PROBE_EVERY)
+            .filter(|_| pacer.allowance() == most)
+            .count();
+        assert_eq!(long, 1, "one probe in {PROBE_EVERY} waits");
+        for _ in 0..40 {
+            pacer.spin(|| Some(()));
+        }
+        assert_eq!(pacer.allowance(), most);
+    }
+
+    #[test]
+    fn losing_the_processor_ends_the_spin() {
+        let mut pacer = Pacer::new(
+            Budget {
+                most: 1_000_000,
+                least: 2,
+            },
+            ticks_per_us(),
+        );
+        let mut polls = 0;
+        let start = std::time::Instant::now();
+        pacer.spin(|| {
+            polls += 1;
+            if polls == EAGER_POLLS + 10 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            None::<()>
+        });
+        assert!(start.elapsed() < Duration::from_millis(500));
+        assert_eq!(pacer.contended, CALM_DOWN);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::ring::{Consumer, Producer, Ring};
+    use crate::wire::Message;
+    use loom::sync::{Arc, Condvar, Mutex};
+
+    /// A futex as the kernel keeps its promise: the word is compared under the lock that the waker takes.
+    #[derive(Default)]
+    struct Futex {
+        queue: Mutex<()>,
+        woken: Condvar,
+    }
+
+    impl Doorbell for Futex {
+        fn sleep(&self, word: &AtomicU32, _: Option<Duration>) -> Wakeup {
+            let queue = self.queue.lock().unwrap();
+            if word.load(Ordering::Relaxed) == SLEEPING {
+                drop(self.woken.wait(queue).unwrap());
+            }
+            Wakeup::Rung
+        }
+        fn wake(&self, _: &AtomicU32) {
+            let _queue = self.queue.lock().unwrap();
+            self.woken.notify_all();
+        }
+    }
+
+    /// [W1]/[W2]: no interleaving loses the wake-up. (Without either fence this model deadlocks.)
+    #[test]
+    fn no_wakeup_is_lost() {
+        loom::model(|| {
+            let shared = Arc::new((Ring::default(), AtomicU32::new(AWAKE), Futex::default()));
+            let waker = shared.clone();
+            let thread = loom::thread::spawn(move || {
+                let (ring, word, bell) = &*waker;
+                Producer::default().publish(
+                    ring,
+                    Message {
+                        code: 1,
+                        ..Message::default()
+                    },
+                );
+                notify(bell, word);
+            });
+            let (ring, word, bell) = &*shared;
+            let mut consumer = Consumer::default();
+            let message = loop {
+                if let Ok(message) = sleep_unless(bell, word, None, || consumer.poll(ring).unwrap())
+                {
+                    break message;
+                }
+            };
+            assert_eq!(message.code, 1);
+            thread.join().unwrap();
+        });
+    }
+}
