@@ -1,0 +1,3 @@
+//! The host processes that execute a guest's calls.
+
+pub mod sandbox;
