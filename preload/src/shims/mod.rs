@@ -1,0 +1,1 @@
+//! The hooked functions, by family.
