@@ -9,7 +9,11 @@
 #![deny(unsafe_code)]
 
 mod cwd;
+mod environment;
+mod exec;
 mod fds;
+mod fork;
+mod inherit;
 mod place;
 mod real;
 mod report;

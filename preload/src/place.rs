@@ -120,11 +120,7 @@ pub unsafe fn at<'p>(
             if !may_enter(prefix, text.to_bytes()) {
                 return Ok(guest);
             }
-            let mut room = [0u8; libc::PATH_MAX as usize];
-            Ok(match cwd::guest_directory(dirfd, &mut room) {
-                Some(start) => settle(prefix, Start::Guest(start), DirFd::CWD, text, guest, buffer),
-                None => guest,
-            })
+            Ok(entering(prefix, dirfd, text, guest, buffer))
         }
     }
 }

@@ -152,6 +152,8 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
             FAILED_AT.store(0, Ordering::Relaxed);
             Ok(client)
         }
+        // A handed-over session that is gone is not the host's absence.
+        Err(error) if resume.is_some() => Err(error.errno()),
         Err(error) => {
             FAILED_AT.store(now().max(1), Ordering::Relaxed);
             if !REPORTED.swap(true, Ordering::Relaxed) {

@@ -39,7 +39,13 @@ unsafe fn change_mode(dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_
     }
 }
 
-unsafe fn change_owner(dirfd: c_int, path: *const c_char, uid: uid_t, gid: gid_t, flags: c_int) -> c_int {
+unsafe fn change_owner(
+    dirfd: c_int,
+    path: *const c_char,
+    uid: uid_t,
+    gid: gid_t,
+    flags: c_int,
+) -> c_int {
     // SAFETY: the calling program's path.
     unsafe {
         by_place!(
@@ -47,7 +53,10 @@ unsafe fn change_owner(dirfd: c_int, path: *const c_char, uid: uid_t, gid: gid_t
             path,
             |dirfd, path| sys!(Sysno::fchownat, dirfd, path, uid, gid, flags),
             |dir, path| {
-                done(session::client().and_then(|client| client.fchownat(dir, path, uid, gid, AtFlags(flags))))
+                done(
+                    session::client()
+                        .and_then(|client| client.fchownat(dir, path, uid, gid, AtFlags(flags))),
+                )
             }
         )
     }
@@ -64,7 +73,10 @@ unsafe fn may_access(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_in
                 (_, Some(real)) => real(dirfd, path, mode, flags),
             },
             |dir, path| {
-                done(session::client().and_then(|client| client.faccessat2(dir, path, mode, AtFlags(flags))))
+                done(
+                    session::client()
+                        .and_then(|client| client.faccessat2(dir, path, mode, AtFlags(flags))),
+                )
             }
         )
     }
@@ -152,22 +164,52 @@ fn sized(size: u64) -> ssize_t {
     size as ssize_t
 }
 
-unsafe fn get(dir: DirFd, path: &CStr, flags: c_int, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t {
+unsafe fn get(
+    dir: DirFd,
+    path: &CStr,
+    flags: c_int,
+    name: *const c_char,
+    value: *mut c_void,
+    len: size_t,
+) -> ssize_t {
     // SAFETY: the calling program's name and buffer.
     let (name, sink) = unsafe { (CStr::from_ptr(name), Sink::from_raw(value.cast(), len)) };
-    finish(session::client().and_then(|client| Ok(sized(client.getxattr(dir, path, AtFlags(flags), name, sink)?.size))))
+    finish(session::client().and_then(|client| {
+        Ok(sized(
+            client.getxattr(dir, path, AtFlags(flags), name, sink)?.size,
+        ))
+    }))
 }
 
 unsafe fn list(dir: DirFd, path: &CStr, flags: c_int, names: *mut c_char, len: size_t) -> ssize_t {
     // SAFETY: the calling program's buffer.
     let sink = unsafe { Sink::from_raw(names.cast(), len) };
-    finish(session::client().and_then(|client| Ok(sized(client.listxattr(dir, path, AtFlags(flags), sink)?.size))))
+    finish(session::client().and_then(|client| {
+        Ok(sized(
+            client.listxattr(dir, path, AtFlags(flags), sink)?.size,
+        ))
+    }))
 }
 
-unsafe fn set(dir: DirFd, path: &CStr, flags: c_int, name: *const c_char, value: (*const c_void, size_t), create: c_int) -> c_int {
+unsafe fn set(
+    dir: DirFd,
+    path: &CStr,
+    flags: c_int,
+    name: *const c_char,
+    value: (*const c_void, size_t),
+    create: c_int,
+) -> c_int {
     // SAFETY: the calling program's name and value.
-    let (name, value) = unsafe { (CStr::from_ptr(name), Source::from_raw(value.0.cast_mut().cast(), value.1)) };
-    done(session::client().and_then(|client| client.setxattr(dir, path, AtFlags(flags), name, value, create)))
+    let (name, value) = unsafe {
+        (
+            CStr::from_ptr(name),
+            Source::from_raw(value.0.cast_mut().cast(), value.1),
+        )
+    };
+    done(
+        session::client()
+            .and_then(|client| client.setxattr(dir, path, AtFlags(flags), name, value, create)),
+    )
 }
 
 unsafe fn remove(dir: DirFd, path: &CStr, flags: c_int, name: *const c_char) -> c_int {

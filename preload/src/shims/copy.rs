@@ -19,9 +19,9 @@ const MOST: usize = 0x7fff_f000;
 /// `offset` is null or points to the program's offset.
 unsafe fn position(offset: *const off_t) -> Result<Offset, Errno> {
     // SAFETY: the caller's promise.
-    match unsafe { offset.as_ref() } {
+    match unsafe { offset.as_ref() }.copied() {
         None => Ok(Offset::CURRENT),
-        Some(0..) => Ok(Offset(unsafe { *offset })),
+        Some(offset @ 0..) => Ok(Offset(offset)),
         Some(_) => Err(Errno(libc::EINVAL)),
     }
 }

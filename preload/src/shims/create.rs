@@ -16,7 +16,11 @@ unsafe fn make_directory(dirfd: c_int, path: *const c_char, mode: mode_t) -> c_i
             dirfd,
             path,
             |dirfd, path| sys!(Sysno::mkdirat, dirfd, path, mode),
-            |dir, path| done(session::client().and_then(|client| client.mkdirat(dir, path, Mode(mode))))
+            |dir, path| done(session::client().and_then(|client| client.mkdirat(
+                dir,
+                path,
+                Mode(mode)
+            )))
         )
     }
 }
@@ -28,7 +32,12 @@ unsafe fn make_node(dirfd: c_int, path: *const c_char, mode: mode_t, device: dev
             dirfd,
             path,
             |dirfd, path| sys!(Sysno::mknodat, dirfd, path, mode, device),
-            |dir, path| done(session::client().and_then(|client| client.mknodat(dir, path, Mode(mode), device)))
+            |dir, path| done(session::client().and_then(|client| client.mknodat(
+                dir,
+                path,
+                Mode(mode),
+                device
+            )))
         )
     }
 }

@@ -56,7 +56,12 @@ pub fn mark_cloexec(fd: c_int, cloexec: bool) -> Result<(), Errno> {
 }
 
 /// fcntl(2) on a host file. Integers are the low half of the argument, whatever the rest of the register holds.
-unsafe fn control(fd: c_int, entry: fds::Entry, command: c_int, argument: usize) -> Result<c_int, Errno> {
+unsafe fn control(
+    fd: c_int,
+    entry: fds::Entry,
+    command: c_int,
+    argument: usize,
+) -> Result<c_int, Errno> {
     let number = argument as c_int;
     let remote = entry.remote;
     match command {
@@ -108,7 +113,12 @@ pub fn record_lock(fd: RemoteFd, command: c_int, lock: &mut libc::flock) -> Resu
 }
 
 /// ioctl(2) on a host file: what is about the descriptor is done, what is about a device is refused.
-unsafe fn device_control(fd: c_int, remote: RemoteFd, request: c_ulong, argument: usize) -> Result<c_int, Errno> {
+unsafe fn device_control(
+    fd: c_int,
+    remote: RemoteFd,
+    request: c_ulong,
+    argument: usize,
+) -> Result<c_int, Errno> {
     let client = session::client()?;
     match request {
         libc::FIOCLEX => mark_cloexec(fd, true).map(|()| 0),
@@ -117,7 +127,11 @@ unsafe fn device_control(fd: c_int, remote: RemoteFd, request: c_ulong, argument
             // SAFETY: the request's argument is a pointer to an int.
             let on = unsafe { *(argument as *const c_int) } != 0;
             let old = client.fcntl(remote, libc::F_GETFL, 0)?.value;
-            let new = if on { old | libc::O_NONBLOCK } else { old & !libc::O_NONBLOCK };
+            let new = if on {
+                old | libc::O_NONBLOCK
+            } else {
+                old & !libc::O_NONBLOCK
+            };
             client.fcntl(remote, libc::F_SETFL, new as u32 as u64)?;
             Ok(0)
         }

@@ -39,6 +39,7 @@ pub(crate) use by_place;
 
 /// Looks up the libc functions beneath all hooks.
 pub fn resolve_all() {
+    crate::fork::resolve();
     copy::resolve();
     descriptor::resolve();
     io::resolve();

@@ -19,7 +19,11 @@ unsafe fn unlink_any(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
             dirfd,
             path,
             |dirfd, path| sys!(Sysno::unlinkat, dirfd, path, flags),
-            |dir, path| done(session::client().and_then(|client| client.unlinkat(dir, path, AtFlags(flags))))
+            |dir, path| done(session::client().and_then(|client| client.unlinkat(
+                dir,
+                path,
+                AtFlags(flags)
+            )))
         )
     }
 }
@@ -41,7 +45,11 @@ unsafe fn both(
     })())
 }
 
-unsafe fn rename_any(from: (c_int, *const c_char), to: (c_int, *const c_char), flags: c_uint) -> c_int {
+unsafe fn rename_any(
+    from: (c_int, *const c_char),
+    to: (c_int, *const c_char),
+    flags: c_uint,
+) -> c_int {
     // SAFETY: the calling program's paths.
     unsafe {
         both(from, to, |ends| match ends {
@@ -56,7 +64,11 @@ unsafe fn rename_any(from: (c_int, *const c_char), to: (c_int, *const c_char), f
     }
 }
 
-unsafe fn link_any(from: (c_int, *const c_char), to: (c_int, *const c_char), flags: c_int) -> c_int {
+unsafe fn link_any(
+    from: (c_int, *const c_char),
+    to: (c_int, *const c_char),
+    flags: c_int,
+) -> c_int {
     // SAFETY: the calling program's paths.
     unsafe {
         both(from, to, |ends| match ends {
@@ -66,13 +78,17 @@ unsafe fn link_any(from: (c_int, *const c_char), to: (c_int, *const c_char), fla
                 // The way to give a name to an O_TMPFILE file.
                 let remote = super::open::named_descriptor(p).ok_or(Errno(libc::ENOENT))?;
                 let flags = AtFlags(libc::AT_EMPTY_PATH);
-                session::client()?.linkat(remote.into(), c"", b, q, flags).map(|_| ())
+                session::client()?
+                    .linkat(remote.into(), c"", b, q, flags)
+                    .map(|_| ())
             }
             (Place::Guest { dirfd: a, path: p }, Place::Guest { dirfd: b, path: q }) => {
                 try_sys!(Sysno::linkat, a, p, b, q, flags).map(|_| ())
             }
             (Place::Host { dir: a, path: p }, Place::Host { dir: b, path: q }) => {
-                session::client()?.linkat(a, p, b, q, AtFlags(flags)).map(|_| ())
+                session::client()?
+                    .linkat(a, p, b, q, AtFlags(flags))
+                    .map(|_| ())
             }
             _ => Err(Errno(libc::EXDEV)),
         })
@@ -98,7 +114,12 @@ unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) 
 ///
 /// # Safety
 /// `buffer` must be writable for `len` bytes.
-unsafe fn read_link(dir: DirFd, path: &CStr, buffer: *mut c_char, len: size_t) -> Result<ssize_t, Errno> {
+unsafe fn read_link(
+    dir: DirFd,
+    path: &CStr,
+    buffer: *mut c_char,
+    len: size_t,
+) -> Result<ssize_t, Errno> {
     if len as isize <= 0 {
         return Err(Errno(libc::EINVAL));
     }
@@ -108,7 +129,12 @@ unsafe fn read_link(dir: DirFd, path: &CStr, buffer: *mut c_char, len: size_t) -
     Ok(reply.filled.0 as ssize_t)
 }
 
-unsafe fn readlink_any(dirfd: c_int, path: *const c_char, buffer: *mut c_char, len: size_t) -> ssize_t {
+unsafe fn readlink_any(
+    dirfd: c_int,
+    path: *const c_char,
+    buffer: *mut c_char,
+    len: size_t,
+) -> ssize_t {
     // SAFETY: the calling program's path and buffer.
     unsafe {
         by_place!(

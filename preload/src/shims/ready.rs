@@ -14,23 +14,24 @@ const READY: i16 =
 ///
 /// # Safety
 /// `list` must point to `count` entries.
-unsafe fn poll_mixed(
-    list: *mut pollfd,
-    count: nfds_t,
-    real: impl FnOnce(bool) -> c_int,
-) -> c_int {
+unsafe fn poll_mixed(list: *mut pollfd, count: nfds_t, real: impl FnOnce(bool) -> c_int) -> c_int {
     let list = match count {
         0 => return real(false),
         // SAFETY: the caller's promise.
         _ => unsafe { std::slice::from_raw_parts_mut(list, count as usize) },
     };
-    let hosts = list.iter().filter(|one| fds::host(one.fd).is_some()).count() as c_int;
+    let hosts = list
+        .iter()
+        .filter(|one| fds::host(one.fd).is_some())
+        .count() as c_int;
     if hosts == 0 {
         return real(false);
     }
     // The kernel skips negative descriptors. `!fd` is its own inverse, and negative for every valid one.
     let flip = |list: &mut [pollfd]| {
-        let ours = list.iter_mut().filter(|one| fds::host(one.fd.max(!one.fd)).is_some());
+        let ours = list
+            .iter_mut()
+            .filter(|one| fds::host(one.fd.max(!one.fd)).is_some());
         ours.for_each(|one| one.fd = !one.fd);
     };
     flip(list);
@@ -47,7 +48,10 @@ unsafe fn poll_mixed(
     ready
 }
 
-const NOW: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
+const NOW: timespec = timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 hooks_over! {
     fn poll(list: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int => hooked_poll {

@@ -118,7 +118,13 @@ fn canonical(path: &CStr) -> Result<Path, Errno> {
         let len = done.len;
         done.push(b"/")?;
         let mut stats = [0u8; size_of::<libc::statx>()];
-        client.statx(DirFd::CWD, done.as_c(), AtFlags(0), 0, Sink::new(&mut stats))?;
+        client.statx(
+            DirFd::CWD,
+            done.as_c(),
+            AtFlags(0),
+            0,
+            Sink::new(&mut stats),
+        )?;
         done.cut(len);
     }
     Ok(done)

@@ -79,9 +79,9 @@ unsafe fn stat_any(dirfd: c_int, path: *const c_char, to: *mut libc::stat, flags
 }
 
 #[cfg(target_arch = "x86_64")]
-const STAT_AT: Sysno = Sysno::newfstatat;
+pub const STAT_AT: Sysno = Sysno::newfstatat;
 #[cfg(not(target_arch = "x86_64"))]
-const STAT_AT: Sysno = Sysno::fstatat;
+pub const STAT_AT: Sysno = Sysno::fstatat;
 
 unsafe fn stat_fd(fd: c_int, to: *mut libc::stat) -> c_int {
     match fds::host(fd) {
@@ -162,7 +162,11 @@ fn convert_vfs(from: &libc::statfs) -> libc::statvfs {
     // SAFETY: the identifier is two integers in both structures.
     let id: [c_int; 2] = unsafe { std::mem::transmute_copy(&from.f_fsid) };
     to.f_bsize = from.f_bsize as _;
-    to.f_frsize = if from.f_frsize != 0 { from.f_frsize } else { from.f_bsize } as _;
+    to.f_frsize = if from.f_frsize != 0 {
+        from.f_frsize
+    } else {
+        from.f_bsize
+    } as _;
     to.f_blocks = from.f_blocks;
     to.f_bfree = from.f_bfree;
     to.f_bavail = from.f_bavail;

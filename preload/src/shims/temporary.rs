@@ -69,7 +69,9 @@ unsafe fn make_file(
             },
             |dir, path| {
                 let path = path.as_ptr();
-                finish(invent(template, suffix, || open_host(dir, CStr::from_ptr(path), flags, 0o600)))
+                finish(invent(template, suffix, || {
+                    open_host(dir, CStr::from_ptr(path), flags, 0o600)
+                }))
             }
         )
     }

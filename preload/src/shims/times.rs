@@ -37,7 +37,10 @@ unsafe fn from_val(times: *const timeval) -> Result<[timespec; 2], Errno> {
     }
     // SAFETY: the caller's promise.
     let times: [timeval; 2] = unsafe { *times.cast() };
-    match times.iter().all(|time| (0..1_000_000).contains(&time.tv_usec)) {
+    match times
+        .iter()
+        .all(|time| (0..1_000_000).contains(&time.tv_usec))
+    {
         true => Ok(times.map(|time| timespec {
             tv_sec: time.tv_sec,
             tv_nsec: time.tv_usec * 1000,
@@ -66,7 +69,12 @@ fn on_host(dir: DirFd, path: &CStr, times: [timespec; 2], flags: c_int) -> Resul
         .map(|_| ())
 }
 
-unsafe fn by_path(dirfd: c_int, path: *const c_char, times: Result<[timespec; 2], Errno>, flags: c_int) -> c_int {
+unsafe fn by_path(
+    dirfd: c_int,
+    path: *const c_char,
+    times: Result<[timespec; 2], Errno>,
+    flags: c_int,
+) -> c_int {
     let times = match times {
         Ok(times) => times,
         Err(errno) => return done::<()>(Err(errno)),
@@ -76,7 +84,13 @@ unsafe fn by_path(dirfd: c_int, path: *const c_char, times: Result<[timespec; 2]
         by_place!(
             dirfd,
             path,
-            |dirfd, path| done(try_sys!(Sysno::utimensat, dirfd, path, times.as_ptr(), flags)),
+            |dirfd, path| done(try_sys!(
+                Sysno::utimensat,
+                dirfd,
+                path,
+                times.as_ptr(),
+                flags
+            )),
             |dir, path| match path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
                 // The op takes the empty path for the descriptor itself.
                 true => done::<()>(Err(Errno(libc::ENOENT))),

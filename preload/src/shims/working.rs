@@ -10,7 +10,7 @@ use syscalls::Sysno;
 
 const MOST: usize = libc::PATH_MAX as usize;
 
-unsafe fn change(path: *const c_char) -> c_int {
+pub unsafe fn change(path: *const c_char) -> c_int {
     // SAFETY: the calling program's path.
     unsafe {
         by_place!(
