@@ -28,7 +28,12 @@ pub struct GuestConfig {
 
 impl Default for GuestConfig {
     fn default() -> Self {
-        GuestConfig { attach: Attach::default(), user: None, exports: vec![Export::default()], limits: Limits::default() }
+        GuestConfig {
+            attach: Attach::default(),
+            user: None,
+            exports: vec![Export::default()],
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -70,7 +75,10 @@ pub struct Export {
 
 impl Default for Export {
     fn default() -> Self {
-        Export { path: PathBuf::from("/"), mode: Access::Rw }
+        Export {
+            path: PathBuf::from("/"),
+            mode: Access::Rw,
+        }
     }
 }
 
@@ -100,6 +108,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { lanes: None, open_files: 1024, processes: 1024, memory_mib: 1024 }
+        Limits {
+            lanes: None,
+            open_files: 1024,
+            processes: 1024,
+            memory_mib: 1024,
+        }
     }
 }
