@@ -28,12 +28,7 @@ pub struct GuestConfig {
 
 impl Default for GuestConfig {
     fn default() -> Self {
-        GuestConfig {
-            attach: Attach::default(),
-            user: None,
-            exports: vec![Export::default()],
-            limits: Limits::default(),
-        }
+        GuestConfig { attach: Attach::default(), user: None, exports: vec![Export::default()], limits: Limits::default() }
     }
 }
 
@@ -75,10 +70,7 @@ pub struct Export {
 
 impl Default for Export {
     fn default() -> Self {
-        Export {
-            path: PathBuf::from("/"),
-            mode: Access::Rw,
-        }
+        Export { path: PathBuf::from("/"), mode: Access::Rw }
     }
 }
 
@@ -108,11 +100,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            lanes: None,
-            open_files: 1024,
-            processes: 1024,
-            memory_mib: 1024,
-        }
+        Limits { lanes: None, open_files: 1024, processes: 1024, memory_mib: 1024 }
     }
 }

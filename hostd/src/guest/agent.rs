@@ -1,7 +1,7 @@
 //! The first process of a guest: starts COMMAND, carries its streams as frames, reaps orphans,
 //! and says how COMMAND ended after its last byte.
 
-use super::frame::{Frame, Status, Stream, MAX_PAYLOAD, OUTPUT_WINDOW, STDIN_WINDOW, VERSION};
+use super::frame::{Frame, Status, Stream, LINE_WINDOW, MAX_PAYLOAD, OUTPUT_WINDOW, STDIN_WINDOW, VERSION};
 use super::link::{ready, set_nonblocking, FrameLink};
 use super::plan::{Context, Task};
 use super::spawn::{spawn, Command, Inner};
@@ -122,6 +122,9 @@ impl Agent {
     /// Handles the frames that have arrived; `false` when hostd is gone.
     fn receive(&mut self) -> Result<bool, String> {
         let open = self.link.fill().context("read from hostd")?;
+        if let Some(count) = self.link.take_received(LINE_WINDOW / 4) {
+            self.link.push(&Frame::Received(count));
+        }
         while let Some(frame) = self.link.next().context("hostd's line")? {
             match frame {
                 Frame::Data(Stream::Stdin, bytes) => {

@@ -15,6 +15,12 @@ pub const MAX_PAYLOAD: usize = 8192;
 pub const STDIN_WINDOW: u32 = 32 * 1024;
 /// Bytes of standard output (and of standard error) that the agent may send ahead of hostd's credit.
 pub const OUTPUT_WINDOW: u32 = 128 * 1024;
+/// Bytes, of frames of every kind, that hostd may have on the line and the agent not yet have read.
+///
+/// Linux's terminal layer holds 4096 and throttles its driver 128 short of that; UML's serial driver
+/// (6.1, `line_throttle`) then takes its descriptor out of its epoll set and never puts it back, which
+/// would stop the line for good. So a full buffer must not happen.
+pub const LINE_WINDOW: u32 = 3072;
 
 const HEADER: usize = 4;
 
@@ -82,6 +88,8 @@ pub enum Frame {
     Exit(Status),
     /// Guest: COMMAND could not be started; one line for the user.
     Fail(String),
+    /// Guest: this many more bytes of the line were read; see [`LINE_WINDOW`].
+    Received(u32),
 }
 
 /// Why a peer's bytes are not a frame.
@@ -124,6 +132,7 @@ const WINSIZE: u8 = 5;
 const SIGNAL: u8 = 6;
 const EXIT: u8 = 7;
 const FAIL: u8 = 8;
+const RECEIVED: u8 = 9;
 
 impl Frame {
     /// Appends the frame to `out`. Data longer than one frame holds must be split by the caller.
@@ -173,6 +182,10 @@ impl Frame {
                 out.extend_from_slice(&text[..text.len().min(1024)]);
                 FAIL
             }
+            Frame::Received(count) => {
+                out.extend_from_slice(&count.to_le_bytes());
+                RECEIVED
+            }
         };
         let len = out.len() - start - HEADER;
         debug_assert!(len <= MAX_PAYLOAD);
@@ -191,7 +204,7 @@ impl Frame {
         let kind = header[0];
         let len = usize::from(u16::from_le_bytes([header[2], header[3]]));
         // Judged before the payload is waited for, so that a hostile length cannot make us buffer or hang.
-        if !(HELLO..=FAIL).contains(&kind) || header[1] != 0 {
+        if !(HELLO..=RECEIVED).contains(&kind) || header[1] != 0 {
             return Err(FrameError::UnknownType(kind));
         }
         if len > MAX_PAYLOAD {
@@ -203,6 +216,7 @@ impl Frame {
         let wrong = || FrameError::BadLength(kind, len);
         let frame = match kind {
             HELLO => Frame::Hello(u32::from_le_bytes(payload.try_into().map_err(|_| wrong())?)),
+            RECEIVED => Frame::Received(u32::from_le_bytes(payload.try_into().map_err(|_| wrong())?)),
             DATA => {
                 let (stream, bytes) = payload.split_first().ok_or_else(wrong)?;
                 Frame::Data(Stream::from_byte(*stream)?, bytes.to_vec())
@@ -255,6 +269,7 @@ impl Frame {
             Frame::Signal(_) => "signal",
             Frame::Exit(_) => "exit",
             Frame::Fail(_) => "fail",
+            Frame::Received(_) => "received",
         }
     }
 }
@@ -280,6 +295,7 @@ mod tests {
             Frame::Exit(Status::Code(255)),
             Frame::Exit(Status::Signal(9)),
             Frame::Fail("no such thing".into()),
+            Frame::Received(77),
         ]
     }
 

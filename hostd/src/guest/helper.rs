@@ -210,6 +210,8 @@ pub fn spawn(plan: &Plan, log: Option<OwnedFd>) -> std::io::Result<Child> {
         // In force from before exec, so that no instant is left in which hostd's death goes unseen; the
         // helper compares its parent afterwards.
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // Out of hostd's process group: a Ctrl-C at its terminal is COMMAND's to hear, not the helper's.
+        nix::unistd::setsid()?;
         for fd in &keep {
             sys::keep_over_exec(*fd)?;
         }

@@ -15,6 +15,10 @@ pub struct FrameLink {
     taken: usize,
     output: Vec<u8>,
     sent: usize,
+    /// Bytes that may be written before the peer has read more; unbounded where it cannot matter.
+    room: u32,
+    /// Bytes read since [`FrameLink::take_received`].
+    received: u32,
 }
 
 impl FrameLink {
@@ -30,6 +34,28 @@ impl FrameLink {
             taken: 0,
             output: Vec::new(),
             sent: 0,
+            room: u32::MAX,
+            received: 0,
+        })
+    }
+
+    /// Lets at most `window` bytes be on the line unread; [`FrameLink::peer_received`] makes new room.
+    pub fn limit(&mut self, window: u32) {
+        self.room = window;
+    }
+
+    /// The peer read `count` more bytes; `None` when that is more than were sent under a limit of `window`.
+    pub fn peer_received(&mut self, count: u32, window: u32) -> Option<()> {
+        self.room = self.room.checked_add(count).filter(|room| *room <= window)?;
+        Some(())
+    }
+
+    /// Bytes read since the last such call that said a number, once they are at least `least`.
+    pub fn take_received(&mut self, least: u32) -> Option<u32> {
+        let count = self.received;
+        (count >= least).then(|| {
+            self.received = 0;
+            count
         })
     }
 
@@ -45,6 +71,7 @@ impl FrameLink {
             Ok(0) => Ok(false),
             Ok(count) => {
                 self.input.extend_from_slice(&chunk[..count]);
+                self.received = self.received.saturating_add(count as u32);
                 Ok(true)
             }
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(true),
@@ -77,8 +104,18 @@ impl FrameLink {
     /// write(2), except the errors that mean "full" or "hung up".
     pub fn flush(&mut self) -> io::Result<bool> {
         while self.sent < self.output.len() {
-            match nix::unistd::write(&self.fd, &self.output[self.sent..]) {
-                Ok(count) => self.sent += count,
+            let waiting = &self.output[self.sent..];
+            let now = waiting.len().min(self.room as usize);
+            if now == 0 {
+                return Ok(true);
+            }
+            match nix::unistd::write(&self.fd, &waiting[..now]) {
+                Ok(count) => {
+                    self.sent += count;
+                    if self.room != u32::MAX {
+                        self.room -= count as u32;
+                    }
+                }
                 Err(Errno::EAGAIN) => return Ok(true),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EPIPE | Errno::EIO | Errno::ECONNRESET) => return Ok(false),
@@ -92,7 +129,7 @@ impl FrameLink {
 
     /// What to wait for: always input, and room for output while some is queued.
     pub fn events(&self) -> PollFlags {
-        if self.sent < self.output.len() {
+        if self.sent < self.output.len() && self.room > 0 {
             PollFlags::POLLIN | PollFlags::POLLOUT
         } else {
             PollFlags::POLLIN

@@ -1,6 +1,6 @@
 //! hostd's end of a guest's console: standard streams, window size and signals out, output and status back.
 
-use super::frame::{Frame, FrameError, Status, Stream, OUTPUT_WINDOW, STDIN_WINDOW, VERSION};
+use super::frame::{Frame, FrameError, Status, Stream, LINE_WINDOW, OUTPUT_WINDOW, STDIN_WINDOW, VERSION};
 use super::link::{ready, FrameLink};
 use super::plan::Stdio;
 use super::signals::SignalPipe;
@@ -69,7 +69,8 @@ struct Sink {
 
 impl Relay {
     /// A relay over `link` for streams made as `stdio` says; `log_pipe` carries the boot log.
-    pub fn new(link: FrameLink, log_pipe: Option<OwnedFd>, stdio: [Stdio; 3]) -> Relay {
+    pub fn new(mut link: FrameLink, log_pipe: Option<OwnedFd>, stdio: [Stdio; 3]) -> Relay {
+        link.limit(LINE_WINDOW);
         Relay {
             link,
             log_pipe,
@@ -219,6 +220,11 @@ impl Relay {
                         Some(credit) if credit <= STDIN_WINDOW => credit,
                         _ => return Err(Error::Protocol(FrameError::Overrun)),
                     };
+                }
+                Frame::Received(count) if self.greeted => {
+                    self.link
+                        .peer_received(count, LINE_WINDOW)
+                        .ok_or(Error::Protocol(FrameError::Overrun))?;
                 }
                 Frame::Close(Stream::Stdin) if self.greeted => self.stdin_open = false,
                 Frame::Exit(status) if self.greeted => return Ok(Some(status)),
