@@ -74,10 +74,13 @@ macro_rules! sys {
 
 /// Hooks that forward by system call: `fn name | alias | … (arguments) -> type { body }`. Aliases share the body.
 macro_rules! hooks {
-    ($( $(#[$attribute:meta])* fn $name:ident $(| $alias:ident)* $arguments:tt $(-> $result:ty)? $body:block )*) => { $(
-        $crate::real::hooks!(@body $(#[$attribute])* $name $arguments ($($result)?) $body);
-        $( $crate::real::hooks!(@alias $alias $name $arguments ($($result)?)); )*
+    ($( $(#[$attribute:meta])* fn $name:ident $(| $alias:ident)* ($($arguments:tt)*) $(-> $result:ty)? $body:block )*) => { $(
+        $crate::real::hooks!(@body $(#[$attribute])* $name ($($arguments)*) ($($result)?) $body);
+        $crate::real::hooks!(@aliases ($($alias)*) $name ($($arguments)*) ($($result)?));
     )* };
+    (@aliases ($($alias:ident)*) $name:ident $arguments:tt $result:tt) => {
+        $( $crate::real::hooks!(@alias $alias $name $arguments $result); )*
+    };
     (@body $(#[$attribute:meta])* $name:ident ($($argument:ident : $type:ty),* $(,)?) ($($result:ty)?) $body:block) => {
         $(#[$attribute])*
         #[no_mangle]
