@@ -90,35 +90,24 @@ unsafe fn copy(
     {
         return Err(Errno(libc::ENODEV));
     }
-    // What the copy cannot have: huge pages and synchronous mappings belong to the file system.
+    // The flags that say where and how memory lies; the others belong to the file system.
     let placing = flags
-        & (libc::MAP_FIXED
-            | libc::MAP_FIXED_NOREPLACE
+        & (libc::MAP_FIXED_NOREPLACE
             | libc::MAP_32BIT
             | libc::MAP_NORESERVE
             | libc::MAP_LOCKED
             | libc::MAP_STACK);
-    let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let fixed = flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
+    let fixed = flags & libc::MAP_FIXED != 0;
     if fixed && address as usize % page != 0 {
         return Err(Errno(libc::EINVAL));
     }
-    // The copy is made elsewhere and moved into its place when it is whole: with MAP_FIXED, a failed read must leave
-    // what was there, and no other thread may see a half-filled mapping.
-    // SAFETY: a new mapping at an address that the kernel chooses.
+    // SAFETY: a new mapping that replaces nothing: with MAP_FIXED the copy is made elsewhere and moved into its place
+    // when it is whole, for a failed read must leave what was there.
     let start = unsafe {
-        let (address, flags) = match fixed {
-            true => (null_mut(), private),
-            false => (address, private | placing),
-        };
-        kernel(
-            address,
-            len,
-            libc::PROT_READ | libc::PROT_WRITE,
-            flags,
-            -1,
-            0,
-        )?
+        match fixed {
+            true => apart(len, address, 3)?,
+            false => anonymous(address, len, placing)?,
+        }
     };
     let behind = (metadata.st_size - offset).max(0) as usize;
     // The last page holds what the file has beyond `len`, as a mapping of the file does.
@@ -131,12 +120,15 @@ unsafe fn copy(
                 p if libc::mprotect(start, len, p) < 0 => Err(errno()),
                 _ => Ok(()),
             })
-            .and_then(|()| {
-                if fixed {
-                    place(start, len, address, flags)
-                } else {
-                    Ok(start)
+            .and_then(|()| match fixed {
+                true => {
+                    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+                    match libc::mremap(start, len, len, flags, address) {
+                        libc::MAP_FAILED => Err(errno()),
+                        moved => Ok(moved),
+                    }
                 }
+                false => Ok(start),
             });
         if done.is_err() {
             libc::munmap(start, len);
@@ -145,33 +137,40 @@ unsafe fn copy(
     }
 }
 
-/// Moves a finished copy to a fixed address.
+/// Zeroed memory for a copy.
 ///
 /// # Safety
-/// `start` is a private mapping of `len` bytes; with `MAP_FIXED` the caller gives up what lies at `address`.
-unsafe fn place(
-    start: *mut c_void,
-    len: usize,
-    address: *mut c_void,
-    flags: c_int,
-) -> Result<*mut c_void, Errno> {
-    // SAFETY: as the contract says; a reservation that must not replace anything is made first.
+/// As mmap(2); `flags` without `MAP_FIXED`.
+unsafe fn anonymous(address: *mut c_void, len: usize, flags: c_int) -> Result<*mut c_void, Errno> {
+    let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: nothing is replaced.
     unsafe {
-        if flags & libc::MAP_FIXED_NOREPLACE != 0 {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
-            kernel(address, len, libc::PROT_NONE, flags, -1, 0)?;
-        }
-        let moved = libc::mremap(
-            start,
-            len,
-            len,
-            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+        kernel(
             address,
-        );
-        if moved == libc::MAP_FAILED {
-            return Err(errno());
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        )
+    }
+}
+
+/// Memory that does not overlap `len` bytes at `address`, from which mremap(2) could not move. The kernel may choose
+/// a hole there; then the next choice lies below, and the third cannot overlap any more.
+///
+/// # Safety
+/// As mmap(2).
+unsafe fn apart(len: usize, address: *mut c_void, tries: u32) -> Result<*mut c_void, Errno> {
+    // SAFETY: new mappings that replace nothing; the one that overlaps is nobody else's.
+    unsafe {
+        let start = anonymous(null_mut(), len, 0)?;
+        if (start as usize).abs_diff(address as usize) >= len || tries == 0 {
+            return Ok(start);
         }
-        Ok(moved)
+        let other = apart(len, address, tries - 1);
+        libc::munmap(start, len);
+        other
     }
 }
 
@@ -205,11 +204,12 @@ fn permitted(
     if offset as usize % page != 0 || len == 0 {
         return Err(Errno(libc::EINVAL));
     }
-    let end = len
+    // Longer than any address space: the kernel looks for room first.
+    let rounded = len
         .checked_next_multiple_of(page)
-        .ok_or(Errno(libc::ENOMEM))?
-        .checked_add(offset as usize);
-    if offset < 0 || end.is_none_or(|end| end > i64::MAX as usize) {
+        .and_then(|rounded| i64::try_from(rounded).ok())
+        .ok_or(Errno(libc::ENOMEM))?;
+    if offset < 0 || offset.checked_add(rounded).is_none() {
         return Err(Errno(libc::EOVERFLOW));
     }
     // An O_PATH descriptor, or one the host has lost.
