@@ -4,10 +4,11 @@
 //! `read` or `write`: they call `__read`, `__write`, `__seek`, `__close` and `__stat` of the stream's jump table.
 //! A stream may only use a table inside libc's own section (`IO_validate_vtable`), so the entries of the two tables
 //! that file streams use are replaced in place, once, before `main`. Every other entry (`underflow`, `xsgetn`,
-//! `seekoff`, `doallocate`, …) reaches the descriptor through these five, in glibc 2.26 to 2.42.
+//! `seekoff`, `doallocate`, …) reaches the descriptor through these five, in glibc 2.36 and 2.41 alike.
 //!
 //! What is not reached: streams that were opened on a guest file with mode `m` (their tables are not exported) and
-//! `popen` streams; neither ever holds a host file unless a program dups one over its descriptor.
+//! `popen` streams, neither of which ever holds a host file unless a program dups one over its descriptor; and
+//! dprintf(3) from glibc 2.37 on, which writes to the kernel directly and so fails with EBADF.
 #![allow(unsafe_code)]
 
 use super::libio::File;
@@ -91,6 +92,9 @@ fn replace() -> Option<()> {
         }
         slot.original.store(original, Ordering::Relaxed);
     }
+    if !layout_is_known(tables[0]) {
+        return None;
+    }
     for table in tables {
         writable(table, || {
             for (slot, replacement) in &replacements {
@@ -100,6 +104,16 @@ fn replace() -> Option<()> {
         })?;
     }
     Some(())
+}
+
+/// Whether a stream has its descriptor and its table where [`File`] has them, seen in libc's own standard error.
+fn layout_is_known(table: *const AtomicUsize) -> bool {
+    let Some(stream) = symbol(c"_IO_2_1_stderr_") else {
+        return false;
+    };
+    let stream = stream as *const File;
+    // SAFETY: the object has the size of a stream and no thread writes it yet.
+    unsafe { (*stream).fileno == 2 && (*stream).table == table.cast() }
 }
 
 /// Runs `work` while the pages of a table are writable. They are read-only otherwise (`PT_GNU_RELRO`), and stay so:
