@@ -240,6 +240,7 @@ hooks! {
     fn fdopendir(fd: c_int) -> *mut DIR {
         match fds::host(fd) {
             Some(_) => finish(adopt(fd)),
+            None if fds::is_reserved(fd) => finish(Err(Errno(libc::EBADF))),
             None => beneath::fdopendir(fd),
         }
     }

@@ -15,6 +15,13 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use syscalls::Sysno;
 
+/// `MAP_32BIT`, where there is such a thing.
+const LOW: c_int = if cfg!(target_arch = "x86_64") {
+    0x40
+} else {
+    0
+};
+
 hooks! {
     /// Maps a file, mmap(2); large files are the only ones on a 64-bit machine.
     fn mmap | mmap64(
@@ -93,7 +100,7 @@ unsafe fn copy(
     // The flags that say where and how memory lies; the others belong to the file system.
     let placing = flags
         & (libc::MAP_FIXED_NOREPLACE
-            | libc::MAP_32BIT
+            | LOW
             | libc::MAP_NORESERVE
             | libc::MAP_LOCKED
             | libc::MAP_STACK);

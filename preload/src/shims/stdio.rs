@@ -32,6 +32,7 @@ hooks! {
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut File {
         match fds::host(fd) {
             Some(_) => finish(adopt(fd, CStr::from_ptr(mode).to_bytes())),
+            None if fds::is_reserved(fd) => finish(Err(Errno(libc::EBADF))),
             None => beneath::fdopen(fd, mode),
         }
     }
@@ -44,11 +45,14 @@ hooks! {
         let old = (*stream).fileno;
         let was_host = fds::host(old).is_some();
         let mut buffer = PathBuffer::new();
-        let guest_path = match place::of(path, &mut buffer) {
-            _ if path.is_null() && was_host => None,
-            Ok(Place::Host { .. }) => None,
-            Ok(Place::Guest { path, .. }) => Some(path),
-            Err(error) => return shut(stream, error),
+        let guest_path = if path.is_null() {
+            (!was_host).then_some(path)
+        } else {
+            match place::of(path, &mut buffer) {
+                Ok(Place::Host { .. }) => None,
+                Ok(Place::Guest { path, .. }) => Some(path),
+                Err(error) => return shut(stream, error),
+            }
         };
         let Some(guest_path) = guest_path else {
             return match reopen(path, CStr::from_ptr(mode).to_bytes(), stream) {
