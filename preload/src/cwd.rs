@@ -33,12 +33,12 @@ pub fn forget() {
 }
 
 /// After the shadow has moved: the guest kernel follows to the prefix directory.
-pub fn entered() -> Result<(), Errno> {
+fn entered() -> Result<(), Errno> {
     if !on_host() {
         let mut room = [0u8; crate::route::PREFIX_MAX + 1];
         let prefix = session::prefix().as_bytes();
         room[..prefix.len()].copy_from_slice(prefix);
-        // A guest without the directory: then the root of an empty place that always exists is no better, so stay.
+        // In a guest without that directory it stays where it is.
         // SAFETY: NUL-terminated, for the prefix is shorter than the room.
         let _ = unsafe { try_sys!(Sysno::chdir, room.as_ptr()) };
         ON_HOST.store(true, Ordering::Relaxed);
@@ -133,9 +133,8 @@ pub fn guest_directory(dirfd: c_int, room: &mut [u8]) -> Option<&[u8]> {
     path.starts_with(b"/").then_some(path)
 }
 
-/// chdir(2) to a place on the host.
-pub fn enter_path(dir: DirFd, path: &CStr) -> Result<(), Errno> {
-    debug_assert_eq!(dir, DirFd::CWD);
+/// chdir(2) to a path on the host, relative ones from the shadow's working directory.
+pub fn enter_path(path: &CStr) -> Result<(), Errno> {
     session::client()?.chdir(path)?;
     entered()
 }

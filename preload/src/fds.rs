@@ -163,6 +163,12 @@ pub fn internal(fd: c_int) -> bool {
     fd >= 0 && (fd == PLACEHOLDER.load(Ordering::Relaxed) || session::owns(fd))
 }
 
+/// The lowest internal descriptor from `first` on.
+pub fn internal_from(first: u32) -> Option<u32> {
+    const SEARCHED: u32 = 4096;
+    (first..first.saturating_add(SEARCHED).min(SEARCHED)).find(|&fd| internal(fd as c_int))
+}
+
 /// Whether `fd` is some placeholder of ours, perhaps of a former program image: same file, path-only.
 pub fn is_placeholder(fd: c_int) -> bool {
     let Ok(known) = placeholder() else {

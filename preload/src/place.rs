@@ -129,6 +129,26 @@ pub unsafe fn at<'p>(
     }
 }
 
+/// A relative path that may lead from a guest directory into the prefix: depends on where the directory is.
+#[cold]
+#[inline(never)]
+fn entering<'p>(
+    prefix: &Prefix,
+    dirfd: c_int,
+    text: &'p CStr,
+    guest: Place<'p>,
+    buffer: &'p mut PathBuffer,
+) -> Place<'p> {
+    let mut room = [0u8; libc::PATH_MAX as usize];
+    match cwd::guest_directory(dirfd, &mut room) {
+        Some(directory) => {
+            let start = Start::Guest(directory);
+            settle(prefix, start, DirFd::CWD, text, guest, buffer)
+        }
+        None => guest,
+    }
+}
+
 fn settle<'p>(
     prefix: &Prefix,
     start: Start<'_>,

@@ -74,28 +74,29 @@ macro_rules! sys {
 
 /// Hooks that forward by system call: `fn name | alias | … (arguments) -> type { body }`. Aliases share the body.
 macro_rules! hooks {
-    ($( $(#[$attribute:meta])* fn $name:ident $(| $alias:ident)* ($($arguments:tt)*) $(-> $result:ty)? $body:block )*) => { $(
-        $crate::real::hooks!(@body $(#[$attribute])* $name ($($arguments)*) ($($result)?) $body);
-        $crate::real::hooks!(@aliases ($($alias)*) $name ($($arguments)*) ($($result)?));
-    )* };
-    (@aliases ($($alias:ident)*) $name:ident $arguments:tt $result:tt) => {
-        $( $crate::real::hooks!(@alias $alias $name $arguments $result); )*
+    () => {};
+    ($(#[$attribute:meta])* fn $name:ident $(| $alias:ident)* ($($arguments:tt)*) -> $result:ty $body:block $($rest:tt)*) => {
+        $crate::real::hooks!(@body [$(#[$attribute])*] $name ($($arguments)*) ($result) $body);
+        $crate::real::hooks!(@aliases [$($alias)*] $name ($($arguments)*) ($result));
+        $crate::real::hooks!($($rest)*);
     };
-    (@body $(#[$attribute:meta])* $name:ident ($($argument:ident : $type:ty),* $(,)?) ($($result:ty)?) $body:block) => {
-        $(#[$attribute])*
+    (@body [$($attribute:tt)*] $name:ident ($($argument:ident : $type:ty),* $(,)?) ($result:ty) $body:block) => {
+        $($attribute)*
         #[no_mangle]
-        pub unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
+        pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             // SAFETY: the calling program keeps the contract of the libc function that this replaces.
             #[allow(unused_unsafe)]
             unsafe { $body }
         }
     };
-    (@alias $alias:ident $name:ident ($($argument:ident : $type:ty),* $(,)?) ($($result:ty)?)) => {
+    (@aliases [] $($rest:tt)*) => {};
+    (@aliases [$alias:ident $($more:ident)*] $name:ident ($($argument:ident : $type:ty),* $(,)?) ($result:ty)) => {
         #[no_mangle]
-        pub unsafe extern "C" fn $alias($($argument: $type),*) $(-> $result)? {
+        pub unsafe extern "C" fn $alias($($argument: $type),*) -> $result {
             // SAFETY: the alias has the contract of the function.
             unsafe { $name($($argument),*) }
         }
+        $crate::real::hooks!(@aliases [$($more)*] $name ($($argument: $type),*) ($result));
     };
 }
 

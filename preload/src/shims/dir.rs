@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::beneath;
+use super::open::named_descriptor;
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, finish, hooks, set_errno};
 use crate::{fds, session};
@@ -228,6 +229,9 @@ hooks! {
     fn opendir(path: *const c_char) -> *mut DIR {
         match place::of(path, &mut PathBuffer::new()) {
             Ok(Place::Host { .. }) => open(libc::AT_FDCWD, path),
+            Ok(Place::Guest { path, .. }) if named_descriptor(path).is_some() => {
+                open(libc::AT_FDCWD, path)
+            }
             Ok(Place::Guest { path, .. }) => {
                 fds::release_reserved();
                 beneath::opendir(path)
@@ -300,7 +304,7 @@ hooks! {
     }
 
     /// Starts again, rewinddir(3), and so sees entries made since.
-    fn rewinddir(dir: *mut DIR) {
+    fn rewinddir(dir: *mut DIR) -> () {
         match Stream::of(dir) {
             Some(stream) => stream.seek(0),
             None => beneath::rewinddir(dir),
@@ -308,7 +312,7 @@ hooks! {
     }
 
     /// Goes back to where telldir(3) was asked, seekdir(3).
-    fn seekdir(dir: *mut DIR, position: c_long) {
+    fn seekdir(dir: *mut DIR, position: c_long) -> () {
         match Stream::of(dir) {
             Some(stream) => stream.seek(position),
             None => beneath::seekdir(dir, position),

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::libio::{conversion, File, Mode};
+use super::open::named_descriptor;
 use super::{beneath, slots};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, finish, hooks, set_errno};
@@ -20,6 +21,9 @@ hooks! {
     fn fopen | fopen64(path: *const c_char, mode: *const c_char) -> *mut File {
         match place::of(path, &mut PathBuffer::new()) {
             Ok(Place::Host { .. }) => finish(open(path, CStr::from_ptr(mode).to_bytes())),
+            Ok(Place::Guest { path, .. }) if named_descriptor(path).is_some() => {
+                finish(open(path, CStr::from_ptr(mode).to_bytes()))
+            }
             Ok(Place::Guest { path, .. }) => {
                 fds::release_reserved();
                 beneath::fopen(path, mode)
@@ -50,6 +54,7 @@ hooks! {
         } else {
             match place::of(path, &mut buffer) {
                 Ok(Place::Host { .. }) => None,
+                Ok(Place::Guest { path, .. }) if named_descriptor(path).is_some() => None,
                 Ok(Place::Guest { path, .. }) => Some(path),
                 Err(error) => return shut(stream, error),
             }
@@ -127,9 +132,13 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
     unsafe {
         let old = (*stream).fileno;
         let was_host = fds::host(old).is_some();
-        let kept = match path.is_null() {
-            true => Some(reuse(old, mode)?),
-            false => None,
+        // What goes away with the stream's old descriptor is taken before.
+        let kept = if path.is_null() {
+            Some(reuse(old, mode)?)
+        } else if named_descriptor(path).is_some() {
+            Some(check(libc::open(path, mode.open, 0o666))?)
+        } else {
+            None
         };
         // glibc flushes, resets the stream for the new mode and keeps the number; a guest file stands in meanwhile.
         fds::release_reserved();
@@ -145,7 +154,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
             None => check(libc::open(path, mode.open, 0o666))?,
             Some(fd) => fd,
         };
-        let placed = start(fd, mode, kept.is_some()).and_then(|()| {
+        let placed = start(fd, mode, path.is_null()).and_then(|()| {
             check(libc::dup3(
                 fd,
                 (*stream).fileno,
