@@ -1,15 +1,58 @@
 //! What a host offers to its guests: exports, users, attachments and limits, read from JSON.
+//!
+//! Every key, its default and an example stand in `docs/CONFIG.md`. [`Config::load`] refuses what cannot be meant:
+//! a mistyped key that is ignored would widen what a guest sees or may use.
+
+mod check;
+mod parse;
+mod user;
+
+pub use check::{check, Finding, Severity};
+pub use parse::ConfigError;
+pub use user::{HostUser, UserError};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The whole configuration of one `hostd`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Guests by name.
+    #[serde(deserialize_with = "parse::unique_guests")]
     pub guests: BTreeMap<String, GuestConfig>,
+}
+
+impl Config {
+    /// Reads and validates a file.
+    ///
+    /// # Errors
+    /// Every fault that makes the configuration unusable, with the line or the key it stands at. Faults that depend on
+    /// the state of the host (an export that does not exist yet) are left to [`check`] and to the start of the guest.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let config = parse::read(path)?;
+        let faults = check::validate(&config);
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Invalid {
+                path: path.to_owned(),
+                faults,
+            })
+        }
+    }
+
+    /// What holds without a file: one guest named `default` for the calling user, who offers it all they can reach.
+    pub fn default_for_user() -> Config {
+        let guest = GuestConfig {
+            attach: Attach::Local(user::runtime_dir().join("guest.sock")),
+            ..GuestConfig::default()
+        };
+        Config {
+            guests: BTreeMap::from([("default".to_owned(), guest)]),
+        }
+    }
 }
 
 /// One guest: how it attaches, as whom it acts, what it sees, what it may use.
@@ -24,6 +67,19 @@ pub struct GuestConfig {
     pub exports: Vec<Export>,
     /// Bounds on what the guest can make the host spend.
     pub limits: Limits,
+}
+
+impl GuestConfig {
+    /// The host user that the guest's shadows run as.
+    ///
+    /// # Errors
+    /// The host has no user of that name.
+    pub fn host_user(&self) -> Result<HostUser, UserError> {
+        match &self.user {
+            Some(name) => HostUser::named(name),
+            None => HostUser::calling(),
+        }
+    }
 }
 
 impl Default for GuestConfig {
@@ -63,7 +119,7 @@ pub struct DeviceAttach {
     pub doorbell: PathBuf,
 }
 
-/// A host subtree that the guest sees at the same path.
+/// A host subtree (or a single file) that the guest sees at the same path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Export {
@@ -92,18 +148,34 @@ pub enum Access {
     Ro,
 }
 
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Access::Rw => "rw",
+            Access::Ro => "ro",
+        })
+    }
+}
+
 /// Bounds on what one guest can make the host spend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Lanes of one process (local) or of the whole guest (device).
+    /// Lanes of one process (local) or of the whole guest (device); as many as the region holds when absent.
     pub lanes: Option<u32>,
-    /// Open host files of one guest process (`RLIMIT_NOFILE` of its shadow).
+    /// Open host files of one guest process (`RLIMIT_NOFILE` of its shadow): 1024, as a login shell has.
     pub open_files: u64,
-    /// Guest processes attached at once, one shadow each.
+    /// Guest processes attached at once, one shadow each: 1024.
     pub processes: u32,
-    /// Address space of one shadow, MiB (`RLIMIT_AS`).
+    /// Address space of one shadow, MiB (`RLIMIT_AS`): 1024.
     pub memory_mib: u64,
+}
+
+impl Limits {
+    /// Fewer open files leave a shadow none for its guest beside its own socket, region and doorbells.
+    pub const MIN_OPEN_FILES: u64 = 32;
+    /// Less address space does not hold the program, a region and the stacks of a few threads.
+    pub const MIN_MEMORY_MIB: u64 = 64;
 }
 
 impl Default for Limits {

@@ -1,0 +1,117 @@
+//! The host user whose rights a guest's shadows have.
+
+use nix::unistd::{getgrouplist, Gid, Uid, User};
+use std::ffi::CString;
+use std::fmt;
+use std::path::PathBuf;
+
+/// A host user with everything that a login would give their processes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HostUser {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary group ids.
+    pub groups: Vec<u32>,
+    /// Home directory.
+    pub home: PathBuf,
+    /// Login name; the number where the host knows none.
+    pub name: String,
+}
+
+impl HostUser {
+    /// Looks a user up by name, or by number where no user has that name.
+    ///
+    /// # Errors
+    /// There is no such user, or the user database cannot be read.
+    pub fn named(name: &str) -> Result<HostUser, UserError> {
+        let lookup = |result: nix::Result<Option<User>>| {
+            result.map_err(|errno| UserError {
+                name: name.to_owned(),
+                cause: Some(errno),
+            })
+        };
+        let found = match (lookup(User::from_name(name))?, name.parse()) {
+            (Some(user), _) => Some(user),
+            (None, Ok(uid)) => lookup(User::from_uid(Uid::from_raw(uid)))?,
+            (None, Err(_)) => None,
+        };
+        let user = found.ok_or_else(|| UserError {
+            name: name.to_owned(),
+            cause: None,
+        })?;
+        let groups = CString::new(user.name.as_str())
+            .map_err(|_| nix::Error::EINVAL)
+            .and_then(|login| getgrouplist(&login, user.gid))
+            .map_err(|errno| UserError {
+                name: name.to_owned(),
+                cause: Some(errno),
+            })?;
+        Ok(HostUser {
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
+            home: user.dir,
+            name: user.name,
+        })
+    }
+
+    /// The user that this process acts for, with the groups it has now, whatever the user database says.
+    ///
+    /// # Errors
+    /// The user database cannot be read. A user that it does not hold (a container's bare number) is no error.
+    pub fn calling() -> Result<HostUser, UserError> {
+        let uid = Uid::effective();
+        let fail = |errno| UserError {
+            name: uid.to_string(),
+            cause: Some(errno),
+        };
+        let entry = User::from_uid(uid).map_err(fail)?;
+        let groups = nix::unistd::getgroups().map_err(fail)?;
+        Ok(HostUser {
+            uid: uid.as_raw(),
+            gid: Gid::effective().as_raw(),
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
+            home: entry
+                .as_ref()
+                .map_or_else(|| PathBuf::from("/"), |user| user.dir.clone()),
+            name: entry.map_or_else(|| uid.to_string(), |user| user.name),
+        })
+    }
+}
+
+/// Where the calling user's sockets live: the system's for root, else the session's, else one of its own in `/tmp`.
+pub(super) fn runtime_dir() -> PathBuf {
+    let uid = Uid::effective();
+    if uid.is_root() {
+        return PathBuf::from("/run/hostcall");
+    }
+    let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    match session.filter(|dir| dir.is_absolute()) {
+        Some(dir) => dir.join("hostcall"),
+        None => PathBuf::from(format!("/tmp/hostcall-{uid}")),
+    }
+}
+
+/// A host user cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserError {
+    name: String,
+    cause: Option<nix::Error>,
+}
+
+impl fmt::Display for UserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause {
+            None => write!(
+                f,
+                "this host has no user {:?}: see `getent passwd`",
+                self.name
+            ),
+            Some(errno) => write!(f, "cannot look up user {:?}: {}", self.name, errno.desc()),
+        }
+    }
+}
+
+impl std::error::Error for UserError {}
