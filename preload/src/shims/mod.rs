@@ -4,18 +4,26 @@
 //! business, what it means in the guest the kernel's. `docs` of the functions are their manual pages.
 
 pub mod attributes;
+pub mod beneath;
 pub mod copy;
 pub mod create;
 pub mod descriptor;
+pub mod dir;
 pub mod io;
+pub mod libio;
 pub mod lock;
+pub mod map;
 pub mod name;
 pub mod open;
 pub mod ready;
 pub mod resolve;
+pub mod scan;
+pub mod slots;
 pub mod stat;
+pub mod stdio;
 pub mod temporary;
 pub mod times;
+pub mod walk;
 pub mod working;
 
 /// Runs one of two expressions: the guest's with the arguments to forward, or the host's.
