@@ -1,7 +1,9 @@
 //! The first process of a guest: starts COMMAND, carries its streams as frames, reaps orphans,
 //! and says how COMMAND ended after its last byte.
 
-use super::frame::{Frame, Status, Stream, LINE_WINDOW, MAX_PAYLOAD, OUTPUT_WINDOW, STDIN_WINDOW, VERSION};
+use super::frame::{
+    Frame, Status, Stream, LINE_WINDOW, MAX_PAYLOAD, OUTPUT_WINDOW, STDIN_WINDOW, VERSION,
+};
 use super::link::{ready, set_nonblocking, FrameLink};
 use super::plan::{Context, Task};
 use super::spawn::{spawn, Command, Inner};

@@ -216,7 +216,9 @@ impl Frame {
         let wrong = || FrameError::BadLength(kind, len);
         let frame = match kind {
             HELLO => Frame::Hello(u32::from_le_bytes(payload.try_into().map_err(|_| wrong())?)),
-            RECEIVED => Frame::Received(u32::from_le_bytes(payload.try_into().map_err(|_| wrong())?)),
+            RECEIVED => {
+                Frame::Received(u32::from_le_bytes(payload.try_into().map_err(|_| wrong())?))
+            }
             DATA => {
                 let (stream, bytes) = payload.split_first().ok_or_else(wrong)?;
                 Frame::Data(Stream::from_byte(*stream)?, bytes.to_vec())

@@ -37,6 +37,7 @@ pub fn main(plan: RawFd) -> ! {
     let Some(plan) = read_plan(plan) else {
         std::process::exit(2)
     };
+    let _ = nix::sys::prctl::set_name(c"hostd-guest");
     let mut keep = plan.descriptors();
     keep.sort_unstable();
     sys::close_all_but(&keep);

@@ -8,7 +8,7 @@ use super::helper;
 use super::jail::LOWER;
 use super::layers::{open_root, Layers};
 use super::link::FrameLink;
-use super::mounts::{make_dir, put_file, table, tmpfs, OWN_DIRS};
+use super::mounts::{make_dir, own_dir, own_dirs, put_file, table, tmpfs};
 use super::plan::{Context, Task};
 use super::setup;
 use super::spawn::Inner;
@@ -153,16 +153,13 @@ fn switch_root(task: &Task) -> Result<(), String> {
     for name in ["upper", "work"] {
         make_dir(&Path::new("/rw").join(name), 0o755)?;
     }
+    let flags = if task.nosuid {
+        MsFlags::MS_NOSUID
+    } else {
+        MsFlags::empty()
+    };
     let options = "lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work";
-    if mount(
-        Some("overlay"),
-        root,
-        Some("overlay"),
-        MsFlags::empty(),
-        Some(options),
-    )
-    .is_err()
-    {
+    if mount(Some("overlay"), root, Some("overlay"), flags, Some(options)).is_err() {
         // No overlay.ko: the guest's root is readable and only its own directories are writable.
         tmpfs(root, 0o755, MsFlags::empty())?;
         let base = open_root(lower)?;
@@ -173,12 +170,9 @@ fn switch_root(task: &Task) -> Result<(), String> {
         )?
         .show(base.as_fd(), lower, root)?;
     }
-    for (name, mode) in OWN_DIRS {
-        own_dir(root, name)?;
-        tmpfs(&root.join(name), mode, MsFlags::MS_NODEV)?;
-    }
+    own_dirs(root)?;
     for name in ["proc", "sys", "dev"] {
-        own_dir(root, name)?;
+        own_dir(&root.join(name))?;
     }
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC | MsFlags::MS_NODEV;
     mount(
@@ -243,13 +237,4 @@ fn switch_root(task: &Task) -> Result<(), String> {
         put_file(Path::new(target), file, mode & 0o555)?;
     }
     make_dir(Path::new(&task.prefix), 0o755)
-}
-
-/// A real directory: a root whose /home is a link elsewhere gets one of its own in the upper layer.
-fn own_dir(root: &Path, name: &str) -> Result<(), String> {
-    let at = root.join(name);
-    if fs::symlink_metadata(&at).is_ok_and(|data| !data.is_dir()) {
-        fs::remove_file(&at).context(at.display())?;
-    }
-    make_dir(&at, 0o755)
 }

@@ -6,8 +6,8 @@
 
 use super::layers::open_root;
 use super::mounts::{
-    bind_read_only, descriptor_path, make_dir, make_file, make_private, put_file, tmpfs,
-    NOT_FROM_HOST,
+    bind_read_only, descriptor_path, make_dir, make_file, make_private, put_file, tmpfs, tmpfs_of,
+    NOT_FROM_HOST, VAR_TMP,
 };
 use super::plan::{Context, Plan, Task};
 use super::setup::open_sources;
@@ -35,6 +35,8 @@ const LIBRARY_DIRS: [&str; 4] = [
     "/lib64",
     "/usr/lib64",
 ];
+/// What the kernel's image takes of its memory file beside the guest's memory, MiB, generously.
+const KERNEL_MIB: u64 = 64;
 /// The guest's first root inside the jail.
 pub const STAGE: &str = "/stage";
 /// The files that the guest's real root is made of, inside the jail.
@@ -62,7 +64,7 @@ pub fn run(
     mem_mib: u64,
     lines: Lines,
 ) -> Result<(), String> {
-    let init = enter(plan, kernel, modules)?;
+    let init = enter(plan, kernel, modules, mem_mib)?;
     confine()?;
     match sys::clone_into(0).context("start the guest's kernel")? {
         Side::Child => {
@@ -97,6 +99,7 @@ fn enter(
     plan: &Plan,
     kernel: &OsString,
     modules: &[(OsString, OsString)],
+    mem_mib: u64,
 ) -> Result<InitProgram, String> {
     make_private()?;
     // Everything on the host is opened before /tmp is covered: it may lie there.
@@ -162,7 +165,7 @@ fn enter(
     let lower = jail.join(&LOWER[1..]);
     make_dir(&lower, 0o755)?;
     bind_read_only(&descriptor_path(&base), &lower)?;
-    for name in NOT_FROM_HOST {
+    for name in NOT_FROM_HOST.into_iter().chain([VAR_TMP]) {
         // Covered, not only skipped by the guest: control sockets of the host must not be in the jail at all.
         let at = lower.join(name);
         if fs::symlink_metadata(&at).is_ok_and(|data| data.is_dir()) {
@@ -176,9 +179,15 @@ fn enter(
         make_file(&dev.join(name))?;
         bind_read_only(&Path::new("/dev").join(name), &dev.join(name))?;
     }
-    // The guest's memory: an unlinked file that the kernel maps executable.
-    tmpfs(&dev.join("shm"), 0o700, MsFlags::empty())?;
-    tmpfs(&jail.join("tmp"), 0o700, MsFlags::MS_NOEXEC)?;
+    // The guest's memory: an unlinked file that the kernel maps executable. Native code in the kernel's
+    // process could write more files there, so the guest's memory and the kernel's own bound it.
+    tmpfs_of(
+        mem_mib + KERNEL_MIB,
+        &dev.join("shm"),
+        0o700,
+        MsFlags::empty(),
+    )?;
+    tmpfs_of(1, &jail.join("tmp"), 0o700, MsFlags::MS_NOEXEC)?;
     let proc = jail.join("proc");
     make_dir(&proc, 0o555)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;

@@ -4,7 +4,7 @@
 //! mounts inside that a user namespace may not take off, and an overlay shows nothing of such mounts.
 //! So the root is a tmpfs, and each largest subtree without a mount below it gets an overlay of its own.
 
-use super::mounts::{bind_read_only, descriptor_path, make_dir, make_file, tmpfs, Mount};
+use super::mounts::{bind_read_only, descriptor_path, make_dir, make_file, put_file, tmpfs, Mount};
 use super::plan::Context;
 use nix::dir::Dir;
 use nix::fcntl::{open, openat, readlinkat, AtFlags, OFlag};
@@ -12,11 +12,15 @@ use nix::mount::{mount, MsFlags};
 use nix::sys::stat::{fstatat, FileStat, Mode};
 use nix::unistd::symlinkat;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{lchown, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// Largest file that is copied, bytes.
+const COPIED: i64 = 1 << 20;
 
 /// Builds roots.
 pub struct Layers<'a> {
@@ -87,20 +91,43 @@ impl<'a> Layers<'a> {
                     };
                     self.show_subtree(inner, &path, &target, &stat)?;
                 }
-                libc::S_IFREG => {
-                    if let Ok(file) = openat(
-                        dir,
-                        name.as_os_str(),
-                        OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC,
-                        Mode::empty(),
-                    ) {
-                        make_file(&target)?;
-                        bind_read_only(&descriptor_path(&file), &target)?;
-                    }
-                }
+                libc::S_IFREG => self.show_file(dir, &name, &target, &stat)?,
                 // Sockets, FIFOs and devices of the host are ways out of the guest.
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    /// A file beside the mounts is copied, since no overlay covers it; a big one is shown read-only.
+    fn show_file(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &OsStr,
+        target: &Path,
+        stat: &FileStat,
+    ) -> Result<(), String> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        if stat.st_size <= COPIED {
+            // Not blocking: the entry may have become a FIFO since it was looked at.
+            if let Ok(file) = openat(
+                dir,
+                name,
+                flags | OFlag::O_RDONLY | OFlag::O_NONBLOCK,
+                Mode::empty(),
+            ) {
+                put_file(
+                    target,
+                    File::from(file).take(COPIED as u64),
+                    stat.st_mode & 0o777,
+                )?;
+                copy_owner(target, stat);
+                return Ok(());
+            }
+        }
+        if let Ok(file) = openat(dir, name, flags | OFlag::O_PATH, Mode::empty()) {
+            make_file(target)?;
+            bind_read_only(&descriptor_path(&file), target)?;
         }
         Ok(())
     }

@@ -46,7 +46,10 @@ impl FrameLink {
 
     /// The peer read `count` more bytes; `None` when that is more than were sent under a limit of `window`.
     pub fn peer_received(&mut self, count: u32, window: u32) -> Option<()> {
-        self.room = self.room.checked_add(count).filter(|room| *room <= window)?;
+        self.room = self
+            .room
+            .checked_add(count)
+            .filter(|room| *room <= window)?;
         Some(())
     }
 

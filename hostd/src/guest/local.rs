@@ -4,8 +4,8 @@ use super::agent;
 use super::layers::{open_root, Layers};
 use super::link::FrameLink;
 use super::mounts::{
-    below, bind_read_only, descriptor_path, make_dir, make_file, make_private, put_file, table,
-    tmpfs, NOT_FROM_HOST, OWN_DIRS,
+    below, bind_read_only, descriptor_path, make_dir, make_file, make_private, own_dirs, put_file,
+    table, tmpfs, NOT_FROM_HOST,
 };
 use super::plan::{Context, Plan};
 use super::setup;
@@ -92,9 +92,7 @@ fn enter_root(plan: &Plan, socket: &OsStr) -> Result<(), String> {
     tmpfs(&root, 0o755, MsFlags::empty())?;
     let mut layers = Layers::new(&mounts, &NOT_FROM_HOST, work.join("layers"))?;
     layers.show(std::os::fd::AsFd::as_fd(&base), &path, &root)?;
-    for (name, mode) in OWN_DIRS {
-        tmpfs(&root.join(name), mode, MsFlags::MS_NODEV)?;
-    }
+    own_dirs(&root)?;
     let run = root.join("run/hostcall");
     make_dir(&run, 0o755)?;
     make_file(&run.join("guest.sock"))?;

@@ -185,6 +185,9 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
+/// Lines of a boot log that a failure shows.
+const LOG_SHOWN: usize = 15;
+
 /// The last lines of a boot log, or nothing.
 struct LogTail<'a>(&'a [u8]);
 
@@ -198,8 +201,13 @@ impl fmt::Display for LogTail<'_> {
         if lines.is_empty() {
             return Ok(());
         }
+        // A panic says why in its first line, and a long stack after it.
+        let panic = lines
+            .iter()
+            .rposition(|line| line.windows(12).any(|part| part == b"Kernel panic"));
+        let first = panic.unwrap_or(lines.len().saturating_sub(LOG_SHOWN));
         write!(f, "; its kernel's last lines:")?;
-        for line in &lines[lines.len().saturating_sub(15)..] {
+        for line in lines[first..].iter().take(LOG_SHOWN) {
             write!(f, "\n  {}", Printable(line))?;
         }
         Ok(())

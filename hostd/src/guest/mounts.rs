@@ -13,12 +13,14 @@ use std::path::{Component, Path, PathBuf};
 const NONE: Option<&str> = None;
 
 /// Directories of a guest that are its own, never the host's, with their modes.
-pub const OWN_DIRS: [(&str, u32); 4] = [
+const OWN_DIRS: [(&str, u32); 4] = [
     ("tmp", 0o1777),
     ("home", 0o755),
     ("root", 0o700),
     ("run", 0o755),
 ];
+/// A guest's own as well, where its root has it.
+pub const VAR_TMP: &str = "var/tmp";
 /// Top-level names that a guest's root never takes from the host.
 pub const NOT_FROM_HOST: [&str; 8] = [
     "tmp",
@@ -45,16 +47,55 @@ pub fn make_private() -> Result<(), String> {
 /// # Errors
 /// mkdir(2), mount(2).
 pub fn tmpfs(at: &Path, mode: u32, flags: MsFlags) -> Result<(), String> {
+    tmpfs_with(at, flags, &format!("mode={mode:o}"))
+}
+
+/// As [`tmpfs`], holding at most `mib` MiB.
+///
+/// # Errors
+/// mkdir(2), mount(2).
+pub fn tmpfs_of(mib: u64, at: &Path, mode: u32, flags: MsFlags) -> Result<(), String> {
+    tmpfs_with(at, flags, &format!("mode={mode:o},size={mib}m"))
+}
+
+fn tmpfs_with(at: &Path, flags: MsFlags, options: &str) -> Result<(), String> {
     make_dir(at, 0o755)?;
-    let options = format!("mode={mode:o}");
     mount(
         Some("tmpfs"),
         at,
         Some("tmpfs"),
         flags | MsFlags::MS_NOSUID,
-        Some(options.as_str()),
+        Some(options),
     )
     .context(format_args!("mount a tmpfs on {}", at.display()))
+}
+
+/// Mounts the guest's own directories below `root`, each of them on a real directory.
+///
+/// # Errors
+/// One line.
+pub fn own_dirs(root: &Path) -> Result<(), String> {
+    for (name, mode) in OWN_DIRS {
+        let at = root.join(name);
+        own_dir(&at)?;
+        tmpfs(&at, mode, MsFlags::MS_NODEV)?;
+    }
+    let at = root.join(VAR_TMP);
+    if fs::symlink_metadata(&at).is_ok_and(|data| data.is_dir()) {
+        tmpfs(&at, 0o1777, MsFlags::MS_NODEV)?;
+    }
+    Ok(())
+}
+
+/// Makes a real directory at `at`: a root whose /home is a link elsewhere gets one of its own.
+///
+/// # Errors
+/// unlink(2), mkdir(2).
+pub fn own_dir(at: &Path) -> Result<(), String> {
+    if fs::symlink_metadata(at).is_ok_and(|data| !data.is_dir()) {
+        fs::remove_file(at).context(at.display())?;
+    }
+    make_dir(at, 0o755)
 }
 
 /// Binds `source` with all below it onto `at`.

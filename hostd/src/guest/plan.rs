@@ -30,6 +30,9 @@ pub struct Task {
     pub files: Vec<OsString>,
     /// Standard input, output, error.
     pub stdio: [Stdio; 3],
+    /// Whether set-user-id bits of the root's files must not count: hostd was started by an ordinary user,
+    /// so that the owners of these files cannot be told, and all but the user's look like nobody's.
+    pub nosuid: bool,
     /// First size of the terminal, when there is one.
     pub winsize: Option<WinSize>,
 }

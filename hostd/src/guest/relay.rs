@@ -1,6 +1,8 @@
 //! hostd's end of a guest's console: standard streams, window size and signals out, output and status back.
 
-use super::frame::{Frame, FrameError, Status, Stream, LINE_WINDOW, OUTPUT_WINDOW, STDIN_WINDOW, VERSION};
+use super::frame::{
+    Frame, FrameError, Status, Stream, LINE_WINDOW, OUTPUT_WINDOW, STDIN_WINDOW, VERSION,
+};
 use super::link::{ready, FrameLink};
 use super::plan::Stdio;
 use super::signals::SignalPipe;

@@ -94,6 +94,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             prefix: launch.prefix.into(),
             files: targets.into_iter().map(Into::into).collect(),
             stdio,
+            nosuid: !nix::unistd::geteuid().is_root(),
             winsize: on_terminal
                 .then(|| sys::window_size(io::stdin().as_fd()))
                 .flatten(),
