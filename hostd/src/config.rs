@@ -148,6 +148,15 @@ pub enum Access {
     Ro,
 }
 
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Access::Rw => "rw",
+            Access::Ro => "ro",
+        })
+    }
+}
+
 /// Bounds on what one guest can make the host spend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

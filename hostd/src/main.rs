@@ -1,3 +1,200 @@
 //! The hostd command.
 #![deny(unsafe_code)]
-fn main() {}
+
+use clap::{Parser, Subcommand, ValueEnum};
+use hostd::config::{Config, Severity};
+use hostd::guest::{Kind, Status};
+use hostd::server::admin::{self, Question};
+use std::ffi::OsString;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The host's side of host calls: guests read, write and list host files as if they were their own.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the guests of a configuration until a signal.
+    Serve {
+        /// JSON file (docs/CONFIG.md); without it, one guest for the calling user that sees all of / read-write.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Boot a guest, run COMMAND in it with the host's files under the prefix, and end with its status.
+    Run {
+        /// Kind of guest: a user-mode Linux kernel, or namespaces of this one. `auto` takes UML where installed.
+        #[arg(long, value_enum, default_value = "auto")]
+        guest: GuestKind,
+        /// Where the host's files appear in the guest.
+        #[arg(long, value_name = "PREFIX", default_value = "/host")]
+        mount: PathBuf,
+        /// Directory with the guest's root files, never written to; the host's root when absent.
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Memory of a guest with its own kernel.
+        #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = hostd::run::size)]
+        mem: u64,
+        /// Host subtree that the guest sees, PATH[:ro|:rw]; may be repeated. All of / when absent.
+        #[arg(long, value_name = "PATH", value_parser = hostd::run::export)]
+        export: Vec<hostd::config::Export>,
+        /// Command and arguments; a shell when absent.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
+    /// Show running hostds, their guests, and how their shadows are confined.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show host calls as they happen.
+    Trace {
+        /// Of this guest only.
+        #[arg(long, value_name = "NAME")]
+        guest: Option<String>,
+    },
+    /// Check a configuration file.
+    Check {
+        /// JSON file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum GuestKind {
+    Auto,
+    Local,
+    Uml,
+}
+
+fn main() -> ExitCode {
+    // Hidden roles of this program: they are started by hostd itself.
+    match std::env::args_os().nth(1) {
+        Some(role) if role == hostd::shadow::zygote::ARGUMENT => {
+            log_to_stderr("warn");
+            hostd::shadow::zygote::run()
+        }
+        Some(role) if role == "guest-init" => hostd::guest::init::main(hostd::reaper::reap),
+        _ => {}
+    }
+    let arguments = Arguments::parse();
+    log_to_stderr(if matches!(arguments.command, Command::Serve { .. }) { "info" } else { "warn" });
+    match execute(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("hostd: {error}");
+            ExitCode::from(125)
+        }
+    }
+}
+
+fn log_to_stderr(level: &str) {
+    let filter = env_logger::Env::new().filter_or("HOSTD_LOG", level);
+    let format = |f: &mut env_logger::fmt::Formatter, record: &log::Record| {
+        // One line, whatever a guest's names put into it (CVE-2023-28101).
+        let text: String = record.args().to_string().chars().flat_map(|c| match c.is_control() {
+            true => c.escape_default().collect::<Vec<_>>(),
+            false => vec![c],
+        }).collect();
+        writeln!(f, "hostd: {text}")
+    };
+    env_logger::Builder::from_env(filter).format(format).init();
+}
+
+fn execute(command: Command) -> Result<ExitCode, String> {
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    match command {
+        Command::Serve { config } => {
+            let config = match config {
+                Some(file) => Config::load(&file).map_err(|error| error.to_string())?,
+                None => Config::default_for_user(),
+            };
+            hostd::serve::serve(&config, program)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Run { guest, mount, root, mem, export, command } => {
+            let kind = match guest {
+                GuestKind::Auto => Kind::auto(),
+                GuestKind::Local => Kind::Local,
+                GuestKind::Uml => Kind::Uml,
+            };
+            let mut config = hostd::config::GuestConfig::default();
+            if !export.is_empty() {
+                config.exports = export;
+            }
+            let run = hostd::run::Run { kind, prefix: mount, root, mem_mib: mem, config, command };
+            Ok(finish(hostd::run::run(run, program)?))
+        }
+        Command::Status { json } => status(json),
+        Command::Trace { guest } => trace(guest),
+        Command::Check { file } => check(&file),
+    }
+}
+
+/// Ends as the command ended: with its code, or by its signal as a shell reports it.
+fn finish(status: Status) -> ExitCode {
+    match status {
+        Status::Code(code) => ExitCode::from(code as u8),
+        Status::Signal(signal) => ExitCode::from(128u8.wrapping_add(signal as u8)),
+    }
+}
+
+fn status(json: bool) -> Result<ExitCode, String> {
+    let mut all = Vec::new();
+    for stream in admin::running() {
+        let mut lines = admin::ask(stream, &Question::Status).map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        lines.read_line(&mut line).map_err(|error| error.to_string())?;
+        all.push(serde_json::from_str::<admin::Status>(&line).map_err(|error| error.to_string())?);
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if all.is_empty() {
+        println!("no hostd runs for this user; start one with `hostd run` or `hostd serve`");
+        return Ok(ExitCode::FAILURE);
+    }
+    for hostd in all {
+        print!("{}", hostd::status::text(&hostd));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn trace(guest: Option<String>) -> Result<ExitCode, String> {
+    let running = admin::running();
+    if running.is_empty() {
+        return Err("no hostd runs for this user; start one with `hostd run` or `hostd serve`".to_owned());
+    }
+    let threads: Vec<_> = running.into_iter().map(|stream| {
+        let question = Question::Trace { guest: guest.clone() };
+        std::thread::spawn(move || {
+            let Ok(lines) = admin::ask(stream, &question) else { return };
+            for line in lines.lines().map_while(Result::ok) {
+                if writeln!(std::io::stdout(), "{line}").is_err() {
+                    std::process::exit(0);
+                }
+            }
+        })
+    }).collect();
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: &std::path::Path) -> Result<ExitCode, String> {
+    let findings = hostd::config::check(file);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings.is_empty() {
+        println!("{}: fine", file.display());
+    }
+    let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,2 +1,22 @@
 //! LD_PRELOAD library that turns libc file calls under a prefix into host calls.
+//!
+//! A hooked function ([`shims`]) asks [`fds`] whether a descriptor is a host file, or [`place`] (which applies the pure
+//! [`route`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`].
+//! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program images.
+//!
+//! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
+//! of a threaded program, or before libc is ready.
 #![deny(unsafe_code)]
+
+mod cwd;
+mod environment;
+mod exec;
+mod fds;
+mod fork;
+mod inherit;
+mod place;
+mod real;
+mod report;
+mod route;
+mod session;
+mod shims;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// A host user with everything that a login would give their processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HostUser {
     /// User id.
     pub uid: u32,

@@ -1,3 +1,11 @@
-//! The host processes that execute a guest's calls.
+//! Shadows: the host processes that stand for guest processes, and how they are made and confined.
 
+pub mod fdtable;
+pub mod hostd;
+pub mod lane;
 pub mod sandbox;
+pub mod session;
+pub mod zygote;
+
+/// Shadows that stand ready, so that attaching does not wait for a fork.
+pub const SPARES: u32 = 4;

@@ -30,7 +30,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// What one guest's shadows may be and see.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Policy {
     /// The host user they run as.
     pub user: HostUser,

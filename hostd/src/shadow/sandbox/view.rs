@@ -112,11 +112,7 @@ impl Plan {
     /// The exports in words, for the report.
     pub(super) fn summary(&self) -> String {
         let words = self.exports.iter().map(|export| {
-            let mode = match export.mode {
-                Access::Rw => "rw",
-                Access::Ro => "ro",
-            };
-            format!("{} {mode}", export.path.display())
+            format!("{} {}", export.path.display(), export.mode)
         });
         words.collect::<Vec<_>>().join(", ")
     }

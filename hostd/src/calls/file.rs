@@ -1,0 +1,205 @@
+//! Open files: reading, writing, positions, space, locks.
+#![allow(unsafe_code)]
+
+use super::{done, Caller};
+use hostcall::ops::{reply, request, FileCalls};
+use hostcall::types::{Errno, Offset, RecordLock, RemoteFd, RwFlags};
+use hostcall::wire::Filled;
+use std::sync::atomic::Ordering;
+
+impl Caller {
+    fn transferred(&mut self, moved: i64, asked: usize) -> Result<usize, Errno> {
+        let moved = Errno::result(moved)? as usize;
+        self.complete = moved == asked;
+        Ok(moved)
+    }
+}
+
+impl FileCalls for Caller {
+    fn close(&mut self, request: request::Close) -> Result<reply::Close, Errno> {
+        let fd = self.session.fds.remove(request.fd)?;
+        // SAFETY: the descriptor is the guest's and no longer in its table.
+        done(unsafe { libc::close(fd) })?;
+        Ok(reply::Close {})
+    }
+
+    fn read(&mut self, request: request::Read) -> Result<reply::Read, Errno> {
+        let request::Read { fd, offset, flags, sink } = request;
+        let fd = self.session.fds.get(fd)?;
+        let iov = libc::iovec { iov_base: sink.as_ptr().cast(), iov_len: sink.len() };
+        // SAFETY: the sink is a window inside the lane's arena, which stays mapped while the lane is served.
+        let moved = unsafe {
+            match (offset, flags) {
+                (Offset::CURRENT, RwFlags(0)) => libc::read(fd, iov.iov_base, iov.iov_len) as i64,
+                (Offset(offset), RwFlags(0)) => libc::pread(fd, iov.iov_base, iov.iov_len, offset) as i64,
+                (Offset(offset), RwFlags(flags)) => libc::preadv2(fd, &iov, 1, offset, flags) as i64,
+            }
+        };
+        Ok(reply::Read { filled: Filled(self.transferred(moved, sink.len())?) })
+    }
+
+    fn write(&mut self, request: request::Write) -> Result<reply::Write, Errno> {
+        let request::Write { fd, offset, flags, source } = request;
+        let fd = self.session.fds.get(fd)?;
+        let iov = libc::iovec { iov_base: source.as_ptr().cast(), iov_len: source.len() };
+        // SAFETY: as in `read`.
+        let moved = unsafe {
+            match (offset, flags) {
+                (Offset::CURRENT, RwFlags(0)) => libc::write(fd, iov.iov_base, iov.iov_len) as i64,
+                (Offset(offset), RwFlags(0)) => libc::pwrite(fd, iov.iov_base, iov.iov_len, offset) as i64,
+                (Offset(offset), RwFlags(flags)) => libc::pwritev2(fd, &iov, 1, offset, flags) as i64,
+            }
+        };
+        Ok(reply::Write { written: self.transferred(moved, source.len())? as u64 })
+    }
+
+    fn lseek(&mut self, request: request::Lseek) -> Result<reply::Lseek, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call.
+        let offset = Errno::result(unsafe { libc::lseek(fd, request.offset, request.whence) })?;
+        Ok(reply::Lseek { offset })
+    }
+
+    fn ftruncate(&mut self, request: request::Ftruncate) -> Result<reply::Ftruncate, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call.
+        done(unsafe { libc::ftruncate(fd, request.len) })?;
+        Ok(reply::Ftruncate {})
+    }
+
+    fn fallocate(&mut self, request: request::Fallocate) -> Result<reply::Fallocate, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call.
+        done(unsafe { libc::fallocate(fd, request.mode, request.offset, request.len) })?;
+        Ok(reply::Fallocate {})
+    }
+
+    fn fadvise(&mut self, request: request::Fadvise) -> Result<reply::Fadvise, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call; it returns the error instead of setting errno.
+        match unsafe { libc::posix_fadvise(fd, request.offset, request.len, request.advice) } {
+            0 => Ok(reply::Fadvise {}),
+            errno => Err(Errno(errno)),
+        }
+    }
+
+    fn fsync(&mut self, request: request::Fsync) -> Result<reply::Fsync, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call.
+        done(unsafe { libc::fsync(fd) })?;
+        Ok(reply::Fsync {})
+    }
+
+    fn fdatasync(&mut self, request: request::Fdatasync) -> Result<reply::Fdatasync, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call.
+        done(unsafe { libc::fdatasync(fd) })?;
+        Ok(reply::Fdatasync {})
+    }
+
+    fn syncfs(&mut self, request: request::Syncfs) -> Result<reply::Syncfs, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call.
+        done(unsafe { libc::syncfs(fd) })?;
+        Ok(reply::Syncfs {})
+    }
+
+    fn copy_file_range(&mut self, request: request::CopyFileRange) -> Result<reply::CopyFileRange, Errno> {
+        let request::CopyFileRange { from, from_offset, to, to_offset, len, flags } = request;
+        let (from, to) = (self.session.fds.get(from)?, self.session.fds.get(to)?);
+        let (mut from_at, mut to_at) = (from_offset.0, to_offset.0);
+        let pointer = |offset: Offset, at: &mut i64| match offset {
+            Offset::CURRENT => std::ptr::null_mut(),
+            _ => std::ptr::from_mut(at),
+        };
+        let (from_at, to_at) = (pointer(from_offset, &mut from_at), pointer(to_offset, &mut to_at));
+        // SAFETY: the offsets are null or point to live locals.
+        let copied = unsafe { libc::copy_file_range(from, from_at, to, to_at, len as usize, flags) };
+        Ok(reply::CopyFileRange { copied: Errno::result(copied as i64)? as u64 })
+    }
+
+    fn getdents(&mut self, request: request::Getdents) -> Result<reply::Getdents, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        let sink = request.sink;
+        // SAFETY: the sink is a window inside the lane's arena, which stays mapped while the lane is served.
+        let filled = unsafe { libc::syscall(libc::SYS_getdents64, fd, sink.as_ptr(), sink.len()) };
+        Ok(reply::Getdents { filled: Filled(Errno::result(filled)? as usize) })
+    }
+
+    fn dup(&mut self, request: request::Dup) -> Result<reply::Dup, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        let command = match request.flags.0 & libc::O_CLOEXEC {
+            0 => libc::F_DUPFD,
+            _ => libc::F_DUPFD_CLOEXEC,
+        };
+        // SAFETY: plain system call. 3: the numbers below are the shadow's own.
+        let new = Errno::result(unsafe { libc::fcntl(fd, command, 3) }.into())?;
+        Ok(reply::Dup { fd: self.session.fds.insert(new as i32) })
+    }
+
+    fn fcntl(&mut self, request: request::Fcntl) -> Result<reply::Fcntl, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        let argument = match request.command {
+            libc::F_GETFD | libc::F_GETFL | libc::F_GETPIPE_SZ => 0,
+            libc::F_SETFD | libc::F_SETPIPE_SZ => request.argument,
+            // O_ASYNC would have the kernel send signals that nobody asked this process to take.
+            libc::F_SETFL => request.argument & !(libc::O_ASYNC as u64),
+            // Leases, notification and signal ownership reach other processes; duplication is a call of its own.
+            _ => return Err(Errno(libc::EINVAL)),
+        };
+        // SAFETY: these commands take an integer, which is only as wide as it is here.
+        let value = Errno::result(unsafe { libc::fcntl(fd, request.command, argument) }.into())?;
+        Ok(reply::Fcntl { value: value as i32 })
+    }
+
+    fn flock(&mut self, request: request::Flock) -> Result<reply::Flock, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        // SAFETY: plain system call.
+        done(unsafe { libc::flock(fd, request.operation) })?;
+        Ok(reply::Flock {})
+    }
+
+    fn lock(&mut self, request: request::Lock) -> Result<reply::Lock, Errno> {
+        let request::Lock { fd, command, lock } = request;
+        let fd = self.session.fds.get(fd)?;
+        let known = [
+            libc::F_GETLK,
+            libc::F_SETLK,
+            libc::F_SETLKW,
+            libc::F_OFD_GETLK,
+            libc::F_OFD_SETLK,
+            libc::F_OFD_SETLKW,
+        ];
+        if !known.contains(&command) {
+            return Err(Errno(libc::EINVAL));
+        }
+        // SAFETY: flock is valid when zeroed.
+        let mut flock: libc::flock = unsafe { std::mem::zeroed() };
+        (flock.l_type, flock.l_whence, flock.l_start, flock.l_len) = (lock.kind, lock.whence, lock.start, lock.len);
+        // An OFD command with a pid is EINVAL; the guest's program has the say, so its value goes through.
+        flock.l_pid = lock.pid;
+        // SAFETY: `flock` is live; the commands above read or write exactly that.
+        done(unsafe { libc::fcntl(fd, command, &mut flock) })?;
+        let lock = RecordLock {
+            kind: flock.l_type,
+            whence: flock.l_whence,
+            start: flock.l_start,
+            len: flock.l_len,
+            pid: flock.l_pid,
+        };
+        Ok(reply::Lock { lock })
+    }
+}
+
+/// Closes what a program image was not meant to inherit.
+pub(crate) fn close_on_exec(session: &crate::shadow::session::Session) {
+    for fd in session.fds.all() {
+        // SAFETY: plain system calls on the guest's descriptor; no lane is served while the image changes.
+        unsafe {
+            if libc::fcntl(fd, libc::F_GETFD) & libc::FD_CLOEXEC != 0 && session.fds.remove(RemoteFd(fd)).is_ok() {
+                libc::close(fd);
+            }
+        }
+    }
+    session.held.store(false, Ordering::Relaxed);
+}

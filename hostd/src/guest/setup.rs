@@ -1,0 +1,55 @@
+//! What the guests have in common: environment, links of /dev, the files put in.
+
+use super::plan::{Context, Task};
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::Path;
+
+/// Links of every guest's /dev.
+pub const DEV_LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// Opens the host files that are to be copied into the guest.
+///
+/// # Errors
+/// open(2).
+pub fn open_sources(files: &[OsString]) -> Result<Vec<File>, String> {
+    files
+        .iter()
+        .map(|path| File::open(path).context(Path::new(path).display()))
+        .collect()
+}
+
+/// Makes this process's environment and directory those of COMMAND. Nothing of the host's environment
+/// comes along except what the task names.
+pub fn environment(task: &Task) {
+    let all: Vec<OsString> = std::env::vars_os().map(|(name, _)| name).collect();
+    for name in all {
+        std::env::remove_var(name);
+    }
+    let shell = if Path::new("/bin/bash").exists() {
+        "/bin/bash"
+    } else {
+        "/bin/sh"
+    };
+    for (name, value) in [
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("LOGNAME", "root"),
+        ("SHELL", shell),
+    ] {
+        std::env::set_var(name, value);
+    }
+    for (name, value) in &task.env {
+        std::env::set_var(name, value);
+    }
+    let _ = std::env::set_current_dir("/root");
+}

@@ -1,0 +1,308 @@
+//! Starting a guest and seeing it to its end.
+
+use super::*;
+
+/// Milliseconds that a dying guest may take before its helper is killed.
+const END_GRACE: Duration = Duration::from_secs(2);
+/// Socket buffers of the lines: a batch of frames in one go.
+const LINE_BUFFER: usize = 256 * 1024;
+
+/// A guest that was started; dropping it ends it.
+#[derive(Debug)]
+pub struct Running {
+    helper: Child,
+    link: Option<FrameLink>,
+    report: OwnedFd,
+    log: Option<OwnedFd>,
+    stdio: [Stdio; 3],
+}
+
+/// Starts a guest. It boots while the caller goes on; [`Running::wait`] carries its console.
+///
+/// # Errors
+/// What can be told before the guest's processes run; the rest comes from `wait`.
+pub fn start(launch: Launch) -> Result<Running, Error> {
+    check(&launch)?;
+    let stdio = choose_stdio(
+        launch.kind,
+        [
+            io::stdin().is_terminal(),
+            io::stdout().is_terminal(),
+            io::stderr().is_terminal(),
+        ],
+    );
+    let (ours, theirs) = socketpair(
+        AddressFamily::Unix,
+        SockType::Stream,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .map_err(|error| Error::system("make the console line", error))?;
+    for end in [&ours, &theirs] {
+        let _ = setsockopt(end, sockopt::SndBuf, &LINE_BUFFER);
+    }
+    let (report, report_writer) =
+        pipe2(OFlag::O_CLOEXEC).map_err(|error| Error::system("make a pipe", error))?;
+    let on_terminal = stdio.contains(&Stdio::Terminal);
+    let mut env = launch.env;
+    if on_terminal && !env.iter().any(|(name, _)| name == "TERM") {
+        env.push((
+            "TERM".into(),
+            std::env::var_os("TERM").unwrap_or_else(|| "vt100".into()),
+        ));
+    }
+    let (sources, targets): (Vec<PathBuf>, Vec<PathBuf>) = launch.files.into_iter().unzip();
+    let mut log = None;
+    let mut log_writer = None;
+    let mut lines = Vec::new();
+    let machine = match launch.attach {
+        Attach::Socket(socket) => Machine::Local {
+            socket: absolute(&socket)?.into(),
+        },
+        Attach::Device { region, doorbell } => {
+            let (reader, writer) =
+                pipe2(OFlag::O_CLOEXEC).map_err(|error| Error::system("make a pipe", error))?;
+            link::set_nonblocking(reader.as_fd())
+                .map_err(|error| Error::system("make a pipe", error))?;
+            log = Some(reader);
+            log_writer = Some(writer);
+            let machine = Machine::Uml {
+                kernel: uml::kernel()?.into(),
+                modules: uml::modules(),
+                mem_mib: launch.mem_mib,
+                region: region.as_raw_fd(),
+                doorbell: doorbell.as_raw_fd(),
+            };
+            lines.extend([region, doorbell]);
+            machine
+        }
+    };
+    let plan = Plan {
+        parent: std::process::id() as i32,
+        root: launch
+            .root
+            .map(|root| absolute(&root))
+            .transpose()?
+            .map(Into::into),
+        files: sources
+            .iter()
+            .map(|path| absolute(path).map(Into::into))
+            .collect::<Result<_, _>>()?,
+        task: Task {
+            command: launch.command,
+            env,
+            prefix: launch.prefix.into(),
+            files: targets.into_iter().map(Into::into).collect(),
+            stdio,
+            nosuid: !nix::unistd::geteuid().is_root(),
+            winsize: on_terminal
+                .then(|| sys::window_size(io::stdin().as_fd()))
+                .flatten(),
+        },
+        machine,
+        link: theirs.as_raw_fd(),
+        report: report_writer.as_raw_fd(),
+    };
+    let helper = helper::spawn(&plan, log_writer)
+        .map_err(|error| Error::system("start the guest's helper", error))?;
+    drop((theirs, report_writer, lines));
+    let link =
+        FrameLink::new(ours).map_err(|error| Error::system("make the console line", error))?;
+    Ok(Running {
+        helper,
+        link: Some(link),
+        report,
+        log,
+        stdio,
+    })
+}
+
+impl Running {
+    /// Carries the guest's console until its command has ended and all of its output is written; then
+    /// nothing of the guest is left.
+    ///
+    /// # Errors
+    /// The guest could not be made, died, or broke the protocol. Nothing of it is left then either.
+    pub fn wait(mut self) -> Result<Status, Error> {
+        let Some(link) = self.link.take() else {
+            return Err(Error::Invalid("the guest was already waited for".into()));
+        };
+        let mut relay = Relay::new(link, self.log.take(), self.stdio);
+        let result = relay.run();
+        let gone = matches!(result, Ok(End::Gone));
+        self.end(gone);
+        match result? {
+            End::Status(status) => Ok(status),
+            End::Gone => Err(self.cause(relay.log())),
+        }
+    }
+
+    /// The process id of the guest's helper, the one process that the rest hangs on.
+    pub fn helper_pid(&self) -> u32 {
+        self.helper.id()
+    }
+
+    /// What the helper and the guest's first process told before they ended.
+    fn cause(&self, log: Vec<u8>) -> Error {
+        let mut text = Vec::new();
+        let mut chunk = [0u8; 1024];
+        let _ = link::set_nonblocking(self.report.as_fd());
+        while let Ok(count @ 1..) = nix::unistd::read(&self.report, &mut chunk) {
+            text.extend_from_slice(&chunk[..count]);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let Some(line) = text.lines().next() else {
+            return Error::Died {
+                cause: "its processes were killed".into(),
+                log,
+            };
+        };
+        if log.is_empty() && !line.starts_with("the guest's") {
+            Error::Setup(line.into())
+        } else {
+            Error::Died {
+                cause: line.into(),
+                log,
+            }
+        }
+    }
+
+    /// Ends the guest and waits until it is gone. One that is going by itself gets a moment to tell why.
+    fn end(&mut self, going: bool) {
+        let pid = Pid::from_raw(self.helper.id() as i32);
+        let start = Instant::now();
+        let mut asked = false;
+        loop {
+            match self.helper.try_wait() {
+                Ok(None) => {}
+                _ => return,
+            }
+            if !asked && (!going || start.elapsed() > Duration::from_millis(300)) {
+                let _ = kill(pid, Signal::SIGTERM);
+                asked = true;
+            }
+            if start.elapsed() > END_GRACE {
+                let _ = self.helper.kill();
+                let _ = self.helper.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+/// Which streams go how. A terminal only when standard input *and* output are terminals: with output alone,
+/// `x | tool` would hang in a terminal that never gets x's end of file.
+fn choose_stdio(kind: Kind, terminal: [bool; 3]) -> [Stdio; 3] {
+    let apart = |is_terminal: bool| match kind {
+        // The user's terminal is never lent to a guest: with it in hand, one can type into it (TIOCSTI).
+        Kind::Local if !is_terminal => Stdio::Inherit,
+        _ => Stdio::Pipe,
+    };
+    if terminal[0] && terminal[1] {
+        let error = if terminal[2] {
+            Stdio::Terminal
+        } else {
+            apart(false)
+        };
+        [Stdio::Terminal, Stdio::Terminal, error]
+    } else {
+        terminal.map(apart)
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|_| Error::Invalid(format!("{}: not a path", path.display())))
+}
+
+fn check(launch: &Launch) -> Result<(), Error> {
+    let invalid = |text: String| Err(Error::Invalid(text));
+    match (launch.kind, &launch.attach) {
+        (Kind::Local, Attach::Socket(_)) => {}
+        (Kind::Uml, Attach::Device { .. }) => {
+            uml::kernel()?;
+            if !uml::MEMORY.contains(&launch.mem_mib) {
+                let (least, most) = (uml::MEMORY.start(), uml::MEMORY.end());
+                return invalid(format!(
+                    "--mem {}: a guest needs between {least} and {most} MiB",
+                    launch.mem_mib
+                ));
+            }
+        }
+        _ => return invalid("a local guest attaches by a socket, a UML guest by a device".into()),
+    }
+    if let Some(root) = launch.root.as_deref().filter(|root| !root.is_dir()) {
+        return invalid(format!("--root {}: not a directory", root.display()));
+    }
+    for path in std::iter::once(&launch.prefix).chain(launch.files.iter().map(|(_, target)| target))
+    {
+        let inner = mounts::below(path).map_err(Error::Invalid)?;
+        if inner.as_os_str().is_empty() {
+            return invalid("the root of the guest cannot be its place for host files; use a directory such as /host".into());
+        }
+    }
+    for (source, _) in &launch.files {
+        if !source.is_file() {
+            return invalid(format!("{}: no such file", source.display()));
+        }
+    }
+    let nul = |text: &OsString| text.as_bytes().contains(&0);
+    let bad_name =
+        |name: &OsString| name.is_empty() || name.as_bytes().contains(&b'=') || nul(name);
+    if launch.command.iter().any(nul)
+        || launch
+            .env
+            .iter()
+            .any(|(name, value)| bad_name(name) || nul(value))
+    {
+        return invalid(
+            "a word of the command or its environment has a NUL, or a variable no proper name"
+                .into(),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_only_when_input_and_output_are() {
+        use Stdio::{Inherit, Pipe, Terminal};
+        let cases = [
+            ([true, true, true], [Terminal; 3], [Terminal; 3]),
+            (
+                [true, true, false],
+                [Terminal, Terminal, Inherit],
+                [Terminal, Terminal, Pipe],
+            ),
+            ([false, true, true], [Inherit, Pipe, Pipe], [Pipe; 3]),
+            ([true, false, true], [Pipe, Inherit, Pipe], [Pipe; 3]),
+            ([false, false, false], [Inherit; 3], [Pipe; 3]),
+        ];
+        for (terminals, local, uml) in cases {
+            assert_eq!(choose_stdio(Kind::Local, terminals), local, "{terminals:?}");
+            assert_eq!(choose_stdio(Kind::Uml, terminals), uml, "{terminals:?}");
+        }
+    }
+
+    #[test]
+    fn escape_sequences_do_not_pass() {
+        let error = Error::Died {
+            cause: "x\u{1b}[2Jy".into(),
+            log: b"a\x1b]0;t\x07\n".to_vec(),
+        };
+        let text = error.to_string();
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{7}'),
+            "{text}"
+        );
+    }
+}

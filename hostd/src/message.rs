@@ -1,0 +1,219 @@
+//! What hostd, its zygotes and its shadows say to each other: JSON datagrams with descriptors beside them.
+
+use hostcall::types::Token;
+use nix::sys::socket::{recvmsg, sendmsg, ControlMessage, ControlMessageOwned, MsgFlags};
+use serde::{Deserialize, Serialize};
+use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// Descriptors that one datagram carries at most; the kernel's own limit is 253.
+pub const MOST_FDS: usize = 64;
+
+/// Bytes of one datagram at most.
+const MOST_BYTES: usize = 8 << 10;
+
+/// A token as text; only these messages carry tokens, over sockets that no guest holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenWords(pub u64, pub u64);
+
+impl From<Token> for TokenWords {
+    fn from(token: Token) -> TokenWords {
+        TokenWords(token.0[0], token.0[1])
+    }
+}
+
+impl From<TokenWords> for Token {
+    fn from(words: TokenWords) -> Token {
+        Token([words.0, words.1])
+    }
+}
+
+/// hostd to a zygote.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToZygote {
+    /// Confine yourself by this policy. Descriptors: the board, and the region of a device guest.
+    Begin {
+        /// Name of the guest, for process titles and logs.
+        guest: String,
+        /// What the guest may see and use.
+        policy: crate::shadow::sandbox::Policy,
+        /// Lanes of a shadow's own region (local) or of the guest's (device).
+        lanes: u32,
+        /// Whether the guest's one region comes with this message.
+        device: bool,
+    },
+    /// Fork a shadow. Descriptor: its end of a control socket.
+    Spawn {
+        /// Its place on the board.
+        slot: u32,
+    },
+}
+
+/// A zygote to hostd.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromZygote {
+    /// Confined; ready to fork.
+    Ready {
+        /// Which layers of the confinement are active.
+        report: crate::shadow::sandbox::Report,
+    },
+    /// The policy cannot be applied.
+    Failed {
+        /// One line that names the cure.
+        error: String,
+    },
+    /// A shadow was forked. Descriptor: its pidfd.
+    Spawned {
+        /// Its place on the board.
+        slot: u32,
+        /// Its process id.
+        pid: i32,
+    },
+}
+
+/// hostd to a shadow.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToShadow {
+    /// Become the session of a guest process. Descriptors: the client's socket (local), then a fresh region if the
+    /// session is taken over by a new program image.
+    Adopt {
+        /// Mask of the guest process; a session that was prepared or held keeps its own.
+        umask: Option<u32>,
+        /// A new program image takes the session over: close what is close-on-exec.
+        image: bool,
+        /// First lane.
+        lane: u32,
+    },
+    /// Look at a lane: a new claim, a call to cancel, a release.
+    Attention {
+        /// Which.
+        lane: u32,
+    },
+    /// Take over open files of a parent. Descriptors: one for each number.
+    Import {
+        /// The numbers under which the guest knows them, with their close-on-exec flags.
+        files: Vec<(RawFd, bool)>,
+    },
+    /// Take over a parent's context. Descriptor: the working directory.
+    Context {
+        /// File mode creation mask.
+        umask: u32,
+    },
+    /// Answer to the last request; a redeemed file comes with it.
+    Answer {
+        /// 0 or why not.
+        errno: i32,
+    },
+}
+
+/// A shadow to hostd.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromShadow {
+    /// Can be adopted. Descriptor: its region (local).
+    Ready,
+    /// Keep the open file that comes with this until it is redeemed.
+    Share {
+        /// Its name.
+        token: TokenWords,
+    },
+    /// Hand out a shared file.
+    Redeem {
+        /// Its name.
+        token: TokenWords,
+    },
+    /// Prepare a child's session. Descriptor: the working directory.
+    Fork {
+        /// By which the child will attach.
+        token: TokenWords,
+        /// Inherited mask.
+        umask: u32,
+    },
+    /// Open files for the child under preparation. Descriptors: one for each number.
+    ForkFiles {
+        /// The numbers, with their close-on-exec flags.
+        files: Vec<(RawFd, bool)>,
+        /// Whether the child is complete now; an answer follows.
+        last: bool,
+    },
+    /// Keep this session for the next program image.
+    Hold {
+        /// By which it will attach.
+        token: TokenWords,
+    },
+    /// The old image goes on: the held session's token is void.
+    Unhold,
+    /// A lane's thread has left the lane; it can be wiped.
+    LaneClosed {
+        /// Which.
+        lane: u32,
+    },
+    /// The guest broke the protocol; the session ends.
+    Fault {
+        /// What it did.
+        error: String,
+    },
+    /// One traced call.
+    Trace {
+        /// As `hostd trace` prints it.
+        line: String,
+    },
+}
+
+/// Sends one message with its descriptors.
+pub fn send<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd]) -> Result<()> {
+    send_with(socket, message, fds, MsgFlags::empty())
+}
+
+/// Sends one message unless the receiver is behind.
+pub fn try_send<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd]) -> Result<()> {
+    send_with(socket, message, fds, MsgFlags::MSG_DONTWAIT)
+}
+
+fn send_with<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd], flags: MsgFlags) -> Result<()> {
+    let bytes = serde_json::to_vec(message)?;
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control: &[ControlMessage] = if fds.is_empty() { &[] } else { &rights };
+    loop {
+        let sent = sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&bytes)], control, flags | MsgFlags::MSG_NOSIGNAL, None);
+        match sent {
+            Err(nix::errno::Errno::EINTR) => continue,
+            sent => return sent.map(drop).map_err(Error::from),
+        }
+    }
+}
+
+/// Receives one message with its descriptors, all close-on-exec; `UnexpectedEof` when the other side is gone.
+pub fn receive<M: for<'m> Deserialize<'m>>(socket: &impl AsRawFd, wait: bool) -> Result<(M, Vec<OwnedFd>)> {
+    let flags = if wait { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT };
+    let mut bytes = [0u8; MOST_BYTES];
+    let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
+    let (len, fds) = loop {
+        let mut buffer = [IoSliceMut::new(&mut bytes)];
+        let received = recvmsg::<()>(socket.as_raw_fd(), &mut buffer, Some(&mut control), flags | MsgFlags::MSG_CMSG_CLOEXEC);
+        let message = match received {
+            Err(nix::errno::Errno::EINTR) => continue,
+            received => received.map_err(Error::from)?,
+        };
+        let mut fds = Vec::new();
+        for part in message.cmsgs().map_err(Error::from)? {
+            if let ControlMessageOwned::ScmRights(received) = part {
+                fds.extend(received.into_iter().map(owned));
+            }
+        }
+        if message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
+            return Err(Error::new(ErrorKind::InvalidData, "truncated message"));
+        }
+        break (message.bytes, fds);
+    };
+    if len == 0 {
+        return Err(Error::from(ErrorKind::UnexpectedEof));
+    }
+    Ok((serde_json::from_slice(&bytes[..len])?, fds))
+}
+
+#[allow(unsafe_code)]
+fn owned(fd: RawFd) -> OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the kernel has just put this descriptor into our table for this message; nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}

@@ -1,0 +1,125 @@
+//! `hostd run`: boots a guest, serves it, runs a command in it and ends with the command's status.
+
+use crate::config::{Export, GuestConfig};
+use crate::guest::{self, Kind, Launch, Status};
+use crate::serve::{device_door, policy, socket_door, Failure};
+use crate::server::guest::{Door, DEVICE_LANES};
+use crate::server::{Opening, Server};
+use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// What to run and where.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Kind of guest.
+    pub kind: Kind,
+    /// Prefix of host files in the guest.
+    pub prefix: PathBuf,
+    /// Root of the guest; the host's own when absent.
+    pub root: Option<PathBuf>,
+    /// Memory, MiB.
+    pub mem_mib: u64,
+    /// What the guest may see of the host and use.
+    pub config: GuestConfig,
+    /// Command and arguments; empty for a shell.
+    pub command: Vec<OsString>,
+}
+
+/// Where the preload library lies in the guest.
+const LIBRARY: &str = "/run/hostcall/lib/libhostcall_preload.so";
+
+/// The preload library beside this program or where packages put it.
+fn library(program: &Path) -> Result<PathBuf, Failure> {
+    const NAME: &str = "libhostcall_preload.so";
+    let beside = program.parent().map(|directory| directory.join(NAME));
+    let installed = program.parent().and_then(Path::parent).map(|prefix| prefix.join("lib/hostcall").join(NAME));
+    let places: Vec<PathBuf> = beside.into_iter().chain(installed).collect();
+    let found = places.iter().find(|path| path.is_file()).cloned();
+    found.ok_or_else(|| {
+        let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
+        format!("{NAME} is not there (looked for {}); build it: cargo build --release --workspace", places.join(" and "))
+    })
+}
+
+/// Boots, serves, runs; the guest is gone when this returns.
+pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
+    let library = library(&program)?;
+    let policy = policy("run", &run.config)?;
+    let directory = crate::server::admin::directory();
+    let (door, attach) = match run.kind {
+        Kind::Local => {
+            let path = directory.join(format!("{}.sock", std::process::id()));
+            (socket_door(&path)?, guest::Attach::Socket(path))
+        }
+        Kind::Uml => {
+            let (line, doorbell) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
+                .map_err(|error| format!("cannot make the doorbell line: {error}"))?;
+            let door = device_door(run.config.limits.lanes.unwrap_or(DEVICE_LANES), line)?;
+            let Door::Device { memfd, .. } = &door else { return Err("no region".to_owned()) };
+            let region = memfd.try_clone().map_err(|error| error.to_string())?;
+            (door, guest::Attach::Device { region, doorbell })
+        }
+    };
+    let (stop, stopped) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|error| error.to_string())?;
+    let opening = Opening { name: "run".to_owned(), config: run.config.clone(), policy, door };
+    let server = Server::new(vec![opening], program, stop).map_err(|error| format!("cannot serve the guest: {error}"))?;
+    let serving = std::thread::Builder::new().name("server".to_owned()).spawn(move || server.run());
+    let serving = serving.map_err(|error| error.to_string())?;
+    let status = boot(run, attach, library);
+    drop::<OwnedFd>(stopped);
+    match serving.join() {
+        Ok(Ok(())) => status,
+        Ok(Err(error)) => Err(format!("serving the guest failed: {error}")),
+        Err(_) => Err("serving the guest failed".to_owned()),
+    }
+}
+
+fn boot(run: Run, attach: guest::Attach, library: PathBuf) -> Result<Status, Failure> {
+    let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
+    let mut env = vec![variable("LD_PRELOAD", Path::new(LIBRARY)), variable("HOSTCALL_PREFIX", &run.prefix)];
+    for name in ["HOSTCALL_EXACT_FDS", "HOSTCALL_REPORT"] {
+        env.extend(std::env::var_os(name).map(|value| (OsString::from(name), value)));
+    }
+    let launch = Launch {
+        kind: run.kind,
+        root: run.root,
+        mem_mib: run.mem_mib,
+        prefix: run.prefix,
+        command: run.command,
+        env,
+        files: vec![(library, PathBuf::from(LIBRARY))],
+        attach,
+    };
+    guest::start(launch).and_then(guest::Running::wait).map_err(|error| error.to_string())
+}
+
+/// Parses `PATH[:ro|:rw]`.
+pub fn export(text: &str) -> Result<Export, String> {
+    let (path, mode) = match text.rsplit_once(':') {
+        Some((path, "ro")) => (path, crate::config::Access::Ro),
+        Some((path, "rw")) => (path, crate::config::Access::Rw),
+        _ => (text, crate::config::Access::Rw),
+    };
+    match path.starts_with('/') {
+        true => Ok(Export { path: PathBuf::from(path), mode }),
+        false => Err(format!("{path:?} is not an absolute path; write /PATH, /PATH:ro or /PATH:rw")),
+    }
+}
+
+/// Parses a size such as `256M` or `2G` into MiB.
+pub fn size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "M" | "MiB" => Some(1),
+        "G" | "GiB" => Some(1024),
+        _ => None,
+    };
+    let size = digits.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    match size {
+        Some(size) if (32..=1 << 20).contains(&size) => Ok(size),
+        Some(_) => Err("give a size from 32M to 1024G".to_owned()),
+        None => Err(format!("{text:?} is not a size; write 256M or 2G")),
+    }
+}

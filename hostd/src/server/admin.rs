@@ -1,0 +1,262 @@
+//! The command line's way to a running hostd: a socket for its own user, one JSON line a question.
+
+use super::guest::{Door, Guest, State};
+use super::poller::{Key, Poller, Source};
+use hostcall::ops::Op;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Result, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What a tool asks.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Question {
+    /// The state of all guests, as a [`Status`].
+    Status,
+    /// A line for each call from now on, until the tool leaves.
+    Trace {
+        /// Of this guest only.
+        guest: Option<String>,
+    },
+}
+
+/// The state of one hostd.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Process id.
+    pub pid: u32,
+    /// Its guests.
+    pub guests: Vec<GuestStatus>,
+}
+
+/// The state of one guest.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GuestStatus {
+    /// Name.
+    pub name: String,
+    /// How it attaches.
+    pub attach: String,
+    /// Host user of its shadows.
+    pub user: String,
+    /// What it sees.
+    pub exports: Vec<crate::config::Export>,
+    /// Layers of the shadows' confinement.
+    pub confinement: Option<crate::shadow::sandbox::Report>,
+    /// Why it cannot be served.
+    pub failed: Option<String>,
+    /// Shadows that stand ready.
+    pub spares: usize,
+    /// Shared files that wait to be redeemed.
+    pub shared_files: usize,
+    /// Trace lines lost because hostd was behind.
+    pub dropped_traces: u64,
+    /// Guest processes.
+    pub sessions: Vec<SessionStatus>,
+    /// Calls of the sessions that live, by op.
+    pub calls: std::collections::BTreeMap<String, u64>,
+}
+
+/// The state of one session.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Its place.
+    pub slot: u32,
+    /// Process id of the shadow.
+    pub shadow: Option<i32>,
+    /// Process id of the guest process, where the kernel is the same.
+    pub process: Option<i32>,
+    /// What it is doing.
+    pub state: String,
+    /// Lanes served.
+    pub lanes: u32,
+    /// Calls answered.
+    pub calls: u64,
+    /// Calls answered with an errno.
+    pub errors: u64,
+    /// Seconds since it began.
+    pub seconds: u64,
+}
+
+/// The directory of the sockets: only its user may enter it.
+pub fn directory() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/run/hostcall");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(runtime) if Path::new(&runtime).is_dir() => PathBuf::from(runtime).join("hostcall"),
+        _ => std::env::temp_dir().join(format!("hostcall-{}", nix::unistd::geteuid())),
+    }
+}
+
+/// Sockets of the hostds that run now. Those of dead ones are removed.
+pub fn running() -> Vec<UnixStream> {
+    let Ok(entries) = std::fs::read_dir(directory()) else { return Vec::new() };
+    let control = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "control");
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(control);
+    paths.filter_map(|path| match UnixStream::connect(&path) {
+        Ok(stream) => Some(stream),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            let _ = std::fs::remove_file(&path);
+            None
+        }
+        Err(_) => None,
+    }).collect()
+}
+
+/// Asks one hostd; the answers come line by line.
+pub fn ask(mut stream: UnixStream, question: &Question) -> Result<BufReader<UnixStream>> {
+    let mut line = serde_json::to_vec(question)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    Ok(BufReader::new(stream))
+}
+
+/// A connected tool, and which guest it traces.
+#[derive(Debug)]
+struct Tool {
+    stream: UnixStream,
+    trace: Option<Option<String>>,
+}
+
+/// The socket and who is connected.
+#[derive(Debug)]
+pub struct Tools {
+    listener: UnixListener,
+    path: PathBuf,
+    connected: HashMap<Key, Tool>,
+}
+
+impl Tools {
+    /// Opens the socket.
+    pub fn listen(poller: &mut Poller) -> Result<Tools> {
+        let directory = directory();
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+        let owner = std::fs::symlink_metadata(&directory)?;
+        if owner.uid() != nix::unistd::geteuid().as_raw() || !owner.is_dir() {
+            // In a shared /tmp somebody else may have made it first, to listen in.
+            return Err(std::io::Error::other(format!("{} belongs to somebody else; set XDG_RUNTIME_DIR", directory.display())));
+        }
+        let path = directory.join(format!("{}.control", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        poller.watch(&listener, Source::Admin)?;
+        Ok(Tools { listener, path, connected: HashMap::new() })
+    }
+
+    /// A tool connects.
+    pub fn accept(&mut self, poller: &mut Poller) -> Result<()> {
+        let (stream, _) = self.listener.accept()?;
+        stream.set_read_timeout(Some(Duration::from_millis(100)))?;
+        stream.set_write_timeout(Some(Duration::from_millis(500)))?;
+        let key = poller.watch(&stream, Source::Tool)?;
+        self.connected.insert(key, Tool { stream, trace: None });
+        Ok(())
+    }
+
+    /// A tool asks or leaves.
+    pub fn hear(&mut self, key: Key, guests: &[Guest], poller: &mut Poller) {
+        let Some(tool) = self.connected.get_mut(&key) else { return };
+        let mut line = String::new();
+        let read = BufReader::new(&tool.stream).read_line(&mut line);
+        let question = read.ok().filter(|len| *len > 0).and_then(|_| serde_json::from_str(&line).ok());
+        match question {
+            Some(Question::Trace { guest }) => {
+                tool.trace = Some(guest);
+                self.switch(guests);
+            }
+            Some(Question::Status) => {
+                if let Ok(mut answer) = serde_json::to_vec(&status(guests)) {
+                    answer.push(b'\n');
+                    let _ = tool.stream.write_all(&answer);
+                }
+                self.leave(key, guests, poller);
+            }
+            None => self.leave(key, guests, poller),
+        }
+    }
+
+    fn leave(&mut self, key: Key, guests: &[Guest], poller: &mut Poller) {
+        if let Some(tool) = self.connected.remove(&key) {
+            poller.forget(&tool.stream, key);
+        }
+        self.switch(guests);
+    }
+
+    /// Has shadows send lines only while somebody reads them.
+    fn switch(&self, guests: &[Guest]) {
+        for guest in guests {
+            let watches = |tool: &Tool| tool.trace.as_ref().is_some_and(|wanted| wanted.as_ref().is_none_or(|name| *name == guest.name));
+            let tracing = self.connected.values().any(watches);
+            guest.board.head().tracing.store(tracing.into(), Ordering::Relaxed);
+        }
+    }
+
+    /// Passes a line on to whoever traces this guest.
+    pub fn trace(&mut self, guest: &str, line: &str, guests: &[Guest], poller: &mut Poller) {
+        let wants = |tool: &Tool| tool.trace.as_ref().is_some_and(|wanted| wanted.as_ref().is_none_or(|name| name == guest));
+        let text = format!("{line}\n");
+        let gone = self.connected.iter_mut().filter(|(_, tool)| wants(tool));
+        let gone: Vec<Key> = gone.filter_map(|(key, tool)| tool.stream.write_all(text.as_bytes()).err().map(|_| *key)).collect();
+        gone.into_iter().for_each(|key| self.leave(key, guests, poller));
+    }
+
+    /// Removes the socket.
+    pub fn close(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn status(guests: &[Guest]) -> Status {
+    Status { pid: std::process::id(), guests: guests.iter().map(guest_status).collect() }
+}
+
+fn guest_status(guest: &Guest) -> GuestStatus {
+    let serving = guest.sessions.iter().filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare));
+    let mut calls = std::collections::BTreeMap::new();
+    let mut sessions: Vec<SessionStatus> = serving.map(|(slot, session)| {
+        let counts = guest.board.slot(*slot);
+        let count = |op: &Op| counts.calls[op.spec().number as usize].load(Ordering::Relaxed);
+        for op in Op::ALL.iter().filter(|op| count(op) > 0) {
+            *calls.entry(op.spec().name.to_owned()).or_default() += count(op);
+        }
+        SessionStatus {
+            slot: *slot,
+            shadow: session.shadow.as_ref().map(|(pid, _)| *pid),
+            process: session.process.as_ref().map(|(pid, ..)| *pid),
+            state: match session.state {
+                State::Starting => "starting",
+                State::Spare => "spare",
+                State::Active => "active",
+                State::Prepared(..) => "prepared",
+                State::Held(..) => "held",
+            }.to_owned(),
+            lanes: counts.lanes.load(Ordering::Relaxed),
+            calls: Op::ALL.iter().map(count).sum(),
+            errors: counts.errors.load(Ordering::Relaxed),
+            seconds: session.since.elapsed().as_secs(),
+        }
+    }).collect();
+    sessions.sort_by_key(|session| session.slot);
+    GuestStatus {
+        name: guest.name.clone(),
+        attach: match &guest.door {
+            Door::Socket { path, .. } => format!("socket {}", path.display()),
+            Door::Device { region, .. } => format!("device with {} lanes", region.lanes()),
+        },
+        user: guest.policy.user.name.clone(),
+        exports: guest.policy.exports.clone(),
+        confinement: guest.report.clone(),
+        failed: guest.failed.clone(),
+        spares: guest.sessions.values().filter(|session| session.state == State::Spare).count(),
+        shared_files: guest.shared.len(),
+        dropped_traces: guest.board.head().dropped.load(Ordering::Relaxed),
+        sessions,
+        calls,
+    }
+}

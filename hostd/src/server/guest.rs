@@ -1,0 +1,387 @@
+//! One guest: its zygote, its shadows and what they share.
+
+use super::poller::{Key, Poller, Source};
+use crate::board::Board;
+use crate::config::GuestConfig;
+use crate::message::{self, FromZygote, ToShadow, ToZygote};
+use crate::shadow::sandbox::{Policy, Report};
+use crate::shadow::SPARES;
+use hostcall::attach::Hello;
+use hostcall::doorbell::futex_wake;
+use hostcall::region::{Claim, LanePage, LaneState, Region};
+use hostcall::types::Token;
+use hostcall::wait::AWAKE;
+use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+use std::collections::{HashMap, VecDeque};
+use std::io::Result;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a prepared or held session waits for its process, and a connection for its introduction.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the guest reaches us.
+#[derive(Debug)]
+pub enum Door {
+    /// A socket on the same kernel.
+    Socket {
+        /// It listens.
+        listener: UnixListener,
+        /// Removed at the end.
+        path: PathBuf,
+    },
+    /// A region shared with a guest kernel, and its doorbell line.
+    Device {
+        /// The mapped region.
+        region: Region,
+        /// The region's memfd.
+        memfd: OwnedFd,
+        /// Bytes that name lanes.
+        line: OwnedFd,
+        /// Which shadow serves a lane.
+        served: Vec<Option<u32>>,
+    },
+}
+
+/// What a shadow is doing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum State {
+    /// Forked, not yet confined.
+    Starting,
+    /// Waits to be adopted.
+    Spare,
+    /// Serves a guest process.
+    Active,
+    /// Holds what a child inherited, until the child attaches.
+    Prepared(Token, Instant),
+    /// Serves a process that is changing its program image.
+    Held(Token, Instant),
+}
+
+/// A child's session under preparation, collected from its parent's shadow.
+#[derive(Debug)]
+pub struct Unborn {
+    /// By which the child will attach.
+    pub token: Token,
+    /// Inherited mask.
+    pub umask: u32,
+    /// Inherited working directory.
+    pub cwd: Option<OwnedFd>,
+    /// Inherited files: number, close-on-exec, file.
+    pub files: Vec<(RawFd, bool, OwnedFd)>,
+}
+
+/// One shadow, as hostd sees it.
+#[derive(Debug)]
+pub struct Session {
+    /// Its socket.
+    pub control: OwnedFd,
+    /// Registration of the socket.
+    pub key: Key,
+    /// Its region, if it has its own.
+    pub memfd: Option<OwnedFd>,
+    /// Its process, once the zygote has told.
+    pub shadow: Option<(i32, OwnedFd)>,
+    /// What it is doing.
+    pub state: State,
+    /// The guest process: id, pidfd, registration (same kernel only).
+    pub process: Option<(i32, OwnedFd, Key)>,
+    /// The guest process's own name for itself (device only).
+    pub claim: Token,
+    /// Child being prepared.
+    pub unborn: Option<Unborn>,
+    /// Since when it is active.
+    pub since: Instant,
+}
+
+/// Whoever waits for a spare shadow.
+#[derive(Debug)]
+pub enum Waiting {
+    /// A process that has introduced itself.
+    Local(OwnedFd, Hello),
+    /// A process that has claimed a lane.
+    Device(u32, Claim),
+    /// A child that its parent forks.
+    Child(u32, Unborn),
+}
+
+/// The zygote's process and socket.
+#[derive(Debug)]
+pub struct Zygote {
+    child: Child,
+    socket: OwnedFd,
+    key: Key,
+}
+
+/// One guest.
+#[derive(Debug)]
+pub struct Guest {
+    /// Index in the server.
+    pub index: usize,
+    /// Name in the configuration.
+    pub name: String,
+    /// Its configuration.
+    pub config: GuestConfig,
+    /// What its shadows may see and use.
+    pub policy: Policy,
+    /// Lanes of its region or of each shadow's.
+    pub lanes: u32,
+    /// How it reaches us.
+    pub door: Door,
+    /// Counters and switches shared with its shadows.
+    pub board: Board,
+    board_fd: OwnedFd,
+    /// hostd's program, which is also the zygote's.
+    program: PathBuf,
+    zygote: Option<Zygote>,
+    /// Active layers of the confinement, once the zygote has told.
+    pub report: Option<Report>,
+    /// Why the guest cannot be served.
+    pub failed: Option<String>,
+    /// Its shadows by their places on the board.
+    pub sessions: HashMap<u32, Session>,
+    /// Those that wait for a spare shadow.
+    pub waiting: VecDeque<Waiting>,
+    /// Shared open files and who shared them.
+    pub shared: HashMap<Token, (u32, OwnedFd)>,
+    /// When the last zygote was started, so that a failing one is not restarted in a circle.
+    born: Instant,
+}
+
+/// Lanes of a process's own region unless configured.
+pub const LOCAL_LANES: u32 = 16;
+/// Lanes of a guest's one region unless configured.
+pub const DEVICE_LANES: u32 = 128;
+
+impl Guest {
+    /// Prepares a guest and starts its zygote.
+    pub fn new(index: usize, name: String, config: GuestConfig, policy: Policy, door: Door, program: PathBuf, poller: &mut Poller) -> Result<Guest> {
+        let lanes = match &door {
+            Door::Device { region, .. } => region.lanes(),
+            Door::Socket { .. } => config.limits.lanes.unwrap_or(LOCAL_LANES),
+        };
+        let (board, board_fd) = Board::create(policy.limits.processes + SPARES).map_err(super::io)?;
+        board.head().ticks_per_us.store(hostcall::wait::ticks_per_us(), Ordering::Relaxed);
+        match &door {
+            Door::Socket { listener, .. } => poller.watch(listener, Source::Listener { guest: index })?,
+            Door::Device { line, .. } => poller.watch(line, Source::Line { guest: index })?,
+        };
+        let mut guest = Guest {
+            index,
+            name,
+            config,
+            policy,
+            lanes,
+            door,
+            board,
+            board_fd,
+            program,
+            zygote: None,
+            report: None,
+            failed: None,
+            sessions: HashMap::new(),
+            waiting: VecDeque::new(),
+            shared: HashMap::new(),
+            born: Instant::now(),
+        };
+        guest.start_zygote(poller)?;
+        Ok(guest)
+    }
+
+    fn start_zygote(&mut self, poller: &mut Poller) -> Result<()> {
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let child = Command::new(&self.program)
+            .arg(crate::shadow::zygote::ARGUMENT)
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .current_dir("/")
+            .spawn()?;
+        let begin = ToZygote::Begin {
+            guest: self.name.clone(),
+            policy: self.policy.clone(),
+            lanes: self.lanes,
+            device: matches!(self.door, Door::Device { .. }),
+        };
+        let mut fds = vec![self.board_fd.as_raw_fd()];
+        if let Door::Device { memfd, .. } = &self.door {
+            fds.push(memfd.as_raw_fd());
+        }
+        message::send(&ours, &begin, &fds)?;
+        let key = poller.watch(&ours, Source::Zygote { guest: self.index })?;
+        self.zygote = Some(Zygote { child, socket: ours, key });
+        self.born = Instant::now();
+        Ok(())
+    }
+
+    /// Hears the zygote.
+    pub fn hear_zygote(&mut self, poller: &mut Poller) -> Result<()> {
+        let Some(zygote) = &self.zygote else { return Ok(()) };
+        match message::receive(&zygote.socket, false) {
+            Ok((FromZygote::Ready { report }, _)) => {
+                log::info!("guest {}: {report}", self.name);
+                self.report = Some(report);
+                self.breed(poller)
+            }
+            Ok((FromZygote::Failed { error }, _)) => {
+                log::error!("guest {}: {error}", self.name);
+                self.failed = Some(error);
+                Ok(())
+            }
+            Ok((FromZygote::Spawned { slot, pid }, fds)) => {
+                if let (Some(session), Some(pidfd)) = (self.sessions.get_mut(&slot), fds.into_iter().next()) {
+                    session.shadow = Some((pid, pidfd));
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => self.lose_zygote(poller),
+        }
+    }
+
+    fn lose_zygote(&mut self, poller: &mut Poller) -> Result<()> {
+        if let Some(mut zygote) = self.zygote.take() {
+            poller.forget(&zygote.socket, zygote.key);
+            let _ = zygote.child.kill();
+            let _ = zygote.child.wait();
+        }
+        let unborn: Vec<u32> = self.sessions.iter().filter(|(_, session)| session.state == State::Starting).map(|(slot, _)| *slot).collect();
+        unborn.into_iter().for_each(|slot| self.end_session(slot, poller));
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        if self.born.elapsed() < Duration::from_millis(100) {
+            let error = "its zygote ends as soon as it is started".to_owned();
+            log::error!("guest {}: {error}", self.name);
+            self.failed = Some(error);
+            return Ok(());
+        }
+        log::warn!("guest {}: the zygote has ended; starting another", self.name);
+        self.start_zygote(poller)
+    }
+
+    /// Keeps enough spare shadows ready.
+    pub fn breed(&mut self, poller: &mut Poller) -> Result<()> {
+        if self.report.is_none() {
+            return Ok(());
+        }
+        let idle = |session: &&Session| matches!(session.state, State::Starting | State::Spare);
+        let wanted = SPARES as usize + self.waiting.len();
+        for _ in self.sessions.values().filter(idle).count()..wanted {
+            let Some(zygote) = &self.zygote else { return Ok(()) };
+            let most = self.policy.limits.processes + SPARES;
+            let Some(slot) = (0..most).find(|slot| !self.sessions.contains_key(slot)) else { return Ok(()) };
+            let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+            if message::send(&zygote.socket, &ToZygote::Spawn { slot }, &[theirs.as_raw_fd()]).is_err() {
+                return Ok(());
+            }
+            let key = poller.watch(&ours, Source::Shadow { guest: self.index, slot })?;
+            let session = Session {
+                control: ours,
+                key,
+                memfd: None,
+                shadow: None,
+                state: State::Starting,
+                process: None,
+                claim: Token::NONE,
+                unborn: None,
+                since: Instant::now(),
+            };
+            self.sessions.insert(slot, session);
+            let counts = self.board.slot(slot);
+            counts.calls.iter().chain([&counts.errors]).for_each(|count| count.store(0, Ordering::Relaxed));
+            counts.lanes.store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Guest processes that are or will be served.
+    pub fn processes(&self) -> usize {
+        self.sessions.values().filter(|session| !matches!(session.state, State::Starting | State::Spare)).count()
+    }
+
+    /// A shadow that waits to be adopted.
+    pub fn spare(&self) -> Option<u32> {
+        self.sessions.iter().find(|(_, session)| session.state == State::Spare).map(|(slot, _)| *slot)
+    }
+
+    /// The session that waits for this token.
+    pub fn expecting(&self, wanted: Token) -> Option<u32> {
+        let waits = |session: &Session| match session.state {
+            State::Prepared(token, _) | State::Held(token, _) => token == wanted,
+            _ => false,
+        };
+        self.sessions.iter().find(|(_, session)| waits(session)).map(|(slot, _)| *slot)
+    }
+
+    /// Sends to a shadow; one that is too far behind to take it is ended.
+    pub fn tell(&mut self, slot: u32, message: &ToShadow, fds: &[RawFd], poller: &mut Poller) {
+        let Some(session) = self.sessions.get(&slot) else { return };
+        if message::try_send(&session.control, message, fds).is_err() {
+            self.end_session(slot, poller);
+        }
+    }
+
+    /// Ends a session at once: the shadow dies, its lanes are dead, what it shared is closed.
+    pub fn end_session(&mut self, slot: u32, poller: &mut Poller) {
+        let Some(session) = self.sessions.remove(&slot) else { return };
+        poller.forget(&session.control, session.key);
+        if let Some((_, pidfd, key)) = &session.process {
+            poller.forget(pidfd, *key);
+        }
+        if let Some((_, pidfd)) = &session.shadow {
+            super::kill(pidfd);
+        }
+        self.shared.retain(|_, (owner, _)| *owner != slot);
+        if let Door::Device { region, served, .. } = &mut self.door {
+            for (lane, server) in served.iter_mut().enumerate().filter(|(_, server)| **server == Some(slot)) {
+                *server = None;
+                if let Some(page) = region.page(lane as u32) {
+                    bury(region, page, lane as u32);
+                }
+            }
+        }
+    }
+
+    /// Sessions whose process never came are ended; says when the next one is due.
+    pub fn expire(&mut self, now: Instant, poller: &mut Poller) -> Option<Instant> {
+        let due = |session: &Session| match session.state {
+            State::Prepared(_, due) => Some(due),
+            // On the same kernel the end of the process itself is seen.
+            State::Held(_, due) if session.process.is_none() => Some(due),
+            _ => None,
+        };
+        let late: Vec<u32> = self.sessions.iter().filter(|(_, session)| due(session).is_some_and(|due| due <= now)).map(|(slot, _)| *slot).collect();
+        late.into_iter().for_each(|slot| self.end_session(slot, poller));
+        self.sessions.values().filter_map(due).min()
+    }
+
+    /// Ends everything.
+    pub fn close(&mut self, poller: &mut Poller) {
+        let all: Vec<u32> = self.sessions.keys().copied().collect();
+        all.into_iter().for_each(|slot| self.end_session(slot, poller));
+        if let Some(mut zygote) = self.zygote.take() {
+            poller.forget(&zygote.socket, zygote.key);
+            let _ = zygote.child.kill();
+            let _ = zygote.child.wait();
+        }
+        if let Door::Socket { path, .. } = &self.door {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Marks the lane of a dead shadow: its guest stops waiting, or, if the guest has already let go, it is free again.
+pub fn bury(region: &Region, page: &LanePage, lane: u32) {
+    if page.state() == Some(LaneState::Released) {
+        region.wipe(lane);
+        page.set_state(LaneState::Free);
+    } else {
+        page.set_state(LaneState::Dead);
+    }
+    page.guest_sleep.0.store(AWAKE, Ordering::Release);
+    futex_wake(&page.guest_sleep.0, 1);
+}

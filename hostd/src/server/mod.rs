@@ -1,0 +1,192 @@
+//! The daemon: one thread that accepts guests, starts and ends their shadows, and answers the command line.
+//!
+//! It is on no call's way. What it waits for is in [`poller`]; a guest's state and transitions are in [`guest`],
+//! [`attach`] (processes come) and [`requests`] (their shadows ask); tools are served by [`admin`].
+
+pub mod admin;
+pub mod attach;
+pub mod guest;
+pub mod poller;
+pub mod requests;
+
+use crate::config::GuestConfig;
+use crate::shadow::sandbox::Policy;
+use admin::Tools;
+use guest::{Door, Guest, PATIENCE};
+use poller::{Key, Poller, Source};
+use std::collections::HashMap;
+use std::io::Result;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// An errno as an I/O error.
+pub(crate) fn io(errno: hostcall::types::Errno) -> std::io::Error {
+    std::io::Error::from_raw_os_error(errno.0)
+}
+
+/// Kills the process behind a pidfd.
+#[allow(unsafe_code)]
+fn kill(pidfd: &OwnedFd) {
+    // SAFETY: plain system call without a siginfo; a process that has ended is ESRCH.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<()>(), 0) };
+}
+
+/// A guest to serve.
+#[derive(Debug)]
+pub struct Opening {
+    /// Name.
+    pub name: String,
+    /// Configuration.
+    pub config: GuestConfig,
+    /// What its shadows may see and use.
+    pub policy: Policy,
+    /// How it reaches us.
+    pub door: Door,
+}
+
+/// The running daemon.
+#[derive(Debug)]
+pub struct Server {
+    poller: Poller,
+    guests: Vec<Guest>,
+    tools: Tools,
+    /// Connections whose introduction is still to come, and until when.
+    strangers: HashMap<Key, (OwnedFd, Instant)>,
+    stop: OwnedFd,
+}
+
+impl Server {
+    /// Opens the doors and starts the zygotes. `program` is hostd's own, for the zygotes; a byte on (or the end of) `stop` ends the server.
+    pub fn new(openings: Vec<Opening>, program: PathBuf, stop: OwnedFd) -> Result<Server> {
+        raise_open_files();
+        let mut poller = Poller::new()?;
+        poller.watch(&stop, Source::Stop)?;
+        let tools = Tools::listen(&mut poller)?;
+        let mut guests = Vec::new();
+        for (index, Opening { name, config, policy, door }) in openings.into_iter().enumerate() {
+            guests.push(Guest::new(index, name, config, policy, door, program.clone(), &mut poller)?);
+        }
+        Ok(Server { poller, guests, tools, strangers: HashMap::new(), stop })
+    }
+
+    /// Serves until told to stop.
+    pub fn run(mut self) -> Result<()> {
+        loop {
+            let timeout = self.expire();
+            for (key, source) in self.poller.wait(timeout)? {
+                // An earlier event of this turn may have closed it.
+                if self.poller.source(key) != Some(source) {
+                    continue;
+                }
+                if source == Source::Stop {
+                    self.close();
+                    return Ok(());
+                }
+                if let Err(error) = self.handle(key, source) {
+                    log::warn!("{source:?}: {error}");
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, key: Key, source: Source) -> Result<()> {
+        let poller = &mut self.poller;
+        match source {
+            Source::Stop => {}
+            Source::Admin => self.tools.accept(poller)?,
+            Source::Tool => self.tools.hear(key, &self.guests, poller),
+            Source::Listener { guest } => return self.accept(guest),
+            Source::Hello { guest } => {
+                let Some((connection, _)) = self.strangers.get(&key) else { return Ok(()) };
+                let hello = Guest::introduction(connection);
+                if let Ok(None) = hello {
+                    return Ok(());
+                }
+                if let Some((connection, _)) = self.strangers.remove(&key) {
+                    poller.forget(&connection, key);
+                    if let Some(hello) = hello? {
+                        self.guests[guest].welcome(connection, hello, poller)?;
+                    }
+                }
+            }
+            Source::Zygote { guest } => self.guests[guest].hear_zygote(poller)?,
+            Source::Shadow { guest, slot } => {
+                if let Some(line) = self.guests[guest].hear_shadow(slot, poller)? {
+                    self.tools.trace(&self.guests[guest].name, &line, &self.guests, poller);
+                }
+            }
+            Source::Process { guest, slot } => {
+                self.guests[guest].end_session(slot, poller);
+                self.guests[guest].breed(poller)?;
+            }
+            Source::Line { guest } => {
+                if !self.guests[guest].hear_line(poller)? {
+                    self.hang_up(guest, key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, guest: usize) -> Result<()> {
+        let Door::Socket { listener, .. } = &self.guests[guest].door else { return Ok(()) };
+        let connection = match listener.accept() {
+            Ok((connection, _)) => OwnedFd::from(connection),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match Guest::introduction(&connection)? {
+            Some(hello) => self.guests[guest].welcome(connection, hello, &mut self.poller),
+            None => {
+                let key = self.poller.watch(&connection, Source::Hello { guest })?;
+                self.strangers.insert(key, (connection, Instant::now() + PATIENCE));
+                Ok(())
+            }
+        }
+    }
+
+    /// The guest kernel is gone, and with it all its processes.
+    fn hang_up(&mut self, guest: usize, key: Key) {
+        let guest = &mut self.guests[guest];
+        if let Door::Device { line, .. } = &guest.door {
+            self.poller.forget(line, key);
+        }
+        let all: Vec<u32> = guest.sessions.iter().filter(|(_, session)| session.state != guest::State::Spare).map(|(slot, _)| *slot).collect();
+        all.into_iter().for_each(|slot| guest.end_session(slot, &mut self.poller));
+    }
+
+    /// Ends what waited too long; milliseconds until the next look.
+    fn expire(&mut self) -> Option<u16> {
+        let now = Instant::now();
+        let poller = &mut self.poller;
+        let late: Vec<Key> = self.strangers.iter().filter(|(_, (_, due))| *due <= now).map(|(key, _)| *key).collect();
+        for key in late {
+            if let Some((connection, _)) = self.strangers.remove(&key) {
+                poller.forget(&connection, key);
+            }
+        }
+        let strangers = self.strangers.values().map(|(_, due)| *due).min();
+        let sessions = self.guests.iter_mut().filter_map(|guest| guest.expire(now, poller)).min();
+        let next = strangers.into_iter().chain(sessions).min()?;
+        Some((next - now).as_millis().clamp(1, 60_000) as u16)
+    }
+
+    fn close(&mut self) {
+        let poller = &mut self.poller;
+        self.guests.iter_mut().for_each(|guest| guest.close(poller));
+        self.tools.close();
+        let _ = &self.stop;
+    }
+}
+
+/// Sessions cost hostd a few descriptors each; the default soft limit would end at some hundred.
+fn raise_open_files() {
+    use nix::sys::resource::{getrlimit, setrlimit, Resource};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let wanted = hard.min(1 << 20);
+        if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_err() {
+            log::warn!("the limit of open files stays at {soft}");
+        }
+    }
+}

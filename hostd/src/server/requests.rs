@@ -1,0 +1,90 @@
+//! What shadows ask of hostd: ready, share, redeem, fork, hold, and their ends.
+
+use super::guest::{Guest, State, Unborn, PATIENCE};
+use super::poller::Poller;
+use crate::message::{self, FromShadow, ToShadow};
+use std::io::Result;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Instant;
+
+/// Shared files that wait to be redeemed, per guest: each holds a descriptor of hostd's.
+const MOST_SHARED: usize = 4096;
+
+impl Guest {
+    /// Hears one shadow; a line to trace comes back.
+    pub fn hear_shadow(&mut self, slot: u32, poller: &mut Poller) -> Result<Option<String>> {
+        let Some(session) = self.sessions.get_mut(&slot) else { return Ok(None) };
+        let (message, mut files) = match message::receive(&session.control, false) {
+            Ok(received) => received,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+            Err(_) => {
+                self.end_session(slot, poller);
+                self.breed(poller)?;
+                return Ok(None);
+            }
+        };
+        match message {
+            FromShadow::Ready => {
+                session.memfd = files.pop();
+                session.state = State::Spare;
+                self.serve_waiting(poller)?;
+            }
+            FromShadow::Share { token } => {
+                let errno = match files.pop() {
+                    Some(file) if self.shared.len() < MOST_SHARED => {
+                        self.shared.insert(token.into(), (slot, file));
+                        0
+                    }
+                    _ => libc::ENFILE,
+                };
+                self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
+            }
+            FromShadow::Redeem { token } => match self.shared.remove(&token.into()) {
+                Some((_, file)) => self.tell(slot, &ToShadow::Answer { errno: 0 }, &[file.as_raw_fd()], poller),
+                None => self.tell(slot, &ToShadow::Answer { errno: libc::ENOENT }, &[], poller),
+            },
+            FromShadow::Fork { token, umask } => {
+                session.unborn = Some(Unborn { token: token.into(), umask, cwd: files.pop(), files: Vec::new() });
+            }
+            FromShadow::ForkFiles { files: places, last } => self.collect(slot, &places, files, last, poller)?,
+            FromShadow::Hold { token } => {
+                session.state = State::Held(token.into(), Instant::now() + PATIENCE);
+                self.tell(slot, &ToShadow::Answer { errno: 0 }, &[], poller);
+            }
+            FromShadow::Unhold => {
+                if matches!(session.state, State::Held(..)) {
+                    session.state = State::Active;
+                }
+            }
+            FromShadow::LaneClosed { lane } => self.lane_closed(slot, lane, poller),
+            FromShadow::Fault { error } => {
+                log::warn!("guest {}: session {slot} ended: protocol error: {error}", self.name);
+                self.end_session(slot, poller);
+                self.breed(poller)?;
+            }
+            FromShadow::Trace { line } => {
+                let pid = session.process.as_ref().map_or(slot as i32, |(pid, ..)| *pid);
+                return Ok(Some(format!("{} {pid} {line}", self.name)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Collects the open files of a child, and brings it to life when they are complete.
+    fn collect(&mut self, slot: u32, places: &[(i32, bool)], files: Vec<OwnedFd>, last: bool, poller: &mut Poller) -> Result<()> {
+        let limit = self.policy.limits.open_files as usize;
+        let Some(unborn) = self.sessions.get_mut(&slot).and_then(|session| session.unborn.as_mut()) else { return Ok(()) };
+        let complete = places.len() == files.len() && unborn.files.len() + files.len() <= limit;
+        unborn.files.extend(places.iter().zip(files).map(|((place, cloexec), file)| (*place, *cloexec, file)));
+        if !complete {
+            // A shadow that does this is not one of ours any more.
+            self.end_session(slot, poller);
+        } else if last {
+            if let Some(unborn) = self.sessions.get_mut(&slot).and_then(|session| session.unborn.take()) {
+                self.bear(slot, unborn, poller);
+            }
+            self.breed(poller)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! A shadow's line to hostd: requests of its lanes, one at a time, answered through the main thread.
+
+use crate::message::{self, FromShadow};
+use hostcall::types::Errno;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// hostd's answer to the last request: an errno, or what was asked for.
+type Answer = Result<Option<OwnedFd>, Errno>;
+
+/// The line.
+#[derive(Debug)]
+pub struct Hostd {
+    control: BorrowedFd<'static>,
+    turn: Mutex<()>,
+    answer: Mutex<Option<Answer>>,
+    answered: Condvar,
+}
+
+fn io(error: std::io::Error) -> Errno {
+    Errno(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+impl Hostd {
+    /// The line over the shadow's control socket.
+    pub fn new(control: BorrowedFd<'static>) -> Hostd {
+        Hostd { control, turn: Mutex::new(()), answer: Mutex::new(None), answered: Condvar::new() }
+    }
+
+    /// The right to make a request; kept until its [`answer`](Hostd::answer).
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends without waiting for an answer.
+    pub fn tell(&self, message: &FromShadow, fds: &[RawFd]) -> Result<(), Errno> {
+        message::send(&self.control, message, fds).map_err(io)
+    }
+
+    /// Sends a part of the files of a child under preparation.
+    pub fn tell_files(&self, files: &[(RawFd, bool)], last: bool) -> Result<(), Errno> {
+        let fds: Vec<RawFd> = files.iter().map(|(fd, _)| *fd).collect();
+        self.tell(&FromShadow::ForkFiles { files: files.to_vec(), last }, &fds)
+    }
+
+    /// Waits for the answer to the request made in this turn.
+    pub fn answer(&self, turn: MutexGuard<'_, ()>) -> Answer {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = loop {
+            match answer.take() {
+                Some(answer) => break answer,
+                None => answer = self.answered.wait(answer).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        drop(turn);
+        answer
+    }
+
+    /// Makes a request and waits for its answer.
+    pub fn ask(&self, message: &FromShadow, fds: &[RawFd]) -> Answer {
+        let turn = self.turn();
+        self.tell(message, fds)?;
+        self.answer(turn)
+    }
+
+    /// Main thread: delivers an answer.
+    pub fn deliver(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.answered.notify_one();
+    }
+}

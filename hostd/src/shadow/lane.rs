@@ -1,0 +1,169 @@
+//! A lane's thread: takes calls, has them executed, answers.
+#![allow(unsafe_code)]
+
+use crate::calls::Caller;
+use crate::message::FromShadow;
+use crate::shadow::session::Session;
+use hostcall::doorbell::Futex;
+use hostcall::lane::{HostEnd, Next};
+use hostcall::ops::{self, Trace};
+use hostcall::region::{LanePage, Region};
+use hostcall::shm::Window;
+use hostcall::wait::{Budget, Doorbell, Wakeup};
+use hostcall::wire::{flags, Message, ProtocolError, SCRATCH};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Head of a payload that a trace shows.
+const TRACED_BYTES: usize = 256;
+
+/// The host's doorbell: it always sleeps on a futex; whether that wakes a guest depends on the guest's kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostBell {
+    /// The guest's threads sleep on the same kernel.
+    Futex,
+    /// The guest's threads look at their word themselves.
+    Watched,
+}
+
+impl HostBell {
+    fn budget(self) -> Budget {
+        match self {
+            HostBell::Futex => Budget::LOCAL,
+            HostBell::Watched => Budget::DEVICE,
+        }
+    }
+}
+
+impl Doorbell for HostBell {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+        Futex.sleep(word, limit)
+    }
+    fn wake(&self, word: &AtomicU32) {
+        match self {
+            HostBell::Futex => Futex.wake(word),
+            HostBell::Watched => {}
+        }
+    }
+}
+
+/// What the main thread knows of a lane's thread.
+#[derive(Debug)]
+pub struct Lane {
+    /// Number in its region.
+    pub number: u32,
+    /// The region.
+    pub region: Arc<Region>,
+    /// Kernel id of the thread, for `tgkill`; 0 before it runs and after it has left.
+    thread: AtomicI32,
+    /// Number of the call that is being executed, as a cancel word names it; 0 for none.
+    executing: AtomicU32,
+    /// Set when the thread has left the lane.
+    left: AtomicU32,
+}
+
+impl Lane {
+    /// Starts a thread on a lane.
+    pub fn start(session: &'static Session, region: Arc<Region>, number: u32) -> std::io::Result<Arc<Lane>> {
+        let (thread, executing, left) = (AtomicI32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        let lane = Arc::new(Lane { number, region, thread, executing, left });
+        let own = lane.clone();
+        // The deepest call is a trace line; 128 KiB is ample, and only touched pages cost memory.
+        std::thread::Builder::new().stack_size(128 << 10).spawn(move || own.run(session))?;
+        Ok(lane)
+    }
+
+    /// The lane's control page.
+    pub fn page(&self) -> Option<&LanePage> {
+        self.region.page(self.number)
+    }
+
+    /// Whether the thread has left.
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether the call that the guest wants cancelled is being executed.
+    pub fn to_be_cancelled(&self) -> bool {
+        let executing = self.executing.load(Ordering::Relaxed);
+        executing != 0 && self.page().is_some_and(|page| page.cancel.0.load(Ordering::Acquire) == executing)
+    }
+
+    /// Interrupts the system call that the thread is in. It may be about to enter one, so this is repeated until
+    /// the purpose is reached.
+    pub fn interrupt(&self) {
+        let thread = self.thread.load(Ordering::Acquire);
+        if thread != 0 {
+            // SAFETY: plain system call; the thread id is one of this process's or has ended, which is ESRCH.
+            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR1) };
+        }
+    }
+
+    fn run(&self, session: &'static Session) {
+        // SAFETY: plain system call.
+        self.thread.store(unsafe { libc::gettid() }, Ordering::Release);
+        let board = session.board.slot(session.slot);
+        board.lanes.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.serve(session) {
+            session.fault(&error);
+        }
+        board.lanes.fetch_sub(1, Ordering::Relaxed);
+        self.thread.store(0, Ordering::Release);
+        self.left.store(1, Ordering::Release);
+        if session.bell == HostBell::Watched {
+            let _ = session.hostd.tell(&FromShadow::LaneClosed { lane: self.number }, &[]);
+        }
+    }
+
+    fn serve(&self, session: &'static Session) -> Result<(), ProtocolError> {
+        let head = session.board.head();
+        let (Some(page), Some(arena)) = (self.page(), self.region.arena(self.number)) else {
+            return Err(ProtocolError::Header("lane number"));
+        };
+        let mut end = HostEnd::new(session.bell.budget(), head.ticks_per_us.load(Ordering::Relaxed));
+        let mut caller = Caller { session, complete: true };
+        let mut scratch = vec![0; SCRATCH];
+        while let Next::Call(call, chunk) = end.next(page, arena, &session.bell, &head.spinners, session.processors)? {
+            self.executing.store(end.call_number(), Ordering::Relaxed);
+            let answer = match head.tracing.load(Ordering::Relaxed) {
+                0 => execute(&mut caller, call, chunk, &mut scratch)?,
+                _ => traced(&mut caller, call, chunk, &mut scratch)?,
+            };
+            self.executing.store(0, Ordering::Relaxed);
+            end.reply(page, &session.bell, answer);
+        }
+        Ok(())
+    }
+}
+
+fn execute(caller: &mut Caller, call: Message, chunk: Window<'_>, scratch: &mut [u8]) -> Result<Message, ProtocolError> {
+    let session = caller.session;
+    if call.flags & flags::LINK != 0 && !caller.complete {
+        return Ok(Message { code: libc::ECANCELED as u32, ..Message::default() });
+    }
+    if session.held.load(Ordering::Relaxed) {
+        session.unhold();
+    }
+    caller.complete = true;
+    let answer = ops::dispatch(caller, call, chunk, scratch)?;
+    let counts = session.board.slot(session.slot);
+    counts.calls[call.code as usize % counts.calls.len()].fetch_add(1, Ordering::Relaxed);
+    if answer.code != 0 {
+        caller.complete = false;
+        counts.errors.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(answer)
+}
+
+fn traced(caller: &mut Caller, call: Message, chunk: Window<'_>, scratch: &mut [u8]) -> Result<Message, ProtocolError> {
+    let mut payload = vec![0; (call.payload as usize).min(TRACED_BYTES).min(chunk.len())];
+    // The head of the payload, copied before the call may overwrite it.
+    let _ = chunk.copy_out(&mut payload);
+    let start = Instant::now();
+    let answer = execute(caller, call, chunk, scratch)?;
+    let took = start.elapsed();
+    let line = format!("{} <{:.6}>", Trace { call, payload: &payload, answer }, took.as_secs_f64());
+    caller.session.trace(line);
+    Ok(answer)
+}

@@ -1,0 +1,334 @@
+//! A shadow: the host process that holds the context of one guest process and executes its calls.
+//!
+//! Its main thread listens to hostd (descriptor 0) and, on the same kernel, to the guest process (descriptor 1);
+//! each lane has a thread of its own, so a call that blocks holds up its lane only. Descriptor 2 is hostd's log.
+#![allow(unsafe_code)]
+
+use super::fdtable::FdTable;
+use super::hostd::Hostd;
+use super::lane::{HostBell, Lane};
+use crate::board::Board;
+use crate::message::{self, FromShadow, ToShadow};
+use hostcall::doorbell::futex_wake;
+use hostcall::region::{self, LaneState, Region};
+use hostcall::shm::{sealed_memfd, Mapping};
+use hostcall::types::Errno;
+use hostcall::wait::AWAKE;
+use hostcall::wire::ProtocolError;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+
+const CONTROL: RawFd = 0;
+const CLIENT: RawFd = 1;
+
+/// What a shadow is forked with.
+#[derive(Debug)]
+pub struct Start {
+    /// Name of the guest.
+    pub guest: String,
+    /// Its place on the board.
+    pub slot: u32,
+    /// Lanes of its own region.
+    pub lanes: u32,
+    /// The guest's region, for a device guest.
+    pub region: Option<Arc<Region>>,
+    /// The board.
+    pub board: Arc<Board>,
+    /// Limit on open files.
+    pub open_files: u64,
+}
+
+/// The context of one guest process, shared by the threads of its lanes. Working directory and umask are the
+/// process's own.
+#[derive(Debug)]
+pub struct Session {
+    /// The guest's descriptors.
+    pub fds: FdTable,
+    /// The line to hostd.
+    pub hostd: Hostd,
+    /// Counters and switches.
+    pub board: Arc<Board>,
+    /// This session's place on the board.
+    pub slot: u32,
+    /// How the other side is woken.
+    pub bell: HostBell,
+    /// Processors of the host, and so the most threads that may spin.
+    pub processors: u32,
+    /// The file mode creation mask, which umask(2) tells only by changing it.
+    pub umask: AtomicU32,
+    /// Whether the session waits for a new program image.
+    pub held: AtomicBool,
+}
+
+impl Session {
+    /// The guest's old image goes on after all (its execve failed).
+    pub fn unhold(&self) {
+        if self.held.swap(false, Ordering::Relaxed) {
+            let _ = self.hostd.tell(&FromShadow::Unhold, &[]);
+        }
+    }
+
+    /// Ends the session because the guest broke the protocol.
+    pub fn fault(&self, error: &ProtocolError) {
+        let _ = self.hostd.tell(&FromShadow::Fault { error: error.to_string() }, &[]);
+    }
+
+    /// Hands a line to whoever traces; drops it if hostd is behind.
+    pub fn trace(&self, line: String) {
+        // SAFETY: descriptor 0 is the control socket for the life of the process.
+        let control = unsafe { BorrowedFd::borrow_raw(CONTROL) };
+        if message::try_send(&control, &FromShadow::Trace { line }, &[]).is_err() {
+            self.board.head().dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What only the main thread touches.
+struct Main {
+    session: &'static Session,
+    lanes: Vec<Arc<Lane>>,
+    /// The region that new lanes belong to.
+    region: Arc<Region>,
+    own_region: bool,
+    has_client: bool,
+}
+
+/// Runs a shadow, from its fork to its end. The control socket is descriptor 0.
+pub fn run(start: Start) -> ! {
+    let code = match Main::begin(start).and_then(|mut main| main.listen()) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("hostd: a shadow ends: {error}");
+            1
+        }
+    };
+    // SAFETY: ends all threads at once; there is nothing to flush.
+    unsafe { libc::_exit(code) }
+}
+
+fn control() -> BorrowedFd<'static> {
+    // SAFETY: descriptor 0 is the control socket for the life of the process.
+    unsafe { BorrowedFd::borrow_raw(CONTROL) }
+}
+
+fn errno(errno: Errno) -> std::io::Error {
+    std::io::Error::from_raw_os_error(errno.0)
+}
+
+impl Main {
+    fn begin(start: Start) -> std::io::Result<Main> {
+        let ticks = start.board.head().ticks_per_us.load(Ordering::Relaxed);
+        let (region, memfd) = match start.region {
+            Some(region) => (region, None),
+            None => {
+                let size = region::size(start.lanes);
+                let memfd = sealed_memfd(c"hostcall-region", size).map_err(errno)?;
+                let mapping = Mapping::new(memfd.as_fd(), size).map_err(errno)?;
+                (Arc::new(Region::create(mapping, start.lanes, ticks)), Some(memfd))
+            }
+        };
+        interruptible()?;
+        super::sandbox::seal(&hostcall::ops::syscalls()).map_err(std::io::Error::other)?;
+        let session = Box::leak(Box::new(Session {
+            fds: FdTable::new(start.open_files),
+            hostd: Hostd::new(control()),
+            board: start.board,
+            slot: start.slot,
+            bell: if memfd.is_some() { HostBell::Futex } else { HostBell::Watched },
+            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            umask: AtomicU32::new(0o22),
+            held: AtomicBool::new(false),
+        }));
+        let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
+        message::send(&control(), &FromShadow::Ready, &fds)?;
+        Ok(Main { session, lanes: Vec::new(), region, own_region: memfd.is_some(), has_client: false })
+    }
+
+    /// Serves hostd's and the client's messages until one of them is gone.
+    fn listen(&mut self) -> std::io::Result<()> {
+        loop {
+            self.lanes.retain(|lane| !lane.has_left());
+            let kick = self.kick();
+            // SAFETY: descriptor 1 is the client's socket while `has_client`; poll ignores errors of a stale one.
+            let client = unsafe { BorrowedFd::borrow_raw(CLIENT) };
+            let mut fds = [PollFd::new(control(), PollFlags::POLLIN), PollFd::new(client, PollFlags::POLLIN)];
+            let fds = if self.has_client { &mut fds[..] } else { &mut fds[..1] };
+            let timeout = if kick { PollTimeout::from(1u8) } else { PollTimeout::NONE };
+            match poll(fds, timeout) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                polled => polled?,
+            };
+            let ready = |fd: &PollFd| fd.revents().is_some_and(|events| !events.is_empty());
+            if ready(&fds[0]) {
+                match message::receive(&control(), false) {
+                    Ok((message, files)) => self.obey(message, files)?,
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Err(_) => {
+                        // hostd is gone: nobody may wait for answers that will not come.
+                        self.end_lanes(LaneState::Dead);
+                        return Ok(());
+                    }
+                }
+            } else if fds.len() > 1 && ready(&fds[1]) && !self.hear_client() {
+                if self.session.held.load(Ordering::Relaxed) {
+                    // The old image is gone; hostd knows when the process itself ends.
+                    self.has_client = false;
+                } else {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Repeats the signal to every thread that is to leave a system call; says whether there are any.
+    fn kick(&self) -> bool {
+        let kick = |lane: &&Arc<Lane>| {
+            let leaving = lane.page().is_none_or(|page| page.state() != Some(LaneState::Served));
+            let wanted = leaving && !lane.has_left() || lane.to_be_cancelled();
+            if wanted {
+                if let Some(page) = lane.page() {
+                    wake(&page.host_sleep.0);
+                }
+                lane.interrupt();
+            }
+            wanted
+        };
+        self.lanes.iter().filter(kick).count() > 0
+    }
+
+    /// Reads the client's attention bytes; false if it is gone.
+    fn hear_client(&mut self) -> bool {
+        let mut byte = [0u8; 1];
+        // SAFETY: one byte into a live buffer.
+        match unsafe { libc::recv(CLIENT, byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT) } {
+            1 => self.attend(byte[0].into()),
+            0 => return false,
+            _ => return matches!(Errno::last(), Errno(libc::EAGAIN | libc::EINTR)),
+        }
+        true
+    }
+
+    fn obey(&mut self, message: ToShadow, files: Vec<OwnedFd>) -> std::io::Result<()> {
+        match message {
+            ToShadow::Adopt { umask, image, lane } => self.adopt(umask, image, lane, files)?,
+            ToShadow::Attention { lane } => self.attend(lane),
+            ToShadow::Import { files: places } => self.import(&places, files)?,
+            ToShadow::Context { umask } => {
+                self.set_umask(umask);
+                if let Some(cwd) = files.first() {
+                    nix::unistd::fchdir(cwd)?;
+                }
+            }
+            ToShadow::Answer { errno: 0 } => self.session.hostd.deliver(Ok(files.into_iter().next())),
+            ToShadow::Answer { errno } => self.session.hostd.deliver(Err(Errno(errno))),
+        }
+        Ok(())
+    }
+
+    fn set_umask(&self, umask: u32) {
+        self.session.umask.store(umask & 0o777, Ordering::Relaxed);
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
+    }
+
+    fn adopt(&mut self, umask: Option<u32>, image: bool, lane: u32, files: Vec<OwnedFd>) -> std::io::Result<()> {
+        if image {
+            // The old image's threads are gone; a call that one of them left behind is interrupted.
+            self.end_lanes(if self.own_region { LaneState::Dead } else { LaneState::Released });
+            while self.lanes.iter().any(|lane| !lane.has_left()) {
+                self.kick();
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+            self.lanes.clear();
+            crate::calls::file::close_on_exec(self.session);
+        }
+        let mut files = files.into_iter();
+        if self.own_region {
+            let client = files.next().ok_or(std::io::ErrorKind::InvalidData)?;
+            // SAFETY: 1 is this process's place for the client's socket; the old one, if any, is closed by this.
+            Errno::result(unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) }.into()).map_err(errno)?;
+            self.has_client = true;
+            if let Some(memfd) = files.next() {
+                let mapping = Mapping::new(memfd.as_fd(), self.region.mapped()).map_err(errno)?;
+                let ticks = self.session.board.head().ticks_per_us.load(Ordering::Relaxed);
+                self.region = Arc::new(Region::create(mapping, self.region.lanes(), ticks));
+            }
+        }
+        if let Some(umask) = umask {
+            self.set_umask(umask);
+        }
+        if let Some(page) = self.region.page(lane) {
+            if self.own_region {
+                page.set_state(LaneState::Waiting);
+            }
+        }
+        self.attend(lane);
+        Ok(())
+    }
+
+    /// Looks at a lane: serves a new claim. (Cancelling and closing are seen by every turn of the loop.)
+    fn attend(&mut self, lane: u32) {
+        let Some(page) = self.region.page(lane) else { return };
+        if self.lanes.iter().any(|other| other.number == lane) || !page.move_state(LaneState::Waiting, LaneState::Served) {
+            return;
+        }
+        match Lane::start(self.session, self.region.clone(), lane) {
+            Ok(lane) => self.lanes.push(lane),
+            Err(error) => {
+                eprintln!("hostd: no thread for a lane: {error}");
+                page.set_state(LaneState::Dead);
+                wake(&page.guest_sleep.0);
+            }
+        }
+    }
+
+    /// Ends all lanes; their guests' threads stop waiting, their own threads leave.
+    fn end_lanes(&self, state: LaneState) {
+        for page in self.lanes.iter().filter_map(|lane| lane.page()) {
+            page.set_state(state);
+            wake(&page.guest_sleep.0);
+            wake(&page.host_sleep.0);
+        }
+    }
+
+    /// Puts a parent's open files under the numbers by which the guest knows them.
+    fn import(&self, places: &[(RawFd, bool)], files: Vec<OwnedFd>) -> std::io::Result<()> {
+        // First out of the way: a number that a file arrived under may be the place of another.
+        let above = places.iter().map(|(place, _)| place + 1).max().unwrap_or(3).max(3);
+        let mut moved = Vec::new();
+        for file in files {
+            moved.push(nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(above))?);
+        }
+        for (file, (place, cloexec)) in moved.into_iter().zip(places) {
+            // SAFETY: nothing but guest files stands at 3 and above, and this session has none there yet.
+            unsafe {
+                if *place > 2 && libc::dup3(file, *place, 0) != -1 {
+                    libc::fcntl(*place, libc::F_SETFD, if *cloexec { libc::FD_CLOEXEC } else { 0 });
+                    self.session.fds.insert(*place);
+                }
+                libc::close(file);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wake(word: &AtomicU32) {
+    word.store(AWAKE, Ordering::Release);
+    futex_wake(word, 1);
+}
+
+/// Installs a handler that does nothing, without `SA_RESTART`: SIGUSR1 interrupts a blocking system call.
+fn interruptible() -> std::io::Result<()> {
+    use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
+    extern "C" fn nothing(_: i32) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing, so it is safe at any point. SIGPIPE is an errno here, not a death.
+    unsafe {
+        sigaction(Signal::SIGUSR1, &action)?;
+        sigaction(Signal::SIGPIPE, &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()))?;
+        sigaction(Signal::SIGXFSZ, &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()))?;
+    }
+    Ok(())
+}

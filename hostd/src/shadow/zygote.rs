@@ -1,0 +1,107 @@
+//! The zygote of one guest: a small single-threaded process, confined once, that forks the guest's shadows.
+//!
+//! It is a fresh image of hostd's program (`hostd zygote`), so it has no thread that a fork could lose and little
+//! memory that a shadow would pay for. Descriptor 0 is its socket to hostd.
+#![allow(unsafe_code)]
+
+use super::sandbox;
+use super::session::{self, Start};
+use crate::board::Board;
+use crate::message::{self, FromZygote, ToZygote};
+use hostcall::region::{self, Region};
+use hostcall::shm::Mapping;
+use nix::unistd::{fork, ForkResult};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+/// The argument that makes hostd's program a zygote.
+pub const ARGUMENT: &str = "zygote";
+
+/// Runs a zygote until hostd is gone.
+pub fn run() -> ! {
+    let code = match serve() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("hostd: zygote: {error}");
+            1
+        }
+    };
+    std::process::exit(code)
+}
+
+/// What every shadow of the guest is forked with, but for its slot.
+struct Mould {
+    guest: String,
+    lanes: u32,
+    region: Option<Arc<Region>>,
+    board: Arc<Board>,
+    open_files: u64,
+}
+
+fn serve() -> std::io::Result<()> {
+    // SAFETY: descriptor 0 is the socket for the life of the process.
+    let socket = unsafe { BorrowedFd::borrow_raw(0) };
+    // Shadows are reaped by the kernel; hostd watches them by their pidfds.
+    // SAFETY: sets a disposition; no handler is involved.
+    unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGCHLD, nix::sys::signal::SigHandler::SigIgn)? };
+    let (ToZygote::Begin { guest, policy, lanes, device }, fds) = message::receive(&socket, true)? else {
+        return Err(std::io::Error::other("the first message is not a policy"));
+    };
+    let mould = Mould::make(guest, &policy, lanes, device, fds)?;
+    match sandbox::enter(&policy) {
+        Ok(report) => message::send(&socket, &FromZygote::Ready { report }, &[])?,
+        Err(error) => return message::send(&socket, &FromZygote::Failed { error: error.to_string() }, &[]),
+    }
+    loop {
+        let (message, fds) = match message::receive(&socket, true) {
+            Ok(received) => received,
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if let (ToZygote::Spawn { slot }, Some(control)) = (message, fds.into_iter().next()) {
+            mould.spawn(socket, slot, control)?;
+        }
+    }
+}
+
+impl Mould {
+    fn make(guest: String, policy: &sandbox::Policy, lanes: u32, device: bool, fds: Vec<OwnedFd>) -> std::io::Result<Mould> {
+        let errno = |errno: hostcall::types::Errno| std::io::Error::from_raw_os_error(errno.0);
+        let mut fds = fds.into_iter();
+        let mut next = || fds.next().ok_or(std::io::Error::other("a descriptor is missing"));
+        let board = Arc::new(Board::open(next()?.as_fd(), policy.limits.processes + super::SPARES).map_err(errno)?);
+        let region = match device {
+            true => {
+                let mapping = Mapping::new(next()?.as_fd(), region::size(lanes)).map_err(errno)?;
+                Some(Arc::new(Region::open(mapping).map_err(std::io::Error::other)?))
+            }
+            false => None,
+        };
+        Ok(Mould { guest, lanes, region, board, open_files: policy.limits.open_files })
+    }
+
+    fn spawn(&self, socket: BorrowedFd<'_>, slot: u32, control: OwnedFd) -> std::io::Result<()> {
+        // SAFETY: this process has one thread, so the child may do anything.
+        match unsafe { fork()? } {
+            ForkResult::Parent { child } => {
+                // SAFETY: plain system call; the child cannot have been reaped and its number reused: SIGCHLD is
+                // ignored, but a number is not reused within a few forks.
+                let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
+                let spawned = FromZygote::Spawned { slot, pid: child.as_raw() };
+                let pidfd = (pidfd >= 0).then(|| {
+                    // SAFETY: the kernel has just given us this descriptor.
+                    unsafe { OwnedFd::from_raw_fd(pidfd as RawFd) }
+                });
+                let fds: Vec<RawFd> = pidfd.iter().map(AsRawFd::as_raw_fd).collect();
+                message::send(&socket, &spawned, &fds)
+            }
+            ForkResult::Child => {
+                // SAFETY: 0 and 1 are ours to set; 1 stays /dev/null until a client's socket takes it.
+                unsafe { libc::dup2(control.as_raw_fd(), 0) };
+                drop(control);
+                let (guest, region, board) = (self.guest.clone(), self.region.clone(), self.board.clone());
+                session::run(Start { guest, slot, lanes: self.lanes, region, board, open_files: self.open_files })
+            }
+        }
+    }
+}

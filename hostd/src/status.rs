@@ -1,0 +1,46 @@
+//! `hostd status` for people.
+
+use crate::server::admin::{GuestStatus, Status};
+use std::fmt::Write;
+
+/// A hostd and its guests, a few lines each.
+pub fn text(status: &Status) -> String {
+    let mut text = format!("hostd {}\n", status.pid);
+    for guest in &status.guests {
+        // Writing to a string cannot fail.
+        let _ = describe(guest, &mut text);
+    }
+    text
+}
+
+fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "  guest {} ({}), shadows run as {}", guest.name, guest.attach, guest.user)?;
+    let exports: Vec<String> = guest.exports.iter().map(|export| format!("{} {}", export.path.display(), export.mode)).collect();
+    writeln!(text, "    exports:  {}", exports.join(", "))?;
+    if let Some(report) = &guest.confinement {
+        writeln!(text, "    confined: {report}")?;
+    }
+    if let Some(error) = &guest.failed {
+        writeln!(text, "    NOT SERVED: {error}")?;
+    }
+    writeln!(text, "    sessions: {} (and {} spare shadows), {} shared files", guest.sessions.len(), guest.spares, guest.shared_files)?;
+    for session in &guest.sessions {
+        let number = |pid: Option<i32>| pid.map_or("?".to_owned(), |pid| pid.to_string());
+        writeln!(
+            text,
+            "      shadow {} of process {}: {}, {} lanes, {} calls ({} errors), {} s",
+            number(session.shadow),
+            number(session.process),
+            session.state,
+            session.lanes,
+            session.calls,
+            session.errors,
+            session.seconds
+        )?;
+    }
+    let calls: Vec<String> = guest.calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if !calls.is_empty() {
+        writeln!(text, "    calls:    {}", calls.join(", "))?;
+    }
+    Ok(())
+}

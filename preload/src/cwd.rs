@@ -1,0 +1,156 @@
+//! The working directory, when it lies on the host.
+//!
+//! Then the shadow stands in the real directory and the guest kernel in the prefix directory, an empty one, so a
+//! relative path that misses the hooks finds nothing instead of something else.
+#![allow(unsafe_code)]
+
+use crate::real::try_sys;
+use crate::{fds, session};
+use hostcall::ops::Calls;
+use hostcall::types::{AtFlags, DirFd, Errno};
+use hostcall::wire::Sink;
+use libc::c_int;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use syscalls::Sysno;
+
+static ON_HOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether the working directory lies on the host. One load.
+#[inline]
+pub fn on_host() -> bool {
+    ON_HOST.load(Ordering::Relaxed)
+}
+
+/// Believes that the resumed session stands in the program's working directory.
+pub fn adopt() {
+    ON_HOST.store(true, Ordering::Relaxed);
+}
+
+/// The working directory is the guest kernel's again.
+pub fn forget() {
+    ON_HOST.store(false, Ordering::Relaxed);
+}
+
+/// After the shadow has moved: the guest kernel follows to the prefix directory.
+fn entered() -> Result<(), Errno> {
+    if !on_host() {
+        let mut room = [0u8; crate::route::PREFIX_MAX + 1];
+        let prefix = session::prefix().as_bytes();
+        room[..prefix.len()].copy_from_slice(prefix);
+        // In a guest without that directory it stays where it is.
+        // SAFETY: NUL-terminated, for the prefix is shorter than the room.
+        let _ = unsafe { try_sys!(Sysno::chdir, room.as_ptr()) };
+        ON_HOST.store(true, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// The absolute path, in the guest's terms, of the host working directory: prefix and host path.
+pub fn host_path(room: &mut [u8]) -> Result<&[u8], Errno> {
+    let prefix = session::prefix().as_bytes();
+    if room.len() <= prefix.len() {
+        return Err(Errno(libc::ERANGE));
+    }
+    room[..prefix.len()].copy_from_slice(prefix);
+    let sink = Sink::new(&mut room[prefix.len()..]);
+    let filled = session::client()?.getcwd(sink)?.filled.0;
+    let tail = &room[prefix.len()..prefix.len() + filled];
+    let tail = match tail.iter().position(|&byte| byte == 0) {
+        Some(nul) => &tail[..nul],
+        None => tail,
+    };
+    let len = match tail {
+        b"/" => prefix.len(),
+        tail => prefix.len() + tail.len(),
+    };
+    Ok(&room[..len])
+}
+
+/// How deep `dir` lies below the host's root, looked at no further than `most` levels.
+pub fn depth(dir: DirFd, most: u32) -> Result<u32, Errno> {
+    /// Sixty levels.
+    const UP: &CStr = c"../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../../..";
+    let root = identity(DirFd::CWD, c"/")?;
+    let most = most.min((UP.to_bytes().len() as u32 + 1) / 3);
+    for level in 0..most {
+        let skipped = UP.to_bytes().len() + 1 - 3 * level as usize;
+        let path = match level {
+            0 => c"",
+            // SAFETY: `skipped` is within the string, whose end is its NUL.
+            _ => unsafe { CStr::from_ptr(UP.as_ptr().add(skipped)) },
+        };
+        if identity(dir, path)? == root {
+            return Ok(level);
+        }
+    }
+    Ok(most)
+}
+
+/// What tells one directory from another: device, inode, mount.
+fn identity(dir: DirFd, path: &CStr) -> Result<(u32, u32, u64, u64), Errno> {
+    let mut stats = [0u8; size_of::<libc::statx>()];
+    let flags = AtFlags(libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
+    let mask = libc::STATX_INO | libc::STATX_MNT_ID;
+    session::client()?.statx(dir, path, flags, mask, Sink::new(&mut stats))?;
+    // SAFETY: any bytes are a statx, and the copy does not ask for alignment.
+    let stats: libc::statx = unsafe { std::ptr::read_unaligned(stats.as_ptr().cast()) };
+    Ok((
+        stats.stx_dev_major,
+        stats.stx_dev_minor,
+        stats.stx_ino,
+        stats.stx_mnt_id,
+    ))
+}
+
+/// The guest kernel's path of `dirfd` (`AT_FDCWD` for the working directory); `None` if it has none.
+pub fn guest_directory(dirfd: c_int, room: &mut [u8]) -> Option<&[u8]> {
+    let len = match dirfd {
+        // SAFETY: a live buffer and its length.
+        libc::AT_FDCWD => unsafe { try_sys!(Sysno::getcwd, room.as_mut_ptr(), room.len()) }
+            .ok()
+            .map(|len| len as usize - 1),
+        fd => {
+            use std::fmt::Write;
+            let mut link = crate::report::Line::<32>::new();
+            write!(link, "/proc/self/fd/{fd}\0").ok()?;
+            let link = link.bytes().as_ptr();
+            // SAFETY: a NUL-terminated path, a live buffer and its length.
+            unsafe {
+                try_sys!(
+                    Sysno::readlinkat,
+                    libc::AT_FDCWD,
+                    link,
+                    room.as_mut_ptr(),
+                    room.len()
+                )
+            }
+            .ok()
+            .map(|len| len as usize)
+        }
+    }?;
+    let path = &room[..len];
+    path.starts_with(b"/").then_some(path)
+}
+
+/// chdir(2) to a path on the host, relative ones from the shadow's working directory.
+pub fn enter_path(path: &CStr) -> Result<(), Errno> {
+    session::client()?.chdir(path)?;
+    entered()
+}
+
+/// fchdir(2) for any descriptor.
+pub fn enter_fd(fd: c_int) -> Result<(), Errno> {
+    match fds::host(fd) {
+        Some(remote) => {
+            session::client()?.fchdir(remote)?;
+            entered()
+        }
+        None => {
+            // SAFETY: plain system call.
+            unsafe { try_sys!(Sysno::fchdir, fd) }?;
+            forget();
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! execve(2) and its relatives: the new program image takes the session over.
+#![allow(unsafe_code)]
+
+use crate::environment::Environment;
+use crate::place::{self, PathBuffer, Place};
+use crate::real::{finish, hooks, kernel, set_errno, try_sys};
+use crate::{fds, session};
+use hostcall::ops::Calls;
+use hostcall::types::{AtFlags, Errno};
+use libc::{c_char, c_int};
+use std::convert::Infallible;
+use std::ffi::CStr;
+use syscalls::Sysno;
+
+/// A NULL-terminated array of C strings, as execve(2) takes it.
+pub type Strings = *const *const c_char;
+
+extern "C" {
+    static environ: Strings;
+}
+
+/// The program's environment.
+pub fn current() -> Strings {
+    // SAFETY: libc's variable; a program that changes it while another thread execs has a race of its own.
+    unsafe { environ }
+}
+
+/// A program that runs with more rights than its caller gets nothing of ours.
+unsafe fn privileged(dirfd: c_int, path: *const c_char, flags: c_int) -> bool {
+    let mut stats = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the caller's path; the structure is ours for the call, and zeros are a stat.
+    unsafe {
+        let at = crate::shims::stat::STAT_AT;
+        let found = try_sys!(
+            at,
+            dirfd,
+            path,
+            stats.as_mut_ptr(),
+            flags & libc::AT_EMPTY_PATH
+        );
+        found.is_ok() && stats.assume_init().st_mode & (libc::S_ISUID | libc::S_ISGID) != 0
+    }
+}
+
+/// Executes a file by its path. Comes back only with an error.
+///
+/// # Safety
+/// The arguments are those of execveat(2).
+unsafe fn execute(
+    (dirfd, path): (c_int, *const c_char),
+    arguments: Strings,
+    given: Strings,
+    edited: &Environment,
+    flags: c_int,
+) -> Result<Infallible, Errno> {
+    let mut buffer = PathBuffer::new();
+    // SAFETY: the caller's promise.
+    unsafe {
+        match place::at(dirfd, path, &mut buffer)? {
+            Place::Guest { dirfd, path } => {
+                let environment = match privileged(dirfd, path, flags) {
+                    true => given,
+                    false => edited.as_ptr(),
+                };
+                let failed = match flags == 0 && dirfd == libc::AT_FDCWD {
+                    true => kernel(syscalls::raw_syscall!(
+                        Sysno::execve,
+                        path,
+                        arguments,
+                        environment
+                    )),
+                    false => try_sys!(Sysno::execveat, dirfd, path, arguments, environment, flags),
+                };
+                Err(failed.err().unwrap_or(Errno(libc::EINVAL)))
+            }
+            // The guest kernel cannot map a program that it does not have.
+            Place::Host { dir, path } => {
+                session::client()?.faccessat2(dir, path, libc::X_OK, AtFlags(libc::AT_EACCESS))?;
+                Err(Errno(libc::EACCES))
+            }
+        }
+    }
+}
+
+/// execveat(2) with everything that is to be inherited.
+unsafe fn execute_file(
+    at: (c_int, *const c_char),
+    arguments: Strings,
+    given: Strings,
+    flags: c_int,
+) -> c_int {
+    fds::release_reserved();
+    // SAFETY: the calling program's arguments.
+    let result = unsafe {
+        Environment::new(given, true)
+            .and_then(|edited| execute(at, arguments, given, &edited, flags))
+    };
+    finish(result.map(|never| match never {}))
+}
+
+/// execvpe(3): looks along `PATH`, and gives files without a format to the shell.
+///
+/// # Safety
+/// The arguments are those of execvpe(3).
+pub unsafe fn execute_search(file: *const c_char, arguments: Strings, given: Strings) -> c_int {
+    fds::release_reserved();
+    // SAFETY: the calling program's arguments.
+    let result = unsafe {
+        Environment::new(given, true)
+            .and_then(|edited| search(CStr::from_ptr(file), arguments, given, &edited))
+    };
+    finish(result.map(|never| match never {}))
+}
+
+unsafe fn search(
+    file: &CStr,
+    arguments: Strings,
+    given: Strings,
+    edited: &Environment,
+) -> Result<Infallible, Errno> {
+    let name = file.to_bytes();
+    if name.is_empty() {
+        return Err(Errno(libc::ENOENT));
+    }
+    if name.contains(&b'/') {
+        // SAFETY: the caller's arguments.
+        return unsafe { execute_or_interpret(file.as_ptr(), arguments, given, edited) };
+    }
+    // SAFETY: the program's environment.
+    let path = unsafe { crate::environment::entries(current()) }
+        .find_map(|entry| crate::environment::value(entry.to_bytes(), b"PATH"))
+        .unwrap_or(b"/bin:/usr/bin");
+    let mut refused = false;
+    for directory in path.split(|&byte| byte == b':') {
+        let mut candidate = [0u8; libc::PATH_MAX as usize];
+        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        let mut len = 0;
+        for part in [directory, slash, name] {
+            let Some(room) = candidate.get_mut(len..len + part.len()) else {
+                break;
+            };
+            room.copy_from_slice(part);
+            len += part.len();
+        }
+        if len != directory.len() + slash.len() + name.len() || len >= candidate.len() {
+            continue;
+        }
+        // SAFETY: NUL-terminated, for the text is shorter than its zeroed room.
+        match unsafe { execute_or_interpret(candidate.as_ptr().cast(), arguments, given, edited) } {
+            Err(Errno(libc::EACCES)) => refused = true,
+            Err(Errno(
+                libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT,
+            )) => {}
+            result => return result,
+        }
+    }
+    Err(Errno(if refused { libc::EACCES } else { libc::ENOENT }))
+}
+
+/// Arguments that a shell script without `#!` may have here.
+const SCRIPT_ARGUMENTS: usize = 4096;
+
+unsafe fn execute_or_interpret(
+    path: *const c_char,
+    arguments: Strings,
+    given: Strings,
+    edited: &Environment,
+) -> Result<Infallible, Errno> {
+    // SAFETY: the caller's arguments.
+    unsafe {
+        let failed = execute((libc::AT_FDCWD, path), arguments, given, edited, 0);
+        if failed != Err(Errno(libc::ENOEXEC)) {
+            return failed;
+        }
+        let mut list = [std::ptr::null::<c_char>(); SCRIPT_ARGUMENTS];
+        list[0] = c"/bin/sh".as_ptr();
+        list[1] = path;
+        let rest = crate::environment::entries(arguments).skip(1);
+        let mut count = 2;
+        for argument in rest {
+            let slot = list.get_mut(count).ok_or(Errno(libc::E2BIG))?;
+            *slot = argument.as_ptr();
+            count += 1;
+        }
+        if count == SCRIPT_ARGUMENTS {
+            return Err(Errno(libc::E2BIG));
+        }
+        execute((libc::AT_FDCWD, list[0]), list.as_ptr(), given, edited, 0)
+    }
+}
+
+hooks! {
+    fn execve(path: *const c_char, arguments: Strings, given: Strings) -> c_int {
+        execute_file((libc::AT_FDCWD, path), arguments, given, 0)
+    }
+
+    fn execv(path: *const c_char, arguments: Strings) -> c_int {
+        execute_file((libc::AT_FDCWD, path), arguments, current(), 0)
+    }
+
+    fn execvp(file: *const c_char, arguments: Strings) -> c_int {
+        execute_search(file, arguments, current())
+    }
+
+    fn execvpe(file: *const c_char, arguments: Strings, given: Strings) -> c_int {
+        execute_search(file, arguments, given)
+    }
+
+    fn execveat(dirfd: c_int, path: *const c_char, arguments: Strings, given: Strings, flags: c_int) -> c_int {
+        execute_file((dirfd, path), arguments, given, flags)
+    }
+
+    fn fexecve(fd: c_int, arguments: Strings, given: Strings) -> c_int {
+        if arguments.is_null() || given.is_null() {
+            set_errno(Errno(libc::EINVAL));
+            return -1;
+        }
+        execute_file((fd, c"".as_ptr()), arguments, given, libc::AT_EMPTY_PATH)
+    }
+}
+
+unsafe extern "C" fn list_execl(path: *const c_char, arguments: Strings) -> c_int {
+    // SAFETY: the arguments of execl(3), made an array by its trampoline.
+    unsafe { execute_file((libc::AT_FDCWD, path), arguments, current(), 0) }
+}
+
+unsafe extern "C" fn list_execlp(file: *const c_char, arguments: Strings) -> c_int {
+    // SAFETY: as above, of execlp(3).
+    unsafe { execute_search(file, arguments, current()) }
+}
+
+unsafe extern "C" fn list_execle(path: *const c_char, arguments: Strings) -> c_int {
+    // SAFETY: as above, of execle(3): the environment follows the NULL that ends the arguments.
+    unsafe {
+        let count = crate::environment::entries(arguments).count();
+        let given = *arguments.add(count + 1).cast::<Strings>();
+        execute_file((libc::AT_FDCWD, path), arguments, given, 0)
+    }
+}
+
+/// The variadic ones: the arguments in registers are stored just below those on the stack, which makes one array.
+macro_rules! variadic {
+    ($($name:ident => $target:path),*) => { $(
+        #[unsafe(naked)]
+        #[no_mangle]
+        pub unsafe extern "C" fn $name() -> c_int {
+            #[cfg(target_arch = "x86_64")]
+            std::arch::naked_asm!(
+                // The return address makes room for the fifth register, and comes below the array, which aligns the stack.
+                "pop r10",
+                "push r9", "push r8", "push rcx", "push rdx", "push rsi",
+                "push r10",
+                "lea rsi, [rsp + 8]",
+                "call {target}",
+                "pop r10",
+                "add rsp, 40",
+                "push r10",
+                "ret",
+                target = sym $target,
+            );
+            #[cfg(target_arch = "aarch64")]
+            std::arch::naked_asm!(
+                "sub sp, sp, #80",
+                "str x30, [sp]",
+                "str x1, [sp, #24]",
+                "stp x2, x3, [sp, #32]",
+                "stp x4, x5, [sp, #48]",
+                "stp x6, x7, [sp, #64]",
+                "add x1, sp, #24",
+                "bl {target}",
+                "ldr x30, [sp]",
+                "add sp, sp, #80",
+                "ret",
+                target = sym $target,
+            );
+        }
+    )* };
+}
+
+variadic! { execl => list_execl, execlp => list_execlp, execle => list_execle }

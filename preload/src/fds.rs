@@ -1,0 +1,405 @@
+//! Which descriptors are host files, and the kernel numbers reserved for them.
+//!
+//! A host descriptor is a real kernel descriptor, a duplicate of one `O_PATH` placeholder, so its number, its
+//! close-on-exec flag and "the lowest free number" are the kernel's own, and a call that no hook covers fails with
+//! `EBADF`. The table says which number stands for which descriptor of the shadow.
+//!
+//! **Reserved numbers.** A guest system call can cost a hundred host calls, so closing a host file may keep its number
+//! in a small pool for the next host open. That stays invisible: a number is kept only while all numbers below it
+//! are known to be taken ([`FLOOR`]), so it is what open(2) would give next, and whoever makes a descriptor in the guest
+//! kernel hands the pool back first ([`release_reserved`]).
+#![allow(unsafe_code)]
+
+use crate::real::{errno, sys, try_sys};
+use crate::session;
+use hostcall::ops::Calls;
+use hostcall::types::{Errno, RemoteFd};
+use libc::c_int;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use syscalls::Sysno;
+
+/// Descriptor numbers that can be host files; a number above is refused with `EMFILE`.
+pub const MOST: usize = 65536;
+
+/// Most reserved numbers at a time.
+const POOL: u32 = 4;
+
+/// 0: foreign. Else `remote << 2 | CLOEXEC? | HOST`.
+static TABLE: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
+const HOST: i32 = 1;
+const CLOEXEC: i32 = 2;
+
+/// One above the highest number that was ever a host file.
+static HIGH: AtomicU32 = AtomicU32::new(0);
+/// Host files now.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+/// The placeholder that all host descriptors duplicate; -1 before the first.
+static PLACEHOLDER: AtomicI32 = AtomicI32::new(-1);
+/// Numbers (below 64) whose placeholder is kept without a host file.
+static RESERVED: AtomicU64 = AtomicU64::new(0);
+/// Of the reserved numbers, those whose placeholder is close-on-exec.
+static RESERVED_CLOEXEC: AtomicU64 = AtomicU64::new(0);
+/// Every number below this one is taken in the kernel.
+static FLOOR: AtomicI32 = AtomicI32::new(0);
+/// `HOSTCALL_EXACT_FDS`: no pool.
+static EXACT: AtomicBool = AtomicBool::new(false);
+
+/// A table entry: a host file and its close-on-exec flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The shadow's descriptor.
+    pub remote: RemoteFd,
+    /// Close-on-exec, in the guest kernel as on the host.
+    pub cloexec: bool,
+}
+
+impl Entry {
+    fn pack(self) -> i32 {
+        self.remote.0 << 2 | if self.cloexec { CLOEXEC } else { 0 } | HOST
+    }
+
+    fn unpack(word: i32) -> Option<Entry> {
+        (word != 0).then_some(Entry {
+            remote: RemoteFd(word >> 2),
+            cloexec: word & CLOEXEC != 0,
+        })
+    }
+}
+
+fn slot(fd: c_int) -> Option<&'static AtomicI32> {
+    TABLE.get(fd as u32 as usize)
+}
+
+/// Turns the pool off (`HOSTCALL_EXACT_FDS=1`).
+pub fn set_exact(exact: bool) {
+    EXACT.store(exact, Ordering::Relaxed);
+}
+
+/// The table's entry for a descriptor; `None` for one that is the guest's own. One load.
+#[inline]
+pub fn entry(fd: c_int) -> Option<Entry> {
+    Entry::unpack(slot(fd)?.load(Ordering::Acquire))
+}
+
+/// The shadow's descriptor behind `fd`; `None` for a guest descriptor. One load.
+#[inline]
+pub fn host(fd: c_int) -> Option<RemoteFd> {
+    let word = slot(fd)?.load(Ordering::Acquire);
+    (word != 0).then_some(RemoteFd(word >> 2))
+}
+
+/// Whether any descriptor is a host file.
+pub fn any() -> bool {
+    COUNT.load(Ordering::Relaxed) != 0
+}
+
+/// All host files: number and entry.
+pub fn all() -> impl Iterator<Item = (c_int, Entry)> {
+    let high = HIGH.load(Ordering::Relaxed) as usize;
+    let words = TABLE.iter().take(high).enumerate();
+    words.filter_map(|(fd, word)| Some((fd as c_int, Entry::unpack(word.load(Ordering::Acquire))?)))
+}
+
+/// Puts an entry into the table; answers what stood there.
+fn enter(fd: c_int, entry: Option<Entry>) -> Option<Entry> {
+    let word = entry.map_or(0, Entry::pack);
+    let old = Entry::unpack(slot(fd)?.swap(word, Ordering::AcqRel));
+    match (old, entry) {
+        (None, Some(_)) => {
+            HIGH.fetch_max(fd as u32 + 1, Ordering::Relaxed);
+            COUNT.fetch_add(1, Ordering::Relaxed);
+        }
+        (Some(_), None) => {
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
+        _ => {}
+    }
+    old
+}
+
+/// Believes that `fd`, a placeholder inherited from the program image before, stands for `remote`.
+pub fn adopt(fd: c_int, remote: RemoteFd) {
+    let cloexec = false;
+    enter(fd, Some(Entry { remote, cloexec }));
+}
+
+/// Forgets a host file without telling anybody; its placeholder stays and answers `EBADF`.
+pub fn forget(fd: c_int) -> Option<Entry> {
+    enter(fd, None)
+}
+
+/// The placeholder, opened at the first need.
+///
+/// A path-only descriptor of a device file: no read, write, map or ioctl works on it, nor a path relative to it, so
+/// whatever misses the hooks fails at once.
+pub fn placeholder() -> Result<c_int, Errno> {
+    let known = PLACEHOLDER.load(Ordering::Acquire);
+    if known >= 0 {
+        return Ok(known);
+    }
+    const CANDIDATES: [&std::ffi::CStr; 3] = [c"/dev/null", c"/proc/self/exe", c"/etc/passwd"];
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    let mut low = Err(Errno(libc::ENOENT));
+    for path in CANDIDATES {
+        // SAFETY: a NUL-terminated path.
+        low = unsafe { try_sys!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
+        if low.is_ok() || low == Err(Errno(libc::EMFILE)) {
+            break;
+        }
+    }
+    let high = hostcall::attach::out_of_the_way(low? as c_int)?;
+    match PLACEHOLDER.compare_exchange(-1, high, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(high),
+        Err(other) => {
+            // SAFETY: ours, and nobody else has seen it.
+            let _ = unsafe { try_sys!(Sysno::close, high) };
+            Ok(other)
+        }
+    }
+}
+
+/// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
+pub fn internal(fd: c_int) -> bool {
+    fd >= 0 && (fd == PLACEHOLDER.load(Ordering::Relaxed) || session::owns(fd))
+}
+
+/// The lowest internal descriptor from `first` on.
+pub fn internal_from(first: u32) -> Option<u32> {
+    const SEARCHED: u32 = 4096;
+    (first..first.saturating_add(SEARCHED).min(SEARCHED)).find(|&fd| internal(fd as c_int))
+}
+
+/// Whether `fd` is some placeholder of ours, perhaps of a former program image: same file, path-only.
+pub fn is_placeholder(fd: c_int) -> bool {
+    let Ok(known) = placeholder() else {
+        return false;
+    };
+    // SAFETY: stat is valid when zeroed; both are live locals.
+    unsafe {
+        let mut stats: [libc::stat; 2] = std::mem::zeroed();
+        let same = try_sys!(Sysno::fstat, fd, &raw mut stats[0]).is_ok()
+            && try_sys!(Sysno::fstat, known, &raw mut stats[1]).is_ok()
+            && (stats[0].st_dev, stats[0].st_ino) == (stats[1].st_dev, stats[1].st_ino);
+        let flags = try_sys!(Sysno::fcntl, fd, libc::F_GETFL, 0);
+        same && flags.is_ok_and(|flags| flags & libc::O_PATH as isize != 0)
+    }
+}
+
+/// Gives `remote` the lowest free number, as open(2) does. If there is none, `remote` is closed: `EMFILE`.
+pub fn install(remote: RemoteFd, cloexec: bool) -> Result<c_int, Errno> {
+    install_from(remote, cloexec, 0)
+}
+
+/// [`install`] with the lowest number to be considered, as `F_DUPFD` has it.
+pub fn install_from(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c_int, Errno> {
+    let entry = Entry { remote, cloexec };
+    let fd = match (minimum == 0).then(take_reserved).flatten() {
+        Some((fd, was_cloexec)) => {
+            if was_cloexec != cloexec {
+                set_kernel_cloexec(fd, cloexec);
+            }
+            Ok(fd)
+        }
+        None => duplicate(minimum, cloexec),
+    };
+    fd.inspect(|&fd| {
+        enter(fd, Some(entry));
+    })
+    .inspect_err(|_| {
+        let _ = session::client().and_then(|client| client.close(remote));
+    })
+}
+
+/// A fresh duplicate of the placeholder.
+fn duplicate(minimum: c_int, cloexec: bool) -> Result<c_int, Errno> {
+    if minimum != 0 {
+        release_reserved();
+    }
+    let source = placeholder()?;
+    let command = match cloexec {
+        true => libc::F_DUPFD_CLOEXEC,
+        false => libc::F_DUPFD,
+    };
+    // SAFETY: plain system call.
+    let fd = unsafe { try_sys!(Sysno::fcntl, source, command, minimum) }? as c_int;
+    if fd as usize >= MOST {
+        // SAFETY: ours, and nobody else has seen it.
+        let _ = unsafe { try_sys!(Sysno::close, fd) };
+        return Err(Errno(libc::EMFILE));
+    }
+    if minimum == 0 {
+        // The kernel gave the lowest free number, so all below are taken.
+        FLOOR.fetch_max(fd + 1, Ordering::Relaxed);
+    }
+    Ok(fd)
+}
+
+fn set_kernel_cloexec(fd: c_int, cloexec: bool) {
+    let flag = if cloexec { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: plain system call.
+    let _ = unsafe { try_sys!(Sysno::fcntl, fd, libc::F_SETFD, flag) };
+}
+
+/// Notes a change of close-on-exec, in the guest kernel and the table; the caller tells the host.
+pub fn set_cloexec(fd: c_int, cloexec: bool) {
+    if let Some(old) = entry(fd) {
+        if old.cloexec != cloexec {
+            set_kernel_cloexec(fd, cloexec);
+            enter(fd, Some(Entry { cloexec, ..old }));
+        }
+    }
+}
+
+/// Makes `fd` a host file, whatever it was, as dup3(2) does.
+pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errno> {
+    let placed = (|| {
+        if fd as u32 as usize >= MOST {
+            return Err(Errno(libc::EBADF));
+        }
+        if internal(fd) {
+            return Err(Errno(libc::EBUSY));
+        }
+        let source = placeholder()?;
+        let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+        // The pool must not think that it still owns the number.
+        RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
+        // SAFETY: plain system call.
+        unsafe { try_sys!(Sysno::dup3, source, fd, flags) }
+    })();
+    let client = session::client()?;
+    if let Err(errno) = placed {
+        let _ = client.close(remote);
+        return Err(errno);
+    }
+    if let Some(old) = enter(fd, Some(Entry { remote, cloexec })) {
+        let _ = client.close(old.remote);
+    }
+    Ok(())
+}
+
+/// Ends a host file: the table's entry, the shadow's descriptor and the number, which may stay reserved.
+pub fn close(fd: c_int) -> Result<(), Errno> {
+    let Some(old) = forget(fd) else {
+        return Err(Errno(libc::EBADF));
+    };
+    keep_or_close(fd, old.cloexec);
+    session::client()?.close(old.remote).map(|_| ())
+}
+
+/// Ends a host file whose number has already been given another meaning in the guest kernel.
+pub fn displaced(fd: c_int) {
+    RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
+    if let Some(old) = forget(fd) {
+        let _ = session::client().and_then(|client| client.close(old.remote));
+    }
+}
+
+fn bit(fd: c_int) -> u64 {
+    match fd {
+        0..64 => 1 << fd,
+        _ => 0,
+    }
+}
+
+fn keep_or_close(fd: c_int, cloexec: bool) {
+    let keep = (3..64).contains(&fd)
+        && fd < FLOOR.load(Ordering::Relaxed)
+        && !EXACT.load(Ordering::Relaxed)
+        && RESERVED.load(Ordering::Relaxed).count_ones() < POOL;
+    if !keep {
+        close_kernel(fd);
+        return;
+    }
+    match cloexec {
+        true => RESERVED_CLOEXEC.fetch_or(bit(fd), Ordering::Relaxed),
+        false => RESERVED_CLOEXEC.fetch_and(!bit(fd), Ordering::Relaxed),
+    };
+    RESERVED.fetch_or(bit(fd), Ordering::AcqRel);
+}
+
+fn close_kernel(fd: c_int) {
+    lower_floor(fd);
+    // SAFETY: the number is ours to close: its host file has just been taken from the table, or it left the pool.
+    let _ = unsafe { try_sys!(Sysno::close, fd) };
+}
+
+/// The lowest reserved number and its close-on-exec flag, no longer reserved.
+fn take_reserved() -> Option<(c_int, bool)> {
+    let mut pool = RESERVED.load(Ordering::Acquire);
+    while pool != 0 {
+        let lowest = pool & pool.wrapping_neg();
+        match RESERVED.compare_exchange_weak(
+            pool,
+            pool & !lowest,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => {
+                let cloexec = RESERVED_CLOEXEC.load(Ordering::Relaxed) & lowest != 0;
+                return Some((lowest.trailing_zeros() as c_int, cloexec));
+            }
+            Err(now) => pool = now,
+        }
+    }
+    None
+}
+
+/// Hands all reserved numbers back to the kernel. To be called before anything that makes a guest descriptor, and
+/// before fork and exec. One load when there is none.
+#[inline]
+pub fn release_reserved() {
+    if RESERVED.load(Ordering::Relaxed) != 0 {
+        release_all();
+    }
+}
+
+#[cold]
+fn release_all() {
+    let saved = errno();
+    while let Some((fd, _)) = take_reserved() {
+        close_kernel(fd);
+    }
+    crate::real::set_errno(saved);
+}
+
+fn lower_floor(fd: c_int) {
+    if fd < FLOOR.load(Ordering::Relaxed) {
+        FLOOR.fetch_min(fd, Ordering::Relaxed);
+    }
+}
+
+/// To be called when a guest descriptor is closed by whatever way: a reserved number above it would no longer be
+/// the lowest free one.
+#[inline]
+pub fn note_local_close(fd: c_int) {
+    if fd < FLOOR.load(Ordering::Relaxed) {
+        FLOOR.fetch_min(fd, Ordering::Relaxed);
+        release_reserved();
+    }
+}
+
+/// close(2) for any descriptor.
+pub fn close_any(fd: c_int) -> c_int {
+    if host(fd).is_some() {
+        return crate::real::done(close(fd));
+    }
+    if internal(fd) || (bit(fd) & RESERVED.load(Ordering::Acquire) != 0) {
+        crate::real::set_errno(Errno(libc::EBADF));
+        return -1;
+    }
+    note_local_close(fd);
+    // SAFETY: plain system call on the program's own descriptor.
+    unsafe { sys!(Sysno::close, fd) }
+}
+
+/// Whether a reserved number stands at `fd`: for the program it is closed.
+pub fn is_reserved(fd: c_int) -> bool {
+    bit(fd) & RESERVED.load(Ordering::Acquire) != 0
+}
+
+/// In a child that has no shadow of its own for the inherited files: none of them is a host file any more.
+pub fn forget_all() {
+    for (fd, _) in all() {
+        forget(fd);
+    }
+}

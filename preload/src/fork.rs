@@ -1,0 +1,76 @@
+//! fork(2), vfork(2), daemon(3): the child gets a shadow of its own, with the same files and directory.
+//!
+//! A child made past these hooks (a raw clone) finds its session page wiped, lets go of what it inherited, and begins a
+//! session of its own at the first host path; its parent's host files answer `EBADF` there.
+#![allow(unsafe_code)]
+
+use crate::real::{errno, finish, hooks, hooks_over, set_errno, Symbol};
+use crate::session;
+use hostcall::types::Errno;
+use libc::{c_int, pid_t};
+
+/// Forks by `real`, with the session prepared before and taken over or let go after.
+fn fork_with(real: impl FnOnce() -> pid_t) -> pid_t {
+    let prepared = session::prepare_fork();
+    // A handler that ran in the child before it has its session would begin an empty one.
+    let signals = prepared.map(|_| session::block_signals());
+    let child = real();
+    let saved = errno();
+    if child == 0 {
+        session::after_fork(prepared);
+    }
+    if let Some(signals) = signals {
+        session::restore_signals(signals);
+    }
+    set_errno(saved);
+    child
+}
+
+static FORK_ALONE: Symbol = Symbol::new(c"_Fork");
+
+hooks_over! {
+    fn fork() -> pid_t => hooked_fork {
+        fork_with(|| redhook::real!(fork)())
+    }
+}
+
+hooks! {
+    fn __fork | __libc_fork | vfork | __vfork () -> pid_t {
+        // A vfork child borrows its parent's memory, and with it our table; so it gets a copy instead, as POSIX allows.
+        fork::fork()
+    }
+
+    fn _Fork() -> pid_t {
+        match FORK_ALONE.get::<unsafe extern "C" fn() -> pid_t>() {
+            Some(real) => fork_with(|| real()),
+            None => finish(Err(Errno(libc::ENOSYS))),
+        }
+    }
+
+    fn daemon(stay: c_int, keep: c_int) -> c_int {
+        match fork::fork() {
+            -1 => return -1,
+            0 => {}
+            _ => libc::_exit(0),
+        }
+        if libc::setsid() == -1 {
+            return -1;
+        }
+        if stay == 0 {
+            let _ = crate::shims::working::change(c"/".as_ptr());
+        }
+        if keep == 0 {
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            if null == -1 {
+                return -1;
+            }
+            (0..3).for_each(|stream| {
+                libc::dup2(null, stream);
+            });
+            if null > 2 {
+                libc::close(null);
+            }
+        }
+        0
+    }
+}

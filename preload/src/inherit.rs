@@ -1,0 +1,133 @@
+//! The start of a program image: settings, and the session that the image before handed over.
+//!
+//! Runs as a constructor, perhaps inside dlopen, before malloc may be used and with any of the standard streams closed.
+#![allow(unsafe_code)]
+
+use crate::environment::{self, entries, is_handoff, value};
+use crate::report::say;
+use crate::route::Prefix;
+use crate::{cwd, fds, session};
+use hostcall::ops::Calls;
+use hostcall::types::{RemoteFd, Token};
+use libc::{c_char, c_int};
+
+#[used]
+#[link_section = ".init_array"]
+static START: unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) = start;
+
+unsafe extern "C" fn start(
+    _count: c_int,
+    _arguments: *mut *mut c_char,
+    environment: *mut *mut c_char,
+) {
+    // SAFETY: glibc passes the program's environment to constructors; nobody else runs yet.
+    unsafe {
+        let list = environment.cast_const().cast();
+        settings(list);
+        environment::remember(list);
+        crate::shims::resolve_all();
+        take_over(list);
+        drop_handoff(environment);
+    }
+}
+
+/// Reads what the user has set.
+unsafe fn settings(list: *const *const c_char) {
+    // SAFETY: the environment.
+    for entry in unsafe { entries(list) }.map(|entry| entry.to_bytes()) {
+        if let Some(text) = value(entry, b"HOSTCALL_PREFIX") {
+            match Prefix::parse(text) {
+                // SAFETY: in the constructor.
+                Some(prefix) => unsafe { session::set_prefix(prefix) },
+                None => say(&format_args!(
+                    "HOSTCALL_PREFIX is not usable as the place of host files; set an absolute path without `..`, such as /host"
+                )),
+            }
+        } else if let Some(text) = value(entry, b"HOSTCALL_EXACT_FDS") {
+            fds::set_exact(text == b"1");
+        }
+    }
+}
+
+/// Attaches to the session that was handed over and believes as much of the list as the kernel confirms.
+unsafe fn take_over(list: *const *const c_char) {
+    let find = |name: &[u8]| {
+        // SAFETY: the environment.
+        unsafe { entries(list) }.find_map(|entry| value(entry.to_bytes(), name))
+    };
+    let Some(token) = find(environment::SESSION).and_then(Token::parse) else {
+        return;
+    };
+    let Ok(client) = session::attach(Some(token)) else {
+        // A program in between that does not load the shim has passed on what was meant for it: used up since.
+        return;
+    };
+    for pair in find(environment::FDS)
+        .unwrap_or_default()
+        .split(|&byte| byte == b',')
+    {
+        let Some((fd, remote)) = parse(pair) else {
+            continue;
+        };
+        // Closed or opened anew before this image started: then the number is not ours any more.
+        match fds::is_placeholder(fd) {
+            true => fds::adopt(fd, remote),
+            false => {
+                let _ = client.close(remote);
+            }
+        }
+    }
+    if find(environment::CWD).is_some() {
+        cwd::adopt();
+    }
+}
+
+/// `number:remote`, both non-negative.
+fn parse(pair: &[u8]) -> Option<(c_int, RemoteFd)> {
+    let (fd, remote) = std::str::from_utf8(pair).ok()?.split_once(':')?;
+    let number = |text: &str| text.parse().ok().filter(|number: &c_int| *number >= 0);
+    Some((number(fd)?, RemoteFd(number(remote)?)))
+}
+
+/// Takes the handoff out of the environment, so that it goes no further than this image.
+unsafe fn drop_handoff(list: *mut *mut c_char) {
+    if list.is_null() {
+        return;
+    }
+    let (mut from, mut to) = (list, list);
+    // SAFETY: both run over the environment up to the NULL that ends it, `to` never ahead.
+    unsafe {
+        while !(*from).is_null() {
+            let entry = std::ffi::CStr::from_ptr(*from).to_bytes();
+            if !is_handoff(entry) {
+                *to = *from;
+                to = to.add(1);
+            }
+            from = from.add(1);
+        }
+        *to = std::ptr::null_mut();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_read_strictly() {
+        assert_eq!(parse(b"3:17"), Some((3, RemoteFd(17))));
+        for bad in [
+            "",
+            "3",
+            "3:",
+            ":3",
+            "-1:3",
+            "3:-1",
+            "3:4:5",
+            "a:b",
+            "99999999999:1",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Applies the [`route`](crate::route) to a call's arguments: what the program passed, and where it stands.
+#![allow(unsafe_code)]
+
+use crate::route::{climb, may_enter, route, Prefix, Route, Start};
+use crate::{cwd, fds, session};
+use hostcall::types::{DirFd, Errno};
+use libc::{c_char, c_int};
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+
+/// Room on the stack for a path that has to be rewritten. Costs nothing unless it is used.
+pub struct PathBuffer(MaybeUninit<[u8; libc::PATH_MAX as usize]>);
+
+impl PathBuffer {
+    /// An unused buffer.
+    pub const fn new() -> PathBuffer {
+        PathBuffer(MaybeUninit::uninit())
+    }
+
+    /// `directory`, a slash and `rest`, cut at the longest path there is (the kernel then says `ENAMETOOLONG`).
+    fn join(&mut self, directory: &[u8], rest: &[u8]) -> *const c_char {
+        let base: *mut u8 = self.0.as_mut_ptr().cast();
+        let mut at = 0;
+        let room = libc::PATH_MAX as usize - 1;
+        for part in [directory, b"/".as_slice(), rest] {
+            let take = part.len().min(room - at);
+            // SAFETY: `at + take <= room`, inside the buffer.
+            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), base.add(at), take) };
+            at += take;
+        }
+        // SAFETY: `at <= room`, one below the buffer's length.
+        unsafe { *base.add(at) = 0 };
+        base.cast_const().cast()
+    }
+}
+
+/// Where a call goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'p> {
+    /// To the guest kernel, with these arguments.
+    Guest {
+        /// Directory descriptor.
+        dirfd: c_int,
+        /// Path; as the program gave it unless it had gone through the host and out again.
+        path: *const c_char,
+    },
+    /// To the host.
+    Host {
+        /// Where a relative path starts.
+        dir: DirFd,
+        /// Absolute, relative to `dir`, or empty for `dir` itself.
+        path: &'p CStr,
+    },
+}
+
+/// Decides a path relative to the working directory.
+///
+/// # Safety
+/// `path` is null or a C string that lives for `'p`.
+#[inline]
+pub unsafe fn of<'p>(path: *const c_char, buffer: &'p mut PathBuffer) -> Result<Place<'p>, Errno> {
+    // SAFETY: the caller's promise.
+    unsafe { at(libc::AT_FDCWD, path, buffer) }
+}
+
+/// Decides a path relative to `dirfd`.
+///
+/// A null path is the guest's business unless `dirfd` is a host file; then it is the empty path.
+///
+/// # Errors
+/// What finding out the depth of a host directory answers; only for paths that climb by `..`.
+///
+/// # Safety
+/// `path` is null or a C string that lives for `'p`.
+#[inline]
+pub unsafe fn at<'p>(
+    dirfd: c_int,
+    path: *const c_char,
+    buffer: &'p mut PathBuffer,
+) -> Result<Place<'p>, Errno> {
+    let prefix = session::prefix();
+    let guest = Place::Guest { dirfd, path };
+    // SAFETY: a C string, by the caller's promise, has at least the byte that is looked at.
+    if !path.is_null() && unsafe { *path } == b'/' as c_char {
+        // SAFETY: the caller's promise.
+        let text = unsafe { CStr::from_ptr(path) };
+        return Ok(settle(
+            prefix,
+            Start::Guest(b"/"),
+            DirFd::CWD,
+            text,
+            guest,
+            buffer,
+        ));
+    }
+    let dir = match dirfd {
+        libc::AT_FDCWD if cwd::on_host() => Some(DirFd::CWD),
+        libc::AT_FDCWD => None,
+        fd => fds::host(fd).map(DirFd::from),
+    };
+    match dir {
+        Some(dir) => {
+            let text = match path.is_null() {
+                true => c"",
+                // SAFETY: the caller's promise.
+                false => unsafe { CStr::from_ptr(path) },
+            };
+            match climb(text.to_bytes()) {
+                0 => Ok(Place::Host { dir, path: text }),
+                levels => {
+                    let depth = cwd::depth(dir, levels)?;
+                    Ok(settle(prefix, Start::Host(depth), dir, text, guest, buffer))
+                }
+            }
+        }
+        None if path.is_null() => Ok(guest),
+        None => {
+            // SAFETY: the caller's promise.
+            let text = unsafe { CStr::from_ptr(path) };
+            if !may_enter(prefix, text.to_bytes()) {
+                return Ok(guest);
+            }
+            Ok(entering(prefix, dirfd, text, guest, buffer))
+        }
+    }
+}
+
+/// A relative path that may lead from a guest directory into the prefix: depends on where the directory is.
+#[cold]
+#[inline(never)]
+fn entering<'p>(
+    prefix: &Prefix,
+    dirfd: c_int,
+    text: &'p CStr,
+    guest: Place<'p>,
+    buffer: &'p mut PathBuffer,
+) -> Place<'p> {
+    let mut room = [0u8; libc::PATH_MAX as usize];
+    match cwd::guest_directory(dirfd, &mut room) {
+        Some(directory) => {
+            let start = Start::Guest(directory);
+            settle(prefix, start, DirFd::CWD, text, guest, buffer)
+        }
+        None => guest,
+    }
+}
+
+fn settle<'p>(
+    prefix: &Prefix,
+    start: Start<'_>,
+    dir: DirFd,
+    text: &'p CStr,
+    guest: Place<'p>,
+    buffer: &'p mut PathBuffer,
+) -> Place<'p> {
+    let bytes = text.to_bytes();
+    match route(prefix, start, bytes) {
+        Route::Guest => guest,
+        Route::Left(rest) => Place::Guest {
+            dirfd: libc::AT_FDCWD,
+            path: buffer.join(prefix.parent(), rest),
+        },
+        Route::Along => match start {
+            Start::Host(_) => Place::Host { dir, path: text },
+            Start::Guest(_) => guest,
+        },
+        Route::Host(b"") => Place::Host {
+            dir: DirFd::CWD,
+            path: c"/",
+        },
+        Route::Host(tail) => {
+            let skipped = bytes.len() - tail.len();
+            // SAFETY: the tail ends where the text ends, at its NUL.
+            let path = unsafe { CStr::from_ptr(text.as_ptr().add(skipped)) };
+            Place::Host {
+                dir: DirFd::CWD,
+                path,
+            }
+        }
+    }
+}

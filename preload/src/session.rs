@@ -1,0 +1,291 @@
+//! This process's session with the host: attached at the first need, by whatever thread comes first.
+//!
+//! The client lies in a static. A page that the kernel wipes in a fork child holds the pointer to it, so that a child
+//! never takes its parent's session for its own, whichever way it was forked, and a call costs two loads to be sure of it.
+#![allow(unsafe_code)]
+
+use crate::real::try_sys;
+use crate::route::Prefix;
+use crate::{fds, report};
+use hostcall::client::{Client, Options};
+use hostcall::types::{Errno, Token};
+use libc::c_int;
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+use syscalls::Sysno;
+
+/// What the wiped page holds.
+#[repr(C)]
+struct Page {
+    /// The session's client; null before it is attached and in a child.
+    client: AtomicPtr<Client>,
+    /// 1 in the process that made the page.
+    owner: AtomicU32,
+}
+
+/// Stands in until there is a page.
+static NO_PAGE: Page = Page {
+    client: AtomicPtr::new(std::ptr::null_mut()),
+    owner: AtomicU32::new(0),
+};
+static PAGE: AtomicPtr<Page> = AtomicPtr::new((&raw const NO_PAGE).cast_mut());
+
+struct Slot(UnsafeCell<MaybeUninit<Client>>);
+// SAFETY: written only by the thread that holds `ATTACHING`, before the pointer to it is published.
+unsafe impl Sync for Slot {}
+static CLIENT: Slot = Slot(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// `CLIENT` holds a client that has not been abandoned.
+static FILLED: AtomicBool = AtomicBool::new(false);
+/// A thread is attaching (with all signals blocked, so no handler of that thread can wait for it).
+static ATTACHING: AtomicBool = AtomicBool::new(false);
+/// When attaching failed last, milliseconds of the monotonic clock; 0 for never.
+static FAILED_AT: AtomicI64 = AtomicI64::new(0);
+/// The failure has been reported.
+static REPORTED: AtomicBool = AtomicBool::new(false);
+
+/// After a failure the host is looked for again no sooner than this, milliseconds.
+const RETRY: i64 = 1000;
+
+/// The file mode creation mask as the hooks have seen it; `UNKNOWN` before the first look.
+static UMASK: AtomicU32 = AtomicU32::new(UNKNOWN);
+const UNKNOWN: u32 = u32::MAX;
+
+struct PrefixCell(UnsafeCell<Prefix>);
+// SAFETY: written by the constructor only, before other threads exist.
+unsafe impl Sync for PrefixCell {}
+static PREFIX: PrefixCell = PrefixCell(UnsafeCell::new(Prefix::DEFAULT));
+
+/// Where host files appear in the guest.
+#[inline]
+pub fn prefix() -> &'static Prefix {
+    // SAFETY: never written after the constructor.
+    unsafe { &*PREFIX.0.get() }
+}
+
+/// Sets the prefix.
+///
+/// # Safety
+/// From the constructor only, while nobody else reads it.
+pub unsafe fn set_prefix(prefix: Prefix) {
+    // SAFETY: the caller's promise.
+    unsafe { *PREFIX.0.get() = prefix };
+}
+
+/// The session, which is begun if there is none.
+///
+/// # Errors
+/// `ENOTCONN` if there is no host to be found (reported once on standard error), or what the host refuses with.
+#[inline]
+pub fn client() -> Result<&'static Client, Errno> {
+    match attached() {
+        Some(client) => Ok(client),
+        None => attach(None),
+    }
+}
+
+/// The session, if there is one.
+#[inline]
+pub fn attached() -> Option<&'static Client> {
+    // SAFETY: the page is never unmapped; a published client stays in its static until the process abandons it.
+    unsafe {
+        let page = &*PAGE.load(Ordering::Acquire);
+        page.client.load(Ordering::Acquire).as_ref()
+    }
+}
+
+/// Whether `fd` belongs to the client.
+pub fn owns(fd: c_int) -> bool {
+    attached().is_some_and(|client| client.owns_fd(fd))
+}
+
+/// Whether this process is a child that was forked past the hooks and still carries its parent's session.
+fn stale() -> bool {
+    let page = PAGE.load(Ordering::Acquire).cast_const();
+    // SAFETY: the page is never unmapped.
+    page != &raw const NO_PAGE && unsafe { (*page).owner.load(Ordering::Acquire) } == 0
+}
+
+/// Begins the session, or takes over the one that `resume` names.
+#[cold]
+pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
+    if stale() {
+        inherit_nothing();
+    }
+    let failed_at = FAILED_AT.load(Ordering::Relaxed);
+    if failed_at != 0 && now() - failed_at < RETRY {
+        return Err(Errno(libc::ENOTCONN));
+    }
+    let saved = crate::real::errno();
+    let signals = block_signals();
+    while ATTACHING
+        .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
+        .is_err()
+    {
+        // SAFETY: no arguments.
+        let _ = unsafe { try_sys!(Sysno::sched_yield) };
+    }
+    let result = match attached() {
+        Some(client) => Ok(client),
+        None => begin(resume),
+    };
+    ATTACHING.store(false, Ordering::Release);
+    restore_signals(signals);
+    crate::real::set_errno(saved);
+    result
+}
+
+fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
+    let page = page()?;
+    let umask = match resume {
+        // A resumed session has the mask already.
+        Some(_) => UMASK.load(Ordering::Relaxed) & 0o7777,
+        None => umask(),
+    };
+    match Client::attach(&Options { resume, umask }) {
+        Ok(client) => {
+            // SAFETY: we hold ATTACHING and nothing is published, so nobody else looks at the slot.
+            let client = unsafe { (*CLIENT.0.get()).write(client) };
+            FILLED.store(true, Ordering::Relaxed);
+            page.client.store(client, Ordering::Release);
+            FAILED_AT.store(0, Ordering::Relaxed);
+            Ok(client)
+        }
+        // A handed-over session that is gone is not the host's absence.
+        Err(error) if resume.is_some() => Err(error.errno()),
+        Err(error) => {
+            FAILED_AT.store(now().max(1), Ordering::Relaxed);
+            if !REPORTED.swap(true, Ordering::Relaxed) {
+                report::say(&error);
+            }
+            Err(error.errno())
+        }
+    }
+}
+
+/// The wiped page, made at the first need.
+fn page() -> Result<&'static Page, Errno> {
+    let known = PAGE.load(Ordering::Acquire);
+    if known.cast_const() != &raw const NO_PAGE {
+        // SAFETY: the page is never unmapped.
+        return Ok(unsafe { &*known });
+    }
+    let size = 4096usize;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a fresh mapping overlaps nothing; zeroed memory is a valid `Page`.
+    unsafe {
+        let page = try_sys!(Sysno::mmap, 0, size, protection, flags, -1isize, 0)? as *mut Page;
+        try_sys!(Sysno::madvise, page, size, libc::MADV_WIPEONFORK)?;
+        (*page).owner.store(1, Ordering::Release);
+        PAGE.store(page, Ordering::Release);
+        Ok(&*page)
+    }
+}
+
+/// In a child: lets go of the parent's session. Host files are forgotten unless `token` brings them along.
+pub fn after_fork(token: Option<Token>) {
+    if FILLED.swap(false, Ordering::Relaxed) {
+        // SAFETY: in a child there is one thread, and what the static holds was its parent's; nothing is published.
+        unsafe { (*(*CLIENT.0.get()).as_ptr()).abandon() };
+    }
+    ATTACHING.store(false, Ordering::Relaxed);
+    let page = PAGE.load(Ordering::Acquire).cast_const();
+    if page != &raw const NO_PAGE {
+        // SAFETY: the page is never unmapped.
+        unsafe {
+            (*page)
+                .client
+                .store(std::ptr::null_mut(), Ordering::Relaxed);
+            (*page).owner.store(1, Ordering::Release);
+        }
+    }
+    if token.is_none() || attach(token).is_err() {
+        fds::forget_all();
+        crate::cwd::forget();
+    }
+}
+
+#[cold]
+fn inherit_nothing() {
+    after_fork(None);
+}
+
+/// Gives a child the parent's session to resume, if there is anything in it: host files or a host directory.
+pub fn prepare_fork() -> Option<Token> {
+    use hostcall::ops::Calls;
+    let client = attached()?;
+    let wanted = fds::any() || crate::cwd::on_host();
+    wanted
+        .then(|| client.fork_session().ok())
+        .flatten()
+        .map(|reply| reply.token)
+}
+
+/// umask(2): sets the mask on both sides and answers the old one.
+pub fn set_umask(mask: u32) -> u32 {
+    use hostcall::ops::Calls;
+    // SAFETY: plain system call that cannot fail.
+    let old = unsafe { try_sys!(Sysno::umask, mask) }.unwrap_or(0) as u32;
+    UMASK.store(mask & 0o777, Ordering::Relaxed);
+    if let Some(client) = attached() {
+        let _ = client.umask(hostcall::types::Mode(mask & 0o777));
+    }
+    old
+}
+
+/// The current mask. The kernel tells it only by changing it; in that instant nothing is made more open.
+fn umask() -> u32 {
+    let known = UMASK.load(Ordering::Relaxed);
+    if known != UNKNOWN {
+        return known;
+    }
+    // SAFETY: plain system calls that cannot fail.
+    unsafe {
+        let mask = try_sys!(Sysno::umask, 0o777).unwrap_or(0o22) as u32;
+        let _ = try_sys!(Sysno::umask, mask);
+        UMASK.store(mask, Ordering::Relaxed);
+        mask
+    }
+}
+
+fn now() -> i64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a live timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+}
+
+/// Blocks all signals of this thread; answers the mask before. The kernel's mask is 64 bits.
+pub fn block_signals() -> u64 {
+    let (all, mut old) = (u64::MAX, 0u64);
+    // SAFETY: two live masks of the size that is passed.
+    let _ = unsafe {
+        try_sys!(
+            Sysno::rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const all,
+            &raw mut old,
+            8
+        )
+    };
+    old
+}
+
+/// Restores a mask that [`block_signals`] answered.
+pub fn restore_signals(mask: u64) {
+    // SAFETY: a live mask of the size that is passed; a null pointer asks for nothing back.
+    let _ = unsafe {
+        try_sys!(
+            Sysno::rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            0,
+            8
+        )
+    };
+}

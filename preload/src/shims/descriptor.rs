@@ -1,0 +1,262 @@
+//! Duplicates and flags: dup(2), fcntl(2), ioctl(2), isatty(3).
+#![allow(unsafe_code)]
+
+use super::open::refuse_reserved;
+use crate::real::{done, finish, hooks, hooks_over, set_errno, sys, try_sys};
+use crate::{fds, session};
+use hostcall::ops::Calls;
+use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
+use libc::{c_char, c_int, c_ulong, size_t};
+use syscalls::Sysno;
+
+fn close_on_exec(cloexec: bool) -> OpenFlags {
+    OpenFlags(if cloexec { libc::O_CLOEXEC } else { 0 })
+}
+
+/// A duplicate at the lowest number from `minimum` on.
+fn duplicate(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c_int, Errno> {
+    if minimum < 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    let copy = session::client()?.dup(remote, close_on_exec(cloexec))?.fd;
+    fds::install_from(copy, cloexec, minimum)
+}
+
+/// dup3(2) for any two descriptors, except that equal ones are left to the caller.
+fn duplicate_onto(old: c_int, new: c_int, flags: c_int) -> Result<c_int, Errno> {
+    fds::release_reserved();
+    let cloexec = flags & libc::O_CLOEXEC != 0;
+    if fds::internal(new) {
+        return Err(Errno(libc::EBUSY));
+    }
+    match fds::host(old) {
+        Some(remote) => {
+            if !(0..fds::MOST as c_int).contains(&new) {
+                return Err(Errno(libc::EBADF));
+            }
+            let copy = session::client()?.dup(remote, close_on_exec(cloexec))?.fd;
+            fds::install_at(new, copy, cloexec)?;
+        }
+        None => {
+            // SAFETY: plain system call.
+            unsafe { try_sys!(Sysno::dup3, old, new, flags) }?;
+            fds::displaced(new);
+        }
+    }
+    Ok(new)
+}
+
+/// Sets close-on-exec of a host file on both sides.
+pub fn mark_cloexec(fd: c_int, cloexec: bool) -> Result<(), Errno> {
+    let remote = fds::host(fd).ok_or(Errno(libc::EBADF))?;
+    let flag = if cloexec { libc::FD_CLOEXEC } else { 0 };
+    session::client()?.fcntl(remote, libc::F_SETFD, flag as u64)?;
+    fds::set_cloexec(fd, cloexec);
+    Ok(())
+}
+
+/// fcntl(2) on a host file. Integers are the low half of the argument, whatever the rest of the register holds.
+unsafe fn control(
+    fd: c_int,
+    entry: fds::Entry,
+    command: c_int,
+    argument: usize,
+) -> Result<c_int, Errno> {
+    let number = argument as c_int;
+    let remote = entry.remote;
+    match command {
+        libc::F_DUPFD => duplicate(remote, false, number),
+        libc::F_DUPFD_CLOEXEC => duplicate(remote, true, number),
+        libc::F_GETFD => Ok(if entry.cloexec { libc::FD_CLOEXEC } else { 0 }),
+        libc::F_SETFD => mark_cloexec(fd, number & libc::FD_CLOEXEC != 0).map(|()| 0),
+        libc::F_GETFL | libc::F_SETFL | libc::F_GETPIPE_SZ | libc::F_SETPIPE_SZ => {
+            let reply = session::client()?.fcntl(remote, command, number as u32 as u64)?;
+            Ok(reply.value)
+        }
+        libc::F_GETLK
+        | libc::F_SETLK
+        | libc::F_SETLKW
+        | libc::F_OFD_GETLK
+        | libc::F_OFD_SETLK
+        | libc::F_OFD_SETLKW => {
+            let lock = argument as *mut libc::flock;
+            if lock.is_null() {
+                return Err(Errno(libc::EFAULT));
+            }
+            // SAFETY: for these commands the program passes a struct flock.
+            unsafe { record_lock(remote, command, &mut *lock) }.map(|()| 0)
+        }
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// One record lock call; a question's answer goes into `lock`.
+pub fn record_lock(fd: RemoteFd, command: c_int, lock: &mut libc::flock) -> Result<(), Errno> {
+    let asked = RecordLock {
+        kind: lock.l_type,
+        whence: lock.l_whence,
+        start: lock.l_start,
+        len: lock.l_len,
+        pid: lock.l_pid,
+    };
+    let answer = session::client()?.lock(fd, command, asked)?.lock;
+    if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
+        lock.l_type = answer.kind;
+        if answer.kind != libc::F_UNLCK as i16 {
+            lock.l_whence = answer.whence;
+            lock.l_start = answer.start;
+            lock.l_len = answer.len;
+            lock.l_pid = answer.pid;
+        }
+    }
+    Ok(())
+}
+
+/// ioctl(2) on a host file: what is about the descriptor is done, what is about a device is refused.
+unsafe fn device_control(
+    fd: c_int,
+    remote: RemoteFd,
+    request: c_ulong,
+    argument: usize,
+) -> Result<c_int, Errno> {
+    let client = session::client()?;
+    match request {
+        libc::FIOCLEX => mark_cloexec(fd, true).map(|()| 0),
+        libc::FIONCLEX => mark_cloexec(fd, false).map(|()| 0),
+        libc::FIONBIO => {
+            // SAFETY: the request's argument is a pointer to an int.
+            let on = unsafe { *(argument as *const c_int) } != 0;
+            let old = client.fcntl(remote, libc::F_GETFL, 0)?.value;
+            let new = if on {
+                old | libc::O_NONBLOCK
+            } else {
+                old & !libc::O_NONBLOCK
+            };
+            client.fcntl(remote, libc::F_SETFL, new as u32 as u64)?;
+            Ok(0)
+        }
+        libc::FIONREAD => {
+            let size = super::stat::metadata_of(remote)?.stx_size as i64;
+            let position = client.lseek(remote, 0, libc::SEEK_CUR)?.offset;
+            let rest = (size - position).clamp(0, c_int::MAX.into());
+            // SAFETY: the request's argument is a pointer to an int.
+            unsafe { *(argument as *mut c_int) = rest as c_int };
+            Ok(0)
+        }
+        libc::FICLONE | libc::FICLONERANGE => Err(Errno(libc::EOPNOTSUPP)),
+        _ => Err(Errno(libc::ENOTTY)),
+    }
+}
+
+/// fcntl(2) for any descriptor; `real` is libc's, which knows some commands that are more than a system call.
+unsafe fn control_any(
+    fd: c_int,
+    command: c_int,
+    argument: usize,
+    real: impl FnOnce() -> c_int,
+) -> c_int {
+    if let Some(entry) = fds::entry(fd) {
+        // SAFETY: the program's argument, as fcntl(2) has it.
+        return finish(unsafe { control(fd, entry, command, argument) });
+    }
+    if refuse_reserved(fd) {
+        return -1;
+    }
+    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        fds::release_reserved();
+    }
+    real()
+}
+
+hooks_over! {
+    fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int => hooked_fcntl {
+        control_any(fd, command, argument, || redhook::real!(fcntl)(fd, command, argument))
+    }
+
+    fn ttyname(fd: c_int) -> *mut c_char => hooked_ttyname {
+        match fds::host(fd) {
+            Some(_) => finish(Err(Errno(libc::ENOTTY))),
+            None => redhook::real!(ttyname)(fd),
+        }
+    }
+
+    fn ttyname_r(fd: c_int, buffer: *mut c_char, len: size_t) -> c_int => hooked_ttyname_r {
+        match fds::host(fd) {
+            Some(_) => libc::ENOTTY,
+            None => redhook::real!(ttyname_r)(fd, buffer, len),
+        }
+    }
+
+    fn tcgetattr(fd: c_int, settings: *mut libc::termios) -> c_int => hooked_tcgetattr {
+        match fds::host(fd) {
+            Some(_) => finish(Err(Errno(libc::ENOTTY))),
+            None => redhook::real!(tcgetattr)(fd, settings),
+        }
+    }
+}
+
+hooks! {
+    fn fcntl64 | __fcntl (fd: c_int, command: c_int, argument: usize) -> c_int {
+        fcntl::fcntl(fd, command, argument)
+    }
+
+    fn dup(fd: c_int) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => finish(duplicate(remote, false, 0)),
+            None => {
+                fds::release_reserved();
+                sys!(Sysno::dup, fd)
+            }
+        }
+    }
+
+    fn dup2 | __dup2 (old: c_int, new: c_int) -> c_int {
+        if old == new {
+            // dup2(2) then only says whether the descriptor is open.
+            return match fds::host(old) {
+                Some(_) => new,
+                None if refuse_reserved(old) => -1,
+                None => {
+                    let open = try_sys!(Sysno::fcntl, old, libc::F_GETFD, 0);
+                    finish(open.map(|_| new))
+                }
+            };
+        }
+        finish(duplicate_onto(old, new, 0))
+    }
+
+    fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+        if old == new || flags & !libc::O_CLOEXEC != 0 {
+            set_errno(Errno(libc::EINVAL));
+            return -1;
+        }
+        finish(duplicate_onto(old, new, flags))
+    }
+
+    fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => finish(device_control(fd, remote, request, argument)),
+            // Cloning from the host into a guest file: the source is a number in the argument.
+            None if request == libc::FICLONE && fds::host(argument as c_int).is_some() => {
+                done::<()>(Err(Errno(libc::EXDEV)))
+            }
+            None => sys!(Sysno::ioctl, fd, request, argument),
+        }
+    }
+
+    fn isatty(fd: c_int) -> c_int {
+        if fds::host(fd).is_some() {
+            set_errno(Errno(libc::ENOTTY));
+            return 0;
+        }
+        // The kernel's termios is smaller than libc's.
+        let mut settings = std::mem::MaybeUninit::<libc::termios>::uninit();
+        match try_sys!(Sysno::ioctl, fd, libc::TCGETS, settings.as_mut_ptr()) {
+            Ok(_) => 1,
+            Err(errno) => {
+                set_errno(errno);
+                0
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The hooked functions, by family.
+//!
+//! Each decides by descriptor or path whose call it is and does it; what a call means on the host is the shadow's
+//! business, what it means in the guest the kernel's. `docs` of the functions are their manual pages.
+
+pub mod attributes;
+pub mod beneath;
+pub mod copy;
+pub mod create;
+pub mod descriptor;
+pub mod dir;
+pub mod io;
+pub mod libio;
+pub mod lock;
+pub mod map;
+pub mod name;
+pub mod open;
+pub mod ready;
+pub mod resolve;
+pub mod scan;
+pub mod slots;
+pub mod stat;
+pub mod stdio;
+pub mod temporary;
+pub mod times;
+pub mod walk;
+pub mod working;
+
+/// Runs one of two expressions: the guest's with the arguments to forward, or the host's.
+macro_rules! by_place {
+    ($dirfd:expr, $path:expr, |$guest_dirfd:pat_param, $guest_path:pat_param| $guest:expr, |$dir:pat_param, $host_path:pat_param| $host:expr) => {{
+        let mut buffer = $crate::place::PathBuffer::new();
+        match $crate::place::at($dirfd, $path, &mut buffer) {
+            Ok($crate::place::Place::Guest {
+                dirfd: $guest_dirfd,
+                path: $guest_path,
+            }) => $guest,
+            Ok($crate::place::Place::Host {
+                dir: $dir,
+                path: $host_path,
+            }) => $host,
+            Err(errno) => $crate::real::finish(Err(errno)),
+        }
+    }};
+}
+pub(crate) use by_place;
+
+/// Looks up the libc functions beneath all hooks.
+pub fn resolve_all() {
+    crate::fork::resolve();
+    copy::resolve();
+    descriptor::resolve();
+    io::resolve();
+    open::resolve();
+    ready::resolve();
+    resolve::resolve();
+    stat::resolve();
+    temporary::resolve();
+    working::resolve();
+}

@@ -1,0 +1,214 @@
+//! Names: unlink(2), rename(2), link(2), symlink(2), readlink(2), remove(3).
+#![allow(unsafe_code)]
+
+use super::by_place;
+use crate::place::{self, PathBuffer, Place};
+use crate::real::{done, errno, finish, hooks, sys, try_sys};
+use crate::session;
+use hostcall::ops::Calls;
+use hostcall::types::{AtFlags, DirFd, Errno};
+use hostcall::wire::Sink;
+use libc::{c_char, c_int, c_uint, size_t, ssize_t};
+use std::ffi::CStr;
+use syscalls::Sysno;
+
+unsafe fn unlink_any(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: the calling program's path.
+    unsafe {
+        by_place!(
+            dirfd,
+            path,
+            |dirfd, path| sys!(Sysno::unlinkat, dirfd, path, flags),
+            |dir, path| done(session::client().and_then(|client| client.unlinkat(
+                dir,
+                path,
+                AtFlags(flags)
+            )))
+        )
+    }
+}
+
+/// A name on one side and one on the other: two file systems.
+type Ends<'p> = (Place<'p>, Place<'p>);
+
+unsafe fn both(
+    from: (c_int, *const c_char),
+    to: (c_int, *const c_char),
+    act: impl FnOnce(Ends<'_>) -> Result<(), Errno>,
+) -> c_int {
+    let (mut from_buffer, mut to_buffer) = (PathBuffer::new(), PathBuffer::new());
+    // SAFETY: the calling program's paths.
+    done((|| unsafe {
+        let from = place::at(from.0, from.1, &mut from_buffer)?;
+        let to = place::at(to.0, to.1, &mut to_buffer)?;
+        act((from, to))
+    })())
+}
+
+unsafe fn rename_any(
+    from: (c_int, *const c_char),
+    to: (c_int, *const c_char),
+    flags: c_uint,
+) -> c_int {
+    // SAFETY: the calling program's paths.
+    unsafe {
+        both(from, to, |ends| match ends {
+            (Place::Guest { dirfd: a, path: p }, Place::Guest { dirfd: b, path: q }) => {
+                try_sys!(Sysno::renameat2, a, p, b, q, flags).map(|_| ())
+            }
+            (Place::Host { dir: a, path: p }, Place::Host { dir: b, path: q }) => {
+                session::client()?.renameat2(a, p, b, q, flags).map(|_| ())
+            }
+            _ => Err(Errno(libc::EXDEV)),
+        })
+    }
+}
+
+unsafe fn link_any(
+    from: (c_int, *const c_char),
+    to: (c_int, *const c_char),
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the calling program's paths.
+    unsafe {
+        both(from, to, |ends| match ends {
+            (Place::Guest { path: p, .. }, Place::Host { dir: b, path: q })
+                if super::open::named_descriptor(p).is_some() =>
+            {
+                // The way to give a name to an O_TMPFILE file.
+                let remote = super::open::named_descriptor(p).ok_or(Errno(libc::ENOENT))?;
+                let flags = AtFlags(libc::AT_EMPTY_PATH);
+                session::client()?
+                    .linkat(remote.into(), c"", b, q, flags)
+                    .map(|_| ())
+            }
+            (Place::Guest { dirfd: a, path: p }, Place::Guest { dirfd: b, path: q }) => {
+                try_sys!(Sysno::linkat, a, p, b, q, flags).map(|_| ())
+            }
+            (Place::Host { dir: a, path: p }, Place::Host { dir: b, path: q }) => {
+                session::client()?
+                    .linkat(a, p, b, q, AtFlags(flags))
+                    .map(|_| ())
+            }
+            _ => Err(Errno(libc::EXDEV)),
+        })
+    }
+}
+
+unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int {
+    // SAFETY: the calling program's strings.
+    unsafe {
+        by_place!(
+            dirfd,
+            path,
+            |dirfd, path| sys!(Sysno::symlinkat, target, dirfd, path),
+            |dir, path| {
+                let target = CStr::from_ptr(target);
+                done(session::client().and_then(|client| client.symlinkat(target, dir, path)))
+            }
+        )
+    }
+}
+
+/// readlinkat(2) on the host.
+///
+/// # Safety
+/// `buffer` must be writable for `len` bytes.
+unsafe fn read_link(
+    dir: DirFd,
+    path: &CStr,
+    buffer: *mut c_char,
+    len: size_t,
+) -> Result<ssize_t, Errno> {
+    if len as isize <= 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: the caller's promise.
+    let sink = unsafe { Sink::from_raw(buffer.cast(), len) };
+    let reply = session::client()?.readlinkat(dir, path, sink)?;
+    Ok(reply.filled.0 as ssize_t)
+}
+
+unsafe fn readlink_any(
+    dirfd: c_int,
+    path: *const c_char,
+    buffer: *mut c_char,
+    len: size_t,
+) -> ssize_t {
+    // SAFETY: the calling program's path and buffer.
+    unsafe {
+        by_place!(
+            dirfd,
+            path,
+            |dirfd, path| sys!(Sysno::readlinkat, dirfd, path, buffer, len),
+            |dir, path| finish(read_link(dir, path, buffer, len))
+        )
+    }
+}
+
+hooks! {
+    fn unlink(path: *const c_char) -> c_int {
+        unlink_any(libc::AT_FDCWD, path, 0)
+    }
+
+    fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+        unlink_any(dirfd, path, flags)
+    }
+
+    fn rmdir(path: *const c_char) -> c_int {
+        unlink_any(libc::AT_FDCWD, path, libc::AT_REMOVEDIR)
+    }
+
+    fn remove(path: *const c_char) -> c_int {
+        match unlink_any(libc::AT_FDCWD, path, 0) {
+            -1 if matches!(errno().0, libc::EISDIR | libc::EPERM) => unlink_any(libc::AT_FDCWD, path, libc::AT_REMOVEDIR),
+            done => done,
+        }
+    }
+
+    fn rename(from: *const c_char, to: *const c_char) -> c_int {
+        rename_any((libc::AT_FDCWD, from), (libc::AT_FDCWD, to), 0)
+    }
+
+    fn renameat(from_dirfd: c_int, from: *const c_char, to_dirfd: c_int, to: *const c_char) -> c_int {
+        rename_any((from_dirfd, from), (to_dirfd, to), 0)
+    }
+
+    fn renameat2(from_dirfd: c_int, from: *const c_char, to_dirfd: c_int, to: *const c_char, flags: c_uint) -> c_int {
+        rename_any((from_dirfd, from), (to_dirfd, to), flags)
+    }
+
+    fn link(from: *const c_char, to: *const c_char) -> c_int {
+        link_any((libc::AT_FDCWD, from), (libc::AT_FDCWD, to), 0)
+    }
+
+    fn linkat(from_dirfd: c_int, from: *const c_char, to_dirfd: c_int, to: *const c_char, flags: c_int) -> c_int {
+        link_any((from_dirfd, from), (to_dirfd, to), flags)
+    }
+
+    fn symlink(target: *const c_char, path: *const c_char) -> c_int {
+        symlink_any(target, libc::AT_FDCWD, path)
+    }
+
+    fn symlinkat(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int {
+        symlink_any(target, dirfd, path)
+    }
+
+    fn readlink(path: *const c_char, buffer: *mut c_char, len: size_t) -> ssize_t {
+        readlink_any(libc::AT_FDCWD, path, buffer, len)
+    }
+
+    fn readlinkat(dirfd: c_int, path: *const c_char, buffer: *mut c_char, len: size_t) -> ssize_t {
+        readlink_any(dirfd, path, buffer, len)
+    }
+
+    fn __readlink_chk(path: *const c_char, buffer: *mut c_char, len: size_t, room: size_t) -> ssize_t {
+        super::io::fortify(len, room);
+        readlink_any(libc::AT_FDCWD, path, buffer, len)
+    }
+
+    fn __readlinkat_chk(dirfd: c_int, path: *const c_char, buffer: *mut c_char, len: size_t, room: size_t) -> ssize_t {
+        super::io::fortify(len, room);
+        readlink_any(dirfd, path, buffer, len)
+    }
+}

@@ -1,0 +1,196 @@
+//! Opening and closing: open(2), creat(2), close(2), close_range(2).
+#![allow(unsafe_code)]
+
+use super::by_place;
+use crate::fds;
+use crate::real::{done, finish, hooks, hooks_over, set_errno, sys, try_sys};
+use crate::session;
+use hostcall::ops::Calls;
+use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RemoteFd};
+use libc::{c_char, c_int, c_uint, mode_t};
+use std::ffi::CStr;
+use syscalls::Sysno;
+
+/// Opens on the host and gives the file a number.
+pub fn open_host(dir: DirFd, path: &CStr, flags: c_int, mode: mode_t) -> Result<c_int, Errno> {
+    // The mode argument exists only with these flags; otherwise it is whatever stood in the register.
+    let makes = flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE;
+    let mode = Mode(if makes { mode & 0o7777 } else { 0 });
+    // A shadow never gets a controlling terminal by opening one.
+    let remote_flags = OpenFlags(flags | libc::O_NOCTTY);
+    let reply = session::client()?.openat(dir, path, remote_flags, mode)?;
+    fds::install(reply.fd, flags & libc::O_CLOEXEC != 0)
+}
+
+/// openat(2) for any path.
+///
+/// # Safety
+/// `path` must be a C string.
+pub unsafe fn open_any(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    // SAFETY: the caller's promise; the guest kernel checks what it is given.
+    unsafe {
+        by_place!(
+            dirfd,
+            path,
+            |dirfd, path| {
+                if let Some(remote) = named_descriptor(path) {
+                    return finish(reopen(remote, flags));
+                }
+                fds::release_reserved();
+                sys!(Sysno::openat, dirfd, path, flags, mode)
+            },
+            |dir, path| finish(open_host(dir, path, flags, mode))
+        )
+    }
+}
+
+/// The host file that `/dev/stdin`, `/dev/fd/N` or `/proc/self/fd/N` names: the guest kernel would find the placeholder.
+///
+/// # Safety
+/// `path` is null or a C string.
+pub unsafe fn named_descriptor(path: *const c_char) -> Option<RemoteFd> {
+    if !fds::any() || path.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let path = unsafe { CStr::from_ptr(path) }.to_bytes();
+    let number = match path {
+        b"/dev/stdin" => Some(0),
+        b"/dev/stdout" => Some(1),
+        b"/dev/stderr" => Some(2),
+        _ => [
+            b"/dev/fd/".as_slice(),
+            b"/proc/self/fd/",
+            b"/proc/thread-self/fd/",
+        ]
+        .iter()
+        .find_map(|start| path.strip_prefix(*start))
+        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<c_int>().ok()),
+    };
+    number.and_then(fds::host)
+}
+
+/// Opens a host file anew by its descriptor. The position is shared with the old one, as on the BSDs.
+fn reopen(remote: RemoteFd, flags: c_int) -> Result<c_int, Errno> {
+    let client = session::client()?;
+    if flags & libc::O_TRUNC != 0 && flags & libc::O_ACCMODE != libc::O_RDONLY {
+        client.ftruncate(remote, 0)?;
+    }
+    let copy = client.dup(remote, OpenFlags(flags & libc::O_CLOEXEC))?;
+    fds::install(copy.fd, flags & libc::O_CLOEXEC != 0)
+}
+
+hooks! {
+    fn open | open64 | __open | __open64 (path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+        open_any(libc::AT_FDCWD, path, flags, mode)
+    }
+
+    fn openat | openat64 | __openat64 (dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+        open_any(dirfd, path, flags, mode)
+    }
+
+    fn creat | creat64 (path: *const c_char, mode: mode_t) -> c_int {
+        open_any(libc::AT_FDCWD, path, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode)
+    }
+
+    fn __open_2 | __open64_2 (path: *const c_char, flags: c_int) -> c_int {
+        open_any(libc::AT_FDCWD, path, flags, 0)
+    }
+
+    fn __openat_2 | __openat64_2 (dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+        open_any(dirfd, path, flags, 0)
+    }
+
+    fn close | __close (fd: c_int) -> c_int {
+        fds::close_any(fd)
+    }
+
+    fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+        done(close_numbers(first, last, flags as c_uint))
+    }
+
+    fn closefrom(first: c_int) -> () {
+        let _ = close_numbers(first.max(0) as c_uint, c_uint::MAX, 0);
+    }
+}
+
+/// close_range(2) that leaves the shim's own descriptors alone.
+fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno> {
+    let known = libc::CLOSE_RANGE_CLOEXEC | libc::CLOSE_RANGE_UNSHARE;
+    if first > last || flags & !known != 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    fds::release_reserved();
+    let only_mark = flags & libc::CLOSE_RANGE_CLOEXEC != 0;
+    for (fd, entry) in fds::all() {
+        if !(first..=last).contains(&(fd as c_uint)) {
+            continue;
+        }
+        if !only_mark {
+            let _ = fds::close(fd);
+        } else if !entry.cloexec {
+            super::descriptor::mark_cloexec(fd, true)?;
+        }
+    }
+    fds::release_reserved();
+    fds::note_local_close(first.min(c_int::MAX as c_uint) as c_int);
+    // Between the internal descriptors, which are few and lie close together.
+    let mut start = first;
+    let mut lowest = fds::internal_from(start);
+    loop {
+        let end = match lowest {
+            Some(internal) if internal <= last => internal,
+            _ => last.saturating_add(1),
+        };
+        if start < end {
+            let until = if end > last { last } else { end - 1 };
+            // SAFETY: plain system call on numbers that belong to the program.
+            unsafe { try_sys!(Sysno::close_range, start, until, flags) }?;
+        }
+        match lowest {
+            Some(internal) if internal < last => start = internal + 1,
+            _ => return Ok(()),
+        }
+        lowest = fds::internal_from(start);
+    }
+}
+
+macro_rules! makers {
+    ($( fn $name:ident ($($argument:ident : $type:ty),*) => $hook:ident; )*) => {
+        hooks_over! {
+            $( fn $name($($argument: $type),*) -> c_int => $hook {
+                fds::release_reserved();
+                redhook::real!($name)($($argument),*)
+            } )*
+        }
+    };
+}
+
+// Whatever else makes a descriptor in the guest kernel hands the reserved numbers back first.
+makers! {
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) => make_socket;
+    fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) => make_socketpair;
+    fn accept(fd: c_int, address: *mut libc::sockaddr, len: *mut libc::socklen_t) => make_accept;
+    fn accept4(fd: c_int, address: *mut libc::sockaddr, len: *mut libc::socklen_t, flags: c_int) => make_accept4;
+    fn pipe(pair: *mut c_int) => make_pipe;
+    fn pipe2(pair: *mut c_int, flags: c_int) => make_pipe2;
+    fn eventfd(initial: c_uint, flags: c_int) => make_eventfd;
+    fn signalfd(fd: c_int, mask: *const libc::sigset_t, flags: c_int) => make_signalfd;
+    fn timerfd_create(clock: c_int, flags: c_int) => make_timerfd;
+    fn epoll_create(size: c_int) => make_epoll;
+    fn epoll_create1(flags: c_int) => make_epoll1;
+    fn inotify_init() => make_inotify;
+    fn inotify_init1(flags: c_int) => make_inotify1;
+    fn memfd_create(name: *const c_char, flags: c_uint) => make_memfd;
+    fn shm_open(name: *const c_char, flags: c_int, mode: mode_t) => make_shm;
+    fn posix_openpt(flags: c_int) => make_pty;
+}
+
+/// Fails with `EBADF` for a number that is only reserved; the kernel would find the placeholder there.
+pub fn refuse_reserved(fd: c_int) -> bool {
+    let reserved = fds::is_reserved(fd);
+    if reserved {
+        set_errno(Errno(libc::EBADF));
+    }
+    reserved
+}

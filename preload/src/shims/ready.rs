@@ -1,0 +1,137 @@
+//! Readiness: poll(2), select(2), epoll_ctl(2). A host file is always ready, as regular files are.
+#![allow(unsafe_code)]
+
+use crate::fds;
+use crate::real::{hooks_over, set_errno};
+use hostcall::types::Errno;
+use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
+
+/// What a ready file answers of what is asked for.
+const READY: i16 =
+    libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM | libc::POLLRDBAND;
+
+/// Has the guest kernel ask about its own descriptors only and adds the host files.
+///
+/// # Safety
+/// `list` must point to `count` entries.
+unsafe fn poll_mixed(list: *mut pollfd, count: nfds_t, real: impl FnOnce(bool) -> c_int) -> c_int {
+    let list = match count {
+        0 => return real(false),
+        // SAFETY: the caller's promise.
+        _ => unsafe { std::slice::from_raw_parts_mut(list, count as usize) },
+    };
+    let hosts = list
+        .iter()
+        .filter(|one| fds::host(one.fd).is_some())
+        .count() as c_int;
+    if hosts == 0 {
+        return real(false);
+    }
+    // The kernel skips negative descriptors. `!fd` is its own inverse, and negative for every valid one.
+    let flip = |list: &mut [pollfd]| {
+        let ours = list
+            .iter_mut()
+            .filter(|one| fds::host(one.fd.max(!one.fd)).is_some());
+        ours.for_each(|one| one.fd = !one.fd);
+    };
+    flip(list);
+    let others = real(true);
+    flip(list);
+    if others < 0 {
+        return others;
+    }
+    let mut ready = others;
+    for one in list.iter_mut().filter(|one| fds::host(one.fd).is_some()) {
+        one.revents = one.events & READY;
+        ready += c_int::from(one.revents != 0);
+    }
+    ready
+}
+
+const NOW: timespec = timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+hooks_over! {
+    fn poll(list: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int => hooked_poll {
+        poll_mixed(list, count, |ready| redhook::real!(poll)(list, count, if ready { 0 } else { timeout }))
+    }
+
+    fn ppoll(list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int => hooked_ppoll {
+        poll_mixed(list, count, |ready| redhook::real!(ppoll)(list, count, if ready { &NOW } else { timeout }, mask))
+    }
+
+    fn select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int => hooked_select {
+        let mut now = timeval { tv_sec: 0, tv_usec: 0 };
+        select_mixed(count, [read, write, except], |ready| {
+            redhook::real!(select)(count, read, write, except, if ready { &mut now } else { timeout })
+        })
+    }
+
+    fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int => hooked_pselect {
+        select_mixed(count, [read, write, except], |ready| {
+            redhook::real!(pselect)(count, read, write, except, if ready { &NOW } else { timeout }, mask)
+        })
+    }
+
+    fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => hooked_epoll_ctl {
+        if fds::host(fd).is_some() {
+            // What the kernel says of regular files.
+            set_errno(Errno(libc::EPERM));
+            return -1;
+        }
+        redhook::real!(epoll_ctl)(epoll, operation, fd, event)
+    }
+}
+
+/// [`poll_mixed`] for sets: host files are taken out of the sets for the kernel and put back as ready.
+///
+/// # Safety
+/// The sets are null or hold `count` bits.
+unsafe fn select_mixed(
+    count: c_int,
+    sets: [*mut fd_set; 3],
+    real: impl FnOnce(bool) -> c_int,
+) -> c_int {
+    let limit = (libc::FD_SETSIZE as c_int).min(count);
+    let mut ours: [fd_set; 2] = [empty(), empty()];
+    let mut ready = 0;
+    if fds::any() {
+        for fd in (0..limit).filter(|&fd| fds::host(fd).is_some()) {
+            // SAFETY: `fd` is below the size of a set; the program's sets hold that many bits.
+            unsafe {
+                for (set, mine) in sets.iter().zip(&mut ours) {
+                    if !set.is_null() && libc::FD_ISSET(fd, *set) {
+                        libc::FD_CLR(fd, *set);
+                        libc::FD_SET(fd, mine);
+                        ready += 1;
+                    }
+                }
+                if !sets[2].is_null() {
+                    libc::FD_CLR(fd, sets[2]);
+                }
+            }
+        }
+    }
+    let others = real(ready > 0);
+    if ready == 0 || others < 0 {
+        return others;
+    }
+    for (set, mine) in sets.iter().zip(&ours) {
+        for fd in 0..limit {
+            // SAFETY: as above; `mine` has bits only where the program's set exists.
+            unsafe {
+                if libc::FD_ISSET(fd, mine) {
+                    libc::FD_SET(fd, *set);
+                }
+            }
+        }
+    }
+    others + ready
+}
+
+fn empty() -> fd_set {
+    // SAFETY: an fd_set of zeros is the empty set.
+    unsafe { std::mem::zeroed() }
+}

@@ -1,0 +1,92 @@
+//! What belongs to the process: working directory and umask. chdir(2), getcwd(3), umask(2).
+#![allow(unsafe_code)]
+
+use super::by_place;
+use crate::real::{done, finish, hooks, hooks_over, try_sys};
+use crate::{cwd, session};
+use hostcall::types::Errno;
+use libc::{c_char, c_int, mode_t, size_t};
+use syscalls::Sysno;
+
+const MOST: usize = libc::PATH_MAX as usize;
+
+pub unsafe fn change(path: *const c_char) -> c_int {
+    // SAFETY: the calling program's path.
+    unsafe {
+        by_place!(
+            libc::AT_FDCWD,
+            path,
+            |_, path| done(try_sys!(Sysno::chdir, path).inspect(|_| cwd::forget())),
+            |_, path| done(cwd::enter_path(path))
+        )
+    }
+}
+
+/// getcwd(3) on the host: into `buffer`, or a fresh one of `len` bytes (0: as many as needed) if that is null.
+unsafe fn current(buffer: *mut c_char, len: size_t) -> Result<*mut c_char, Errno> {
+    if !buffer.is_null() && len == 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    let mut room = [0u8; MOST + crate::route::PREFIX_MAX];
+    let path = cwd::host_path(&mut room)?;
+    let needed = path.len() + 1;
+    if len != 0 && len < needed {
+        return Err(Errno(libc::ERANGE));
+    }
+    // SAFETY: malloc has no precondition; what follows fits the buffer by the check above.
+    unsafe {
+        let to = match buffer.is_null() {
+            true => libc::malloc(len.max(needed)).cast(),
+            false => buffer,
+        };
+        if to.is_null() {
+            return Err(Errno(libc::ENOMEM));
+        }
+        std::ptr::copy_nonoverlapping(path.as_ptr().cast(), to, path.len());
+        *to.add(path.len()) = 0;
+        Ok(to)
+    }
+}
+
+hooks! {
+    fn chdir(path: *const c_char) -> c_int {
+        change(path)
+    }
+
+    fn fchdir(fd: c_int) -> c_int {
+        done(cwd::enter_fd(fd))
+    }
+
+    fn umask(mask: mode_t) -> mode_t {
+        session::set_umask(mask)
+    }
+
+    fn __getcwd_chk(buffer: *mut c_char, len: size_t, room: size_t) -> *mut c_char {
+        super::io::fortify(len, room);
+        getcwd::getcwd(buffer, len)
+    }
+
+    fn getwd(buffer: *mut c_char) -> *mut c_char {
+        getcwd::getcwd(buffer, MOST)
+    }
+
+    fn __getwd_chk(buffer: *mut c_char, room: size_t) -> *mut c_char {
+        getcwd::getcwd(buffer, MOST.min(room))
+    }
+}
+
+hooks_over! {
+    fn getcwd(buffer: *mut c_char, len: size_t) -> *mut c_char => hooked_getcwd {
+        match cwd::on_host() {
+            true => finish(current(buffer, len)),
+            false => redhook::real!(getcwd)(buffer, len),
+        }
+    }
+
+    fn get_current_dir_name() -> *mut c_char => hooked_get_current_dir_name {
+        match cwd::on_host() {
+            true => finish(current(std::ptr::null_mut(), 0)),
+            false => redhook::real!(get_current_dir_name)(),
+        }
+    }
+}
