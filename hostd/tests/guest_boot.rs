@@ -23,6 +23,23 @@ fn boot(kind: &str) -> Command {
     command
 }
 
+/// Where guests of one test put their sockets, which a killed one leaves behind.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("guest-boot-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("make the scratch directory");
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Runs the body for each kind of guest that this machine has.
 fn for_each_kind(body: impl Fn(&str)) {
     for kind in KINDS {
@@ -119,10 +136,15 @@ fn gone_within(pids: &[u32], limit: Duration) {
     }
 }
 
-/// A guest whose command has said "ready".
+/// A guest whose script has said "ready".
 fn ready(kind: &str, script: &str) -> Child {
+    ready_in(&std::env::temp_dir(), kind, script)
+}
+
+fn ready_in(scratch: &Path, kind: &str, script: &str) -> Child {
     let mut child = boot(kind)
-        .args(["--", "sh", "-c", &format!("echo ready; {script}")])
+        .env("TMPDIR", scratch)
+        .args(["--", "sh", "-c", script])
         .spawn()
         .expect("run boot");
     let mut line = [0; 6];
@@ -305,7 +327,7 @@ fn output_is_drained_and_leftovers_end_with_the_command() {
 #[test]
 fn a_reader_that_leaves_ends_the_writer() {
     for_each_kind(|kind| {
-        let mut child = ready(kind, "exec yes");
+        let mut child = ready(kind, "echo ready; exec yes");
         drop(child.stdout.take());
         let start = Instant::now();
         let output = child.wait_with_output().expect("wait");
@@ -321,7 +343,7 @@ fn a_reader_that_leaves_ends_the_writer() {
 fn signals_reach_the_command() {
     for_each_kind(|kind| {
         for (signal, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
-            let child = ready(kind, "exec sleep 1000");
+            let child = ready(kind, "echo ready; exec sleep 1000");
             kill(child.id(), signal);
             let output = child.wait_with_output().expect("wait");
             assert!(
@@ -331,7 +353,7 @@ fn signals_reach_the_command() {
         }
         let child = ready(
             kind,
-            "trap 'echo caught; exit 5' TERM; while :; do sleep 0.1; done",
+            "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done",
         );
         kill(child.id(), "-TERM");
         let output = child.wait_with_output().expect("wait");
@@ -340,7 +362,10 @@ fn signals_reach_the_command() {
             (Some(5), "caught\n"),
             "{kind}"
         );
-        let child = ready(kind, "trap '' TERM; while :; do sleep 0.1; done");
+        let child = ready(
+            kind,
+            "trap '' TERM; echo ready; while :; do sleep 0.1; done",
+        );
         for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(100));
             kill(child.id(), "-TERM");
@@ -355,8 +380,13 @@ fn signals_reach_the_command() {
 
 #[test]
 fn kill_of_hostd_leaves_no_process() {
+    let scratch = Scratch::new("kill");
     for_each_kind(|kind| {
-        let mut child = ready(kind, "sleep 1000 & setsid sleep 1000 & exec sleep 1000");
+        let mut child = ready_in(
+            &scratch.0,
+            kind,
+            "echo ready; sleep 1000 & setsid sleep 1000 & exec sleep 1000",
+        );
         let all = descendants(child.id());
         assert!(all.len() >= 3, "{kind}: {all:?}");
         kill(child.id(), "-KILL");
@@ -367,9 +397,11 @@ fn kill_of_hostd_leaves_no_process() {
 
 #[test]
 fn kill_at_any_time_of_the_boot_leaves_no_process() {
+    let scratch = Scratch::new("boot");
     for_each_kind(|kind| {
         for delay in (0..60).step_by(3) {
             let mut child = boot(kind)
+                .env("TMPDIR", &scratch.0)
                 .args(["--", "sleep", "1000"])
                 .spawn()
                 .expect("run boot");
@@ -389,7 +421,7 @@ fn kill_at_any_time_of_the_boot_leaves_no_process() {
 #[test]
 fn death_of_the_guest_is_told_in_one_line_within_a_second() {
     for_each_kind(|kind| {
-        let child = ready(kind, "exec sleep 1000");
+        let child = ready(kind, "echo ready; exec sleep 1000");
         let all = descendants(child.id());
         // The guest's kernel, or the helper of a guest that has none of its own.
         let victim = all
