@@ -269,6 +269,10 @@ impl Relay {
             _ => {
                 self.stdin_open = false;
                 self.link.push(&Frame::Close(Stream::Stdin));
+                if self.stdio[0] == Stdio::Terminal {
+                    // The user's terminal is gone; SIGHUP need not come, it may be ignored (nohup).
+                    self.hang_up(Signal::SIGHUP);
+                }
             }
         }
     }
@@ -322,21 +326,26 @@ impl Relay {
                     return Some(Status::Signal(signal as i32));
                 }
                 self.passed_on += u32::from(signal == Signal::SIGTERM || signal == Signal::SIGHUP);
-                let mut told = signal;
                 if self.stdio[0] == Stdio::Terminal
                     && matches!(signal, Signal::SIGTERM | Signal::SIGHUP)
                 {
-                    // An interactive shell ignores SIGTERM; its terminal going away it does not.
-                    told = Signal::SIGHUP;
-                    if self.ending.is_none() {
-                        self.ending = Some(signal);
-                        self.deadline = Instant::now() + HANGUP_GRACE;
-                    }
+                    self.hang_up(signal);
+                } else {
+                    self.link.push(&Frame::Signal(signal as u8));
                 }
-                self.link.push(&Frame::Signal(told as u8));
             }
         }
         None
+    }
+
+    /// Ends a guest on a terminal, for `cause`, after a moment to put things away. It is told as a hang-up:
+    /// an interactive shell ignores SIGTERM, its terminal going away it does not.
+    fn hang_up(&mut self, cause: Signal) {
+        self.link.push(&Frame::Signal(Signal::SIGHUP as u8));
+        if self.ending.is_none() {
+            self.ending = Some(cause);
+            self.deadline = Instant::now() + HANGUP_GRACE;
+        }
     }
 
     fn resize(&mut self) {
