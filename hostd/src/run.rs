@@ -49,10 +49,9 @@ fn library(program: &Path) -> Result<PathBuf, Failure> {
 pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     let library = library(&program)?;
     let policy = policy("run", &run.config)?;
-    let directory = crate::server::admin::directory();
     let (door, attach) = match run.kind {
         Kind::Local => {
-            let path = directory.join(format!("{}.sock", std::process::id()));
+            let path = crate::config::runtime_dir().join(format!("{}.sock", std::process::id()));
             (socket_door(&path)?, guest::Attach::Socket(path))
         }
         Kind::Uml => {

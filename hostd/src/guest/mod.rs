@@ -75,7 +75,8 @@ impl Kind {
 /// How the guest's processes reach hostd.
 #[derive(Debug)]
 pub enum Attach {
-    /// For a local guest: hostd's listening Unix socket, seen in the guest as `/run/hostcall/guest.sock`.
+    /// For a local guest: hostd's listening Unix socket, seen in the guest as `/run/hostcall/guest.sock` and
+    /// nowhere else: its name on the host is removed.
     Socket(PathBuf),
     /// For a guest with its own kernel. Both are passed on and closed in this process, so the other end of
     /// the doorbell hangs up when the guest is gone.
