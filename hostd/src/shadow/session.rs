@@ -201,8 +201,10 @@ impl Main {
     /// Reads the client's attention bytes; false if it is gone.
     fn hear_client(&mut self) -> bool {
         let mut byte = [0u8; 1];
+        // read, not recv, which the system call filter does not know. It does not wait: poll has seen something, and
+        // nobody else reads.
         // SAFETY: one byte into a live buffer.
-        match unsafe { libc::recv(CLIENT, byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT) } {
+        match unsafe { libc::read(CLIENT, byte.as_mut_ptr().cast(), 1) } {
             1 => self.attend(byte[0].into()),
             0 => return false,
             _ => return matches!(Errno::last(), Errno(libc::EAGAIN | libc::EINTR)),
