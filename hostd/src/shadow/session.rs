@@ -201,10 +201,8 @@ impl Main {
     /// Reads the client's attention bytes; false if it is gone.
     fn hear_client(&mut self) -> bool {
         let mut byte = [0u8; 1];
-        // read, not recv, which the system call filter does not know. It does not wait: poll has seen something, and
-        // nobody else reads.
         // SAFETY: one byte into a live buffer.
-        match unsafe { libc::read(CLIENT, byte.as_mut_ptr().cast(), 1) } {
+        match unsafe { libc::recv(CLIENT, byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT) } {
             1 => self.attend(byte[0].into()),
             0 => return false,
             _ => return matches!(Errno::last(), Errno(libc::EAGAIN | libc::EINTR)),
@@ -305,8 +303,8 @@ impl Main {
         for (file, (place, cloexec)) in moved.into_iter().zip(places) {
             // SAFETY: nothing but guest files stands at 3 and above, and this session has none there yet.
             unsafe {
-                // dup3, the one of its kind that the system call filter lets pass.
-                if *place > 2 && libc::dup3(file, *place, if *cloexec { libc::O_CLOEXEC } else { 0 }) != -1 {
+                if *place > 2 && libc::dup3(file, *place, 0) != -1 {
+                    libc::fcntl(*place, libc::F_SETFD, if *cloexec { libc::FD_CLOEXEC } else { 0 });
                     self.session.fds.insert(*place);
                 }
                 libc::close(file);
