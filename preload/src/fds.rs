@@ -317,6 +317,10 @@ fn keep_or_close(fd: c_int, cloexec: bool) {
         && RESERVED.load(Ordering::Relaxed).count_ones() < POOL;
     if !keep {
         close_kernel(fd);
+        // A reserved number above it is no longer the lowest free one.
+        if RESERVED.load(Ordering::Relaxed) >> (fd & 63) != 0 && fd < 64 {
+            release_reserved();
+        }
         return;
     }
     match cloexec {
