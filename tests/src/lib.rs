@@ -1,1 +1,3 @@
 //! Shared harness of the tests.
+
+pub mod confined;
