@@ -73,7 +73,8 @@ impl Mould {
         let region = match device {
             true => {
                 let mapping = Mapping::new(next()?.as_fd(), region::size(lanes)).map_err(errno)?;
-                Some(Arc::new(Region::open(mapping).map_err(std::io::Error::other)?))
+                // Not `open`: a later zygote would believe what the guest has written into the header.
+                Some(Arc::new(Region::own(mapping, lanes).map_err(std::io::Error::other)?))
             }
             false => None,
         };
