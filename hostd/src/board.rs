@@ -58,7 +58,10 @@ impl Board {
 
     /// Maps a board that [`create`](Board::create) made.
     pub fn open(fd: BorrowedFd<'_>, slots: u32) -> Result<Board, Errno> {
-        Ok(Board { mapping: Mapping::new(fd, size(slots))?, slots })
+        Ok(Board {
+            mapping: Mapping::new(fd, size(slots))?,
+            slots,
+        })
     }
 
     /// Switches and counts of the guest.
@@ -71,6 +74,12 @@ impl Board {
     pub fn slot(&self, slot: u32) -> &Slot {
         let slot = slot.min(self.slots - 1) as usize;
         // SAFETY: in bounds by the clamp, aligned to 64 because `HEAD` and the slot size are; atomics only.
-        unsafe { self.mapping.base().add(HEAD + slot * size_of::<Slot>()).cast::<Slot>().as_ref() }
+        unsafe {
+            self.mapping
+                .base()
+                .add(HEAD + slot * size_of::<Slot>())
+                .cast::<Slot>()
+                .as_ref()
+        }
     }
 }

@@ -87,7 +87,11 @@ fn main() -> ExitCode {
         _ => {}
     }
     let arguments = Arguments::parse();
-    log_to_stderr(if matches!(arguments.command, Command::Serve { .. }) { "info" } else { "warn" });
+    log_to_stderr(if matches!(arguments.command, Command::Serve { .. }) {
+        "info"
+    } else {
+        "warn"
+    });
     match execute(arguments.command) {
         Ok(code) => code,
         Err(error) => {
@@ -101,17 +105,23 @@ fn log_to_stderr(level: &str) {
     let filter = env_logger::Env::new().filter_or("HOSTD_LOG", level);
     let format = |f: &mut env_logger::fmt::Formatter, record: &log::Record| {
         // One line, whatever a guest's names put into it (CVE-2023-28101).
-        let text: String = record.args().to_string().chars().flat_map(|c| match c.is_control() {
-            true => c.escape_default().collect::<Vec<_>>(),
-            false => vec![c],
-        }).collect();
+        let text: String = record
+            .args()
+            .to_string()
+            .chars()
+            .flat_map(|c| match c.is_control() {
+                true => c.escape_default().collect::<Vec<_>>(),
+                false => vec![c],
+            })
+            .collect();
         writeln!(f, "hostd: {text}")
     };
     env_logger::Builder::from_env(filter).format(format).init();
 }
 
 fn execute(command: Command) -> Result<ExitCode, String> {
-    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let program =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     match command {
         Command::Serve { config } => {
             let config = match config {
@@ -121,7 +131,15 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             hostd::serve::serve(&config, program)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { guest, mount, root, mem, export, copy, command } => {
+        Command::Run {
+            guest,
+            mount,
+            root,
+            mem,
+            export,
+            copy,
+            command,
+        } => {
             let kind = match guest {
                 GuestKind::Auto => Kind::auto(),
                 GuestKind::Local => Kind::Local,
@@ -131,10 +149,21 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             if !export.is_empty() {
                 config.exports = export;
             }
-            if command.is_empty() && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+            if command.is_empty()
+                && std::io::stdin().is_terminal()
+                && std::io::stdout().is_terminal()
+            {
                 hint(kind, &mount);
             }
-            let run = hostd::run::Run { kind, prefix: mount, root, mem_mib: mem, config, copies: copy, command };
+            let run = hostd::run::Run {
+                kind,
+                prefix: mount,
+                root,
+                mem_mib: mem,
+                config,
+                copies: copy,
+                command,
+            };
             Ok(finish(hostd::run::run(run, program)?))
         }
         Command::Status { json } => status(json),
@@ -168,11 +197,16 @@ fn status(json: bool) -> Result<ExitCode, String> {
     for stream in admin::running() {
         let mut lines = admin::ask(stream, &Question::Status).map_err(|error| error.to_string())?;
         let mut line = String::new();
-        lines.read_line(&mut line).map_err(|error| error.to_string())?;
+        lines
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
         all.push(serde_json::from_str::<admin::Status>(&line).map_err(|error| error.to_string())?);
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?
+        );
         return Ok(ExitCode::SUCCESS);
     }
     if all.is_empty() {
@@ -188,19 +222,28 @@ fn status(json: bool) -> Result<ExitCode, String> {
 fn trace(guest: Option<String>) -> Result<ExitCode, String> {
     let running = admin::running();
     if running.is_empty() {
-        return Err("no hostd runs for this user; start one with `hostd run` or `hostd serve`".to_owned());
+        return Err(
+            "no hostd runs for this user; start one with `hostd run` or `hostd serve`".to_owned(),
+        );
     }
-    let threads: Vec<_> = running.into_iter().map(|stream| {
-        let question = Question::Trace { guest: guest.clone() };
-        std::thread::spawn(move || {
-            let Ok(lines) = admin::ask(stream, &question) else { return };
-            for line in lines.lines().map_while(Result::ok) {
-                if writeln!(std::io::stdout(), "{line}").is_err() {
-                    std::process::exit(0);
+    let threads: Vec<_> = running
+        .into_iter()
+        .map(|stream| {
+            let question = Question::Trace {
+                guest: guest.clone(),
+            };
+            std::thread::spawn(move || {
+                let Ok(lines) = admin::ask(stream, &question) else {
+                    return;
+                };
+                for line in lines.lines().map_while(Result::ok) {
+                    if writeln!(std::io::stdout(), "{line}").is_err() {
+                        std::process::exit(0);
+                    }
                 }
-            }
+            })
         })
-    }).collect();
+        .collect();
     threads.into_iter().for_each(|thread| drop(thread.join()));
     Ok(ExitCode::SUCCESS)
 }
@@ -213,6 +256,12 @@ fn check(file: &std::path::Path) -> Result<ExitCode, String> {
     if findings.is_empty() {
         println!("{}: fine", file.display());
     }
-    let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
-    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let broken = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    Ok(if broken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -19,40 +19,72 @@ pub type Failure = String;
 
 /// What a guest of this configuration may see and use.
 pub fn policy(name: &str, config: &GuestConfig) -> Result<Policy, Failure> {
-    let user = config.host_user().map_err(|error| format!("guest {name}: {error}"))?;
-    Ok(Policy { user, exports: config.exports.clone(), limits: config.limits.clone() })
+    let user = config
+        .host_user()
+        .map_err(|error| format!("guest {name}: {error}"))?;
+    Ok(Policy {
+        user,
+        exports: config.exports.clone(),
+        limits: config.limits.clone(),
+    })
 }
 
 /// Opens a listening socket for guest processes of the same kernel.
 pub fn socket_door(path: &Path) -> Result<Door, Failure> {
     let at = |error: std::io::Error| format!("cannot listen on {}: {error}", path.display());
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
-        let mode = if nix::unistd::geteuid().is_root() { 0o755 } else { 0o700 };
-        std::fs::DirBuilder::new().recursive(true).mode(mode).create(parent).map_err(at)?;
+        let mode = if nix::unistd::geteuid().is_root() {
+            0o755
+        } else {
+            0o700
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(parent)
+            .map_err(at)?;
     }
     if UnixStream::connect(path).is_ok() || seqpacket_answers(path) {
-        return Err(format!("another hostd listens on {} already; stop it, or give this guest another `attach`", path.display()));
+        return Err(format!(
+            "another hostd listens on {} already; stop it, or give this guest another `attach`",
+            path.display()
+        ));
     }
     // Left behind by a hostd that was killed: nobody answers.
     let _ = std::fs::remove_file(path);
     let listener = listen(path).map_err(at)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(at)?;
     listener.set_nonblocking(true).map_err(at)?;
-    Ok(Door::Socket { listener, path: path.to_owned() })
+    Ok(Door::Socket {
+        listener,
+        path: path.to_owned(),
+    })
 }
 
 fn seqpacket_answers(path: &Path) -> bool {
     use nix::sys::socket::{connect, socket, AddressFamily, SockFlag, SockType, UnixAddr};
     let probe = || {
-        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+        let socket = socket(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
         connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
     };
     probe().is_ok()
 }
 
 fn listen(path: &Path) -> std::io::Result<UnixListener> {
-    use nix::sys::socket::{bind, listen, socket, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
-    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    use nix::sys::socket::{
+        bind, listen, socket, AddressFamily, Backlog, SockFlag, SockType, UnixAddr,
+    };
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
     bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
     listen(&socket, Backlog::new(1024)?)?;
     Ok(UnixListener::from(socket))
@@ -66,7 +98,12 @@ pub fn device_door(lanes: u32, line: OwnedFd) -> Result<Door, Failure> {
         let mapping = Mapping::new(memfd.as_fd(), size).map_err(io)?;
         let region = Region::create(mapping, lanes, hostcall::wait::ticks_per_us());
         set_nonblocking(&line)?;
-        Ok(Door::Device { region, memfd, line, served: vec![None; lanes as usize] })
+        Ok(Door::Device {
+            region,
+            memfd,
+            line,
+            served: vec![None; lanes as usize],
+        })
     };
     make().map_err(|error: std::io::Error| format!("cannot make the guest's region: {error}"))
 }
@@ -83,9 +120,19 @@ fn open(name: &str, config: &GuestConfig) -> Result<Door, Failure> {
         Attach::Local(path) => socket_door(path),
         Attach::Device(device) => {
             let _ = std::fs::remove_file(&device.doorbell);
-            let listener = UnixListener::bind(&device.doorbell).map_err(|error| format!("guest {name}: cannot listen on {}: {error}", device.doorbell.display()))?;
-            log::info!("guest {name}: waiting for its doorbell line on {}", device.doorbell.display());
-            let (line, _) = listener.accept().map_err(|error| format!("guest {name}: no doorbell line: {error}"))?;
+            let listener = UnixListener::bind(&device.doorbell).map_err(|error| {
+                format!(
+                    "guest {name}: cannot listen on {}: {error}",
+                    device.doorbell.display()
+                )
+            })?;
+            log::info!(
+                "guest {name}: waiting for its doorbell line on {}",
+                device.doorbell.display()
+            );
+            let (line, _) = listener
+                .accept()
+                .map_err(|error| format!("guest {name}: no doorbell line: {error}"))?;
             device_door(config.limits.lanes.unwrap_or(DEVICE_LANES), line.into())
         }
     }
@@ -103,13 +150,25 @@ pub fn serve(config: &Config, program: PathBuf) -> Result<(), Failure> {
         if let Door::Socket { path, .. } = &door {
             eprintln!("hostd: guest {name} attaches at {}", path.display());
         }
-        openings.push(Opening { name: name.clone(), config: config.clone(), policy, door });
+        openings.push(Opening {
+            name: name.clone(),
+            config: config.clone(),
+            policy,
+            door,
+        });
     }
     let mut signals = SigSet::empty();
-    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|signal| signals.add(signal));
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
+        .into_iter()
+        .for_each(|signal| signals.add(signal));
     signals.thread_block().map_err(|error| error.to_string())?;
-    let stop = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).map_err(|error| error.to_string())?;
-    let stop = stop.as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
-    let server = Server::new(openings, program, stop).map_err(|error| format!("cannot start: {error}"))?;
+    let stop =
+        SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).map_err(|error| error.to_string())?;
+    let stop = stop
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| error.to_string())?;
+    let server =
+        Server::new(openings, program, stop).map_err(|error| format!("cannot start: {error}"))?;
     server.run().map_err(|error| error.to_string())
 }

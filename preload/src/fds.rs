@@ -158,9 +158,18 @@ pub fn placeholder() -> Result<c_int, Errno> {
     }
 }
 
+/// A further internal descriptor: the line on which a child that is about to exec reports failures. -1 for none.
+static GUARDED: AtomicI32 = AtomicI32::new(-1);
+
+/// Makes `fd` internal until the exec.
+pub fn set_guarded(fd: c_int) {
+    GUARDED.store(fd, Ordering::Relaxed);
+}
+
 /// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
 pub fn internal(fd: c_int) -> bool {
-    fd >= 0 && (fd == PLACEHOLDER.load(Ordering::Relaxed) || session::owns(fd))
+    let own = [&PLACEHOLDER, &GUARDED].map(|own| own.load(Ordering::Relaxed));
+    fd >= 0 && (own.contains(&fd) || session::owns(fd))
 }
 
 /// The lowest internal descriptor from `first` on.
@@ -308,6 +317,10 @@ fn keep_or_close(fd: c_int, cloexec: bool) {
         && RESERVED.load(Ordering::Relaxed).count_ones() < POOL;
     if !keep {
         close_kernel(fd);
+        // A reserved number above it is no longer the lowest free one.
+        if RESERVED.load(Ordering::Relaxed) >> (fd & 63) != 0 && fd < 64 {
+            release_reserved();
+        }
         return;
     }
     match cloexec {

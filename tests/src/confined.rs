@@ -2,6 +2,7 @@
 //!
 //! There are three ways to be confined: as root that stays root, as root that becomes `nobody`, and as an ordinary user.
 //! Tests must be run by root; another user is told so and not passed over.
+#![allow(unsafe_code)]
 
 use hostd::config::{Access, Export, HostUser, Limits};
 use hostd::shadow::sandbox::{self, Policy, Report};

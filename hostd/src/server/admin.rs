@@ -90,10 +90,18 @@ pub fn running() -> Vec<UnixStream> {
     let prefix = format!("@hostcall/{}/", nix::unistd::geteuid());
     // unix(7) lists the abstract sockets of this network namespace here; the name is the last column.
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let names = sockets.lines().filter_map(|line| line.split_whitespace().last());
-    let names: std::collections::BTreeSet<&str> = names.filter(|name| name.starts_with(&prefix)).collect();
-    let connect = |name: &str| UnixStream::connect_addr(&SocketAddr::from_abstract_name(&name[1..])?);
-    names.into_iter().filter_map(|name| connect(name).ok()).filter(|stream| same_user(stream)).collect()
+    let names = sockets
+        .lines()
+        .filter_map(|line| line.split_whitespace().last());
+    let names: std::collections::BTreeSet<&str> =
+        names.filter(|name| name.starts_with(&prefix)).collect();
+    let connect =
+        |name: &str| UnixStream::connect_addr(&SocketAddr::from_abstract_name(&name[1..])?);
+    names
+        .into_iter()
+        .filter_map(|name| connect(name).ok())
+        .filter(|stream| same_user(stream))
+        .collect()
 }
 
 /// Anybody may bind or connect to an abstract name, so each side looks who the other is.
@@ -132,7 +140,10 @@ impl Tools {
         let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
         listener.set_nonblocking(true)?;
         poller.watch(&listener, Source::Admin)?;
-        Ok(Tools { listener, connected: HashMap::new() })
+        Ok(Tools {
+            listener,
+            connected: HashMap::new(),
+        })
     }
 
     /// A tool connects.
@@ -144,16 +155,27 @@ impl Tools {
         stream.set_read_timeout(Some(Duration::from_millis(100)))?;
         stream.set_write_timeout(Some(Duration::from_millis(500)))?;
         let key = poller.watch(&stream, Source::Tool)?;
-        self.connected.insert(key, Tool { stream, trace: None });
+        self.connected.insert(
+            key,
+            Tool {
+                stream,
+                trace: None,
+            },
+        );
         Ok(())
     }
 
     /// A tool asks or leaves.
     pub fn hear(&mut self, key: Key, guests: &[Guest], poller: &mut Poller) {
-        let Some(tool) = self.connected.get_mut(&key) else { return };
+        let Some(tool) = self.connected.get_mut(&key) else {
+            return;
+        };
         let mut line = String::new();
         let read = BufReader::new(&tool.stream).read_line(&mut line);
-        let question = read.ok().filter(|len| *len > 0).and_then(|_| serde_json::from_str(&line).ok());
+        let question = read
+            .ok()
+            .filter(|len| *len > 0)
+            .and_then(|_| serde_json::from_str(&line).ok());
         match question {
             Some(Question::Trace { guest }) => {
                 tool.trace = Some(guest);
@@ -180,52 +202,76 @@ impl Tools {
     /// Has shadows send lines only while somebody reads them.
     fn switch(&self, guests: &[Guest]) {
         for guest in guests {
-            let watches = |tool: &Tool| tool.trace.as_ref().is_some_and(|wanted| wanted.as_ref().is_none_or(|name| *name == guest.name));
+            let watches = |tool: &Tool| {
+                tool.trace
+                    .as_ref()
+                    .is_some_and(|wanted| wanted.as_ref().is_none_or(|name| *name == guest.name))
+            };
             let tracing = self.connected.values().any(watches);
-            guest.board.head().tracing.store(tracing.into(), Ordering::Relaxed);
+            guest
+                .board
+                .head()
+                .tracing
+                .store(tracing.into(), Ordering::Relaxed);
         }
     }
 
     /// Passes a line on to whoever traces this guest.
     pub fn trace(&mut self, guest: &str, line: &str, guests: &[Guest], poller: &mut Poller) {
-        let wants = |tool: &Tool| tool.trace.as_ref().is_some_and(|wanted| wanted.as_ref().is_none_or(|name| name == guest));
+        let wants = |tool: &Tool| {
+            tool.trace
+                .as_ref()
+                .is_some_and(|wanted| wanted.as_ref().is_none_or(|name| name == guest))
+        };
         let text = format!("{line}\n");
         let gone = self.connected.iter_mut().filter(|(_, tool)| wants(tool));
-        let gone: Vec<Key> = gone.filter_map(|(key, tool)| tool.stream.write_all(text.as_bytes()).err().map(|_| *key)).collect();
-        gone.into_iter().for_each(|key| self.leave(key, guests, poller));
+        let gone: Vec<Key> = gone
+            .filter_map(|(key, tool)| tool.stream.write_all(text.as_bytes()).err().map(|_| *key))
+            .collect();
+        gone.into_iter()
+            .for_each(|key| self.leave(key, guests, poller));
     }
 }
 
 fn status(guests: &[Guest]) -> Status {
-    Status { pid: std::process::id(), guests: guests.iter().map(guest_status).collect() }
+    Status {
+        pid: std::process::id(),
+        guests: guests.iter().map(guest_status).collect(),
+    }
 }
 
 fn guest_status(guest: &Guest) -> GuestStatus {
-    let serving = guest.sessions.iter().filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare));
+    let serving = guest
+        .sessions
+        .iter()
+        .filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare));
     let mut calls = std::collections::BTreeMap::new();
-    let mut sessions: Vec<SessionStatus> = serving.map(|(slot, session)| {
-        let counts = guest.board.slot(*slot);
-        let count = |op: &Op| counts.calls[op.spec().number as usize].load(Ordering::Relaxed);
-        for op in Op::ALL.iter().filter(|op| count(op) > 0) {
-            *calls.entry(op.spec().name.to_owned()).or_default() += count(op);
-        }
-        SessionStatus {
-            slot: *slot,
-            shadow: session.shadow.as_ref().map(|(pid, _)| *pid),
-            process: session.process.as_ref().map(|(pid, ..)| *pid),
-            state: match session.state {
-                State::Starting => "starting",
-                State::Spare => "spare",
-                State::Active => "active",
-                State::Prepared(..) => "prepared",
-                State::Held(..) => "held",
-            }.to_owned(),
-            lanes: counts.lanes.load(Ordering::Relaxed),
-            calls: Op::ALL.iter().map(count).sum(),
-            errors: counts.errors.load(Ordering::Relaxed),
-            seconds: session.since.elapsed().as_secs(),
-        }
-    }).collect();
+    let mut sessions: Vec<SessionStatus> = serving
+        .map(|(slot, session)| {
+            let counts = guest.board.slot(*slot);
+            let count = |op: &Op| counts.calls[op.spec().number as usize].load(Ordering::Relaxed);
+            for op in Op::ALL.iter().filter(|op| count(op) > 0) {
+                *calls.entry(op.spec().name.to_owned()).or_default() += count(op);
+            }
+            SessionStatus {
+                slot: *slot,
+                shadow: session.shadow.as_ref().map(|(pid, _)| *pid),
+                process: session.process.as_ref().map(|(pid, ..)| *pid),
+                state: match session.state {
+                    State::Starting => "starting",
+                    State::Spare => "spare",
+                    State::Active => "active",
+                    State::Prepared(..) => "prepared",
+                    State::Held(..) => "held",
+                }
+                .to_owned(),
+                lanes: counts.lanes.load(Ordering::Relaxed),
+                calls: Op::ALL.iter().map(count).sum(),
+                errors: counts.errors.load(Ordering::Relaxed),
+                seconds: session.since.elapsed().as_secs(),
+            }
+        })
+        .collect();
     sessions.sort_by_key(|session| session.slot);
     GuestStatus {
         name: guest.name.clone(),
@@ -237,7 +283,11 @@ fn guest_status(guest: &Guest) -> GuestStatus {
         exports: guest.policy.exports.clone(),
         confinement: guest.report.clone(),
         failed: guest.failed.clone(),
-        spares: guest.sessions.values().filter(|session| session.state == State::Spare).count(),
+        spares: guest
+            .sessions
+            .values()
+            .filter(|session| session.state == State::Spare)
+            .count(),
         shared_files: guest.shared.len(),
         dropped_traces: guest.board.head().dropped.load(Ordering::Relaxed),
         sessions,

@@ -159,15 +159,29 @@ pub const DEVICE_LANES: u32 = 128;
 
 impl Guest {
     /// Prepares a guest and starts its zygote.
-    pub fn new(index: usize, name: String, config: GuestConfig, policy: Policy, door: Door, program: PathBuf, poller: &mut Poller) -> Result<Guest> {
+    pub fn new(
+        index: usize,
+        name: String,
+        config: GuestConfig,
+        policy: Policy,
+        door: Door,
+        program: PathBuf,
+        poller: &mut Poller,
+    ) -> Result<Guest> {
         let lanes = match &door {
             Door::Device { region, .. } => region.lanes(),
             Door::Socket { .. } => config.limits.lanes.unwrap_or(LOCAL_LANES),
         };
-        let (board, board_fd) = Board::create(policy.limits.processes + SPARES).map_err(super::io)?;
-        board.head().ticks_per_us.store(hostcall::wait::ticks_per_us(), Ordering::Relaxed);
+        let (board, board_fd) =
+            Board::create(policy.limits.processes + SPARES).map_err(super::io)?;
+        board
+            .head()
+            .ticks_per_us
+            .store(hostcall::wait::ticks_per_us(), Ordering::Relaxed);
         match &door {
-            Door::Socket { listener, .. } => poller.watch(listener, Source::Listener { guest: index })?,
+            Door::Socket { listener, .. } => {
+                poller.watch(listener, Source::Listener { guest: index })?
+            }
             Door::Device { line, .. } => poller.watch(line, Source::Line { guest: index })?,
         };
         let mut guest = Guest {
@@ -193,7 +207,12 @@ impl Guest {
     }
 
     fn start_zygote(&mut self, poller: &mut Poller) -> Result<()> {
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )?;
         let child = Command::new(&self.program)
             .arg(crate::shadow::zygote::ARGUMENT)
             .stdin(Stdio::from(theirs))
@@ -212,14 +231,20 @@ impl Guest {
         }
         message::send(&ours, &begin, &fds)?;
         let key = poller.watch(&ours, Source::Zygote { guest: self.index })?;
-        self.zygote = Some(Zygote { child, socket: ours, key });
+        self.zygote = Some(Zygote {
+            child,
+            socket: ours,
+            key,
+        });
         self.born = Instant::now();
         Ok(())
     }
 
     /// Hears the zygote.
     pub fn hear_zygote(&mut self, poller: &mut Poller) -> Result<()> {
-        let Some(zygote) = &self.zygote else { return Ok(()) };
+        let Some(zygote) = &self.zygote else {
+            return Ok(());
+        };
         match message::receive(&zygote.socket, false) {
             Ok((FromZygote::Ready { report }, _)) => {
                 log::info!("guest {}: {report}", self.name);
@@ -232,7 +257,9 @@ impl Guest {
                 Ok(())
             }
             Ok((FromZygote::Spawned { slot, pid }, fds)) => {
-                if let (Some(session), Some(pidfd)) = (self.sessions.get_mut(&slot), fds.into_iter().next()) {
+                if let (Some(session), Some(pidfd)) =
+                    (self.sessions.get_mut(&slot), fds.into_iter().next())
+                {
                     session.shadow = Some((pid, pidfd));
                 }
                 Ok(())
@@ -248,8 +275,15 @@ impl Guest {
             let _ = zygote.child.kill();
             let _ = zygote.child.wait();
         }
-        let unborn: Vec<u32> = self.sessions.iter().filter(|(_, session)| session.state == State::Starting).map(|(slot, _)| *slot).collect();
-        unborn.into_iter().for_each(|slot| self.end_session(slot, poller));
+        let unborn: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.state == State::Starting)
+            .map(|(slot, _)| *slot)
+            .collect();
+        unborn
+            .into_iter()
+            .for_each(|slot| self.end_session(slot, poller));
         if self.failed.is_some() {
             return Ok(());
         }
@@ -259,7 +293,10 @@ impl Guest {
             self.failed = Some(error);
             return Ok(());
         }
-        log::warn!("guest {}: the zygote has ended; starting another", self.name);
+        log::warn!(
+            "guest {}: the zygote has ended; starting another",
+            self.name
+        );
         self.start_zygote(poller)
     }
 
@@ -271,14 +308,35 @@ impl Guest {
         let idle = |session: &&Session| matches!(session.state, State::Starting | State::Spare);
         let wanted = SPARES as usize + self.waiting.len();
         for _ in self.sessions.values().filter(idle).count()..wanted {
-            let Some(zygote) = &self.zygote else { return Ok(()) };
+            let Some(zygote) = &self.zygote else {
+                return Ok(());
+            };
             let most = self.policy.limits.processes + SPARES;
-            let Some(slot) = (0..most).find(|slot| !self.sessions.contains_key(slot)) else { return Ok(()) };
-            let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-            if message::send(&zygote.socket, &ToZygote::Spawn { slot }, &[theirs.as_raw_fd()]).is_err() {
+            let Some(slot) = (0..most).find(|slot| !self.sessions.contains_key(slot)) else {
+                return Ok(());
+            };
+            let (ours, theirs) = socketpair(
+                AddressFamily::Unix,
+                SockType::SeqPacket,
+                None,
+                SockFlag::SOCK_CLOEXEC,
+            )?;
+            if message::send(
+                &zygote.socket,
+                &ToZygote::Spawn { slot },
+                &[theirs.as_raw_fd()],
+            )
+            .is_err()
+            {
                 return Ok(());
             }
-            let key = poller.watch(&ours, Source::Shadow { guest: self.index, slot })?;
+            let key = poller.watch(
+                &ours,
+                Source::Shadow {
+                    guest: self.index,
+                    slot,
+                },
+            )?;
             let session = Session {
                 control: ours,
                 key,
@@ -292,7 +350,11 @@ impl Guest {
             };
             self.sessions.insert(slot, session);
             let counts = self.board.slot(slot);
-            counts.calls.iter().chain([&counts.errors]).for_each(|count| count.store(0, Ordering::Relaxed));
+            counts
+                .calls
+                .iter()
+                .chain([&counts.errors])
+                .for_each(|count| count.store(0, Ordering::Relaxed));
             counts.lanes.store(0, Ordering::Relaxed);
         }
         Ok(())
@@ -300,12 +362,18 @@ impl Guest {
 
     /// Guest processes that are or will be served.
     pub fn processes(&self) -> usize {
-        self.sessions.values().filter(|session| !matches!(session.state, State::Starting | State::Spare)).count()
+        self.sessions
+            .values()
+            .filter(|session| !matches!(session.state, State::Starting | State::Spare))
+            .count()
     }
 
     /// A shadow that waits to be adopted.
     pub fn spare(&self) -> Option<u32> {
-        self.sessions.iter().find(|(_, session)| session.state == State::Spare).map(|(slot, _)| *slot)
+        self.sessions
+            .iter()
+            .find(|(_, session)| session.state == State::Spare)
+            .map(|(slot, _)| *slot)
     }
 
     /// The session that waits for this token.
@@ -314,12 +382,17 @@ impl Guest {
             State::Prepared(token, _) | State::Held(token, _) => token == wanted,
             _ => false,
         };
-        self.sessions.iter().find(|(_, session)| waits(session)).map(|(slot, _)| *slot)
+        self.sessions
+            .iter()
+            .find(|(_, session)| waits(session))
+            .map(|(slot, _)| *slot)
     }
 
     /// Sends to a shadow; one that is too far behind to take it is ended.
     pub fn tell(&mut self, slot: u32, message: &ToShadow, fds: &[RawFd], poller: &mut Poller) {
-        let Some(session) = self.sessions.get(&slot) else { return };
+        let Some(session) = self.sessions.get(&slot) else {
+            return;
+        };
         if message::try_send(&session.control, message, fds).is_err() {
             self.end_session(slot, poller);
         }
@@ -327,7 +400,9 @@ impl Guest {
 
     /// Ends a session at once: the shadow dies, its lanes are dead, what it shared is closed.
     pub fn end_session(&mut self, slot: u32, poller: &mut Poller) {
-        let Some(session) = self.sessions.remove(&slot) else { return };
+        let Some(session) = self.sessions.remove(&slot) else {
+            return;
+        };
         poller.forget(&session.control, session.key);
         if let Some((_, pidfd, key)) = &session.process {
             poller.forget(pidfd, *key);
@@ -337,7 +412,11 @@ impl Guest {
         }
         self.shared.retain(|_, (owner, _)| *owner != slot);
         if let Door::Device { region, served, .. } = &mut self.door {
-            for (lane, server) in served.iter_mut().enumerate().filter(|(_, server)| **server == Some(slot)) {
+            for (lane, server) in served
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, server)| **server == Some(slot))
+            {
                 *server = None;
                 if let Some(page) = region.page(lane as u32) {
                     bury(region, page, lane as u32);
@@ -354,15 +433,22 @@ impl Guest {
             State::Held(_, due) if session.process.is_none() => Some(due),
             _ => None,
         };
-        let late: Vec<u32> = self.sessions.iter().filter(|(_, session)| due(session).is_some_and(|due| due <= now)).map(|(slot, _)| *slot).collect();
-        late.into_iter().for_each(|slot| self.end_session(slot, poller));
+        let late: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| due(session).is_some_and(|due| due <= now))
+            .map(|(slot, _)| *slot)
+            .collect();
+        late.into_iter()
+            .for_each(|slot| self.end_session(slot, poller));
         self.sessions.values().filter_map(due).min()
     }
 
     /// Ends everything.
     pub fn close(&mut self, poller: &mut Poller) {
         let all: Vec<u32> = self.sessions.keys().copied().collect();
-        all.into_iter().for_each(|slot| self.end_session(slot, poller));
+        all.into_iter()
+            .for_each(|slot| self.end_session(slot, poller));
         if let Some(mut zygote) = self.zygote.take() {
             poller.forget(&zygote.socket, zygote.key);
             let _ = zygote.child.kill();

@@ -29,7 +29,15 @@ pub(crate) fn io(errno: hostcall::types::Errno) -> std::io::Error {
 #[allow(unsafe_code)]
 fn kill(pidfd: &OwnedFd) {
     // SAFETY: plain system call without a siginfo; a process that has ended is ESRCH.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<()>(), 0) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            std::ptr::null::<()>(),
+            0,
+        )
+    };
 }
 
 /// A guest to serve.
@@ -64,10 +72,33 @@ impl Server {
         poller.watch(&stop, Source::Stop)?;
         let tools = Tools::listen(&mut poller)?;
         let mut guests = Vec::new();
-        for (index, Opening { name, config, policy, door }) in openings.into_iter().enumerate() {
-            guests.push(Guest::new(index, name, config, policy, door, program.clone(), &mut poller)?);
+        for (
+            index,
+            Opening {
+                name,
+                config,
+                policy,
+                door,
+            },
+        ) in openings.into_iter().enumerate()
+        {
+            guests.push(Guest::new(
+                index,
+                name,
+                config,
+                policy,
+                door,
+                program.clone(),
+                &mut poller,
+            )?);
         }
-        Ok(Server { poller, guests, tools, strangers: HashMap::new(), stop })
+        Ok(Server {
+            poller,
+            guests,
+            tools,
+            strangers: HashMap::new(),
+            stop,
+        })
     }
 
     /// Serves until told to stop.
@@ -98,7 +129,9 @@ impl Server {
             Source::Tool => self.tools.hear(key, &self.guests, poller),
             Source::Listener { guest } => return self.accept(guest),
             Source::Hello { guest } => {
-                let Some((connection, _)) = self.strangers.get(&key) else { return Ok(()) };
+                let Some((connection, _)) = self.strangers.get(&key) else {
+                    return Ok(());
+                };
                 let hello = Guest::introduction(connection);
                 if let Ok(None) = hello {
                     return Ok(());
@@ -113,7 +146,8 @@ impl Server {
             Source::Zygote { guest } => self.guests[guest].hear_zygote(poller)?,
             Source::Shadow { guest, slot } => {
                 if let Some(line) = self.guests[guest].hear_shadow(slot, poller)? {
-                    self.tools.trace(&self.guests[guest].name, &line, &self.guests, poller);
+                    self.tools
+                        .trace(&self.guests[guest].name, &line, &self.guests, poller);
                 }
             }
             Source::Process { guest, slot } => {
@@ -130,7 +164,9 @@ impl Server {
     }
 
     fn accept(&mut self, guest: usize) -> Result<()> {
-        let Door::Socket { listener, .. } = &self.guests[guest].door else { return Ok(()) };
+        let Door::Socket { listener, .. } = &self.guests[guest].door else {
+            return Ok(());
+        };
         let connection = match listener.accept() {
             Ok((connection, _)) => OwnedFd::from(connection),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
@@ -140,7 +176,8 @@ impl Server {
             Some(hello) => self.guests[guest].welcome(connection, hello, &mut self.poller),
             None => {
                 let key = self.poller.watch(&connection, Source::Hello { guest })?;
-                self.strangers.insert(key, (connection, Instant::now() + PATIENCE));
+                self.strangers
+                    .insert(key, (connection, Instant::now() + PATIENCE));
                 Ok(())
             }
         }
@@ -152,22 +189,37 @@ impl Server {
         if let Door::Device { line, .. } = &guest.door {
             self.poller.forget(line, key);
         }
-        let all: Vec<u32> = guest.sessions.iter().filter(|(_, session)| session.state != guest::State::Spare).map(|(slot, _)| *slot).collect();
-        all.into_iter().for_each(|slot| guest.end_session(slot, &mut self.poller));
+        let all: Vec<u32> = guest
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.state != guest::State::Spare)
+            .map(|(slot, _)| *slot)
+            .collect();
+        all.into_iter()
+            .for_each(|slot| guest.end_session(slot, &mut self.poller));
     }
 
     /// Ends what waited too long; milliseconds until the next look.
     fn expire(&mut self) -> Option<u16> {
         let now = Instant::now();
         let poller = &mut self.poller;
-        let late: Vec<Key> = self.strangers.iter().filter(|(_, (_, due))| *due <= now).map(|(key, _)| *key).collect();
+        let late: Vec<Key> = self
+            .strangers
+            .iter()
+            .filter(|(_, (_, due))| *due <= now)
+            .map(|(key, _)| *key)
+            .collect();
         for key in late {
             if let Some((connection, _)) = self.strangers.remove(&key) {
                 poller.forget(&connection, key);
             }
         }
         let strangers = self.strangers.values().map(|(_, due)| *due).min();
-        let sessions = self.guests.iter_mut().filter_map(|guest| guest.expire(now, poller)).min();
+        let sessions = self
+            .guests
+            .iter_mut()
+            .filter_map(|guest| guest.expire(now, poller))
+            .min();
         let next = strangers.into_iter().chain(sessions).min()?;
         Some((next - now).as_millis().clamp(1, 60_000) as u16)
     }

@@ -111,9 +111,10 @@ impl Plan {
 
     /// The exports in words, for the report.
     pub(super) fn summary(&self) -> String {
-        let words = self.exports.iter().map(|export| {
-            format!("{} {}", export.path.display(), export.mode)
-        });
+        let words = self
+            .exports
+            .iter()
+            .map(|export| format!("{} {}", export.path.display(), export.mode));
         words.collect::<Vec<_>>().join(", ")
     }
 
