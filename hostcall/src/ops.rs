@@ -5,7 +5,7 @@
 //! answer. Numbers 128–255 are kept for execution and pipes.
 
 use crate::shm::Window;
-use crate::table::{answer, has, ops, FieldSpec, Line, OpSpec, Reply, Request};
+use crate::table::{answer, has, ops, FieldSpec, Line, OpSpec, Reply, Request, Witness};
 use crate::types::{
     AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times, Token,
 };

@@ -64,6 +64,14 @@ pub trait Reply: Sized {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ProtocolError>;
 }
 
+/// What a [`Spy`](crate::ops::Spy) tells, and what it is to answer.
+pub trait Witness {
+    /// A field of a decoded request.
+    fn field(&mut self, op: crate::ops::Op, name: &'static str, extent: crate::wire::Extent);
+    /// The answer to the request: an errno, or a message whose words become the reply.
+    fn answer(&mut self, op: crate::ops::Op) -> Result<Message, Errno>;
+}
+
 /// Writes a call and its answer as a trace line: `name(field, …) = reply`.
 pub(crate) struct Line<'f, 'g> {
     f: &'f mut fmt::Formatter<'g>,
@@ -216,6 +224,26 @@ macro_rules! ops {
         /// All families: whoever serves calls.
         pub trait Handler: $($family +)* {}
         impl<T: $($family +)*> Handler for T {}
+
+        /// A handler that executes nothing and shows its witness every field; derived from the table, so that a test or
+        /// fuzzer which uses it knows all ops.
+        #[derive(Debug)]
+        pub struct Spy<W>(pub W);
+
+        $(
+            impl<W: Witness> $family for Spy<W> {
+                $(
+                    fn $method $(<$life>)? (&mut self, request: request::$Name $(<$life>)?) -> Result<reply::$Name, Errno> {
+                        let request::$Name { $($field),* } = request;
+                        $( self.0.field(Op::$Name, stringify!($field), $field.extent()); )*
+                        let answer = self.0.answer(Op::$Name)?;
+                        let mut nothing = vec![0; answer.payload as usize];
+                        let mut reader = Reader::new(answer, Window::of(&mut nothing), &mut []).map_err(|_| Errno(libc::EIO))?;
+                        reply::$Name::decode(&mut reader).map_err(|_| Errno(libc::EIO))
+                    }
+                )*
+            }
+        )*
 
         /// Decodes one call, has `handler` execute it and encodes the answer.
         ///

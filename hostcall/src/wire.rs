@@ -243,6 +243,22 @@ pub trait Field<'a>: Sized {
 
     /// Writes the value as a trace shows it.
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// The memory that the value refers to, for tests that hold its bounds.
+    fn extent(&self) -> Extent {
+        Extent::None
+    }
+}
+
+/// Where the memory lies that a field of a request refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The field is a plain value.
+    None,
+    /// A private copy: address and length.
+    Private(usize, usize),
+    /// A part of the chunk, which the other side may change at any time: address and length.
+    Shared(usize, usize),
 }
 
 macro_rules! scalar {
@@ -403,6 +419,9 @@ impl<'a> Field<'a> for &'a CStr {
         // Escaped: names must not reach a terminal as control sequences (CVE-2023-28101).
         write!(f, "\"{}\"", self.to_bytes().escape_ascii())
     }
+    fn extent(&self) -> Extent {
+        Extent::Private(self.as_ptr() as usize, self.to_bytes_with_nul().len())
+    }
 }
 
 /// Memory that a call copies from or to: one piece, or one piece and the heads of further buffers.
@@ -533,6 +552,9 @@ impl<'a> Field<'a> for Source<'a> {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} bytes]", self.len())
     }
+    fn extent(&self) -> Extent {
+        Extent::Shared(self.as_ptr() as usize, self.len())
+    }
 }
 
 impl<'a> Sink<'a> {
@@ -579,6 +601,9 @@ impl<'a> Field<'a> for Sink<'a> {
     }
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.len())
+    }
+    fn extent(&self) -> Extent {
+        Extent::Shared(self.as_ptr() as usize, self.len())
     }
 }
 

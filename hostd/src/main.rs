@@ -6,7 +6,7 @@ use hostd::config::{Config, Severity};
 use hostd::guest::{Kind, Status};
 use hostd::server::admin::{self, Question};
 use std::ffi::OsString;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,6 +43,9 @@ enum Command {
         /// Host subtree that the guest sees, PATH[:ro|:rw]; may be repeated. All of / when absent.
         #[arg(long, value_name = "PATH", value_parser = hostd::run::export)]
         export: Vec<hostd::config::Export>,
+        /// Host file to copy into the guest before COMMAND starts; may be repeated.
+        #[arg(long, value_name = "FILE:PATH", value_parser = hostd::run::copy)]
+        copy: Vec<(PathBuf, PathBuf)>,
         /// Command and arguments; a shell when absent.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -134,6 +137,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             root,
             mem,
             export,
+            copy,
             command,
         } => {
             let kind = match guest {
@@ -145,12 +149,19 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             if !export.is_empty() {
                 config.exports = export;
             }
+            if command.is_empty()
+                && std::io::stdin().is_terminal()
+                && std::io::stdout().is_terminal()
+            {
+                hint(kind, &mount);
+            }
             let run = hostd::run::Run {
                 kind,
                 prefix: mount,
                 root,
                 mem_mib: mem,
                 config,
+                copies: copy,
                 command,
             };
             Ok(finish(hostd::run::run(run, program)?))
@@ -167,6 +178,18 @@ fn finish(status: Status) -> ExitCode {
         Status::Code(code) => ExitCode::from(code as u8),
         Status::Signal(signal) => ExitCode::from(128u8.wrapping_add(signal as u8)),
     }
+}
+
+/// What to try first, for somebody at a terminal.
+fn hint(kind: Kind, prefix: &std::path::Path) {
+    let kind = match kind {
+        Kind::Uml => "a Linux kernel of its own",
+        Kind::Local => "namespaces of this kernel",
+    };
+    let prefix = prefix.display();
+    eprintln!("This shell runs in a guest ({kind}); the host's files are under {prefix}.");
+    eprintln!("Try:  ls {prefix}/etc   echo hello > {prefix}/tmp/from-guest   sort < {prefix}/etc/passwd | head -3");
+    eprintln!("What is written outside {prefix} stays in the guest and is gone after `exit`. On the host: hostd status, hostd trace.");
 }
 
 fn status(json: bool) -> Result<ExitCode, String> {

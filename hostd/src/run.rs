@@ -23,6 +23,8 @@ pub struct Run {
     pub mem_mib: u64,
     /// What the guest may see of the host and use.
     pub config: GuestConfig,
+    /// Host files and where copies of them are put in the guest.
+    pub copies: Vec<(PathBuf, PathBuf)>,
     /// Command and arguments; empty for a shell.
     pub command: Vec<OsString>,
 }
@@ -56,10 +58,9 @@ fn library(program: &Path) -> Result<PathBuf, Failure> {
 pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     let library = library(&program)?;
     let policy = policy("run", &run.config)?;
-    let directory = crate::server::admin::directory();
     let (door, attach) = match run.kind {
         Kind::Local => {
-            let path = directory.join(format!("{}.sock", std::process::id()));
+            let path = crate::config::runtime_dir().join(format!("{}.sock", std::process::id()));
             (socket_door(&path)?, guest::Attach::Socket(path))
         }
         Kind::Uml => {
@@ -117,7 +118,9 @@ fn boot(run: Run, attach: guest::Attach, library: PathBuf) -> Result<Status, Fai
         prefix: run.prefix,
         command: run.command,
         env,
-        files: vec![(library, PathBuf::from(LIBRARY))],
+        files: std::iter::once((library, PathBuf::from(LIBRARY)))
+            .chain(run.copies)
+            .collect(),
         attach,
     };
     guest::start(launch)
@@ -139,6 +142,18 @@ pub fn export(text: &str) -> Result<Export, String> {
         }),
         false => Err(format!(
             "{path:?} is not an absolute path; write /PATH, /PATH:ro or /PATH:rw"
+        )),
+    }
+}
+
+/// Parses `FILE:GUEST-PATH`.
+pub fn copy(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    match text.rsplit_once(':') {
+        Some((from, to)) if !from.is_empty() && to.starts_with('/') => {
+            Ok((PathBuf::from(from), PathBuf::from(to)))
+        }
+        _ => Err(format!(
+            "{text:?} names no place in the guest; write FILE:/PATH/IN/GUEST"
         )),
     }
 }

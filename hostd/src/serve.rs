@@ -10,7 +10,7 @@ use hostcall::shm::{sealed_memfd, Mapping};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,17 @@ pub fn policy(name: &str, config: &GuestConfig) -> Result<Policy, Failure> {
 /// Opens a listening socket for guest processes of the same kernel.
 pub fn socket_door(path: &Path) -> Result<Door, Failure> {
     let at = |error: std::io::Error| format!("cannot listen on {}: {error}", path.display());
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(at)?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+        let mode = if nix::unistd::geteuid().is_root() {
+            0o755
+        } else {
+            0o700
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(parent)
+            .map_err(at)?;
     }
     if UnixStream::connect(path).is_ok() || seqpacket_answers(path) {
         return Err(format!(

@@ -1,1 +1,8 @@
-//! Shared harness of the tests.
+//! What the tests share: an own hostd for each test, a hostile peer, and calls made from the op table.
+#![deny(unsafe_code)]
+
+pub mod confined;
+pub mod daemon;
+pub mod generator;
+pub mod peer;
+pub mod random;

@@ -9,7 +9,11 @@ use std::process::{Command, Output};
 /// A file of the build, beside this test's own.
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
-    let file = test.ancestors().nth(2).expect("the build directory").join(name);
+    let file = test
+        .ancestors()
+        .nth(2)
+        .expect("the build directory")
+        .join(name);
     assert!(
         file.exists(),
         "{} is missing; run `cargo build` with the same profile first",
@@ -41,28 +45,34 @@ fn run(command: &mut Command) -> Output {
     command
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 /// Both output streams, with the directory's own name taken out.
 fn transcript(output: Output, directory: &str) -> String {
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    format!("{}{}\n", text.replace(directory, "DIRECTORY"), output.status)
+    format!(
+        "{}{}\n",
+        text.replace(directory, "DIRECTORY"),
+        output.status
+    )
 }
 
 /// Runs `script` natively and in a local guest, with a directory as its argument.
 fn compare(case: &str, script: &str) {
     let native = directory(case, "native");
-    let shell = |directory: &str| {
-        ["bash", "-c", script, case, directory].map(String::from)
-    };
+    let shell = |directory: &str| ["bash", "-c", script, case, directory].map(String::from);
     let here = native.display().to_string();
     let expected = run(Command::new("bash").args(&shell(&here)[1..]));
     let expected = transcript(expected, &here);
     let there = format!("/host{}", directory(case, "guest").display());
     let mut guest = Command::new(built("hostd"));
     built("libhostcall_preload.so");
-    guest.args(["run", "--guest", "local", "--"]).args(shell(&there));
+    guest
+        .args(["run", "--guest", "local", "--"])
+        .args(shell(&there));
     let found = transcript(run(&mut guest), &there);
     for (line, (expected, found)) in expected.lines().zip(found.lines()).enumerate() {
         assert_eq!(found, expected, "{case}, line {}", line + 1);
@@ -74,7 +84,11 @@ fn compare(case: &str, script: &str) {
 fn compiled(case: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{case}.c"));
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("oracle-{case}"));
-    let status = Command::new("cc").arg("-o").arg(&program).arg(source).status();
+    let status = Command::new("cc")
+        .arg("-o")
+        .arg(&program)
+        .arg(source)
+        .status();
     assert!(
         status.expect("cc; install gcc").success(),
         "{case}.c does not compile"

@@ -6,9 +6,8 @@ use hostcall::ops::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Result, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -81,39 +80,35 @@ pub struct SessionStatus {
     pub seconds: u64,
 }
 
-/// The directory of the sockets: only its user may enter it.
-pub fn directory() -> PathBuf {
-    if nix::unistd::geteuid().is_root() {
-        return PathBuf::from("/run/hostcall");
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(runtime) if Path::new(&runtime).is_dir() => PathBuf::from(runtime).join("hostcall"),
-        _ => std::env::temp_dir().join(format!("hostcall-{}", nix::unistd::geteuid())),
-    }
+/// Name of the control socket of a hostd, in the abstract namespace: nothing of it is left when hostd is killed.
+fn control_name(uid: u32, pid: u32) -> String {
+    format!("hostcall/{uid}/{pid}")
 }
 
-/// Sockets of the hostds that run now. Those of dead ones are removed.
+/// The hostds of the calling user that run now.
 pub fn running() -> Vec<UnixStream> {
-    let Ok(entries) = std::fs::read_dir(directory()) else {
-        return Vec::new();
-    };
-    let control = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|extension| extension == "control")
-    };
-    let paths = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(control);
-    paths
-        .filter_map(|path| match UnixStream::connect(&path) {
-            Ok(stream) => Some(stream),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                let _ = std::fs::remove_file(&path);
-                None
-            }
-            Err(_) => None,
-        })
+    let prefix = format!("@hostcall/{}/", nix::unistd::geteuid());
+    // unix(7) lists the abstract sockets of this network namespace here; the name is the last column.
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let names = sockets
+        .lines()
+        .filter_map(|line| line.split_whitespace().last());
+    let names: std::collections::BTreeSet<&str> =
+        names.filter(|name| name.starts_with(&prefix)).collect();
+    let connect =
+        |name: &str| UnixStream::connect_addr(&SocketAddr::from_abstract_name(&name[1..])?);
+    names
+        .into_iter()
+        .filter_map(|name| connect(name).ok())
+        .filter(|stream| same_user(stream))
         .collect()
+}
+
+/// Anybody may bind or connect to an abstract name, so each side looks who the other is.
+fn same_user(stream: &UnixStream) -> bool {
+    let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials);
+    let own = nix::unistd::geteuid().as_raw();
+    peer.is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
 /// Asks one hostd; the answers come line by line.
@@ -135,35 +130,18 @@ struct Tool {
 #[derive(Debug)]
 pub struct Tools {
     listener: UnixListener,
-    path: PathBuf,
     connected: HashMap<Key, Tool>,
 }
 
 impl Tools {
     /// Opens the socket.
     pub fn listen(poller: &mut Poller) -> Result<Tools> {
-        let directory = directory();
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&directory)?;
-        let owner = std::fs::symlink_metadata(&directory)?;
-        if owner.uid() != nix::unistd::geteuid().as_raw() || !owner.is_dir() {
-            // In a shared /tmp somebody else may have made it first, to listen in.
-            return Err(std::io::Error::other(format!(
-                "{} belongs to somebody else; set XDG_RUNTIME_DIR",
-                directory.display()
-            )));
-        }
-        let path = directory.join(format!("{}.control", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let name = control_name(nix::unistd::geteuid().as_raw(), std::process::id());
+        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
         listener.set_nonblocking(true)?;
         poller.watch(&listener, Source::Admin)?;
         Ok(Tools {
             listener,
-            path,
             connected: HashMap::new(),
         })
     }
@@ -171,6 +149,9 @@ impl Tools {
     /// A tool connects.
     pub fn accept(&mut self, poller: &mut Poller) -> Result<()> {
         let (stream, _) = self.listener.accept()?;
+        if !same_user(&stream) {
+            return Ok(());
+        }
         stream.set_read_timeout(Some(Duration::from_millis(100)))?;
         stream.set_write_timeout(Some(Duration::from_millis(500)))?;
         let key = poller.watch(&stream, Source::Tool)?;
@@ -249,11 +230,6 @@ impl Tools {
             .collect();
         gone.into_iter()
             .for_each(|key| self.leave(key, guests, poller));
-    }
-
-    /// Removes the socket.
-    pub fn close(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 

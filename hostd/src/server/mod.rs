@@ -227,7 +227,6 @@ impl Server {
     fn close(&mut self) {
         let poller = &mut self.poller;
         self.guests.iter_mut().for_each(|guest| guest.close(poller));
-        self.tools.close();
         let _ = &self.stop;
     }
 }

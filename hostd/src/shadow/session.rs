@@ -16,7 +16,7 @@ use hostcall::types::Errno;
 use hostcall::wait::AWAKE;
 use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 
@@ -323,10 +323,14 @@ impl Main {
         let Some(page) = self.region.page(lane) else {
             return;
         };
-        if self.lanes.iter().any(|other| other.number == lane)
-            || !page.move_state(LaneState::Waiting, LaneState::Served)
-        {
+        // A thread may have left since the turn of the loop began, and its lane been claimed anew.
+        self.lanes.retain(|lane| !lane.has_left());
+        if self.lanes.iter().any(|other| other.number == lane) {
             return;
+        }
+        if !page.move_state(LaneState::Waiting, LaneState::Served) {
+            // Given back before it was served: no thread will leave it, so hostd hears of it here.
+            return self.close_lane(lane);
         }
         match Lane::start(self.session, self.region.clone(), lane) {
             Ok(lane) => self.lanes.push(lane),
@@ -334,7 +338,18 @@ impl Main {
                 eprintln!("hostd: no thread for a lane: {error}");
                 page.set_state(LaneState::Dead);
                 wake(&page.guest_sleep.0);
+                self.close_lane(lane);
             }
+        }
+    }
+
+    /// Tells hostd that a lane of the guest's one region is not served here (any more).
+    fn close_lane(&self, lane: u32) {
+        if !self.own_region {
+            let _ = self
+                .session
+                .hostd
+                .tell(&FromShadow::LaneClosed { lane }, &[]);
         }
     }
 
@@ -348,34 +363,37 @@ impl Main {
     }
 
     /// Puts a parent's open files under the numbers by which the guest knows them.
+    ///
+    /// They were sent in the order of those numbers and arrived under the lowest free ones, so no file stands above
+    /// its place, and from the last to the first none is put over another that still has to move. No number beyond
+    /// the parent's own is needed: a parent that has used up its limit can still fork.
     fn import(&self, places: &[(RawFd, bool)], files: Vec<OwnedFd>) -> std::io::Result<()> {
-        // First out of the way: a number that a file arrived under may be the place of another.
-        let above = places
-            .iter()
-            .map(|(place, _)| place + 1)
-            .max()
-            .unwrap_or(3)
-            .max(3);
-        let mut moved = Vec::new();
-        for file in files {
-            moved.push(nix::fcntl::fcntl(
-                file,
-                nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(above),
-            )?);
-        }
-        for (file, (place, cloexec)) in moved.into_iter().zip(places) {
-            // SAFETY: nothing but guest files stands at 3 and above, and this session has none there yet.
-            unsafe {
-                if *place > 2 && libc::dup3(file, *place, 0) != -1 {
-                    libc::fcntl(
-                        *place,
-                        libc::F_SETFD,
-                        if *cloexec { libc::FD_CLOEXEC } else { 0 },
-                    );
-                    self.session.fds.insert(*place);
-                }
-                libc::close(file);
+        for (file, (place, cloexec)) in files.into_iter().zip(places).rev() {
+            let fd = file.as_raw_fd();
+            if *place < fd {
+                return Err(std::io::Error::other("open files out of order"));
             }
+            // SAFETY: `place` is free or was left by a file that has moved: see above.
+            unsafe {
+                if *place == fd {
+                    let fd = file.into_raw_fd();
+                    Errno::result(
+                        libc::fcntl(
+                            fd,
+                            libc::F_SETFD,
+                            if *cloexec { libc::FD_CLOEXEC } else { 0 },
+                        )
+                        .into(),
+                    )
+                    .map_err(errno)?;
+                } else {
+                    Errno::result(
+                        libc::dup3(fd, *place, if *cloexec { libc::O_CLOEXEC } else { 0 }).into(),
+                    )
+                    .map_err(errno)?;
+                }
+            }
+            self.session.fds.insert(*place);
         }
         Ok(())
     }

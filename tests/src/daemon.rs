@@ -1,0 +1,332 @@
+//! A hostd of the test's own, in a directory of its own, gone when the test is.
+#![allow(unsafe_code)]
+
+use hostcall::client::{Client, Options};
+use hostcall::types::Token;
+use hostd::server::admin::{GuestStatus, Status};
+use nix::sys::resource::{setrlimit, Resource};
+use serde_json::{json, Value};
+use std::ops::Deref;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything that should come at once; only a hang reaches it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program of the workspace, beside the test's own executable.
+///
+/// # Panics
+/// It has not been built.
+pub fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("the test's own path");
+    let places = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join(name));
+    let found = places.into_iter().find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{name} is not built; run `cargo build --workspace` first (`make test` does)")
+    })
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// It does not within [`PATIENCE`].
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A directory that is removed with all it holds.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A fresh directory.
+    pub fn new() -> Scratch {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "hostcall-test-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a scratch directory");
+        Scratch(path.canonicalize().expect("its real path"))
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch::new()
+    }
+}
+
+impl Deref for Scratch {
+    type Target = Path;
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running `hostd serve`.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+    socket: PathBuf,
+    /// Holds `export/` (which the default configuration shows), the socket and the log.
+    pub directory: Scratch,
+}
+
+impl Daemon {
+    /// One guest that sees `export/` read-write.
+    pub fn start() -> Daemon {
+        Daemon::with_limits(json!({}))
+    }
+
+    /// The same with limits.
+    pub fn with_limits(limits: Value) -> Daemon {
+        Daemon::configured(
+            |directory| json!({"exports": [{"path": directory.join("export"), "mode": "rw"}], "limits": limits}),
+        )
+    }
+
+    /// One guest with a configuration that depends on the directory; `attach` is added if it is missing.
+    pub fn configured(guest: impl FnOnce(&Path) -> Value) -> Daemon {
+        Daemon::launch(|directory, socket| {
+            let mut guest = guest(directory);
+            guest
+                .as_object_mut()
+                .expect("a guest is an object")
+                .entry("attach")
+                .or_insert(json!({"local": socket}));
+            json!({"guests": {"t": guest}})
+        })
+    }
+
+    /// A whole configuration, made for a directory and the path of the first guest's socket.
+    pub fn launch(config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
+        let directory = Scratch::new();
+        std::fs::create_dir(directory.join("export")).expect("an export");
+        let (log, socket, file) = (
+            directory.join("log"),
+            directory.join("guest.sock"),
+            directory.join("config.json"),
+        );
+        let config = config(&directory, &socket);
+        std::fs::write(&file, config.to_string()).expect("a configuration");
+        let output = std::fs::File::create(&log).expect("a log");
+        let mut command = Command::new(program("hostd"));
+        command
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output);
+        // SAFETY: only system calls between fork and exec. Hostile calls must not fill this machine's disk, and a
+        // test that is killed must not leave its hostd behind.
+        unsafe {
+            command.pre_exec(|| {
+                setrlimit(Resource::RLIMIT_FSIZE, 256 << 20, 256 << 20)?;
+                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+                Ok(())
+            });
+        }
+        let child = command.spawn().expect("hostd starts");
+        let daemon = Daemon {
+            child,
+            log,
+            socket,
+            directory,
+        };
+        let ready = || {
+            daemon.try_status().is_some_and(|status| {
+                status
+                    .guests
+                    .iter()
+                    .all(|guest| guest.spares == 4 || guest.failed.is_some())
+            })
+        };
+        eventually(&format!("hostd is ready: {}", daemon.log()), ready);
+        daemon
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Path of a file in the export.
+    pub fn export(&self, name: &str) -> PathBuf {
+        self.directory.join("export").join(name)
+    }
+
+    /// The guest's socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Lines of the log that hold `text`.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    fn try_status(&self) -> Option<Status> {
+        let output = Command::new(program("hostd"))
+            .args(["status", "--json"])
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        let all: Vec<Status> = serde_json::from_slice(&output.stdout).ok()?;
+        all.into_iter().find(|status| status.pid == self.child.id())
+    }
+
+    /// What `hostd status --json` says of the first guest.
+    pub fn status(&self) -> GuestStatus {
+        let mut found = None;
+        eventually("hostd answers `hostd status`", || {
+            found = self.try_status();
+            found.is_some()
+        });
+        found.expect("just seen").guests.remove(0)
+    }
+
+    /// Begins a session from this process.
+    pub fn attach(&self) -> Client {
+        self.try_attach(None).expect("attached")
+    }
+
+    /// Begins or takes over a session.
+    pub fn try_attach(
+        &self,
+        resume: Option<Token>,
+    ) -> Result<Client, hostcall::attach::AttachError> {
+        attach_to(&self.socket, resume)
+    }
+
+    /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guest's sessions.
+    pub fn footprint(&self) -> Footprint {
+        let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count);
+        Footprint {
+            fds,
+            processes: descendants(self.pid()).len(),
+            sessions: self.status().sessions.len(),
+        }
+    }
+
+    /// Waits until the footprint is back to what it was.
+    pub fn settles_to(&self, before: &Footprint) {
+        let mut now = self.footprint();
+        let start = Instant::now();
+        while now != *before {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "hostd keeps {now:?} where it had {before:?}; log:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+            now = self.footprint();
+        }
+    }
+}
+
+/// What a hostd holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Open descriptors of hostd itself.
+    pub fds: usize,
+    /// Zygotes and shadows.
+    pub processes: usize,
+    /// Guest processes served.
+    pub sessions: usize,
+}
+
+/// Begins or takes over a session at a socket.
+pub fn attach_to(
+    socket: &Path,
+    resume: Option<Token>,
+) -> Result<Client, hostcall::attach::AttachError> {
+    // The client finds its host by the environment, which all threads of a test share.
+    static ENVIRONMENT: Mutex<()> = Mutex::new(());
+    let _guard = ENVIRONMENT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    std::env::set_var("HOSTCALL_ATTACH", socket);
+    Client::attach(&Options {
+        resume,
+        umask: 0o22,
+    })
+}
+
+/// Ends a client's session. (A client itself lives as long as its program.)
+pub fn leave(client: Client) {
+    // SAFETY: the client is owned, so nobody else uses it, and it is gone after this.
+    unsafe { client.abandon() }
+}
+
+/// Children, grandchildren and so on.
+pub fn descendants(pid: i32) -> Vec<i32> {
+    let children =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children: Vec<i32> = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect();
+    children
+        .iter()
+        .flat_map(|pid| descendants(*pid))
+        .chain(children.clone())
+        .collect()
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let family = descendants(self.pid());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!(
+                "log of hostd:\n{}",
+                self.log()
+                    .lines()
+                    .rev()
+                    .take(40)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            );
+        }
+        // Zygotes and shadows end with hostd; that they do is asserted where it is the point.
+        let start = Instant::now();
+        while family
+            .iter()
+            .any(|pid| Path::new(&format!("/proc/{pid}")).exists())
+            && start.elapsed() < Duration::from_secs(5)
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
