@@ -9,19 +9,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void say(const char *format, ...)
-{
-    char line[8192];
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(line, sizeof line - 1, format, arguments);
-    va_end(arguments);
-    line[length] = '\n';
-    if (write(1, line, length + 1) != length + 1)
-        _exit(99);
-}
-
+/* Stands for the errno of the call in the same line: arguments are evaluated in any order, say() comes after them all. */
 static const char *why(void)
 {
-    return strerrorname_np(errno);
+    return "\001";
+}
+
+static void say(const char *format, ...)
+{
+    const char *reason = strerrorname_np(errno);
+    char line[8192], out[8192];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    char *mark = strchr(line, 1);
+    if (mark)
+        *mark = 0;
+    int length = snprintf(out, sizeof out, "%s%s%s\n", line, mark ? reason : "", mark ? mark + 1 : "");
+    if (write(1, out, length) != length)
+        _exit(99);
 }

@@ -155,8 +155,10 @@ static void spawns(const char *d)
     posix_spawn_file_actions_addclose(&actions, keep);
     posix_spawn_file_actions_addopen(&actions, 5, in(d, "spawn"), O_RDONLY, 0);
     posix_spawn_file_actions_addchdir_np(&actions, d);
-    say("posix_spawn %s", strerror(posix_spawn(&pid, self, &actions, NULL, vector, environment)));
+    /* The result is told after the child has ended, for the two would write at once. */
+    int result = posix_spawn(&pid, self, &actions, NULL, vector, environment);
     status("spawned", pid);
+    say("posix_spawn %s", strerror(result));
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
@@ -164,8 +166,9 @@ static void spawns(const char *d)
     say("missing %s", strerror(posix_spawn(&pid, "/nonexistent", NULL, NULL, vector, environment)));
     char *sh[] = {"sh", "-c", "cat <&3; kill -9 $$", NULL};
     lseek(keep, 5, SEEK_SET);
-    say("posix_spawnp %s", strerror(posix_spawnp(&pid, "sh", NULL, &attributes, sh, environ)));
+    result = posix_spawnp(&pid, "sh", NULL, &attributes, sh, environ);
     status("killed", pid);
+    say("posix_spawnp %s", strerror(result));
     close(keep);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 1, in(d, "spawned-output"), O_WRONLY | O_CREAT, 0644);
