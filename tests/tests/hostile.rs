@@ -96,12 +96,16 @@ impl Doorbell for Ends<'_> {
     fn wake(&self, _: &AtomicU32) {}
 }
 
+const CLOCK: hostcall::wait::Clock = hostcall::wait::Clock {
+    ticks_per_us: 1000,
+    processors: 2,
+};
 const NO_SPIN: Budget = Budget { most: 0, least: 0 };
 const NAMES: &[&[u8]] = &[b"a", b"b", b"d/e", b"..", b"/etc/passwd", b"", b"\xff\xfe"];
 
 fn region() -> Region {
     let fd = sealed_memfd(c"hostile", region::size(1)).unwrap();
-    Region::create(Mapping::new(fd.as_fd(), region::size(1)).unwrap(), 1, 1000)
+    Region::create(Mapping::new(fd.as_fd(), region::size(1)).unwrap(), 1, CLOCK)
 }
 
 /// What came of the host's half.
@@ -171,7 +175,7 @@ fn storm(seed: u64, mutations: u64) -> Outcome {
         region.wipe(0);
         page.set_claim(&FRESH);
         page.set_state(LaneState::Served);
-        let (mut end, mut calls) = (HostEnd::new(NO_SPIN, 1000), Producer::default());
+        let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
         for _ in 0..8 {
             for _ in 0..random.below(DEPTH + 1) {
                 let op = random.one_of(Op::ALL);
@@ -240,7 +244,7 @@ fn race(seed: u64, mutations: u64) -> Outcome {
         while !done.load(Ordering::Relaxed) {
             region.wipe(0);
             page.set_state(LaneState::Served);
-            let (mut end, mut calls) = (HostEnd::new(NO_SPIN, 1000), Producer::default());
+            let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
             for _ in 0..DEPTH {
                 let op = random.one_of(Op::ALL);
                 let chunk = arena.part(calls.slot() * CHUNK, CHUNK).unwrap();

@@ -9,7 +9,7 @@ use hostcall::doorbell::futex_wake;
 use hostcall::region::{self, Claim, LaneState, Region, VERSION};
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::{Errno, Token};
-use hostcall::wait::AWAKE;
+use hostcall::wait::{Clock, AWAKE};
 use nix::sys::socket::{recv, sendmsg, sockopt, ControlMessage, MsgFlags};
 use std::io::{IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -60,10 +60,7 @@ impl Guest {
         let image = matches!(session.state, State::Held(..));
         if image {
             // The old image may have left anything in the rings of the old region.
-            session.memfd = Some(fresh_region(
-                self.lanes,
-                self.board.head().ticks_per_us.load(Ordering::Relaxed),
-            )?);
+            session.memfd = Some(fresh_region(self.lanes, self.board.clock())?);
         }
         let Some(memfd) = session.memfd.as_ref().map(AsRawFd::as_raw_fd) else {
             return refuse(&connection, Errno(libc::EIO));
@@ -368,13 +365,13 @@ fn refuse(connection: &OwnedFd, errno: Errno) -> Result<()> {
     Ok(())
 }
 
-fn fresh_region(lanes: u32, ticks_per_us: u32) -> Result<OwnedFd> {
+fn fresh_region(lanes: u32, clock: Clock) -> Result<OwnedFd> {
     let size = region::size(lanes);
     let memfd = sealed_memfd(c"hostcall-region", size).map_err(super::io)?;
     Region::create(
         Mapping::new(memfd.as_fd(), size).map_err(super::io)?,
         lanes,
-        ticks_per_us,
+        clock,
     );
     Ok(memfd)
 }

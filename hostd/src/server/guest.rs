@@ -193,10 +193,6 @@ impl Guest {
         };
         let (board, board_fd) =
             Board::create(policy.limits.processes + SPARES).map_err(super::io)?;
-        board
-            .head()
-            .ticks_per_us
-            .store(hostcall::wait::ticks_per_us(), Ordering::Relaxed);
         match &door {
             Door::Socket { listener, .. } => {
                 poller.watch(listener, Source::Listener { guest: index })?
@@ -550,7 +546,7 @@ impl Guest {
                     page.set_state(LaneState::Free);
                 }
             }
-            region.write_header(self.board.head().ticks_per_us.load(Ordering::Relaxed));
+            region.write_header(self.board.clock());
         }
     }
 }

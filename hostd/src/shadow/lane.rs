@@ -139,10 +139,7 @@ impl Lane {
         let (Some(page), Some(arena)) = (self.page(), self.region.arena(self.number)) else {
             return Err(ProtocolError::Header("lane number"));
         };
-        let mut end = HostEnd::new(
-            session.bell.budget(),
-            head.ticks_per_us.load(Ordering::Relaxed),
-        );
+        let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
         let mut caller = Caller {
             session,
             complete: true,

@@ -124,7 +124,7 @@ fn errno(errno: Errno) -> std::io::Error {
 
 impl Main {
     fn begin(start: Start) -> std::io::Result<Main> {
-        let ticks = start.board.head().ticks_per_us.load(Ordering::Relaxed);
+        let clock = start.board.clock();
         let (region, memfd) = match start.region {
             Some(region) => (region, None),
             None => {
@@ -132,7 +132,7 @@ impl Main {
                 let memfd = sealed_memfd(c"hostcall-region", size).map_err(errno)?;
                 let mapping = Mapping::new(memfd.as_fd(), size).map_err(errno)?;
                 (
-                    Arc::new(Region::create(mapping, start.lanes, ticks)),
+                    Arc::new(Region::create(mapping, start.lanes, clock)),
                     Some(memfd),
                 )
             }
@@ -149,7 +149,7 @@ impl Main {
             } else {
                 HostBell::Watched
             },
-            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            processors: clock.processors,
             umask: AtomicU32::new(0o22),
             held: AtomicBool::new(false),
         }));
@@ -295,13 +295,9 @@ impl Main {
             self.has_client = true;
             if let Some(memfd) = files.next() {
                 let mapping = Mapping::new(memfd.as_fd(), self.region.mapped()).map_err(errno)?;
-                let ticks = self
-                    .session
-                    .board
-                    .head()
-                    .ticks_per_us
-                    .load(Ordering::Relaxed);
-                self.region = Arc::new(Region::create(mapping, self.region.lanes(), ticks));
+                // hostd has written its header.
+                let region = Region::own(mapping, self.region.lanes());
+                self.region = Arc::new(region.map_err(std::io::Error::other)?);
             }
         }
         if let Some(umask) = umask {
