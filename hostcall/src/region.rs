@@ -197,12 +197,25 @@ impl Region {
     /// Writes the header of a fresh region on the host.
     pub fn create(mapping: Mapping, lanes: u32, ticks_per_us: u32) -> Region {
         let region = Region { mapping, lanes };
-        let header = region.header();
+        region.write_header(ticks_per_us);
+        region
+    }
+
+    /// Host: maps a region that this side made. Its header may be the guest's by now and is not looked at.
+    pub fn own(mapping: Mapping, lanes: u32) -> Result<Region, ProtocolError> {
+        match mapping.len() >= size(lanes) {
+            true => Ok(Region { mapping, lanes }),
+            false => Err(ProtocolError::Header("region size")),
+        }
+    }
+
+    /// Host: writes the header, whatever a guest has made of it.
+    pub fn write_header(&self, ticks_per_us: u32) {
+        let header = self.header();
         header.version.store(VERSION, Ordering::Relaxed);
-        header.lanes.store(lanes, Ordering::Relaxed);
+        header.lanes.store(self.lanes, Ordering::Relaxed);
         header.ticks_per_us.store(ticks_per_us, Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
-        region
     }
 
     /// Reads the header of a region that the host made.

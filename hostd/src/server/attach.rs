@@ -43,9 +43,7 @@ impl Guest {
             return refuse(&connection, Errno(libc::EIO));
         }
         let slot = match hello.claim.resume {
-            Token::NONE if self.processes() >= self.policy.limits.processes as usize => {
-                return refuse(&connection, Errno(libc::EAGAIN))
-            }
+            Token::NONE if self.is_full() => return refuse(&connection, Errno(libc::EAGAIN)),
             Token::NONE => self.spare(),
             token => match self.expecting(token) {
                 None => return refuse(&connection, Errno(libc::ENOENT)),
@@ -154,7 +152,8 @@ impl Guest {
                 Some(Waiting::Local(connection, hello)) => {
                     self.welcome(connection, hello, poller)?
                 }
-                Some(Waiting::Device(lane, claim)) => self.admit(lane, claim, poller)?,
+                // Given back in the meantime, or never meant: it counts again when it rings again.
+                Some(Waiting::Device(lane)) => self.attend(lane, poller)?,
                 Some(Waiting::Child(parent, unborn)) => self.bear(parent, unborn, poller),
             }
         }
@@ -163,7 +162,7 @@ impl Guest {
 
     /// Turns a spare shadow into the session of a child that its parent forks.
     pub fn bear(&mut self, parent: u32, unborn: Unborn, poller: &mut Poller) {
-        if self.processes() >= self.policy.limits.processes as usize {
+        if self.is_full() {
             return self.tell(
                 parent,
                 &ToShadow::Answer {
@@ -207,7 +206,10 @@ impl Guest {
 
     /// Reads the bytes of the doorbell line; false if the guest kernel is gone.
     pub fn hear_line(&mut self, poller: &mut Poller) -> Result<bool> {
-        let Door::Device { line, .. } = &self.door else {
+        let Door::Device {
+            line: Some(line), ..
+        } = &self.door
+        else {
             return Ok(false);
         };
         let mut bytes = [0; 256];
@@ -260,10 +262,8 @@ impl Guest {
                 region.wipe(lane);
                 page.set_state(LaneState::Free);
             }
-            (Some(LaneState::Released), Some(slot)) => {
-                self.tell(slot, &ToShadow::Attention { lane }, &[], poller)
-            }
-            // A guest that writes nonsense into its own lanes' states harms only itself.
+            // Given back, or nonsense that a guest wrote into its own lane's state: the shadow's thread leaves.
+            (_, Some(slot)) => self.tell(slot, &ToShadow::Attention { lane }, &[], poller),
             _ => {}
         }
         Ok(())
@@ -281,16 +281,23 @@ impl Guest {
             self.tell(slot, &ToShadow::Attention { lane }, &[], poller);
             return Ok(());
         }
-        let full = self.processes() >= self.policy.limits.processes as usize;
+        let full = self.is_full();
         let slot = match claim.resume {
             Token::NONE if full || self.failed.is_some() => None,
-            Token::NONE => match self.spare() {
-                None => {
-                    self.waiting.push_back(Waiting::Device(lane, claim));
-                    return self.breed(poller);
+            Token::NONE => {
+                match self.spare() {
+                    None => {
+                        // A lane waits once, however often it rings, or ringing would fill our memory.
+                        if !self.waiting.iter().any(
+                            |waiting| matches!(waiting, Waiting::Device(other) if *other == lane),
+                        ) {
+                            self.waiting.push_back(Waiting::Device(lane));
+                        }
+                        return self.breed(poller);
+                    }
+                    spare => spare,
                 }
-                spare => spare,
-            },
+            }
             token => self.expecting(token),
         };
         let Some(session) = slot.and_then(|slot| self.sessions.get_mut(&slot)) else {

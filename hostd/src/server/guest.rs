@@ -8,7 +8,7 @@ use crate::shadow::sandbox::{Policy, Report};
 use crate::shadow::SPARES;
 use hostcall::attach::Hello;
 use hostcall::doorbell::futex_wake;
-use hostcall::region::{Claim, LanePage, LaneState, Region};
+use hostcall::region::{LanePage, LaneState, Region};
 use hostcall::types::Token;
 use hostcall::wait::AWAKE;
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
@@ -23,6 +23,10 @@ use std::time::{Duration, Instant};
 
 /// How long a prepared or held session waits for its process, and a connection for its introduction.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Shadows that are being forked at once. It keeps both directions of the zygote's socket far from full, where hostd and
+/// zygote could wait for each other.
+const MOST_STARTING: usize = 32;
 
 /// How the guest reaches us.
 #[derive(Debug)]
@@ -40,11 +44,24 @@ pub enum Door {
         region: Region,
         /// The region's memfd.
         memfd: OwnedFd,
-        /// Bytes that name lanes.
-        line: OwnedFd,
+        /// Bytes that name lanes; `None` until the guest's machine connects it.
+        line: Option<OwnedFd>,
+        /// Where the line is to be connected, and the link to the region, unless hostd booted the guest itself.
+        outside: Option<Outside>,
         /// Which shadow serves a lane.
         served: Vec<Option<u32>>,
     },
+}
+
+/// What a guest that somebody else boots is given.
+#[derive(Debug)]
+pub struct Outside {
+    /// Listens for the doorbell line.
+    pub listener: UnixListener,
+    /// The listener's path.
+    pub doorbell: PathBuf,
+    /// Link to the region's memfd.
+    pub link: PathBuf,
 }
 
 /// What a shadow is doing.
@@ -73,6 +90,8 @@ pub struct Unborn {
     pub cwd: Option<OwnedFd>,
     /// Inherited files: number, close-on-exec, file.
     pub files: Vec<(RawFd, bool, OwnedFd)>,
+    /// hostd holds too many files of children already: the rest is thrown away and the fork fails.
+    pub refused: bool,
 }
 
 /// One shadow, as hostd sees it.
@@ -104,7 +123,7 @@ pub enum Waiting {
     /// A process that has introduced itself.
     Local(OwnedFd, Hello),
     /// A process that has claimed a lane.
-    Device(u32, Claim),
+    Device(u32),
     /// A child that its parent forks.
     Child(u32, Unborn),
 }
@@ -182,7 +201,18 @@ impl Guest {
             Door::Socket { listener, .. } => {
                 poller.watch(listener, Source::Listener { guest: index })?
             }
-            Door::Device { line, .. } => poller.watch(line, Source::Line { guest: index })?,
+            Door::Device {
+                line: Some(line), ..
+            } => poller.watch(line, Source::Line { guest: index })?,
+            Door::Device {
+                outside: Some(outside),
+                ..
+            } => poller.watch(&outside.listener, Source::Listener { guest: index })?,
+            Door::Device { .. } => {
+                return Err(std::io::Error::other(
+                    "a device guest without a doorbell line",
+                ))
+            }
         };
         let mut guest = Guest {
             index,
@@ -307,7 +337,14 @@ impl Guest {
         }
         let idle = |session: &&Session| matches!(session.state, State::Starting | State::Spare);
         let wanted = SPARES as usize + self.waiting.len();
-        for _ in self.sessions.values().filter(idle).count()..wanted {
+        let starting = self
+            .sessions
+            .values()
+            .filter(|session| session.state == State::Starting)
+            .count();
+        for _ in (self.sessions.values().filter(idle).count()..wanted)
+            .take(MOST_STARTING.saturating_sub(starting))
+        {
             let Some(zygote) = &self.zygote else {
                 return Ok(());
             };
@@ -321,7 +358,7 @@ impl Guest {
                 None,
                 SockFlag::SOCK_CLOEXEC,
             )?;
-            if message::send(
+            if message::try_send(
                 &zygote.socket,
                 &ToZygote::Spawn { slot },
                 &[theirs.as_raw_fd()],
@@ -368,6 +405,27 @@ impl Guest {
             .count()
     }
 
+    /// Whether another process would be one too many, those counted that still wait for a shadow.
+    pub fn is_full(&self) -> bool {
+        self.processes() + self.waiting.len() >= self.policy.limits.processes as usize
+    }
+
+    /// Descriptors that hostd holds for children whose parents are still sending them.
+    pub fn unborn_files(&self) -> usize {
+        let sending = self
+            .sessions
+            .values()
+            .filter_map(|session| session.unborn.as_ref());
+        let waiting = self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Child(_, unborn) => Some(unborn),
+            _ => None,
+        });
+        sending
+            .chain(waiting)
+            .map(|unborn| unborn.files.len())
+            .sum()
+    }
+
     /// A shadow that waits to be adopted.
     pub fn spare(&self) -> Option<u32> {
         self.sessions
@@ -411,6 +469,9 @@ impl Guest {
             super::kill(pidfd);
         }
         self.shared.retain(|_, (owner, _)| *owner != slot);
+        // Its place will be another's, who must not get the answer.
+        self.waiting
+            .retain(|waiting| !matches!(waiting, Waiting::Child(parent, _) if *parent == slot));
         if let Door::Device { region, served, .. } = &mut self.door {
             for (lane, server) in served
                 .iter_mut()
@@ -454,8 +515,42 @@ impl Guest {
             let _ = zygote.child.kill();
             let _ = zygote.child.wait();
         }
-        if let Door::Socket { path, .. } = &self.door {
-            let _ = std::fs::remove_file(path);
+        let left = match &self.door {
+            Door::Socket { path, .. } => vec![path],
+            Door::Device {
+                outside: Some(outside),
+                ..
+            } => vec![&outside.doorbell, &outside.link],
+            Door::Device { .. } => Vec::new(),
+        };
+        left.into_iter()
+            .for_each(|path| drop(std::fs::remove_file(path)));
+    }
+
+    /// The guest kernel is gone, and with it all its processes. The next one finds the region as if it were fresh.
+    pub fn hang_up(&mut self, key: Key, poller: &mut Poller) {
+        if let Door::Device { line, .. } = &mut self.door {
+            if let Some(line) = line.take() {
+                poller.forget(&line, key);
+            }
+        }
+        let all: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare))
+            .map(|(slot, _)| *slot)
+            .collect();
+        all.into_iter()
+            .for_each(|slot| self.end_session(slot, poller));
+        self.waiting.clear();
+        if let Door::Device { region, .. } = &self.door {
+            for lane in 0..region.lanes() {
+                region.wipe(lane);
+                if let Some(page) = region.page(lane) {
+                    page.set_state(LaneState::Free);
+                }
+            }
+            region.write_header(self.board.head().ticks_per_us.load(Ordering::Relaxed));
         }
     }
 }

@@ -290,10 +290,8 @@ impl Main {
         if self.own_region {
             let client = files.next().ok_or(std::io::ErrorKind::InvalidData)?;
             // SAFETY: 1 is this process's place for the client's socket; the old one, if any, is closed by this.
-            Errno::result(
-                unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) }.into(),
-            )
-            .map_err(errno)?;
+            let placed = unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) };
+            Errno::result(placed.into()).map_err(errno)?;
             self.has_client = true;
             if let Some(memfd) = files.next() {
                 let mapping = Mapping::new(memfd.as_fd(), self.region.mapped()).map_err(errno)?;

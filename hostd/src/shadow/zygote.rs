@@ -106,8 +106,9 @@ impl Mould {
         let region = match device {
             true => {
                 let mapping = Mapping::new(next()?.as_fd(), region::size(lanes)).map_err(errno)?;
+                // Not `open`: a later zygote would believe what the guest has written into the header.
                 Some(Arc::new(
-                    Region::open(mapping).map_err(std::io::Error::other)?,
+                    Region::own(mapping, lanes).map_err(std::io::Error::other)?,
                 ))
             }
             false => None,
