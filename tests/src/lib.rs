@@ -6,3 +6,5 @@ pub mod daemon;
 pub mod generator;
 pub mod peer;
 pub mod random;
+pub mod snapshot;
+pub mod witness;
