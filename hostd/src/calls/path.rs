@@ -42,8 +42,9 @@ impl PathCalls for Caller {
     fn renameat2(&mut self, request: request::Renameat2) -> Result<reply::Renameat2, Errno> {
         let request::Renameat2 { from, from_path, to, to_path, flags } = request;
         let (from, to) = (self.session.fds.dir(from)?, self.session.fds.dir(to)?);
-        // SAFETY: NUL-terminated private paths.
-        done(unsafe { libc::renameat2(from, from_path.as_ptr(), to, to_path.as_ptr(), flags) })?;
+        // SAFETY: NUL-terminated private paths. The raw call: libc's turns into renameat(2) without flags, which is
+        // another number and not among the shadow's.
+        done(unsafe { libc::syscall(libc::SYS_renameat2, from, from_path.as_ptr(), to, to_path.as_ptr(), flags) })?;
         Ok(reply::Renameat2 {})
     }
 
