@@ -27,13 +27,27 @@ fn visit(path: &Path, all: &mut BTreeMap<PathBuf, Entry>) {
     let contents = if data.is_file() {
         std::fs::read(path).expect("its contents")
     } else if data.is_symlink() {
-        std::fs::read_link(path).expect("its target").into_os_string().into_encoded_bytes()
+        std::fs::read_link(path)
+            .expect("its target")
+            .into_os_string()
+            .into_encoded_bytes()
     } else {
         Vec::new()
     };
     let entry = Entry {
-        identity: (data.ino(), data.mode(), data.uid(), data.gid(), data.nlink()),
-        times: (data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()),
+        identity: (
+            data.ino(),
+            data.mode(),
+            data.uid(),
+            data.gid(),
+            data.nlink(),
+        ),
+        times: (
+            data.mtime(),
+            data.mtime_nsec(),
+            data.ctime(),
+            data.ctime_nsec(),
+        ),
         contents,
     };
     all.insert(path.to_owned(), entry);

@@ -43,13 +43,34 @@ fn work(daemon: &Daemon, stop: &AtomicBool) -> u64 {
     let mut rounds = 0;
     while !stop.load(Ordering::Relaxed) || rounds == 0 {
         let data: Vec<u8> = (0..3000).map(|n| (n as u64 * 7 + rounds) as u8).collect();
-        let fd = client.openat(DirFd::CWD, &path, flags, Mode(0o600)).expect("open").fd;
-        assert_eq!(client.write(fd, Offset(0), RwFlags(0), Source::new(&data)).expect("write").written, 3000);
+        let fd = client
+            .openat(DirFd::CWD, &path, flags, Mode(0o600))
+            .expect("open")
+            .fd;
+        assert_eq!(
+            client
+                .write(fd, Offset(0), RwFlags(0), Source::new(&data))
+                .expect("write")
+                .written,
+            3000
+        );
         let mut back = vec![0; 4096];
-        let filled = client.read(fd, Offset(0), RwFlags(0), Sink::new(&mut back)).expect("read").filled.0;
+        let filled = client
+            .read(fd, Offset(0), RwFlags(0), Sink::new(&mut back))
+            .expect("read")
+            .filled
+            .0;
         assert_eq!(&back[..filled], &data[..], "what was written is read");
         let mut statx = vec![0; 256];
-        client.statx(fd.into(), c"", AtFlags(libc::AT_EMPTY_PATH), libc::STATX_SIZE, Sink::new(&mut statx)).expect("statx");
+        client
+            .statx(
+                fd.into(),
+                c"",
+                AtFlags(libc::AT_EMPTY_PATH),
+                libc::STATX_SIZE,
+                Sink::new(&mut statx),
+            )
+            .expect("statx");
         client.close(fd).expect("close");
         rounds += 1;
         std::thread::sleep(std::time::Duration::from_micros(500));

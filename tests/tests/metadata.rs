@@ -30,7 +30,10 @@ fn natively(user: Option<u32>, act: impl Fn() -> Outcome + Send + Sync + 'static
             act().map_err(|errno| std::io::Error::from_raw_os_error(errno.0))
         })
     };
-    command.status().map(drop).map_err(|error| Errno(error.raw_os_error().expect("an errno")))
+    command
+        .status()
+        .map(drop)
+        .map_err(|error| Errno(error.raw_os_error().expect("an errno")))
 }
 
 fn done(value: i64) -> Outcome {
@@ -54,8 +57,16 @@ fn open_native(path: &CStr, flags: i32, mode: u32, act: impl Fn(i32) -> i64) -> 
     }
 }
 
-fn open_guest(client: &Client, path: &CStr, flags: i32, mode: u32, act: impl Fn(RemoteFd) -> Outcome) -> Outcome {
-    let fd = client.openat(DirFd::CWD, path, OpenFlags(flags), Mode(mode))?.fd;
+fn open_guest(
+    client: &Client,
+    path: &CStr,
+    flags: i32,
+    mode: u32,
+    act: impl Fn(RemoteFd) -> Outcome,
+) -> Outcome {
+    let fd = client
+        .openat(DirFd::CWD, path, OpenFlags(flags), Mode(mode))?
+        .fd;
     let outcome = act(fd);
     client.close(fd)?;
     outcome
@@ -83,8 +94,14 @@ const ACTS: &[Act] = &[
     },
     Act {
         name: "mknod of a file",
-        native: |_, made| done(unsafe { libc::mknod(made.as_ptr(), libc::S_IFREG | 0o2755, 0) }.into()),
-        guest: |client, _, made| client.mknodat(DirFd::CWD, made, Mode(libc::S_IFREG | 0o2755), 0).map(drop),
+        native: |_, made| {
+            done(unsafe { libc::mknod(made.as_ptr(), libc::S_IFREG | 0o2755, 0) }.into())
+        },
+        guest: |client, _, made| {
+            client
+                .mknodat(DirFd::CWD, made, Mode(libc::S_IFREG | 0o2755), 0)
+                .map(drop)
+        },
     },
     Act {
         name: "symlink",
@@ -94,25 +111,52 @@ const ACTS: &[Act] = &[
     Act {
         name: "chmod to set-group-id",
         native: |file, _| done(unsafe { libc::chmod(file.as_ptr(), 0o2755) }.into()),
-        guest: |client, file, _| client.fchmodat2(DirFd::CWD, file, Mode(0o2755), AtFlags(0)).map(drop),
+        guest: |client, file, _| {
+            client
+                .fchmodat2(DirFd::CWD, file, Mode(0o2755), AtFlags(0))
+                .map(drop)
+        },
     },
     Act {
         name: "write",
-        native: |file, _| open_native(file, libc::O_WRONLY, 0, |fd| unsafe { libc::write(fd, c"x".as_ptr().cast(), 1) } as i64),
-        guest: |client, file, _| open_guest(client, file, libc::O_WRONLY, 0, |fd| client.write(fd, Offset::CURRENT, RwFlags(0), Source::new(b"x")).map(drop)),
+        native: |file, _| {
+            open_native(file, libc::O_WRONLY, 0, |fd| unsafe {
+                libc::write(fd, c"x".as_ptr().cast(), 1)
+            } as i64)
+        },
+        guest: |client, file, _| {
+            open_guest(client, file, libc::O_WRONLY, 0, |fd| {
+                client
+                    .write(fd, Offset::CURRENT, RwFlags(0), Source::new(b"x"))
+                    .map(drop)
+            })
+        },
     },
     Act {
         name: "pwritev2 to append",
-        native: |file, _| open_native(file, libc::O_WRONLY, 0, |fd| unsafe {
-            let piece = libc::iovec { iov_base: c"x".as_ptr().cast_mut().cast(), iov_len: 1 };
-            libc::pwritev2(fd, &piece, 1, 4, libc::RWF_APPEND) as i64
-        }),
-        guest: |client, file, _| open_guest(client, file, libc::O_WRONLY, 0, |fd| client.write(fd, Offset(4), RwFlags(libc::RWF_APPEND), Source::new(b"x")).map(drop)),
+        native: |file, _| {
+            open_native(file, libc::O_WRONLY, 0, |fd| unsafe {
+                let piece = libc::iovec {
+                    iov_base: c"x".as_ptr().cast_mut().cast(),
+                    iov_len: 1,
+                };
+                libc::pwritev2(fd, &piece, 1, 4, libc::RWF_APPEND) as i64
+            })
+        },
+        guest: |client, file, _| {
+            open_guest(client, file, libc::O_WRONLY, 0, |fd| {
+                client
+                    .write(fd, Offset(4), RwFlags(libc::RWF_APPEND), Source::new(b"x"))
+                    .map(drop)
+            })
+        },
     },
     Act {
         name: "open with truncation",
         native: |file, _| open_native(file, libc::O_WRONLY | libc::O_TRUNC, 0, |_| 0),
-        guest: |client, file, _| open_guest(client, file, libc::O_WRONLY | libc::O_TRUNC, 0, |_| Ok(())),
+        guest: |client, file, _| {
+            open_guest(client, file, libc::O_WRONLY | libc::O_TRUNC, 0, |_| Ok(()))
+        },
     },
     Act {
         name: "truncate",
@@ -121,40 +165,83 @@ const ACTS: &[Act] = &[
     },
     Act {
         name: "fallocate",
-        native: |file, _| open_native(file, libc::O_WRONLY, 0, |fd| unsafe { libc::fallocate(fd, 0, 0, 100) }.into()),
-        guest: |client, file, _| open_guest(client, file, libc::O_WRONLY, 0, |fd| client.fallocate(fd, 0, 0, 100).map(drop)),
+        native: |file, _| {
+            open_native(file, libc::O_WRONLY, 0, |fd| {
+                unsafe { libc::fallocate(fd, 0, 0, 100) }.into()
+            })
+        },
+        guest: |client, file, _| {
+            open_guest(client, file, libc::O_WRONLY, 0, |fd| {
+                client.fallocate(fd, 0, 0, 100).map(drop)
+            })
+        },
     },
     Act {
         name: "copy_file_range",
-        native: |file, _| open_native(file, libc::O_RDWR, 0, |fd| unsafe {
-            let (mut from, mut to) = (0, 4);
-            libc::copy_file_range(fd, &mut from, fd, &mut to, 2, 0) as i64
-        }),
-        guest: |client, file, _| open_guest(client, file, libc::O_RDWR, 0, |fd| client.copy_file_range(fd, Offset(0), fd, Offset(4), 2, 0).map(drop)),
+        native: |file, _| {
+            open_native(file, libc::O_RDWR, 0, |fd| unsafe {
+                let (mut from, mut to) = (0, 4);
+                libc::copy_file_range(fd, &mut from, fd, &mut to, 2, 0) as i64
+            })
+        },
+        guest: |client, file, _| {
+            open_guest(client, file, libc::O_RDWR, 0, |fd| {
+                client
+                    .copy_file_range(fd, Offset(0), fd, Offset(4), 2, 0)
+                    .map(drop)
+            })
+        },
     },
     Act {
         name: "chown to nobody",
         native: |file, _| done(unsafe { libc::chown(file.as_ptr(), 65534, 65534) }.into()),
-        guest: |client, file, _| client.fchownat(DirFd::CWD, file, 65534, 65534, AtFlags(0)).map(drop),
+        guest: |client, file, _| {
+            client
+                .fchownat(DirFd::CWD, file, 65534, 65534, AtFlags(0))
+                .map(drop)
+        },
     },
     Act {
         name: "chown to another",
         native: |file, _| done(unsafe { libc::chown(file.as_ptr(), 1, 1) }.into()),
-        guest: |client, file, _| client.fchownat(DirFd::CWD, file, 1, 1, AtFlags(0)).map(drop),
+        guest: |client, file, _| {
+            client
+                .fchownat(DirFd::CWD, file, 1, 1, AtFlags(0))
+                .map(drop)
+        },
     },
     Act {
         name: "chown of the link itself",
         native: |file, _| done(unsafe { libc::lchown(file.as_ptr(), u32::MAX, u32::MAX) }.into()),
-        guest: |client, file, _| client.fchownat(DirFd::CWD, file, u32::MAX, u32::MAX, AtFlags(libc::AT_SYMLINK_NOFOLLOW)).map(drop),
+        guest: |client, file, _| {
+            client
+                .fchownat(
+                    DirFd::CWD,
+                    file,
+                    u32::MAX,
+                    u32::MAX,
+                    AtFlags(libc::AT_SYMLINK_NOFOLLOW),
+                )
+                .map(drop)
+        },
     },
 ];
 
 /// `cap_net_raw+ep`, as setcap(8) stores it: `struct vfs_cap_data` of revision 2.
-const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const CAPABILITY: &[u8] = &[
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
 
 fn has_capability(path: &CStr) -> bool {
     // SAFETY: NUL-terminated names; a null buffer of length 0 asks for the size.
-    unsafe { libc::lgetxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) > 0 }
+    unsafe {
+        libc::lgetxattr(
+            path.as_ptr(),
+            c"security.capability".as_ptr(),
+            std::ptr::null_mut(),
+            0,
+        ) > 0
+    }
 }
 
 /// A directory with one file, made the same way for both sides.
@@ -167,22 +254,43 @@ fn prepare(directory: &Path, group: u32, owner: u32, mode: u32, capability: bool
         chown(directory.join("file"), Some(owner), Some(group)).unwrap();
     }
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o2777)).unwrap();
-    std::fs::set_permissions(directory.join("file"), std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::set_permissions(
+        directory.join("file"),
+        std::fs::Permissions::from_mode(mode),
+    )
+    .unwrap();
     if root && capability {
         let path = c(&directory.join("file"));
         // SAFETY: NUL-terminated names and a live value of the given length.
-        let set = unsafe { libc::setxattr(path.as_ptr(), c"security.capability".as_ptr(), CAPABILITY.as_ptr().cast(), CAPABILITY.len(), 0) };
+        let set = unsafe {
+            libc::setxattr(
+                path.as_ptr(),
+                c"security.capability".as_ptr(),
+                CAPABILITY.as_ptr().cast(),
+                CAPABILITY.len(),
+                0,
+            )
+        };
         assert!(set == 0 || Errno::last() == Errno(libc::EOPNOTSUPP));
     }
 }
 
+/// Mode, owner, group, size, file capability.
+type Left = (u32, u32, u32, u64, bool);
+
 /// What is compared: mode, owner, group, size and file capability of both names.
-fn left(directory: &Path) -> Vec<Option<(u32, u32, u32, u64, bool)>> {
+fn left(directory: &Path) -> Vec<Option<Left>> {
     let look = |name: &str| {
         let path = directory.join(name);
         let data = path.symlink_metadata().ok()?;
         let size = if data.is_file() { data.size() } else { 0 };
-        Some((data.mode(), data.uid(), data.gid(), size, has_capability(&c(&path))))
+        Some((
+            data.mode(),
+            data.uid(),
+            data.gid(),
+            size,
+            has_capability(&c(&path)),
+        ))
     };
     ["file", "made"].map(look).into()
 }
@@ -198,12 +306,20 @@ fn users() -> Vec<(Option<&'static str>, Option<u32>)> {
     }
 }
 
-fn compare(daemon: &Daemon, client: &Client, user: Option<u32>, what: &str, setup: &dyn Fn(&Path)) -> u32 {
+fn compare(
+    daemon: &Daemon,
+    client: &Client,
+    user: Option<u32>,
+    what: &str,
+    setup: &dyn Fn(&Path),
+) -> u32 {
     let mut differences = 0;
     for act in ACTS {
         let sides = ["native", "guest"].map(|side| daemon.export(side));
         sides.iter().for_each(|side| setup(side));
-        let paths = sides.clone().map(|side| (c(&side.join("file")), c(&side.join("made"))));
+        let paths = sides
+            .clone()
+            .map(|side| (c(&side.join("file")), c(&side.join("made"))));
         let (file, made) = paths[0].clone();
         let native_act = act.native;
         let native = natively(user, move || native_act(&file, &made));
@@ -213,7 +329,9 @@ fn compare(daemon: &Daemon, client: &Client, user: Option<u32>, what: &str, setu
             println!("{what}, {}: natively {native:?} {expected:?}, through a shadow {guest:?} {found:?}", act.name);
             differences += 1;
         }
-        sides.iter().for_each(|side| std::fs::remove_dir_all(side).unwrap());
+        sides
+            .iter()
+            .for_each(|side| std::fs::remove_dir_all(side).unwrap());
     }
     differences
 }
@@ -244,7 +362,9 @@ fn cve_2022_0358_new_files_in_a_setgid_directory() {
         for group in [65534, 4321] {
             for owner in [0, 65534] {
                 let what = format!("group {group}, owner {owner}, as {user:?}");
-                differences += compare(daemon, client, user, &what, &|side| prepare(side, group, owner, 0o666, false));
+                differences += compare(daemon, client, user, &what, &|side| {
+                    prepare(side, group, owner, 0o666, false)
+                });
             }
         }
         assert_eq!(differences, 0);
@@ -259,8 +379,12 @@ fn cve_2021_20263_ghsa_ppj8_867g_rgjr_privileges_of_a_file_are_dropped_on_write_
         for mode in [0o6777, 0o2767, 0o6755] {
             for owner in [0, 65534] {
                 for capability in [false, true] {
-                    let what = format!("mode {mode:o}, owner {owner}, capability {capability}, as {user:?}");
-                    differences += compare(daemon, client, user, &what, &|side| prepare(side, owner, owner, mode, capability));
+                    let what = format!(
+                        "mode {mode:o}, owner {owner}, capability {capability}, as {user:?}"
+                    );
+                    differences += compare(daemon, client, user, &what, &|side| {
+                        prepare(side, owner, owner, mode, capability)
+                    });
                 }
             }
         }
@@ -278,36 +402,85 @@ fn cve_2016_9104_cve_2016_8578_attributes_of_odd_sizes_and_names() {
         std::fs::write(daemon.export(path), "").unwrap();
     }
     let long = CString::new(format!("user.{}", "n".repeat(300))).unwrap();
-    let names: [&CStr; 8] = [c"user.a", c"user.b", c"", c"user.", c"a", c"bogus.a", c"user.\xff", &long];
+    let names: [&CStr; 8] = [
+        c"user.a",
+        c"user.b",
+        c"",
+        c"user.",
+        c"a",
+        c"bogus.a",
+        c"user.\xff",
+        &long,
+    ];
     let none = AtFlags(0);
     for name in names {
         for size in [0, 1, 255, 4000, 65_535, 65_536, 65_537, 120_000] {
             let value = vec![b'v'; size];
             for create in [0, libc::XATTR_CREATE, libc::XATTR_REPLACE, 8] {
                 // SAFETY: NUL-terminated names and a live value of the given length.
-                let expected = done(unsafe { libc::setxattr(native.as_ptr(), name.as_ptr(), value.as_ptr().cast(), size, create) }.into());
-                let found = client.setxattr(DirFd::CWD, &guest, none, name, Source::new(&value), create).map(drop);
-                assert_eq!(found, expected, "set {name:?} to {size} bytes with {create}");
+                let expected = done(
+                    unsafe {
+                        libc::setxattr(
+                            native.as_ptr(),
+                            name.as_ptr(),
+                            value.as_ptr().cast(),
+                            size,
+                            create,
+                        )
+                    }
+                    .into(),
+                );
+                let found = client
+                    .setxattr(DirFd::CWD, &guest, none, name, Source::new(&value), create)
+                    .map(drop);
+                assert_eq!(
+                    found, expected,
+                    "set {name:?} to {size} bytes with {create}"
+                );
             }
             for room in [0, 1, size.saturating_sub(1), size, size + 1, 70_000] {
                 let mut data = [vec![0xaa; room], vec![0xaa; room]];
                 // SAFETY: NUL-terminated names and a live buffer of the given length.
-                let expected = Errno::result(unsafe { libc::getxattr(native.as_ptr(), name.as_ptr(), data[0].as_mut_ptr().cast(), room) } as i64);
-                let found = client.getxattr(DirFd::CWD, &guest, none, name, Sink::new(&mut data[1])).map(|reply| reply.size as i64);
+                let expected = Errno::result(unsafe {
+                    libc::getxattr(
+                        native.as_ptr(),
+                        name.as_ptr(),
+                        data[0].as_mut_ptr().cast(),
+                        room,
+                    )
+                } as i64);
+                let found = client
+                    .getxattr(DirFd::CWD, &guest, none, name, Sink::new(&mut data[1]))
+                    .map(|reply| reply.size as i64);
                 assert_eq!(found, expected, "get {name:?} into {room} bytes");
-                assert!(data[0] == data[1], "get {name:?} of {size} into {room} bytes");
+                assert!(
+                    data[0] == data[1],
+                    "get {name:?} of {size} into {room} bytes"
+                );
             }
         }
         for room in [0, 1, 5, 7, 14, 4096] {
             let mut data = [vec![0xaa; room], vec![0xaa; room]];
             // SAFETY: a NUL-terminated path and a live buffer of the given length.
-            let expected = Errno::result(unsafe { libc::listxattr(native.as_ptr(), data[0].as_mut_ptr().cast(), room) } as i64);
-            let found = client.listxattr(DirFd::CWD, &guest, none, Sink::new(&mut data[1])).map(|reply| reply.size as i64);
-            assert_eq!((found, &data[0]), (expected, &data[1]), "list into {room} bytes");
+            let expected = Errno::result(unsafe {
+                libc::listxattr(native.as_ptr(), data[0].as_mut_ptr().cast(), room)
+            } as i64);
+            let found = client
+                .listxattr(DirFd::CWD, &guest, none, Sink::new(&mut data[1]))
+                .map(|reply| reply.size as i64);
+            assert_eq!(
+                (found, &data[0]),
+                (expected, &data[1]),
+                "list into {room} bytes"
+            );
         }
         // SAFETY: NUL-terminated names.
         let expected = done(unsafe { libc::removexattr(native.as_ptr(), name.as_ptr()) }.into());
-        assert_eq!(client.removexattr(DirFd::CWD, &guest, none, name).map(drop), expected, "remove {name:?}");
+        assert_eq!(
+            client.removexattr(DirFd::CWD, &guest, none, name).map(drop),
+            expected,
+            "remove {name:?}"
+        );
     }
     client.nop().unwrap();
     leave(client);

@@ -4,12 +4,17 @@ use hostcall::attach::{AttachError, Hello, Welcome};
 use hostcall::client::Client;
 use hostcall::ops::{Calls, Op};
 use hostcall::region::{LaneState, VERSION};
-use hostcall::types::{DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Token};
+use hostcall::types::{
+    DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Token,
+};
 use hostcall::wire::{Message, Sink};
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
 use hostcall_tests::peer::{Peer, FRESH};
 use hostcall_tests::witness::{c, unharmed};
-use nix::sys::socket::{connect, recv, send, setsockopt, socket, sockopt::ReceiveTimeout, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
+use nix::sys::socket::{
+    connect, recv, send, setsockopt, socket, sockopt::ReceiveTimeout, AddressFamily, MsgFlags,
+    SockFlag, SockType, UnixAddr,
+};
 use serde_json::json;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -18,7 +23,9 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn open(client: &Client, path: &std::path::Path, flags: i32) -> Result<RemoteFd, Errno> {
-    client.openat(DirFd::CWD, &c(path), OpenFlags(flags), Mode(0o600)).map(|reply| reply.fd)
+    client
+        .openat(DirFd::CWD, &c(path), OpenFlags(flags), Mode(0o600))
+        .map(|reply| reply.fd)
 }
 
 fn fds_of(pid: i32) -> usize {
@@ -42,18 +49,30 @@ fn cve_2020_10717_open_files_run_out_for_their_session_only() {
             assert!(fds.len() <= 64);
         };
         assert_eq!(errno, Errno(libc::EMFILE));
-        assert!(fds.len() >= 50, "most of the 64 are the guest's: {}", fds.len());
-        assert_eq!(client.dup(fds[0], OpenFlags(0)).unwrap_err(), Errno(libc::EMFILE));
+        assert!(
+            fds.len() >= 50,
+            "most of the 64 are the guest's: {}",
+            fds.len()
+        );
+        assert_eq!(
+            client.dup(fds[0], OpenFlags(0)).unwrap_err(),
+            Errno(libc::EMFILE)
+        );
         // Forking takes one descriptor in passing, for the working directory; then the child has all the same files.
         assert_eq!(client.fork_session().unwrap_err(), Errno(libc::EMFILE));
         client.close(fds[7]).unwrap();
-        let child = daemon.try_attach(Some(client.fork_session().unwrap().token)).unwrap();
+        let child = daemon
+            .try_attach(Some(client.fork_session().unwrap().token))
+            .unwrap();
         for fd in fds.iter().filter(|fd| **fd != fds[7]) {
             assert_eq!(child.lseek(*fd, 0, libc::SEEK_END).unwrap().offset, 4);
         }
         for session in [&client, &child] {
             assert_eq!(open(session, &file, libc::O_RDONLY), Ok(fds[7]));
-            assert_eq!(open(session, &file, libc::O_RDONLY).unwrap_err(), Errno(libc::EMFILE));
+            assert_eq!(
+                open(session, &file, libc::O_RDONLY).unwrap_err(),
+                Errno(libc::EMFILE)
+            );
         }
         let other = daemon.attach();
         open(&other, &file, libc::O_RDONLY).unwrap();
@@ -75,10 +94,18 @@ fn a_guest_that_claims_every_lane_has_them_and_no_more() {
             (0..3).for_each(|_| peer.link.attention(lane));
         }
         let served = |lane| peer.region.page(lane).unwrap().state() == Some(LaneState::Served);
-        eventually("all lanes are served", || (0..peer.region.lanes()).all(served));
+        eventually("all lanes are served", || {
+            (0..peer.region.lanes()).all(served)
+        });
         let sessions = daemon.status().sessions;
-        assert!(sessions.iter().all(|session| session.lanes <= peer.region.lanes()));
-        assert!(!peer.region.page(0).unwrap().move_state(LaneState::Free, LaneState::Claimed));
+        assert!(sessions
+            .iter()
+            .all(|session| session.lanes <= peer.region.lanes()));
+        assert!(!peer
+            .region
+            .page(0)
+            .unwrap()
+            .move_state(LaneState::Free, LaneState::Claimed));
     });
     daemon.settles_to(&before);
 }
@@ -95,14 +122,30 @@ fn fork_storms_end_at_the_limit_and_unclaimed_children_expire() {
         }
         // Two sessions fork at once, as fast as they can.
         let forks: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> = clients.iter().map(|client| scope.spawn(|| (0..60).filter(|_| client.fork_session().is_ok()).count())).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            let threads: Vec<_> = clients
+                .iter()
+                .map(|client| {
+                    scope.spawn(|| (0..60).filter(|_| client.fork_session().is_ok()).count())
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
-        assert!((1..=9).contains(&forks), "{forks} children beside three processes");
+        assert!(
+            (1..=9).contains(&forks),
+            "{forks} children beside three processes"
+        );
         assert_eq!(clients[1].fork_session().unwrap_err(), Errno(libc::EAGAIN));
-        assert!(matches!(daemon.try_attach(None), Err(AttachError::Refused(Errno(libc::EAGAIN)))));
+        assert!(matches!(
+            daemon.try_attach(None),
+            Err(AttachError::Refused(Errno(libc::EAGAIN)))
+        ));
         assert!(descendants(daemon.pid()).len() <= 12 + 4 + 1);
-        eventually("the children that never came are given up", || daemon.status().sessions.len() == 3);
+        eventually("the children that never came are given up", || {
+            daemon.status().sessions.len() == 3
+        });
         leave(daemon.attach());
         clients.into_iter().for_each(leave);
     });
@@ -123,8 +166,16 @@ fn shared_files_that_nobody_redeems_are_bounded() {
         assert_eq!(client.share(fd).unwrap_err(), Errno(libc::ENFILE));
         assert!(fds_of(daemon.pid()) <= before.fds + shared + 20);
         // A token that was never given out finds nothing, however many are out.
-        for guess in [Token::NONE, Token([1, 1]), Token([u64::MAX; 2]), Token::random().unwrap()] {
-            assert_eq!(client.redeem(guess, OpenFlags(0)).unwrap_err(), Errno(libc::ENOENT));
+        for guess in [
+            Token::NONE,
+            Token([1, 1]),
+            Token([u64::MAX; 2]),
+            Token::random().unwrap(),
+        ] {
+            assert_eq!(
+                client.redeem(guess, OpenFlags(0)).unwrap_err(),
+                Errno(libc::ENOENT)
+            );
         }
         leave(client);
     });
@@ -137,7 +188,12 @@ fn two_to_the_63_bytes_are_refused_or_cut_short() {
     let daemon = Daemon::start();
     unharmed(&daemon, || {
         let client = daemon.attach();
-        let fd = open(&client, &daemon.export("file"), libc::O_RDWR | libc::O_CREAT).unwrap();
+        let fd = open(
+            &client,
+            &daemon.export("file"),
+            libc::O_RDWR | libc::O_CREAT,
+        )
+        .unwrap();
         for size in [i64::MAX, i64::MIN, -1] {
             assert!(client.ftruncate(fd, size).is_err());
             assert!(client.fallocate(fd, 0, 0, size).is_err());
@@ -148,18 +204,27 @@ fn two_to_the_63_bytes_are_refused_or_cut_short() {
         let copied = client.copy_file_range(fd, Offset(0), fd, Offset(1 << 62), 1 << 63, 0);
         assert!(copied.is_err() || copied.unwrap().copied == 0);
         let mut byte = [0];
-        assert!(client.read(fd, Offset(i64::MAX), RwFlags(0), Sink::new(&mut byte)).map_or(true, |reply| reply.filled.0 == 0));
+        assert!(client
+            .read(fd, Offset(i64::MAX), RwFlags(0), Sink::new(&mut byte))
+            .map_or(true, |reply| reply.filled.0 == 0));
         leave(client);
         // Capacities of all sizes, from a peer that does not mind what its client would refuse.
         let mut peer = Peer::attach(daemon.socket()).unwrap();
         for (op, capacity) in [(Op::Getcwd, 0), (Op::Read, 3), (Op::Getdents, 1)] {
             let mut words = [0; 6];
             words[capacity] = 1 << 63;
-            peer.send(Message { code: op as u32, words, ..Message::default() });
+            peer.send(Message {
+                code: op as u32,
+                words,
+                ..Message::default()
+            });
             assert!(peer.reply(LIMIT).is_some(), "{op:?}");
         }
     });
-    assert_eq!(daemon.logged("protocol error") + daemon.logged("panicked"), 0);
+    assert_eq!(
+        daemon.logged("protocol error") + daemon.logged("panicked"),
+        0
+    );
 }
 
 #[test]
@@ -168,10 +233,21 @@ fn a_guest_that_holds_every_lock_lets_go_with_its_end() {
     let before = daemon.footprint();
     unharmed(&daemon, || {
         let greedy = daemon.attach();
-        let fd = open(&greedy, &daemon.export("file"), libc::O_RDWR | libc::O_CREAT).unwrap();
+        let fd = open(
+            &greedy,
+            &daemon.export("file"),
+            libc::O_RDWR | libc::O_CREAT,
+        )
+        .unwrap();
         for n in 0..5000 {
             // Every other byte, so that the kernel cannot merge them.
-            let lock = RecordLock { kind: libc::F_WRLCK as i16, whence: 0, start: 2 * n, len: 1, pid: 0 };
+            let lock = RecordLock {
+                kind: libc::F_WRLCK as i16,
+                whence: 0,
+                start: 2 * n,
+                len: 1,
+                pid: 0,
+            };
             if let Err(errno) = greedy.lock(fd, libc::F_SETLK, lock) {
                 assert_eq!(errno, Errno(libc::ENOLCK));
                 break;
@@ -180,12 +256,30 @@ fn a_guest_that_holds_every_lock_lets_go_with_its_end() {
         greedy.flock(fd, libc::LOCK_EX).unwrap();
         let other = daemon.attach();
         let theirs = open(&other, &daemon.export("file"), libc::O_RDWR).unwrap();
-        let whole = RecordLock { kind: libc::F_WRLCK as i16, whence: 0, start: 0, len: 0, pid: 0 };
-        assert_eq!(other.lock(theirs, libc::F_SETLK, whole).unwrap_err(), Errno(libc::EAGAIN));
-        assert_eq!(other.flock(theirs, libc::LOCK_EX | libc::LOCK_NB).unwrap_err(), Errno(libc::EWOULDBLOCK));
+        let whole = RecordLock {
+            kind: libc::F_WRLCK as i16,
+            whence: 0,
+            start: 0,
+            len: 0,
+            pid: 0,
+        };
+        assert_eq!(
+            other.lock(theirs, libc::F_SETLK, whole).unwrap_err(),
+            Errno(libc::EAGAIN)
+        );
+        assert_eq!(
+            other
+                .flock(theirs, libc::LOCK_EX | libc::LOCK_NB)
+                .unwrap_err(),
+            Errno(libc::EWOULDBLOCK)
+        );
         leave(greedy);
-        eventually("the locks are gone", || other.lock(theirs, libc::F_SETLK, whole).is_ok());
-        eventually("the lock is gone", || other.flock(theirs, libc::LOCK_EX | libc::LOCK_NB).is_ok());
+        eventually("the locks are gone", || {
+            other.lock(theirs, libc::F_SETLK, whole).is_ok()
+        });
+        eventually("the lock is gone", || {
+            other.flock(theirs, libc::LOCK_EX | libc::LOCK_NB).is_ok()
+        });
         leave(other);
     });
     daemon.settles_to(&before);
@@ -193,10 +287,24 @@ fn a_guest_that_holds_every_lock_lets_go_with_its_end() {
 
 /// A connection, with its introduction if wanted.
 fn knock(daemon: &Daemon, hello: bool) -> Option<OwnedFd> {
-    let connection = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).ok()?;
-    connect(connection.as_raw_fd(), &UnixAddr::new(daemon.socket()).ok()?).ok()?;
+    let connection = socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .ok()?;
+    connect(
+        connection.as_raw_fd(),
+        &UnixAddr::new(daemon.socket()).ok()?,
+    )
+    .ok()?;
     if hello {
-        let hello = Hello { version: VERSION, claim: FRESH }.to_bytes();
+        let hello = Hello {
+            version: VERSION,
+            claim: FRESH,
+        }
+        .to_bytes();
         send(connection.as_raw_fd(), &hello, MsgFlags::empty()).ok()?;
     }
     Some(connection)
@@ -209,12 +317,18 @@ fn connections_that_never_say_hello_are_bounded() {
     unharmed(&daemon, || {
         let silent: Vec<_> = (0..900).filter_map(|_| knock(&daemon, false)).collect();
         assert_eq!(silent.len(), 900);
-        eventually("hostd lets go of the oldest", || fds_of(daemon.pid()) < before.fds + 200);
+        eventually("hostd lets go of the oldest", || {
+            fds_of(daemon.pid()) < before.fds + 200
+        });
         // Among all the noise a new process is let in.
         leave(daemon.attach());
         for length in [0, 1, 47, 49, 4000] {
             let rude = knock(&daemon, false).unwrap();
-            let _ = send(rude.as_raw_fd(), &vec![0x41; length], MsgFlags::MSG_NOSIGNAL);
+            let _ = send(
+                rude.as_raw_fd(),
+                &vec![0x41; length],
+                MsgFlags::MSG_NOSIGNAL,
+            );
         }
     });
     daemon.settles_to(&before);
@@ -229,9 +343,17 @@ fn a_thousand_processes_at_once_are_served_or_refused() {
     assert_eq!(connections.len(), 1000);
     let (mut served, mut refused) = (0, 0);
     for connection in &connections {
-        setsockopt(connection, ReceiveTimeout, &nix::sys::time::TimeVal::new(LIMIT.as_secs() as i64, 0)).unwrap();
+        setsockopt(
+            connection,
+            ReceiveTimeout,
+            &nix::sys::time::TimeVal::new(LIMIT.as_secs() as i64, 0),
+        )
+        .unwrap();
         let mut answer = [0; Welcome::SIZE];
-        assert_eq!(recv(connection.as_raw_fd(), &mut answer, MsgFlags::empty()), Ok(Welcome::SIZE));
+        assert_eq!(
+            recv(connection.as_raw_fd(), &mut answer, MsgFlags::empty()),
+            Ok(Welcome::SIZE)
+        );
         match Welcome::from_bytes(answer).errno {
             0 => served += 1,
             libc::EAGAIN => refused += 1,
@@ -272,10 +394,19 @@ fn a_guest_at_its_limits_does_not_touch_another_guest() {
         };
         std::fs::write(daemon.export("file"), "data").unwrap();
         let fd = open(&greedy, &daemon.export("file"), libc::O_RDONLY).unwrap();
-        let (shared, child) = (greedy.share(fd).unwrap().token, greedy.fork_session().unwrap().token);
+        let (shared, child) = (
+            greedy.share(fd).unwrap().token,
+            greedy.fork_session().unwrap().token,
+        );
         let other = daemon.attach();
-        assert_eq!(other.redeem(shared, OpenFlags(0)).unwrap_err(), Errno(libc::ENOENT));
-        assert!(matches!(daemon.try_attach(Some(child)), Err(AttachError::Refused(Errno(libc::ENOENT)))));
+        assert_eq!(
+            other.redeem(shared, OpenFlags(0)).unwrap_err(),
+            Errno(libc::ENOENT)
+        );
+        assert!(matches!(
+            daemon.try_attach(Some(child)),
+            Err(AttachError::Refused(Errno(libc::ENOENT)))
+        ));
         assert!(greedy.redeem(shared, OpenFlags(0)).is_ok());
         // The prepared child belongs to the other guest's status; it leaves by being taken over.
         leave(hostcall_tests::daemon::attach_to(&socket, Some(child)).unwrap());
@@ -291,7 +422,10 @@ fn the_socket_is_its_users_own() {
     use std::os::unix::fs::MetadataExt;
     let daemon = Daemon::start();
     let data = std::fs::metadata(daemon.socket()).unwrap();
-    assert_eq!((data.mode() & 0o777, data.uid()), (0o600, nix::unistd::geteuid().as_raw()));
+    assert_eq!(
+        (data.mode() & 0o777, data.uid()),
+        (0o600, nix::unistd::geteuid().as_raw())
+    );
     assert_eq!(daemon.status().sessions.len(), 0);
     let peer = Peer::attach(daemon.socket()).unwrap();
     peer.page().cancel.0.store(1, Ordering::Relaxed);
