@@ -1,9 +1,14 @@
 //! What the tests share: an own hostd for each test, a hostile peer, and calls made from the op table.
 #![deny(unsafe_code)]
 
+<<<<<<< ours
 pub mod confined;
+=======
+pub mod canaries;
+>>>>>>> theirs
 pub mod daemon;
 pub mod generator;
+pub mod half;
 pub mod peer;
 pub mod random;
 pub mod snapshot;

@@ -1,25 +1,19 @@
 //! A hostile guest corrupts every word that it shares with the host, before and during calls.
 //!
-//! Ten million corruptions meet the host's half of a lane in this process, where a [`Spy`] checks every field that a
-//! handler would be given; tens of thousands meet a real hostd with real shadows, while a well-behaved session checks
-//! all its own answers.
+//! Ten million corruptions meet the host's half of a lane in this process, where every field that a handler would
+//! be given is held to its bounds. `hostile_live.rs` does the same to a real hostd with real shadows.
 
-use hostcall::lane::{HostEnd, Next};
-use hostcall::ops::{self, Op, Spy};
-use hostcall::region::{self, LanePage, LaneState, Region, ARENA, CHUNK};
+use hostcall::ops::Op;
+use hostcall::region::{LaneState, Region, CHUNK};
 use hostcall::ring::{Producer, DEPTH};
-use hostcall::shm::{sealed_memfd, Mapping};
-use hostcall::table::Witness;
-use hostcall::types::Errno;
-use hostcall::wait::{Budget, Doorbell, Wakeup};
-use hostcall::wire::{flags, Extent, Message, ProtocolError, PATH_MAX, SCRATCH};
+use hostcall::wire::Message;
 use hostcall_tests::generator::{self, Likely};
+use hostcall_tests::half::{region, Half, Outcome};
 use hostcall_tests::peer::{corrupt, FRESH};
 use hostcall_tests::random::Random;
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+<<<<<<< ours
 /// Holds that all memory a request refers to is where it may be.
 struct Bounds {
     scratch: (usize, usize),
@@ -137,89 +131,71 @@ fn serve(
     spy: &mut Spy<Bounds>,
     outcome: &mut Outcome,
 ) -> Result<(), ProtocolError> {
+=======
+const NAMES: &[&[u8]] = &[b"a", b"b", b"d/e", b"..", b"/etc/passwd", b"", b"\xff\xfe"];
+
+/// Publishes a well-formed call.
+fn publish(region: &Region, calls: &mut Producer, random: &mut Random, flags: u32) {
+>>>>>>> theirs
     let (page, arena) = (region.page(0).unwrap(), region.arena(0).unwrap());
-    let spinners = AtomicU32::new(0);
-    // A hostile ring may seem to hold calls for ever; a session is as good as any other after so many.
-    for _ in 0..4 * DEPTH {
-        let Next::Call(call, chunk) = end.next(page, arena, &Ends(page), &spinners, 0)? else {
-            return Ok(());
-        };
-        let wide = call.flags & flags::WIDE != 0;
-        assert_eq!(chunk.len(), if wide { ARENA } else { CHUNK });
-        spy.0.chunk = (chunk.as_ptr() as usize, chunk.len());
-        spy.0.private.clear();
-        let answer = ops::dispatch(spy, call, chunk, scratch)?;
-        outcome.dispatched += 1;
-        assert!(answer.payload as usize <= ARENA);
-        end.reply(page, &Ends(page), answer);
-    }
-    Ok(())
+    let op = random.one_of(Op::ALL);
+    let chunk = arena.part(calls.slot() * CHUNK, CHUNK).unwrap();
+    let message = generator::call(
+        op,
+        &mut Likely {
+            random,
+            names: NAMES,
+        },
+        chunk,
+    );
+    calls.publish(&page.calls.0, Message { flags, ..message });
 }
 
 fn storm(seed: u64, mutations: u64) -> Outcome {
     let mut random = Random::announced(seed);
     let region = region();
-    let (page, arena) = (region.page(0).unwrap(), region.arena(0).unwrap());
-    let mut scratch = vec![0; SCRATCH];
-    let bounds = Bounds {
-        scratch: (scratch.as_ptr() as usize, scratch.len()),
-        arena: (arena.as_ptr() as usize, arena.len()),
-        chunk: (0, 0),
-        private: Vec::new(),
-        fields: 0,
-        random: Random::new(seed),
-    };
-    let mut spy = Spy(bounds);
-    let mut outcome = Outcome::default();
-    while outcome.mutations < mutations {
+    let page = region.page(0).unwrap();
+    let mut half = Half::new(&region, seed);
+    while half.outcome.mutations < mutations {
         region.wipe(0);
         page.set_claim(&FRESH);
         page.set_state(LaneState::Served);
+<<<<<<< ours
         let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
+=======
+        let (mut end, mut calls) = (Half::end(), Producer::default());
+>>>>>>> theirs
         for _ in 0..8 {
             for _ in 0..random.below(DEPTH + 1) {
-                let op = random.one_of(Op::ALL);
-                let chunk = arena.part(calls.slot() * CHUNK, CHUNK).unwrap();
-                let message = generator::call(
-                    op,
-                    &mut Likely {
-                        random: &mut random,
-                        names: NAMES,
-                    },
-                    chunk,
-                );
                 let flags = if random.chance(3) {
                     random.below(4) as u32
                 } else {
                     0
                 };
-                calls.publish(&page.calls.0, Message { flags, ..message });
+                publish(&region, &mut calls, &mut random, flags);
             }
             let hits = random.below(12);
             (0..hits).for_each(|_| corrupt(&region, 0, &mut random));
-            outcome.mutations += hits as u64;
+            half.outcome.mutations += hits as u64;
             if random.chance(2) {
                 page.set_state(LaneState::Served);
             }
-            if let Err(error) = serve(&region, &mut end, &mut scratch, &mut spy, &mut outcome) {
-                outcome.faults[kind(&error)] += 1;
-                break;
-            }
-            if page.state() != Some(LaneState::Served) && random.chance(2) {
+            if half.serve(&region, &mut end)
+                || page.state() != Some(LaneState::Served) && random.chance(2)
+            {
                 break;
             }
             page.set_state(LaneState::Served);
         }
     }
-    outcome.fields = spy.0.fields;
-    outcome
+    half.outcome
 }
 
 /// [`storm`] is repeatable; here the corruption comes at the same time as the calls.
 fn race(seed: u64, mutations: u64) -> Outcome {
     let region = region();
     let (done, count) = (AtomicBool::new(false), AtomicU64::new(0));
-    let mut outcome = Outcome::default();
+    let mut half = Half::new(&region, seed);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = Random::announced(seed);
@@ -230,44 +206,26 @@ fn race(seed: u64, mutations: u64) -> Outcome {
             done.store(true, Ordering::Relaxed);
         });
         let mut random = Random::new(seed + 1);
-        let (page, arena) = (region.page(0).unwrap(), region.arena(0).unwrap());
-        let mut scratch = vec![0; SCRATCH];
-        let bounds = Bounds {
-            scratch: (scratch.as_ptr() as usize, scratch.len()),
-            arena: (arena.as_ptr() as usize, arena.len()),
-            chunk: (0, 0),
-            private: Vec::new(),
-            fields: 0,
-            random: Random::new(seed),
-        };
-        let mut spy = Spy(bounds);
+        let page = region.page(0).unwrap();
         while !done.load(Ordering::Relaxed) {
             region.wipe(0);
             page.set_state(LaneState::Served);
+<<<<<<< ours
             let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
+=======
+            let (mut end, mut calls) = (Half::end(), Producer::default());
+>>>>>>> theirs
             for _ in 0..DEPTH {
-                let op = random.one_of(Op::ALL);
-                let chunk = arena.part(calls.slot() * CHUNK, CHUNK).unwrap();
-                let message = generator::call(
-                    op,
-                    &mut Likely {
-                        random: &mut random,
-                        names: NAMES,
-                    },
-                    chunk,
-                );
-                calls.publish(&page.calls.0, message);
+                publish(&region, &mut calls, &mut random, 0);
                 page.set_state(LaneState::Served);
-                if let Err(error) = serve(&region, &mut end, &mut scratch, &mut spy, &mut outcome) {
-                    outcome.faults[kind(&error)] += 1;
+                if half.serve(&region, &mut end) {
                     break;
                 }
             }
         }
-        outcome.fields = spy.0.fields;
     });
-    outcome.mutations = count.into_inner();
-    outcome
+    half.outcome.mutations = count.into_inner();
+    half.outcome
 }
 
 #[test]

@@ -61,7 +61,12 @@ impl PathCalls for Caller {
             flags,
         } = request;
         let (from, to) = (self.session.fds.dir(from)?, self.session.fds.dir(to)?);
+<<<<<<< ours
         // SAFETY: NUL-terminated private paths. The raw call: libc's takes another one if there are no flags.
+=======
+        // SAFETY: NUL-terminated private paths. The raw call: libc's turns into renameat(2) without flags, which is
+        // another number and not among the shadow's.
+>>>>>>> theirs
         done(unsafe {
             libc::syscall(
                 libc::SYS_renameat2,
