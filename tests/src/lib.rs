@@ -1,7 +1,14 @@
 //! What the tests share: an own hostd for each test, a hostile peer, and calls made from the op table.
 #![deny(unsafe_code)]
 
+pub mod actor;
+pub mod cases;
 pub mod daemon;
 pub mod generator;
+pub mod native;
 pub mod peer;
 pub mod random;
+pub mod run;
+pub mod short;
+pub mod tree;
+pub mod way;
