@@ -8,7 +8,7 @@ use hostcall::types::{AtFlags, DirFd, RemoteFd};
 use hostcall::wire::Source;
 use libc::*;
 
-table![set_and_get, creating_and_replacing, sizes, listing, of_links_and_descriptors, odd_names, many_and_large];
+table![set_and_get, creating_and_replacing, sizes, listing, of_links_and_descriptors, odd_attribute_names, many_and_large];
 
 fn set_and_get(run: &mut Run) {
     run.make(c"f", b"");
@@ -77,7 +77,7 @@ fn of_links_and_descriptors(run: &mut Run) {
 }
 
 /// CVE-2016-8578: an empty name is an error, nothing else.
-fn odd_names(run: &mut Run) {
+fn odd_attribute_names(run: &mut Run) {
     run.make(c"f", b"");
     let long = std::ffi::CString::new(format!("user.{}", "n".repeat(251))).unwrap();
     let fits = std::ffi::CString::new(format!("user.{}", "n".repeat(250))).unwrap();
