@@ -94,6 +94,8 @@ pub struct Pacer {
     contended: u32,
     /// Waits since the last probe while the peer is thought slow.
     since_probe: u32,
+    /// When the present wait began, ticks.
+    start: u64,
 }
 
 /// A gap of this many microseconds between two polls means that somebody else ran on this processor.
@@ -106,14 +108,22 @@ const PROBE_EVERY: u32 = 16;
 const EAGER_POLLS: u32 = 256;
 
 impl Pacer {
-    /// A pacer that assumes a fast peer. `ticks_per_us` is the rate of [`ticks`].
-    pub fn new(budget: Budget, ticks_per_us: u32) -> Pacer {
+    /// A pacer that assumes a fast peer.
+    pub fn new(budget: Budget, clock: Clock) -> Pacer {
+        let budget = match clock.processors {
+            0 | 1 => Budget {
+                most: budget.least,
+                ..budget
+            },
+            _ => budget,
+        };
         Pacer {
             budget,
-            ticks_per_us: u64::from(ticks_per_us.clamp(1, 100_000)),
+            ticks_per_us: u64::from(clock.ticks_per_us.clamp(1, 100_000)),
             estimate: 0,
             contended: 0,
             since_probe: 0,
+            start: 0,
         }
     }
 
@@ -137,26 +147,31 @@ impl Pacer {
         most
     }
 
-    /// Spins until `poll` finds something or the allowance is used up.
-    pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-        let start = ticks();
+    /// Looks for about a microsecond: an answer from a peer that is spinning too arrives within it.
+    pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+        self.start = ticks();
         for _ in 0..EAGER_POLLS / 8 {
             // Eight looks between two looks at the clock, which costs as much as several of them.
             for _ in 0..8 {
                 if let Some(found) = poll() {
-                    self.learn(ticks().wrapping_sub(start));
+                    self.learn(ticks().wrapping_sub(self.start));
                     return Some(found);
                 }
             }
-            if ticks().wrapping_sub(start) > PREEMPTED_US * self.ticks_per_us {
+            if ticks().wrapping_sub(self.start) > PREEMPTED_US * self.ticks_per_us {
                 break;
             }
         }
+        None
+    }
+
+    /// Goes on after a [`glance`](Pacer::glance) until `poll` finds something or the allowance is used up.
+    pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
         let allowance = self.allowance();
         let mut last = ticks();
-        while last.wrapping_sub(start) < allowance {
+        while last.wrapping_sub(self.start) < allowance {
             if let Some(found) = poll() {
-                self.learn(ticks().wrapping_sub(start));
+                self.learn(ticks().wrapping_sub(self.start));
                 return Some(found);
             }
             relax();
@@ -194,23 +209,46 @@ pub fn ticks() -> u64 {
     0
 }
 
-/// Measures the rate of [`ticks`]; takes about a millisecond.
-pub fn ticks_per_us() -> u32 {
-    let (start, clock) = (ticks(), std::time::Instant::now());
-    while clock.elapsed() < Duration::from_millis(1) {
-        std::hint::spin_loop();
+/// What waiting has to know of the host's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Rate of [`ticks`].
+    pub ticks_per_us: u32,
+    /// Processors of the host. With one, the peer cannot run while we spin.
+    pub processors: u32,
+}
+
+impl Clock {
+    /// Measures this machine; takes about a millisecond.
+    pub fn measure() -> Clock {
+        let (start, clock) = (ticks(), std::time::Instant::now());
+        while clock.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        let rate = (ticks() - start) / clock.elapsed().as_micros().max(1) as u64;
+        Clock {
+            ticks_per_us: rate.clamp(1, 100_000) as u32,
+            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        }
     }
-    ((ticks() - start) / clock.elapsed().as_micros().max(1) as u64).clamp(1, 100_000) as u32
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
+    fn two_processors() -> Clock {
+        Clock {
+            processors: 2,
+            ..Clock::measure()
+        }
+    }
+
     #[test]
     fn a_slow_peer_is_not_spun_for_and_a_fast_one_is_found_again() {
-        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, ticks_per_us());
+        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, two_processors());
         for _ in 0..20 {
+            assert_eq!(pacer.glance(|| None::<()>), None);
             assert_eq!(pacer.spin(|| None::<()>), None);
         }
         pacer.contended = 0;
@@ -220,7 +258,7 @@ mod tests {
             .count();
         assert_eq!(long, 1, "one probe in {PROBE_EVERY} waits");
         for _ in 0..40 {
-            pacer.spin(|| Some(()));
+            pacer.glance(|| Some(()));
         }
         assert_eq!(pacer.allowance(), most);
     }
@@ -232,13 +270,14 @@ mod tests {
                 most: 1_000_000,
                 least: 2,
             },
-            ticks_per_us(),
+            two_processors(),
         );
         let mut polls = 0;
         let start = std::time::Instant::now();
+        pacer.glance(|| None::<()>);
         pacer.spin(|| {
             polls += 1;
-            if polls == EAGER_POLLS + 10 {
+            if polls == 10 {
                 std::thread::sleep(Duration::from_millis(1));
             }
             None::<()>

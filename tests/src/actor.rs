@@ -18,7 +18,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The actor of one run.
@@ -27,7 +26,6 @@ pub struct Actor {
     base: PathBuf,
     /// Open until the end: closing any of them would drop this process's POSIX locks on the file.
     files: Arc<Mutex<HashMap<String, Vec<File>>>>,
-    later: Vec<JoinHandle<()>>,
 }
 
 impl Actor {
@@ -36,7 +34,6 @@ impl Actor {
         Actor {
             base: base.to_owned(),
             files: Arc::default(),
-            later: Vec::new(),
         }
     }
 
@@ -44,7 +41,7 @@ impl Actor {
     ///
     /// # Panics
     /// The command is unknown: the case is wrong.
-    pub fn act(&mut self, command: &str) -> String {
+    pub fn act(&self, command: &str) -> String {
         let words: Vec<&str> = command.split(' ').collect();
         let number = |word: &str| word.parse::<i64>().expect("a number");
         let path = |name: &str| self.base.join(name);
@@ -96,11 +93,12 @@ impl Actor {
         outcome.unwrap_or_else(|error| error.to_string())
     }
 
-    fn after(&mut self, delay: i64, act: impl FnOnce() + Send + 'static) -> Result<String> {
-        self.later.push(std::thread::spawn(move || {
+    fn after(&self, delay: i64, act: impl FnOnce() + Send + 'static) -> Result<String> {
+        // Detached: if the case dies meanwhile, this may wait for ever at a FIFO.
+        std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(delay as u64));
             act();
-        }));
+        });
         Ok("later".to_owned())
     }
 
@@ -164,12 +162,4 @@ impl Actor {
 fn release(files: &Mutex<HashMap<String, Vec<File>>>, name: &str) {
     let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
     files.remove(name);
-}
-
-impl Drop for Actor {
-    fn drop(&mut self) {
-        for late in self.later.drain(..) {
-            let _ = late.join();
-        }
-    }
 }

@@ -23,9 +23,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// It has not been built.
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the test's own path");
-    let places = own.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    let places = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join(name));
     let found = places.into_iter().find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{name} is not built; run `cargo build --workspace` first (`make test` does)"))
+    found.unwrap_or_else(|| {
+        panic!("{name} is not built; run `cargo build --workspace` first (`make test` does)")
+    })
+}
+
+/// The usual exports: `export/` for whatever a test does, `good/` for the [witness](crate::witness), both read-write.
+pub fn exports(directory: &Path) -> Value {
+    json!([{"path": directory.join("export"), "mode": "rw"}, {"path": directory.join("good"), "mode": "rw"}])
 }
 
 /// Waits until `condition` holds.
@@ -48,7 +59,11 @@ impl Scratch {
     /// A fresh directory.
     pub fn new() -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("hostcall-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "hostcall-test-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).expect("a scratch directory");
         Scratch(path.canonicalize().expect("its real path"))
@@ -80,7 +95,7 @@ pub struct Daemon {
     child: Child,
     log: PathBuf,
     socket: PathBuf,
-    /// Holds `export/` (which the default configuration shows), the socket and the log.
+    /// Holds `export/` and `good/` (which the default configuration shows), the socket and the log.
     pub directory: Scratch,
 }
 
@@ -92,14 +107,18 @@ impl Daemon {
 
     /// The same with limits.
     pub fn with_limits(limits: Value) -> Daemon {
-        Daemon::configured(|directory| json!({"exports": [{"path": directory.join("export"), "mode": "rw"}], "limits": limits}))
+        Daemon::configured(|directory| json!({"exports": exports(directory), "limits": limits}))
     }
 
     /// One guest with a configuration that depends on the directory; `attach` is added if it is missing.
     pub fn configured(guest: impl FnOnce(&Path) -> Value) -> Daemon {
         Daemon::launch(|directory, socket| {
             let mut guest = guest(directory);
-            guest.as_object_mut().expect("a guest is an object").entry("attach").or_insert(json!({"local": socket}));
+            guest
+                .as_object_mut()
+                .expect("a guest is an object")
+                .entry("attach")
+                .or_insert(json!({"local": socket}));
             json!({"guests": {"t": guest}})
         })
     }
@@ -107,13 +126,24 @@ impl Daemon {
     /// A whole configuration, made for a directory and the path of the first guest's socket.
     pub fn launch(config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
         let directory = Scratch::new();
-        std::fs::create_dir(directory.join("export")).expect("an export");
-        let (log, socket, file) = (directory.join("log"), directory.join("guest.sock"), directory.join("config.json"));
+        for name in ["export", "good"] {
+            std::fs::create_dir(directory.join(name)).expect("an export");
+        }
+        let (log, socket, file) = (
+            directory.join("log"),
+            directory.join("guest.sock"),
+            directory.join("config.json"),
+        );
         let config = config(&directory, &socket);
         std::fs::write(&file, config.to_string()).expect("a configuration");
         let output = std::fs::File::create(&log).expect("a log");
         let mut command = Command::new(program("hostd"));
-        command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        command
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output);
         // SAFETY: only system calls between fork and exec. Hostile calls must not fill this machine's disk, and a
         // test that is killed must not leave its hostd behind.
         unsafe {
@@ -124,8 +154,20 @@ impl Daemon {
             });
         }
         let child = command.spawn().expect("hostd starts");
-        let daemon = Daemon { child, log, socket, directory };
-        let ready = || daemon.try_status().is_some_and(|status| status.guests.iter().all(|guest| guest.spares == 4 || guest.failed.is_some()));
+        let daemon = Daemon {
+            child,
+            log,
+            socket,
+            directory,
+        };
+        let ready = || {
+            daemon.try_status().is_some_and(|status| {
+                status
+                    .guests
+                    .iter()
+                    .all(|guest| guest.spares == 4 || guest.failed.is_some())
+            })
+        };
         eventually(&format!("hostd is ready: {}", daemon.log()), ready);
         daemon
     }
@@ -152,11 +194,18 @@ impl Daemon {
 
     /// Lines of the log that hold `text`.
     pub fn logged(&self, text: &str) -> usize {
-        self.log().lines().filter(|line| line.contains(text)).count()
+        self.log()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
     }
 
     fn try_status(&self) -> Option<Status> {
-        let output = Command::new(program("hostd")).args(["status", "--json"]).stderr(Stdio::null()).output().ok()?;
+        let output = Command::new(program("hostd"))
+            .args(["status", "--json"])
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
         let all: Vec<Status> = serde_json::from_slice(&output.stdout).ok()?;
         all.into_iter().find(|status| status.pid == self.child.id())
     }
@@ -177,14 +226,21 @@ impl Daemon {
     }
 
     /// Begins or takes over a session.
-    pub fn try_attach(&self, resume: Option<Token>) -> Result<Client, hostcall::attach::AttachError> {
+    pub fn try_attach(
+        &self,
+        resume: Option<Token>,
+    ) -> Result<Client, hostcall::attach::AttachError> {
         attach_to(&self.socket, resume)
     }
 
     /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guest's sessions.
     pub fn footprint(&self) -> Footprint {
         let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count);
-        Footprint { fds, processes: descendants(self.pid()).len(), sessions: self.status().sessions.len() }
+        Footprint {
+            fds,
+            processes: descendants(self.pid()).len(),
+            sessions: self.status().sessions.len(),
+        }
     }
 
     /// Waits until the footprint is back to what it was.
@@ -192,7 +248,11 @@ impl Daemon {
         let mut now = self.footprint();
         let start = Instant::now();
         while now != *before {
-            assert!(start.elapsed() < PATIENCE, "hostd keeps {now:?} where it had {before:?}; log:\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "hostd keeps {now:?} where it had {before:?}; log:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
             now = self.footprint();
         }
@@ -211,12 +271,20 @@ pub struct Footprint {
 }
 
 /// Begins or takes over a session at a socket.
-pub fn attach_to(socket: &Path, resume: Option<Token>) -> Result<Client, hostcall::attach::AttachError> {
+pub fn attach_to(
+    socket: &Path,
+    resume: Option<Token>,
+) -> Result<Client, hostcall::attach::AttachError> {
     // The client finds its host by the environment, which all threads of a test share.
     static ENVIRONMENT: Mutex<()> = Mutex::new(());
-    let _guard = ENVIRONMENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _guard = ENVIRONMENT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     std::env::set_var("HOSTCALL_ATTACH", socket);
-    Client::attach(&Options { resume, umask: 0o22 })
+    Client::attach(&Options {
+        resume,
+        umask: 0o22,
+    })
 }
 
 /// Ends a client's session. (A client itself lives as long as its program.)
@@ -227,9 +295,17 @@ pub fn leave(client: Client) {
 
 /// Children, grandchildren and so on.
 pub fn descendants(pid: i32) -> Vec<i32> {
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children: Vec<i32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    children.iter().flat_map(|pid| descendants(*pid)).chain(children.clone()).collect()
+    let children =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children: Vec<i32> = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect();
+    children
+        .iter()
+        .flat_map(|pid| descendants(*pid))
+        .chain(children.clone())
+        .collect()
 }
 
 impl Drop for Daemon {
@@ -238,12 +314,23 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("log of hostd:\n{}", self.log().lines().rev().take(40).collect::<Vec<_>>().join("\n"));
+            eprintln!(
+                "log of hostd:\n{}",
+                self.log()
+                    .lines()
+                    .rev()
+                    .take(40)
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            );
         }
-        let _ = std::fs::remove_file(hostd::server::admin::directory().join(format!("{}.control", self.pid())));
         // Zygotes and shadows end with hostd; that they do is asserted where it is the point.
         let start = Instant::now();
-        while family.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) && start.elapsed() < Duration::from_secs(5) {
+        while family
+            .iter()
+            .any(|pid| Path::new(&format!("/proc/{pid}")).exists())
+            && start.elapsed() < Duration::from_secs(5)
+        {
             std::thread::sleep(Duration::from_millis(2));
         }
     }

@@ -52,14 +52,23 @@ impl Choices for Likely<'_> {
             0 => self.random.hostile(),
             1 => libc::AT_FDCWD as u64,
             2 => 0,
-            3 => self.random.one_of(&[libc::O_RDWR, libc::O_CREAT, libc::O_DIRECTORY, libc::O_PATH, libc::O_NONBLOCK, 0o600]) as u64,
+            3 => self.random.one_of(&[
+                libc::O_RDWR,
+                libc::O_CREAT,
+                libc::O_DIRECTORY,
+                libc::O_PATH,
+                libc::O_NONBLOCK,
+                0o600,
+            ]) as u64,
             _ => self.random.word() & 15,
         }
     }
 
     fn path(&mut self) -> Vec<u8> {
         match self.random.below(16) {
-            0 => (0..self.random.below(300)).map(|_| 1 + (self.random.word() % 255) as u8).collect(),
+            0 => (0..self.random.below(300))
+                .map(|_| 1 + (self.random.word() % 255) as u8)
+                .collect(),
             1 => vec![b'x'; self.random.below(5000)],
             _ => self.random.one_of(self.names).to_vec(),
         }

@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod cases;
+pub mod confined;
 pub mod daemon;
 pub mod generator;
 pub mod native;
@@ -12,3 +13,5 @@ pub mod run;
 pub mod short;
 pub mod tree;
 pub mod way;
+pub mod snapshot;
+pub mod witness;

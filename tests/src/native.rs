@@ -547,7 +547,7 @@ impl MetaCalls for Libc<'_> {
         ];
         // SAFETY: a NUL-terminated path, two live timespecs.
         done(unsafe {
-            match path.is_empty() {
+            match path.is_empty() && dirfd != DirFd::CWD {
                 true => libc::futimens(dirfd.0, times.as_ptr()),
                 false => libc::utimensat(dirfd.0, path.as_ptr(), times.as_ptr(), flags.0),
             }

@@ -16,7 +16,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The claim of a fresh process.
-pub const FRESH: Claim = Claim { process: Token::NONE, resume: Token::NONE, umask: 0o22 };
+pub const FRESH: Claim = Claim {
+    process: Token::NONE,
+    resume: Token::NONE,
+    umask: 0o22,
+};
 
 /// One hostile process on the same kernel.
 #[derive(Debug)]
@@ -40,7 +44,12 @@ impl Peer {
     /// Attaches with a claim of its own choice.
     pub fn claiming(socket: &Path, claim: &Claim) -> Option<Peer> {
         let (link, region) = Link::connect(lasting(socket), claim).ok()?;
-        Some(Peer { link, region, calls: Producer::default(), replies: Consumer::default() })
+        Some(Peer {
+            link,
+            region,
+            calls: Producer::default(),
+            replies: Consumer::default(),
+        })
     }
 
     /// Control page of the first lane.
@@ -104,9 +113,13 @@ fn lasting(path: &Path) -> &'static CStr {
     use std::sync::Mutex;
     static KNOWN: Mutex<Option<HashMap<CString, &'static CStr>>> = Mutex::new(None);
     let path = CString::new(path.as_os_str().as_encoded_bytes()).expect("a path without NUL");
-    let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut known = KNOWN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let known = known.get_or_insert_with(HashMap::new);
-    known.entry(path.clone()).or_insert_with(|| Box::leak(path.into_boxed_c_str()))
+    known
+        .entry(path.clone())
+        .or_insert_with(|| Box::leak(path.into_boxed_c_str()))
 }
 
 /// What [`corrupt`] can reach of a lane and its region.
@@ -114,23 +127,62 @@ pub const TARGETS: usize = 12;
 
 /// Overwrites one thing that guest and host share; every one of them can be reached.
 pub fn corrupt(region: &Region, lane: u32, random: &mut Random) {
-    let (Some(page), Some(arena)) = (region.page(lane), region.arena(lane)) else { return };
+    let (Some(page), Some(arena)) = (region.page(lane), region.arena(lane)) else {
+        return;
+    };
     let value = random.hostile();
     match random.below(TARGETS) {
-        0 => page.state.0.store(if random.chance(2) { (value % 8) as u32 } else { value as u32 }, Ordering::Relaxed),
-        1 => page.cancel.0.store(if random.chance(2) { (value % 64) as u32 } else { value as u32 }, Ordering::Relaxed),
-        2 => page.guest_sleep.0.store(random.one_of(&[SLEEPING, AWAKE, value as u32]), Ordering::Relaxed),
-        3 => page.host_sleep.0.store(random.one_of(&[SLEEPING, AWAKE, value as u32]), Ordering::Relaxed),
-        4 => page.set_claim(&Claim { process: Token([value, random.hostile()]), resume: Token([random.hostile(), value]), umask: value as u32 }),
+        0 => page.state.0.store(
+            if random.chance(2) {
+                (value % 8) as u32
+            } else {
+                value as u32
+            },
+            Ordering::Relaxed,
+        ),
+        1 => page.cancel.0.store(
+            if random.chance(2) {
+                (value % 64) as u32
+            } else {
+                value as u32
+            },
+            Ordering::Relaxed,
+        ),
+        2 => page.guest_sleep.0.store(
+            random.one_of(&[SLEEPING, AWAKE, value as u32]),
+            Ordering::Relaxed,
+        ),
+        3 => page.host_sleep.0.store(
+            random.one_of(&[SLEEPING, AWAKE, value as u32]),
+            Ordering::Relaxed,
+        ),
+        4 => page.set_claim(&Claim {
+            process: Token([value, random.hostile()]),
+            resume: Token([random.hostile(), value]),
+            umask: value as u32,
+        }),
         5 => {
             let header = region.header();
             header.magic.store(value, Ordering::Relaxed);
         }
         6 => {
             let header = region.header();
-            random.one_of(&[&header.version, &header.lanes, &header.ticks_per_us, &header.ping, &header.pong]).store(value as u32, Ordering::Relaxed);
+            random
+                .one_of(&[
+                    &header.version,
+                    &header.lanes,
+                    &header.ticks_per_us,
+                    &header.ping,
+                    &header.pong,
+                ])
+                .store(value as u32, Ordering::Relaxed);
         }
-        7 => mock::corrupt(&page.replies.0, random.below(DEPTH), random.below(mock::FIELDS), value),
+        7 => mock::corrupt(
+            &page.replies.0,
+            random.below(DEPTH),
+            random.below(mock::FIELDS),
+            value,
+        ),
         8 => {
             // Path bytes and lengths inside the payload.
             let at = random.below(DEPTH) * CHUNK + random.below(64);
@@ -138,6 +190,11 @@ pub fn corrupt(region: &Region, lane: u32, random: &mut Random) {
                 byte.copy_in(&[value as u8]);
             }
         }
-        _ => mock::corrupt(&page.calls.0, random.below(DEPTH), random.below(mock::FIELDS), value),
+        _ => mock::corrupt(
+            &page.calls.0,
+            random.below(DEPTH),
+            random.below(mock::FIELDS),
+            value,
+        ),
     }
 }

@@ -12,7 +12,10 @@ impl Random {
 
     /// `$HOSTCALL_SEED`, or the given seed; printed, so that a failure can be repeated.
     pub fn announced(default: u64) -> Random {
-        let seed = std::env::var("HOSTCALL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(default);
+        let seed = std::env::var("HOSTCALL_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(default);
         println!("HOSTCALL_SEED={seed}");
         Random(seed)
     }
@@ -50,7 +53,16 @@ impl Random {
             2 => (1u64 << edge).wrapping_sub(1),
             3 => (1u64 << edge).wrapping_add(self.word() & 3),
             4 => u64::MAX - (self.word() & 7),
-            _ => self.one_of(&[hostcall::region::CHUNK as u64, hostcall::region::ARENA as u64, 4096, 1 << 31, 1 << 63]).wrapping_add(self.word() % 3).wrapping_sub(1),
+            _ => self
+                .one_of(&[
+                    hostcall::region::CHUNK as u64,
+                    hostcall::region::ARENA as u64,
+                    4096,
+                    1 << 31,
+                    1 << 63,
+                ])
+                .wrapping_add(self.word() % 3)
+                .wrapping_sub(1),
         }
     }
 }

@@ -14,7 +14,7 @@ use hostcall::transfer;
 use hostcall::types::{
     AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags, Token,
 };
-use hostcall::wire::{Message, Sink, Source, Writer};
+use hostcall::wire::{Message, Sink, Writer};
 use serde_json::{json, Value};
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, CString};
@@ -303,7 +303,12 @@ impl Run {
     pub fn cwd(&self) {
         let mut path = vec![0; 8192];
         let filled = self.getcwd(Sink::new(&mut path));
-        self.see("cwd", filled.map(|reply| &path[..reply.filled.0]));
+        let path = filled.map(|reply| {
+            // Said relative to the base before a long one is made a digest.
+            let path = String::from_utf8_lossy(&path[..reply.filled.0]);
+            path.replace(&self.base, "BASE").into_bytes()
+        });
+        self.see("cwd", path.as_deref().map_err(|errno| *errno));
     }
 
     /// All names of a directory from its position on, read in pieces of `piece` bytes, sorted, with their types.
@@ -426,10 +431,6 @@ impl Run {
         self.record(Op::Openat, format!("open overlong: {opened:?}"));
     }
 
-    /// A name below another that a case writes to as bytes.
-    pub fn source(data: &[u8]) -> Source<'_> {
-        Source::new(data)
-    }
 }
 
 impl Calls for Run {

@@ -72,7 +72,7 @@ fn converse(mut command: Command, base: &Path) -> Vec<String> {
     let mut child = command.spawn().expect("the case's process starts");
     let watchdog = Watchdog::over(child.id());
     let mut answers = child.stdin.take().expect("a pipe");
-    let mut actor = Actor::new(base);
+    let actor = Actor::new(base);
     let mut lines = Vec::new();
     for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
         let line = line.expect("a line of text");
@@ -97,7 +97,7 @@ impl Watchdog {
     fn over(pid: u32) -> Watchdog {
         let (alive, done) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            if done.recv_timeout(PATIENCE / 2) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            if done.recv_timeout(PATIENCE / 4) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 let pid = nix::unistd::Pid::from_raw(pid as i32);
                 let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
             }

@@ -43,16 +43,31 @@ impl Witness for Bounds {
         match extent {
             Extent::None => {}
             Extent::Private(at, len) => {
-                assert!(self.within((at, len), self.scratch), "{op:?}.{name}: {len} bytes outside the private copy");
-                assert!((1..=PATH_MAX * 3).contains(&len), "{op:?}.{name}: {len} bytes");
+                assert!(
+                    self.within((at, len), self.scratch),
+                    "{op:?}.{name}: {len} bytes outside the private copy"
+                );
+                assert!(
+                    (1..=PATH_MAX * 3).contains(&len),
+                    "{op:?}.{name}: {len} bytes"
+                );
                 for other in &self.private {
-                    assert!(at + len <= other.0 || other.0 + other.1 <= at, "{op:?}.{name} overlaps another copy");
+                    assert!(
+                        at + len <= other.0 || other.0 + other.1 <= at,
+                        "{op:?}.{name} overlaps another copy"
+                    );
                 }
                 self.private.push((at, len));
             }
             Extent::Shared(at, len) => {
-                assert!(self.within((at, len), self.arena), "{op:?}.{name}: {len} bytes outside the arena");
-                assert!(self.within((at, len), self.chunk), "{op:?}.{name}: {len} bytes outside the call's chunk");
+                assert!(
+                    self.within((at, len), self.arena),
+                    "{op:?}.{name}: {len} bytes outside the arena"
+                );
+                assert!(
+                    self.within((at, len), self.chunk),
+                    "{op:?}.{name}: {len} bytes outside the call's chunk"
+                );
             }
         }
     }
@@ -61,7 +76,11 @@ impl Witness for Bounds {
         self.private.clear();
         match self.random.chance(4) {
             true => Err(Errno(libc::ENOENT)),
-            false => Ok(Message { payload: self.random.below(CHUNK) as u32, words: std::array::from_fn(|_| self.random.word()), ..Message::default() }),
+            false => Ok(Message {
+                payload: self.random.below(CHUNK) as u32,
+                words: std::array::from_fn(|_| self.random.word()),
+                ..Message::default()
+            }),
         }
     }
 }
@@ -77,12 +96,16 @@ impl Doorbell for Ends<'_> {
     fn wake(&self, _: &AtomicU32) {}
 }
 
+const CLOCK: hostcall::wait::Clock = hostcall::wait::Clock {
+    ticks_per_us: 1000,
+    processors: 2,
+};
 const NO_SPIN: Budget = Budget { most: 0, least: 0 };
 const NAMES: &[&[u8]] = &[b"a", b"b", b"d/e", b"..", b"/etc/passwd", b"", b"\xff\xfe"];
 
 fn region() -> Region {
     let fd = sealed_memfd(c"hostile", region::size(1)).unwrap();
-    Region::create(Mapping::new(fd.as_fd(), region::size(1)).unwrap(), 1, 1000)
+    Region::create(Mapping::new(fd.as_fd(), region::size(1)).unwrap(), 1, CLOCK)
 }
 
 /// What came of the host's half.
@@ -107,12 +130,20 @@ fn kind(error: &ProtocolError) -> usize {
 }
 
 /// Serves one lane of a region as a shadow's thread does, until the peer breaks the protocol or nothing is left.
-fn serve(region: &Region, end: &mut HostEnd, scratch: &mut [u8], spy: &mut Spy<Bounds>, outcome: &mut Outcome) -> Result<(), ProtocolError> {
+fn serve(
+    region: &Region,
+    end: &mut HostEnd,
+    scratch: &mut [u8],
+    spy: &mut Spy<Bounds>,
+    outcome: &mut Outcome,
+) -> Result<(), ProtocolError> {
     let (page, arena) = (region.page(0).unwrap(), region.arena(0).unwrap());
     let spinners = AtomicU32::new(0);
     // A hostile ring may seem to hold calls for ever; a session is as good as any other after so many.
     for _ in 0..4 * DEPTH {
-        let Next::Call(call, chunk) = end.next(page, arena, &Ends(page), &spinners, 0)? else { return Ok(()) };
+        let Next::Call(call, chunk) = end.next(page, arena, &Ends(page), &spinners, 0)? else {
+            return Ok(());
+        };
         let wide = call.flags & flags::WIDE != 0;
         assert_eq!(chunk.len(), if wide { ARENA } else { CHUNK });
         spy.0.chunk = (chunk.as_ptr() as usize, chunk.len());
@@ -144,13 +175,24 @@ fn storm(seed: u64, mutations: u64) -> Outcome {
         region.wipe(0);
         page.set_claim(&FRESH);
         page.set_state(LaneState::Served);
-        let (mut end, mut calls) = (HostEnd::new(NO_SPIN, 1000), Producer::default());
+        let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
         for _ in 0..8 {
             for _ in 0..random.below(DEPTH + 1) {
                 let op = random.one_of(Op::ALL);
                 let chunk = arena.part(calls.slot() * CHUNK, CHUNK).unwrap();
-                let message = generator::call(op, &mut Likely { random: &mut random, names: NAMES }, chunk);
-                let flags = if random.chance(3) { random.below(4) as u32 } else { 0 };
+                let message = generator::call(
+                    op,
+                    &mut Likely {
+                        random: &mut random,
+                        names: NAMES,
+                    },
+                    chunk,
+                );
+                let flags = if random.chance(3) {
+                    random.below(4) as u32
+                } else {
+                    0
+                };
                 calls.publish(&page.calls.0, Message { flags, ..message });
             }
             let hits = random.below(12);
@@ -202,11 +244,18 @@ fn race(seed: u64, mutations: u64) -> Outcome {
         while !done.load(Ordering::Relaxed) {
             region.wipe(0);
             page.set_state(LaneState::Served);
-            let (mut end, mut calls) = (HostEnd::new(NO_SPIN, 1000), Producer::default());
+            let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
             for _ in 0..DEPTH {
                 let op = random.one_of(Op::ALL);
                 let chunk = arena.part(calls.slot() * CHUNK, CHUNK).unwrap();
-                let message = generator::call(op, &mut Likely { random: &mut random, names: NAMES }, chunk);
+                let message = generator::call(
+                    op,
+                    &mut Likely {
+                        random: &mut random,
+                        names: NAMES,
+                    },
+                    chunk,
+                );
                 calls.publish(&page.calls.0, message);
                 page.set_state(LaneState::Served);
                 if let Err(error) = serve(&region, &mut end, &mut scratch, &mut spy, &mut outcome) {
@@ -224,16 +273,29 @@ fn race(seed: u64, mutations: u64) -> Outcome {
 #[test]
 fn ten_million_corruptions_never_reach_outside_the_lane() {
     let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
-        let storms: Vec<_> = [(1, 4_200_000), (2, 4_200_000)].into_iter().map(|(seed, n)| scope.spawn(move || storm(seed, n))).collect();
-        storms.into_iter().map(|thread| thread.join().unwrap()).chain([race(3, 2_000_000)]).collect()
+        let storms: Vec<_> = [(1, 4_200_000), (2, 4_200_000)]
+            .into_iter()
+            .map(|(seed, n)| scope.spawn(move || storm(seed, n)))
+            .collect();
+        storms
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .chain([race(3, 2_000_000)])
+            .collect()
     });
     println!("{outcomes:?}");
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     assert!(sum(|outcome| outcome.mutations) >= 10_000_000);
-    assert!(sum(|outcome| outcome.dispatched) >= 100_000, "calls are still served among the corruption");
+    assert!(
+        sum(|outcome| outcome.dispatched) >= 100_000,
+        "calls are still served among the corruption"
+    );
     assert!(sum(|outcome| outcome.fields) >= 100_000);
     for outcome in &outcomes {
-        assert!(outcome.faults[..5].iter().all(|count| *count > 0), "every kind of fault was met: {outcome:?}");
+        assert!(
+            outcome.faults[..5].iter().all(|count| *count > 0),
+            "every kind of fault was met: {outcome:?}"
+        );
         assert_eq!(outcome.faults[5], 0);
     }
 }

@@ -29,7 +29,15 @@ pub(crate) fn io(errno: hostcall::types::Errno) -> std::io::Error {
 #[allow(unsafe_code)]
 fn kill(pidfd: &OwnedFd) {
     // SAFETY: plain system call without a siginfo; a process that has ended is ESRCH.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<()>(), 0) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            std::ptr::null::<()>(),
+            0,
+        )
+    };
 }
 
 /// A guest to serve.
@@ -45,14 +53,26 @@ pub struct Opening {
     pub door: Door,
 }
 
+/// Connections of one guest that have not introduced themselves. A client sends its introduction as soon as it has
+/// connected, so that who is pushed out by a flood of others has had its time.
+const MOST_STRANGERS: usize = 128;
+
+/// A connection whose introduction is still to come.
+#[derive(Debug)]
+struct Stranger {
+    guest: usize,
+    connection: OwnedFd,
+    due: Instant,
+}
+
 /// The running daemon.
 #[derive(Debug)]
 pub struct Server {
     poller: Poller,
     guests: Vec<Guest>,
     tools: Tools,
-    /// Connections whose introduction is still to come, and until when.
-    strangers: HashMap<Key, (OwnedFd, Instant)>,
+    /// Connections whose introduction is still to come.
+    strangers: HashMap<Key, Stranger>,
     stop: OwnedFd,
 }
 
@@ -64,10 +84,33 @@ impl Server {
         poller.watch(&stop, Source::Stop)?;
         let tools = Tools::listen(&mut poller)?;
         let mut guests = Vec::new();
-        for (index, Opening { name, config, policy, door }) in openings.into_iter().enumerate() {
-            guests.push(Guest::new(index, name, config, policy, door, program.clone(), &mut poller)?);
+        for (
+            index,
+            Opening {
+                name,
+                config,
+                policy,
+                door,
+            },
+        ) in openings.into_iter().enumerate()
+        {
+            guests.push(Guest::new(
+                index,
+                name,
+                config,
+                policy,
+                door,
+                program.clone(),
+                &mut poller,
+            )?);
         }
-        Ok(Server { poller, guests, tools, strangers: HashMap::new(), stop })
+        Ok(Server {
+            poller,
+            guests,
+            tools,
+            strangers: HashMap::new(),
+            stop,
+        })
     }
 
     /// Serves until told to stop.
@@ -98,12 +141,14 @@ impl Server {
             Source::Tool => self.tools.hear(key, &self.guests, poller),
             Source::Listener { guest } => return self.accept(guest),
             Source::Hello { guest } => {
-                let Some((connection, _)) = self.strangers.get(&key) else { return Ok(()) };
-                let hello = Guest::introduction(connection);
+                let Some(stranger) = self.strangers.get(&key) else {
+                    return Ok(());
+                };
+                let hello = Guest::introduction(&stranger.connection);
                 if let Ok(None) = hello {
                     return Ok(());
                 }
-                if let Some((connection, _)) = self.strangers.remove(&key) {
+                if let Some(Stranger { connection, .. }) = self.strangers.remove(&key) {
                     poller.forget(&connection, key);
                     if let Some(hello) = hello? {
                         self.guests[guest].welcome(connection, hello, poller)?;
@@ -113,7 +158,8 @@ impl Server {
             Source::Zygote { guest } => self.guests[guest].hear_zygote(poller)?,
             Source::Shadow { guest, slot } => {
                 if let Some(line) = self.guests[guest].hear_shadow(slot, poller)? {
-                    self.tools.trace(&self.guests[guest].name, &line, &self.guests, poller);
+                    self.tools
+                        .trace(&self.guests[guest].name, &line, &self.guests, poller);
                 }
             }
             Source::Process { guest, slot } => {
@@ -122,7 +168,7 @@ impl Server {
             }
             Source::Line { guest } => {
                 if !self.guests[guest].hear_line(poller)? {
-                    self.hang_up(guest, key);
+                    self.guests[guest].hang_up(key, poller);
                 }
             }
         }
@@ -130,44 +176,85 @@ impl Server {
     }
 
     fn accept(&mut self, guest: usize) -> Result<()> {
-        let Door::Socket { listener, .. } = &self.guests[guest].door else { return Ok(()) };
+        let listener = match &self.guests[guest].door {
+            Door::Socket { listener, .. } => listener,
+            Door::Device {
+                outside: Some(outside),
+                ..
+            } => &outside.listener,
+            Door::Device { .. } => return Ok(()),
+        };
         let connection = match listener.accept() {
             Ok((connection, _)) => OwnedFd::from(connection),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
+        if let Door::Device { line, .. } = &mut self.guests[guest].door {
+            // A machine has one line; a second connection is closed at once.
+            if line.is_none() {
+                crate::serve::set_nonblocking(&connection)?;
+                self.poller.watch(&connection, Source::Line { guest })?;
+                *line = Some(connection);
+            }
+            return Ok(());
+        }
         match Guest::introduction(&connection)? {
             Some(hello) => self.guests[guest].welcome(connection, hello, &mut self.poller),
             None => {
                 let key = self.poller.watch(&connection, Source::Hello { guest })?;
-                self.strangers.insert(key, (connection, Instant::now() + PATIENCE));
+                self.strangers.insert(
+                    key,
+                    Stranger {
+                        guest,
+                        connection,
+                        due: Instant::now() + PATIENCE,
+                    },
+                );
+                self.bound_strangers(guest);
                 Ok(())
             }
         }
     }
 
-    /// The guest kernel is gone, and with it all its processes.
-    fn hang_up(&mut self, guest: usize, key: Key) {
-        let guest = &mut self.guests[guest];
-        if let Door::Device { line, .. } = &guest.door {
-            self.poller.forget(line, key);
+    /// Keeps a flood of connections from using up our descriptors: the oldest of that guest goes.
+    fn bound_strangers(&mut self, guest: usize) {
+        let own = || {
+            self.strangers
+                .iter()
+                .filter(|(_, stranger)| stranger.guest == guest)
+        };
+        if own().count() <= MOST_STRANGERS {
+            return;
         }
-        let all: Vec<u32> = guest.sessions.iter().filter(|(_, session)| session.state != guest::State::Spare).map(|(slot, _)| *slot).collect();
-        all.into_iter().for_each(|slot| guest.end_session(slot, &mut self.poller));
+        let oldest = own().map(|(key, _)| *key).min();
+        if let Some((key, stranger)) =
+            oldest.and_then(|key| Some((key, self.strangers.remove(&key)?)))
+        {
+            self.poller.forget(&stranger.connection, key);
+        }
     }
 
     /// Ends what waited too long; milliseconds until the next look.
     fn expire(&mut self) -> Option<u16> {
         let now = Instant::now();
         let poller = &mut self.poller;
-        let late: Vec<Key> = self.strangers.iter().filter(|(_, (_, due))| *due <= now).map(|(key, _)| *key).collect();
+        let late: Vec<Key> = self
+            .strangers
+            .iter()
+            .filter(|(_, stranger)| stranger.due <= now)
+            .map(|(key, _)| *key)
+            .collect();
         for key in late {
-            if let Some((connection, _)) = self.strangers.remove(&key) {
-                poller.forget(&connection, key);
+            if let Some(stranger) = self.strangers.remove(&key) {
+                poller.forget(&stranger.connection, key);
             }
         }
-        let strangers = self.strangers.values().map(|(_, due)| *due).min();
-        let sessions = self.guests.iter_mut().filter_map(|guest| guest.expire(now, poller)).min();
+        let strangers = self.strangers.values().map(|stranger| stranger.due).min();
+        let sessions = self
+            .guests
+            .iter_mut()
+            .filter_map(|guest| guest.expire(now, poller))
+            .min();
         let next = strangers.into_iter().chain(sessions).min()?;
         Some((next - now).as_millis().clamp(1, 60_000) as u16)
     }
@@ -175,7 +262,6 @@ impl Server {
     fn close(&mut self) {
         let poller = &mut self.poller;
         self.guests.iter_mut().for_each(|guest| guest.close(poller));
-        self.tools.close();
         let _ = &self.stop;
     }
 }

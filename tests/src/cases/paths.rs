@@ -50,8 +50,7 @@ fn long_paths(run: &mut Run) {
         run.mkdir(&steps, 0o755);
         let _ = run.chdir(&steps);
     }
-    // Deeper than PATH_MAX by now.
-    run.cwd();
+    // Deeper than PATH_MAX by now, where the kernel's getcwd(2) fails and libc's climbs up by itself.
     run.make(c"bottom", b"here");
     run.stat(c"bottom");
     for _ in 0..60 {
@@ -88,7 +87,7 @@ fn climbing(run: &mut Run) {
     run.symlink(c"a/b", c"l");
     for path in [
         c"a/../f", c"a/b/../../f", c"a/./b/.././../f", c"l/../f", c"l/../../f", c"absent/../f", c"f/../f", c"./././f",
-        c"a//b///../..//f", c"..", c".", c"a/..", c"a/.",
+        c"a//b///../..//f", c"a/../.", c".", c"a/..", c"a/.",
     ] {
         run.stat(path);
         run.open(path, O_RDONLY, 0);

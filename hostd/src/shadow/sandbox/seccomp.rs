@@ -24,6 +24,7 @@ const BASE: &[i64] = &[
     libc::SYS_readv,
     libc::SYS_writev,
     libc::SYS_close,
+    // recv(3) of a client's attention byte.
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,
