@@ -278,10 +278,13 @@ impl Run {
         let sink = unsafe {
             Sink::from_raw((&raw mut data).cast(), size_of::<libc::statx>())
         };
-        if self
-            .statx(dir, path, AtFlags(flags), libc::STATX_BASIC_STATS, sink)
-            .is_err()
-        {
+        let mask = libc::STATX_BASIC_STATS;
+        let asked = self.caller.statx(dir, path, AtFlags(flags), mask, sink);
+        let name = String::from_utf8_lossy(path.to_bytes());
+        let answer = asked.map_or_else(|errno| errno.to_string(), |_| "0".to_owned());
+        let call = format!("statx({}, {}, {flags:#x}) = {answer}", dir.0, digest(name.as_bytes()));
+        self.record(Op::Statx, call);
+        if asked.is_err() {
             return;
         }
         let directory = u32::from(data.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
@@ -302,13 +305,15 @@ impl Run {
     /// The working directory.
     pub fn cwd(&self) {
         let mut path = vec![0; 8192];
-        let filled = self.getcwd(Sink::new(&mut path));
+        // Not by the recorder: lengths of paths differ between ways as their bases do.
+        let filled = self.caller.getcwd(Sink::new(&mut path));
         let path = filled.map(|reply| {
             // Said relative to the base before a long one is made a digest.
             let path = String::from_utf8_lossy(&path[..reply.filled.0]);
             path.replace(&self.base, "BASE").into_bytes()
         });
-        self.see("cwd", path.as_deref().map_err(|errno| *errno));
+        let text = path.map_or_else(|errno| errno.to_string(), |path| digest(&path));
+        self.record(Op::Getcwd, format!("getcwd() = {text}"));
     }
 
     /// All names of a directory from its position on, read in pieces of `piece` bytes, sorted, with their types.
@@ -499,7 +504,7 @@ pub fn moment(seconds: i64, nanoseconds: u32) -> String {
 }
 
 /// Names and types of packed `struct linux_dirent64`.
-fn entries(mut packed: &[u8]) -> Vec<String> {
+pub fn entries(mut packed: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
     while packed.len() > 19 {
         let len = usize::from(u16::from_ne_bytes([packed[16], packed[17]]));

@@ -1,7 +1,7 @@
 //! Directories: reading them, whole and in pieces, and the working directory.
 
 use super::table;
-use crate::run::Run;
+use crate::run::{entries, Run};
 use hostcall::ops::Calls;
 use hostcall::wire::Sink;
 use libc::*;
@@ -36,14 +36,13 @@ fn large(run: &mut Run) {
     }
     // The place of an entry, given back, is where reading goes on.
     let mut buffer = vec![0u8; 8192];
-    let read = run.getdents(fd, Sink::new(&mut buffer));
-    let Ok(read) = read else { return };
-    let first = usize::from(u16::from_ne_bytes([buffer[16], buffer[17]]));
+    let Ok(read) = run.getdents(fd, Sink::new(&mut buffer)) else { return };
     let place = i64::from_ne_bytes(buffer[8..16].try_into().unwrap());
-    let second = buffer[first..read.filled.0].to_vec();
+    let second = entries(&buffer[..read.filled.0]).swap_remove(1);
     let moved = run.lseek(fd, place, SEEK_SET).is_ok();
-    let again = run.getdents(fd, Sink::new(&mut buffer)).is_ok();
-    run.note(format!("moved {moved}, read again {again}, same entry {}", buffer[19..40] == second[19..40]));
+    let Ok(read) = run.getdents(fd, Sink::new(&mut buffer)) else { return };
+    let same = entries(&buffer[..read.filled.0])[0] == second;
+    run.note(format!("moved {moved}, same entry {same}"));
 }
 
 fn changing_while_reading(run: &mut Run) {
