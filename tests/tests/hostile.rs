@@ -13,130 +13,10 @@ use hostcall_tests::peer::{corrupt, FRESH};
 use hostcall_tests::random::Random;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-<<<<<<< ours
-/// Holds that all memory a request refers to is where it may be.
-struct Bounds {
-    scratch: (usize, usize),
-    arena: (usize, usize),
-    /// The chunk of the call's slot; all of the arena for a wide call.
-    chunk: (usize, usize),
-    private: Vec<(usize, usize)>,
-    fields: u64,
-    random: Random,
-}
-
-impl Bounds {
-    fn within(&self, (at, len): (usize, usize), (start, room): (usize, usize)) -> bool {
-        at >= start && at - start <= room && len <= room - (at - start)
-    }
-}
-
-impl Witness for Bounds {
-    fn field(&mut self, op: Op, name: &'static str, extent: Extent) {
-        self.fields += 1;
-        match extent {
-            Extent::None => {}
-            Extent::Private(at, len) => {
-                assert!(
-                    self.within((at, len), self.scratch),
-                    "{op:?}.{name}: {len} bytes outside the private copy"
-                );
-                assert!(
-                    (1..=PATH_MAX * 3).contains(&len),
-                    "{op:?}.{name}: {len} bytes"
-                );
-                for other in &self.private {
-                    assert!(
-                        at + len <= other.0 || other.0 + other.1 <= at,
-                        "{op:?}.{name} overlaps another copy"
-                    );
-                }
-                self.private.push((at, len));
-            }
-            Extent::Shared(at, len) => {
-                assert!(
-                    self.within((at, len), self.arena),
-                    "{op:?}.{name}: {len} bytes outside the arena"
-                );
-                assert!(
-                    self.within((at, len), self.chunk),
-                    "{op:?}.{name}: {len} bytes outside the call's chunk"
-                );
-            }
-        }
-    }
-
-    fn answer(&mut self, _: Op) -> Result<Message, Errno> {
-        self.private.clear();
-        match self.random.chance(4) {
-            true => Err(Errno(libc::ENOENT)),
-            false => Ok(Message {
-                payload: self.random.below(CHUNK) as u32,
-                words: std::array::from_fn(|_| self.random.word()),
-                ..Message::default()
-            }),
-        }
-    }
-}
-
-/// A doorbell that does not sleep but ends the session, so that a driver never waits.
-struct Ends<'p>(&'p LanePage);
-
-impl Doorbell for Ends<'_> {
-    fn sleep(&self, _: &AtomicU32, _: Option<Duration>) -> Wakeup {
-        self.0.set_state(LaneState::Dead);
-        Wakeup::Rung
-    }
-    fn wake(&self, _: &AtomicU32) {}
-}
-
-const CLOCK: hostcall::wait::Clock = hostcall::wait::Clock {
-    ticks_per_us: 1000,
-    processors: 2,
-};
-const NO_SPIN: Budget = Budget { most: 0, least: 0 };
-const NAMES: &[&[u8]] = &[b"a", b"b", b"d/e", b"..", b"/etc/passwd", b"", b"\xff\xfe"];
-
-fn region() -> Region {
-    let fd = sealed_memfd(c"hostile", region::size(1)).unwrap();
-    Region::create(Mapping::new(fd.as_fd(), region::size(1)).unwrap(), 1, CLOCK)
-}
-
-/// What came of the host's half.
-#[derive(Debug, Default)]
-struct Outcome {
-    mutations: u64,
-    dispatched: u64,
-    fields: u64,
-    /// Sequence, op, flags, length, header, other.
-    faults: [u64; 6],
-}
-
-fn kind(error: &ProtocolError) -> usize {
-    match error {
-        ProtocolError::Sequence { .. } => 0,
-        ProtocolError::UnknownOp(_) => 1,
-        ProtocolError::UnknownFlags(_) => 2,
-        ProtocolError::Length { .. } => 3,
-        ProtocolError::Header(_) => 4,
-        _ => 5,
-    }
-}
-
-/// Serves one lane of a region as a shadow's thread does, until the peer breaks the protocol or nothing is left.
-fn serve(
-    region: &Region,
-    end: &mut HostEnd,
-    scratch: &mut [u8],
-    spy: &mut Spy<Bounds>,
-    outcome: &mut Outcome,
-) -> Result<(), ProtocolError> {
-=======
 const NAMES: &[&[u8]] = &[b"a", b"b", b"d/e", b"..", b"/etc/passwd", b"", b"\xff\xfe"];
 
 /// Publishes a well-formed call.
 fn publish(region: &Region, calls: &mut Producer, random: &mut Random, flags: u32) {
->>>>>>> theirs
     let (page, arena) = (region.page(0).unwrap(), region.arena(0).unwrap());
     let op = random.one_of(Op::ALL);
     let chunk = arena.part(calls.slot() * CHUNK, CHUNK).unwrap();
@@ -160,11 +40,7 @@ fn storm(seed: u64, mutations: u64) -> Outcome {
         region.wipe(0);
         page.set_claim(&FRESH);
         page.set_state(LaneState::Served);
-<<<<<<< ours
-        let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
-=======
         let (mut end, mut calls) = (Half::end(), Producer::default());
->>>>>>> theirs
         for _ in 0..8 {
             for _ in 0..random.below(DEPTH + 1) {
                 let flags = if random.chance(3) {
@@ -210,11 +86,7 @@ fn race(seed: u64, mutations: u64) -> Outcome {
         while !done.load(Ordering::Relaxed) {
             region.wipe(0);
             page.set_state(LaneState::Served);
-<<<<<<< ours
-            let (mut end, mut calls) = (HostEnd::new(NO_SPIN, CLOCK), Producer::default());
-=======
             let (mut end, mut calls) = (Half::end(), Producer::default());
->>>>>>> theirs
             for _ in 0..DEPTH {
                 publish(&region, &mut calls, &mut random, 0);
                 page.set_state(LaneState::Served);

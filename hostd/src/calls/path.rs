@@ -60,17 +60,8 @@ impl PathCalls for Caller {
             to_path,
             flags,
         } = request;
-<<<<<<< ours
-        let (from, to) = (self.session.fds.dir(from)?, self.session.fds.dir(to)?);
-<<<<<<< ours
-=======
         let (from, to) = (self.dir(from, from_path)?, self.dir(to, to_path)?);
->>>>>>> theirs
         // SAFETY: NUL-terminated private paths. The raw call: libc's takes another one if there are no flags.
-=======
-        // SAFETY: NUL-terminated private paths. The raw call: libc's turns into renameat(2) without flags, which is
-        // another number and not among the shadow's.
->>>>>>> theirs
         done(unsafe {
             libc::syscall(
                 libc::SYS_renameat2,
