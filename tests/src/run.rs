@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const UMASK: u32 = 0o022;
 
 /// Who executes the calls.
+#[allow(clippy::large_enum_variant)] // one of each, on the stack of one thread
 enum Caller {
     Libc(Native),
     Client(Client),

@@ -47,6 +47,11 @@ impl Witness for Reached {
     }
 }
 
+const CLOCK: hostcall::wait::Clock = hostcall::wait::Clock {
+    ticks_per_us: 1,
+    processors: 2,
+};
+
 /// Dispatches one message whose payload is `bytes`; says whether a handler was reached.
 fn dispatch(message: Message, bytes: &[u8]) -> Result<bool, ProtocolError> {
     let mut chunk = vec![0; CHUNK];
@@ -179,7 +184,7 @@ fn dispatch_small(call: Message) -> Result<(), ProtocolError> {
 #[test]
 fn cve_2025_22224_a_checked_name_does_not_change() {
     let fd = sealed_memfd(c"toctou", region::size(1)).unwrap();
-    let region = Region::create(Mapping::new(fd.as_fd(), region::size(1)).unwrap(), 1, 1);
+    let region = Region::create(Mapping::new(fd.as_fd(), region::size(1)).unwrap(), 1, CLOCK);
     let stop = AtomicBool::new(false);
     let (mut taken, mut refused) = (0, 0);
     std::thread::scope(|scope| {
@@ -222,7 +227,7 @@ fn rustsec_2023_0056_and_2020_0157_accessors_of_shared_memory() {
         let mapping = Mapping::new(fd.as_fd(), prefix_size(3, served)).unwrap();
         let (start, len) = (mapping.base().as_ptr() as usize, mapping.len());
         let part = Region::own(Mapping::new(fd.as_fd(), region::size(3)).unwrap(), 3).unwrap();
-        part.write_header(1);
+        part.write_header(CLOCK);
         let part = Region::open(mapping).unwrap();
         for lane in (0..6).chain([254, 255, u32::MAX - 1, u32::MAX]) {
             assert_eq!(part.page(lane).is_some(), lane < 3);
