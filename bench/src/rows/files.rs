@@ -20,8 +20,8 @@ fn contest(id: &'static str, call: Call, bound: f64, rival_bound: Target) -> Con
         id,
         unit: Unit::Nanoseconds,
         loaded: false,
-        turns: 41,
-        manner: Manner::Together(2_000),
+        turns: 101,
+        manner: Manner::Together(500),
         sources: vec![
             host(call, FILE),
             preload(Place::Uml, call, FILE),
