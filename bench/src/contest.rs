@@ -2,7 +2,7 @@
 //! ratios that are made of them.
 
 use crate::bench::Bench;
-use crate::echo::Wait;
+use crate::echo::{Wait, Work};
 use crate::place::Place;
 use crate::task::{Call, Manner, Road, Task};
 use serde::Serialize;
@@ -21,8 +21,8 @@ pub enum Source {
         /// The file, as the worker names it.
         path: String,
     },
-    /// A bare round trip.
-    Echo(Wait),
+    /// A bare round trip, with the work of a call in it or without.
+    Echo(Wait, Work),
     /// First calls of fresh processes.
     FirstCalls {
         /// Where they run.
@@ -239,11 +239,11 @@ impl Contest {
                 };
                 bench.worker(*place)?.ask(&task)?
             }
-            Source::Echo(wait) => match self.manner {
+            Source::Echo(wait, work) => match self.manner {
                 Manner::Together(rounds) | Manner::Threads(_, rounds) => {
-                    vec![bench.echo()?.together(rounds, *wait)]
+                    vec![bench.echo()?.together(rounds, *wait, *work)]
                 }
-                Manner::Each(rounds, pause) => bench.echo()?.each(rounds, pause, *wait),
+                Manner::Each(rounds, pause) => bench.echo()?.each(rounds, pause, *wait, *work),
             },
             Source::FirstCalls { place, road, path } => {
                 let (Manner::Together(count) | Manner::Threads(_, count) | Manner::Each(count, _)) =

@@ -2,7 +2,7 @@
 
 use super::{host, preload, FILE};
 use crate::contest::{Contest, Row, Source, Target, Unit};
-use crate::echo::Wait;
+use crate::echo::{Wait, Work};
 use crate::place::Place;
 use crate::task::{Call, Manner};
 
@@ -23,7 +23,7 @@ pub fn contests() -> Vec<Contest> {
         manner: Manner::Each(300, 0),
         sources: vec![
             host(Call::Stat, FILE),
-            Source::Echo(Wait::SleepAndStat),
+            Source::Echo(Wait::Sleep, Work::Stat),
             preload(Place::Local, Call::Stat, FILE),
             preload(Place::Uml, Call::Stat, FILE),
         ],

@@ -2,7 +2,7 @@
 
 use super::client;
 use crate::contest::{Contest, Row, Source, Target, Unit};
-use crate::echo::Wait;
+use crate::echo::{Wait, Work};
 use crate::place::Place;
 use crate::task::{Call, Manner};
 
@@ -26,7 +26,7 @@ pub fn contests() -> Vec<Contest> {
         vec![
             client(Place::Local, Call::Nop, ""),
             client(Place::Uml, Call::Nop, ""),
-            Source::Echo(wait),
+            Source::Echo(wait, Work::Nothing),
         ]
     };
     vec![
