@@ -93,6 +93,7 @@ impl GuestEnd {
         };
         if matches!(found, Ok(Ok(_))) {
             self.received += 1;
+            self.pacer.settle();
         }
         found.map_or_else(|wakeup| Ok(Err(wakeup)), |reply| reply.map(Ok))
     }
@@ -148,15 +149,17 @@ impl HostEnd {
         let slot = self.calls.slot();
         let call = loop {
             let calls = &mut self.calls;
-            if let Some(found) = calls.poll(&page.calls.0)? {
-                break found;
+            // Not counted among the spinners: it is over before a count of it would be seen, and a shared counter is
+            // a price that the fastest calls would pay.
+            if let Some(found) = self.pacer.glance(|| calls.poll(&page.calls.0).transpose()) {
+                break found?;
             }
             if page.state() != Some(LaneState::Served) {
                 return Ok(Next::Closed);
             }
             let may_spin = spinners.fetch_add(1, Ordering::Relaxed) < processors;
             let found = match may_spin {
-                true => self.pacer.spin(|| calls.poll(&page.calls.0).transpose()),
+                true => self.pacer.linger(|| calls.poll(&page.calls.0).transpose()),
                 false => None,
             };
             spinners.fetch_sub(1, Ordering::Relaxed);
@@ -171,7 +174,10 @@ impl HostEnd {
                 |found| Ok(Some(found)),
             );
             match found {
-                Ok(Some(found)) => break found?,
+                Ok(Some(found)) => {
+                    self.pacer.settle();
+                    break found?;
+                }
                 Ok(None) => return Ok(Next::Closed),
                 Err(_) => continue,
             }

@@ -88,8 +88,10 @@ impl Budget {
 pub struct Pacer {
     budget: Budget,
     ticks_per_us: u64,
-    /// Running mean of waits, ticks; a wait that ended in a sleep counts as four budgets.
+    /// Running mean of waits, ticks, whether they ended in a spin or in a sleep.
     estimate: u64,
+    /// When the wait began that has outlasted its spin; 0 for none.
+    since: u64,
     /// Waits for which to sleep early, because the last spins lost the processor.
     contended: u32,
     /// Waits since the last probe while the peer is thought slow.
@@ -112,6 +114,7 @@ impl Pacer {
             budget,
             ticks_per_us: u64::from(ticks_per_us.clamp(1, 100_000)),
             estimate: 0,
+            since: 0,
             contended: 0,
             since_probe: 0,
         }
@@ -139,12 +142,25 @@ impl Pacer {
 
     /// Spins until `poll` finds something or the allowance is used up.
     pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+        match self.glance(&mut poll) {
+            Some(found) => Some(found),
+            None => self.linger(poll),
+        }
+    }
+
+    /// The first microsecond or so of a spin, in which a fast peer answers: without `pause`, and without a look at the
+    /// clock between what arrives and its use.
+    #[inline]
+    pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
         let start = ticks();
         for _ in 0..EAGER_POLLS / 8 {
             // Eight looks between two looks at the clock, which costs as much as several of them.
             for _ in 0..8 {
                 if let Some(found) = poll() {
-                    self.learn(ticks().wrapping_sub(start));
+                    match self.since {
+                        0 => self.learn(0),
+                        _ => self.settle(),
+                    }
                     return Some(found);
                 }
             }
@@ -152,11 +168,18 @@ impl Pacer {
                 break;
             }
         }
+        None
+    }
+
+    /// The rest of a spin, with `pause` between looks.
+    pub fn linger<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+        let start = ticks();
         let allowance = self.allowance();
-        let mut last = ticks();
+        let mut last = start;
         while last.wrapping_sub(start) < allowance {
             if let Some(found) = poll() {
-                self.learn(ticks().wrapping_sub(start));
+                self.since = if self.since == 0 { start } else { self.since };
+                self.settle();
                 return Some(found);
             }
             relax();
@@ -168,12 +191,24 @@ impl Pacer {
             }
             last = now;
         }
-        self.learn(4 * u64::from(self.budget.most) * self.ticks_per_us);
+        self.since = if self.since == 0 { start } else { self.since };
         None
     }
 
+    /// What was waited for came after the spin was over: learns how long it really took.
+    ///
+    /// A sleep must not simply count as slow: when both sides sleep, each finds the other slow only because it sleeps
+    /// itself, and neither would ever spin again.
+    pub fn settle(&mut self) {
+        if self.since != 0 {
+            let longest = 4 * u64::from(self.budget.most) * self.ticks_per_us;
+            self.learn(ticks().wrapping_sub(self.since).min(longest));
+            self.since = 0;
+        }
+    }
+
     fn learn(&mut self, wait: u64) {
-        self.estimate = self.estimate - self.estimate / 8 + wait.min(1 << 40) / 8;
+        self.estimate = self.estimate - self.estimate / 8 + wait / 8;
     }
 }
 
@@ -212,6 +247,8 @@ mod tests {
         let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, ticks_per_us());
         for _ in 0..20 {
             assert_eq!(pacer.spin(|| None::<()>), None);
+            pacer.since -= 1_000 * pacer.ticks_per_us;
+            pacer.settle();
         }
         pacer.contended = 0;
         let most = 50 * pacer.ticks_per_us;
@@ -223,6 +260,18 @@ mod tests {
             pacer.spin(|| Some(()));
         }
         assert_eq!(pacer.allowance(), most);
+    }
+
+    #[test]
+    fn two_sides_that_sleep_find_back_to_spinning() {
+        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, ticks_per_us());
+        pacer.estimate = 200 * pacer.ticks_per_us;
+        for _ in 0..40 {
+            // Each wait takes what waking a sleeper takes there and back.
+            pacer.since = ticks() - 20 * pacer.ticks_per_us;
+            assert_eq!(pacer.glance(|| Some(())), Some(()));
+        }
+        assert_eq!(pacer.allowance(), 50 * pacer.ticks_per_us);
     }
 
     #[test]
