@@ -83,12 +83,13 @@ impl GuestEnd {
     ) -> Result<Result<Message, Wakeup>, ProtocolError> {
         let mut look = || self.replies.poll(&page.replies.0).transpose();
         let early = self.pacer.glance(&mut look);
-        let found = match early.or_else(|| self.pacer.spin(&mut look)) {
+        let found = match early.or_else(|| self.pacer.linger(&mut look)) {
             Some(found) => Ok(found),
             None => sleep_unless(bell, &page.guest_sleep.0, Some(limit), look),
         };
         if matches!(found, Ok(Ok(_))) {
             self.received += 1;
+            self.pacer.settle();
         }
         found.map_or_else(|wakeup| Ok(Err(wakeup)), |reply| reply.map(Ok))
     }
@@ -144,6 +145,8 @@ impl HostEnd {
         let slot = self.calls.slot();
         let call = loop {
             let mut look = || self.calls.poll(&page.calls.0).transpose();
+            // Not counted among the spinners: it is over before a count of it would be seen, and a shared counter is
+            // a price that the fastest calls would pay.
             if let Some(found) = self.pacer.glance(&mut look) {
                 break found?;
             }
@@ -152,7 +155,7 @@ impl HostEnd {
             }
             let may_spin = spinners.fetch_add(1, Ordering::Relaxed) < processors;
             let found = match may_spin {
-                true => self.pacer.spin(&mut look),
+                true => self.pacer.linger(&mut look),
                 false => None,
             };
             spinners.fetch_sub(1, Ordering::Relaxed);
@@ -167,7 +170,10 @@ impl HostEnd {
                 |found| Ok(Some(found)),
             );
             match found {
-                Ok(Some(found)) => break found?,
+                Ok(Some(found)) => {
+                    self.pacer.settle();
+                    break found?;
+                }
                 Ok(None) => return Ok(Next::Closed),
                 Err(_) => continue,
             }

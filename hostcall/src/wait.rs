@@ -88,14 +88,14 @@ impl Budget {
 pub struct Pacer {
     budget: Budget,
     ticks_per_us: u64,
-    /// Running mean of waits, ticks; a wait that ended in a sleep counts as four budgets.
+    /// Running mean of waits, ticks, whether they ended in a spin or in a sleep.
     estimate: u64,
+    /// When the wait began that has outlasted its spin; 0 for none.
+    since: u64,
     /// Waits for which to sleep early, because the last spins lost the processor.
     contended: u32,
     /// Waits since the last probe while the peer is thought slow.
     since_probe: u32,
-    /// When the present wait began, ticks.
-    start: u64,
 }
 
 /// A gap of this many microseconds between two polls means that somebody else ran on this processor.
@@ -121,9 +121,9 @@ impl Pacer {
             budget,
             ticks_per_us: u64::from(clock.ticks_per_us.clamp(1, 100_000)),
             estimate: 0,
+            since: 0,
             contended: 0,
             since_probe: 0,
-            start: 0,
         }
     }
 
@@ -149,22 +149,27 @@ impl Pacer {
 
     /// Looks for a microsecond or two, without `pause` or a look at the clock: either costs more than a poll, and
     /// the answer to a short call of a peer that spins arrives within it.
+    #[inline]
     pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
         let found = (0..EAGER_POLLS).find_map(|_| poll());
-        match found {
-            Some(_) => self.learn(0),
-            None => self.start = ticks(),
+        if found.is_some() {
+            match self.since {
+                0 => self.learn(0),
+                _ => self.settle(),
+            }
         }
         found
     }
 
-    /// Goes on after a [`glance`](Pacer::glance) until `poll` finds something or the allowance is used up.
-    pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+    /// The rest of a spin, with `pause` between looks.
+    pub fn linger<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+        let start = ticks();
         let allowance = self.allowance();
-        let mut last = ticks();
-        while last.wrapping_sub(self.start) < allowance {
+        let mut last = start;
+        while last.wrapping_sub(start) < allowance {
             if let Some(found) = poll() {
-                self.learn(ticks().wrapping_sub(self.start));
+                self.since = if self.since == 0 { start } else { self.since };
+                self.settle();
                 return Some(found);
             }
             relax();
@@ -176,12 +181,24 @@ impl Pacer {
             }
             last = now;
         }
-        self.learn(4 * u64::from(self.budget.most) * self.ticks_per_us);
+        self.since = if self.since == 0 { start } else { self.since };
         None
     }
 
+    /// What was waited for came after the spin was over: learns how long it really took.
+    ///
+    /// A sleep must not simply count as slow: when both sides sleep, each finds the other slow only because it sleeps
+    /// itself, and neither would ever spin again.
+    pub fn settle(&mut self) {
+        if self.since != 0 {
+            let longest = 4 * u64::from(self.budget.most) * self.ticks_per_us;
+            self.learn(ticks().wrapping_sub(self.since).min(longest));
+            self.since = 0;
+        }
+    }
+
     fn learn(&mut self, wait: u64) {
-        self.estimate = self.estimate - self.estimate / 8 + wait.min(1 << 40) / 8;
+        self.estimate = self.estimate - self.estimate / 8 + wait / 8;
     }
 }
 
@@ -242,7 +259,9 @@ mod tests {
         let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, two_processors());
         for _ in 0..20 {
             assert_eq!(pacer.glance(|| None::<()>), None);
-            assert_eq!(pacer.spin(|| None::<()>), None);
+            assert_eq!(pacer.linger(|| None::<()>), None);
+            pacer.since -= 1_000 * pacer.ticks_per_us;
+            pacer.settle();
         }
         pacer.contended = 0;
         let most = 50 * pacer.ticks_per_us;
@@ -257,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn two_sides_that_sleep_find_back_to_spinning() {
+        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, two_processors());
+        pacer.estimate = 200 * pacer.ticks_per_us;
+        for _ in 0..40 {
+            // Each wait takes what waking a sleeper takes there and back.
+            pacer.since = ticks() - 20 * pacer.ticks_per_us;
+            assert_eq!(pacer.glance(|| Some(())), Some(()));
+        }
+        assert_eq!(pacer.allowance(), 50 * pacer.ticks_per_us);
+    }
+
+    #[test]
     fn losing_the_processor_ends_the_spin() {
         let mut pacer = Pacer::new(
             Budget {
@@ -268,7 +299,7 @@ mod tests {
         let mut polls = 0;
         let start = std::time::Instant::now();
         pacer.glance(|| None::<()>);
-        pacer.spin(|| {
+        pacer.linger(|| {
             polls += 1;
             if polls == 10 {
                 std::thread::sleep(Duration::from_millis(1));

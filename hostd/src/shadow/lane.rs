@@ -160,6 +160,7 @@ impl Lane {
             };
             self.executing.store(0, Ordering::Relaxed);
             end.reply(page, &session.bell, answer);
+            count(session, &call, &answer);
         }
         Ok(())
     }
@@ -183,13 +184,19 @@ fn execute(
     }
     caller.complete = true;
     let answer = ops::dispatch(caller, call, chunk, scratch)?;
+    if answer.code != 0 {
+        caller.complete = false;
+    }
+    Ok(answer)
+}
+
+/// After the answer is on its way: the guest does not wait for the books.
+fn count(session: &Session, call: &Message, answer: &Message) {
     let counts = session.board.slot(session.slot);
     counts.calls[call.code as usize % counts.calls.len()].fetch_add(1, Ordering::Relaxed);
     if answer.code != 0 {
-        caller.complete = false;
         counts.errors.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(answer)
 }
 
 fn traced(

@@ -1,0 +1,72 @@
+//! What the runner asks of a worker, one JSON document a line in each direction.
+
+use serde::{Deserialize, Serialize};
+
+/// The call to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Call {
+    /// Nothing at all; only the client has it.
+    Nop,
+    /// stat(2) of the path.
+    Stat,
+    /// open(2), read-only, and close(2).
+    OpenClose,
+    /// pread(2) of the first 4 KiB.
+    Pread4k,
+    /// pread(2) of 1 MiB, block after block.
+    Read1m,
+    /// pwrite(2) of 1 MiB, block after block.
+    Write1m,
+}
+
+/// Who carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Road {
+    /// libc, as any program calls it; whether it ends in this kernel or on the host is the path's matter.
+    Libc,
+    /// The typed client.
+    Client,
+}
+
+/// How often, and what is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Manner {
+    /// The clock is read once around so many calls in a row: one sample, ticks of all.
+    Together(u32),
+    /// Each of so many calls is timed, after a pause of so many microseconds: a sample each.
+    Each(u32, u32),
+    /// So many threads make so many calls at the same time: one sample, ticks of all.
+    Threads(u32, u32),
+}
+
+/// A request to a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Task {
+    /// Measure calls.
+    Measure {
+        /// The call.
+        call: Call,
+        /// Who carries it.
+        road: Road,
+        /// The file, as the worker names it.
+        path: String,
+        /// How often.
+        manner: Manner,
+    },
+    /// Have so many fresh processes, one after the other, make their first host call: a sample each.
+    FirstCalls {
+        /// By the typed client (attach, then a call that does nothing) or by libc (stat of the path).
+        road: Road,
+        /// The file for libc.
+        path: String,
+        /// How many.
+        count: u32,
+    },
+    /// Start so many processes that attach, make a few calls and then stay.
+    Hold(u32),
+    /// End them.
+    Release,
+}
+
+/// A worker's answer: ticks of the processor's counter, or why not.
+pub type Answer = Result<Vec<u64>, String>;

@@ -1,0 +1,182 @@
+//! The calls themselves, as an ordinary program makes them: libc functions through the procedure linkage table.
+#![allow(unsafe_code)]
+
+use crate::task::{Call, Road};
+use hostcall::client::Client;
+use hostcall::ops::Calls;
+use hostcall::transfer::{read_vectored, write_vectored};
+use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
+use hostcall::wire::Sink;
+use std::ffi::CString;
+
+/// Bytes of a block of the sequential calls.
+const BLOCK: usize = 1 << 20;
+/// Blocks after which they begin again: 32 MiB, which any page cache holds.
+pub const BLOCKS: u32 = 32;
+
+/// A call that is ready to be made again and again by one thread.
+pub struct Workload<'c> {
+    call: Call,
+    client: Option<&'c Client>,
+    path: CString,
+    fd: i32,
+    buffer: Vec<u8>,
+    block: u32,
+}
+
+fn refused(doing: &str, path: &str, errno: Errno) -> String {
+    format!(
+        "{doing} {path}: {}",
+        std::io::Error::from_raw_os_error(errno.0)
+    )
+}
+
+impl<'c> Workload<'c> {
+    /// Opens what the call needs and makes it once, so that a call which fails is not measured.
+    pub fn new(
+        call: Call,
+        road: Road,
+        path: &str,
+        client: Option<&'c Client>,
+    ) -> Result<Workload<'c>, String> {
+        let client = match road {
+            Road::Client => Some(client.ok_or("not attached")?),
+            Road::Libc => None,
+        };
+        let name = CString::new(path).map_err(|error| error.to_string())?;
+        let mut workload = Workload {
+            call,
+            client,
+            path: name,
+            fd: -1,
+            buffer: Vec::new(),
+            block: 0,
+        };
+        let (flags, len) = match call {
+            Call::Nop | Call::Stat | Call::OpenClose => (None, size_of::<libc::statx>()),
+            Call::Pread4k => (Some(libc::O_RDONLY), 4096),
+            Call::Read1m => (Some(libc::O_RDONLY), BLOCK),
+            Call::Write1m => (Some(libc::O_WRONLY), BLOCK),
+        };
+        workload.buffer = vec![1; len];
+        if let Some(flags) = flags {
+            workload.fd = workload
+                .open(flags)
+                .map_err(|errno| refused("open", path, errno))?;
+        }
+        workload
+            .once()
+            .map_err(|errno| refused(&format!("{call:?}"), path, errno))?;
+        Ok(workload)
+    }
+
+    fn open(&self, flags: i32) -> Result<i32, Errno> {
+        match self.client {
+            Some(client) => client
+                .openat(DirFd::CWD, &self.path, OpenFlags(flags), Mode(0))
+                .map(|reply| reply.fd.0),
+            // SAFETY: a live NUL-terminated path.
+            None => Errno::result(unsafe { libc::open(self.path.as_ptr(), flags) }.into())
+                .map(|fd| fd as i32),
+        }
+    }
+
+    fn close(&self, fd: i32) -> Result<(), Errno> {
+        match self.client {
+            Some(client) => client.close(RemoteFd(fd)).map(drop),
+            // SAFETY: the descriptor is this workload's.
+            None => Errno::result(unsafe { libc::close(fd) }.into()).map(drop),
+        }
+    }
+
+    /// Makes the call once.
+    pub fn once(&mut self) -> Result<(), Errno> {
+        let offset = i64::from(self.block) * BLOCK as i64;
+        let len = self.buffer.len();
+        let moved = match (self.call, self.client) {
+            (Call::Nop, Some(client)) => return client.nop().map(drop),
+            (Call::Nop, None) => return Err(Errno(libc::EOPNOTSUPP)),
+            (Call::Stat, Some(client)) => {
+                let sink = Sink::new(&mut self.buffer);
+                return client
+                    .statx(
+                        DirFd::CWD,
+                        &self.path,
+                        AtFlags(0),
+                        libc::STATX_BASIC_STATS,
+                        sink,
+                    )
+                    .map(drop);
+            }
+            (Call::Stat, None) => {
+                let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+                // SAFETY: a live NUL-terminated path and room for a stat.
+                return Errno::result(
+                    unsafe { libc::stat(self.path.as_ptr(), stat.as_mut_ptr()) }.into(),
+                )
+                .map(drop);
+            }
+            (Call::OpenClose, _) => return self.open(libc::O_RDONLY).and_then(|fd| self.close(fd)),
+            (Call::Pread4k, Some(client)) => {
+                let sink = Sink::new(&mut self.buffer);
+                client
+                    .read(RemoteFd(self.fd), Offset(0), RwFlags(0), sink)?
+                    .filled
+                    .0
+            }
+            // SAFETY: the buffer is live and `len` long.
+            (Call::Pread4k, None) => Errno::result(unsafe {
+                libc::pread(self.fd, self.buffer.as_mut_ptr().cast(), len, 0)
+            } as i64)? as usize,
+            (Call::Read1m | Call::Write1m, client) => {
+                self.block = (self.block + 1) % BLOCKS;
+                let pointer = self.buffer.as_mut_ptr().cast();
+                let vector = [libc::iovec {
+                    iov_base: pointer,
+                    iov_len: len,
+                }];
+                // SAFETY: the buffer is live, writable and `len` long.
+                unsafe {
+                    match (client, self.call == Call::Read1m) {
+                        (Some(client), true) => read_vectored(
+                            client,
+                            RemoteFd(self.fd),
+                            Offset(offset),
+                            RwFlags(0),
+                            &vector,
+                        )?,
+                        (Some(client), false) => write_vectored(
+                            client,
+                            RemoteFd(self.fd),
+                            Offset(offset),
+                            RwFlags(0),
+                            &vector,
+                        )?,
+                        (None, true) => {
+                            Errno::result(libc::pread(self.fd, pointer, len, offset) as i64)?
+                                as usize
+                        }
+                        (None, false) => {
+                            Errno::result(libc::pwrite(self.fd, pointer, len, offset) as i64)?
+                                as usize
+                        }
+                    }
+                }
+            }
+        };
+        // A short transfer would look fast.
+        if moved == len {
+            Ok(())
+        } else {
+            Err(Errno(libc::EIO))
+        }
+    }
+}
+
+impl Drop for Workload<'_> {
+    fn drop(&mut self) {
+        if self.fd >= 0 {
+            let _ = self.close(self.fd);
+        }
+    }
+}
