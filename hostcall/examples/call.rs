@@ -10,12 +10,20 @@ use std::time::Instant;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = CString::new(std::env::args().nth(1).unwrap_or("/etc/hosts".to_owned()))?;
     let start = Instant::now();
-    let client = Client::attach(&Options { resume: None, umask: 0o22 })?;
+    let client = Client::attach(&Options {
+        resume: None,
+        umask: 0o22,
+    })?;
     client.nop()?;
     println!("attach {:?}", start.elapsed());
-    let fd = client.openat(DirFd::CWD, &path, OpenFlags(libc::O_RDONLY), Mode(0))?.fd;
+    let fd = client
+        .openat(DirFd::CWD, &path, OpenFlags(libc::O_RDONLY), Mode(0))?
+        .fd;
     let mut data = vec![0; 4096];
-    let filled = client.read(fd, Offset(0), RwFlags(0), Sink::new(&mut data))?.filled.0;
+    let filled = client
+        .read(fd, Offset(0), RwFlags(0), Sink::new(&mut data))?
+        .filled
+        .0;
     println!("{} bytes from {path:?}", filled);
     let time = |name: &str, rounds: u32, call: &mut dyn FnMut()| {
         let mut best = f64::MAX;
@@ -26,17 +34,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         println!("{name:12} {best:8.0} ns");
     };
-    time("nop", 100_000, &mut || drop(client.nop()));
+    time("nop", 100_000, &mut || {
+        let _ = client.nop();
+    });
     let mut statx = [0u8; 256];
     time("statx", 100_000, &mut || {
-        drop(client.statx(DirFd::CWD, &path, AtFlags(0), 0x7ff, Sink::new(&mut statx)));
+        let _ = client.statx(DirFd::CWD, &path, AtFlags(0), 0x7ff, Sink::new(&mut statx));
     });
-    time("host stat", 100_000, &mut || drop(std::fs::metadata("/etc/hosts")));
+    time("host stat", 100_000, &mut || {
+        drop(std::fs::metadata("/etc/hosts"))
+    });
     time("pread 4k", 100_000, &mut || {
-        drop(client.read(fd, Offset(0), RwFlags(0), Sink::new(&mut data)));
+        let _ = client.read(fd, Offset(0), RwFlags(0), Sink::new(&mut data));
     });
     time("open+close", 50_000, &mut || {
-        let fd = client.openat(DirFd::CWD, &path, OpenFlags(libc::O_RDONLY), Mode(0)).unwrap().fd;
+        let fd = client
+            .openat(DirFd::CWD, &path, OpenFlags(libc::O_RDONLY), Mode(0))
+            .unwrap()
+            .fd;
         client.close(fd).unwrap();
     });
     Ok(())

@@ -108,10 +108,9 @@ impl Client {
     }
 
     fn start(&self, lane: u32) -> Lane {
-        let ticks = self.region.header().ticks_per_us.load(Ordering::Relaxed);
         Lane {
             number: lane,
-            end: Some(GuestEnd::new(self.link.budget(), ticks)),
+            end: Some(GuestEnd::new(self.link.budget(), self.region.clock())),
         }
     }
 

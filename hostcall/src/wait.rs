@@ -9,7 +9,7 @@
 //! sequentially consistent fence on both sides, one of the fences is first in their single order: if the sleeper's
 //! ([W1]), the waker's load sees `sleeping`; if the waker's ([W2]), the sleeper's last look sees the message.
 
-use crate::sync::{fence, relax, AtomicU32, Ordering};
+use crate::sync::{full_fence, relax, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Value of a sleep word whose owner is awake.
@@ -39,7 +39,7 @@ pub trait Doorbell {
 /// Rings if the other side sleeps; called after a publish.
 pub fn notify<D: Doorbell>(bell: &D, word: &AtomicU32) {
     // [W2] Orders the publish before the look at the word; pairs with [W1].
-    fence(Ordering::SeqCst);
+    full_fence();
     if word.load(Ordering::Relaxed) == SLEEPING {
         word.store(AWAKE, Ordering::Relaxed);
         bell.wake(word);
@@ -55,7 +55,7 @@ pub fn sleep_unless<D: Doorbell, T>(
 ) -> Result<T, Wakeup> {
     word.store(SLEEPING, Ordering::Relaxed);
     // [W1] Orders the announcement before the last look; pairs with [W2].
-    fence(Ordering::SeqCst);
+    full_fence();
     let outcome = match poll() {
         Some(message) => Ok(message),
         None => Err(bell.sleep(word, limit)),
@@ -94,6 +94,8 @@ pub struct Pacer {
     contended: u32,
     /// Waits since the last probe while the peer is thought slow.
     since_probe: u32,
+    /// When the present wait began, ticks.
+    start: u64,
 }
 
 /// A gap of this many microseconds between two polls means that somebody else ran on this processor.
@@ -102,18 +104,26 @@ const PREEMPTED_US: u64 = 15;
 const CALM_DOWN: u32 = 64;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
 const PROBE_EVERY: u32 = 16;
-/// Polls without `pause`: it costs up to 140 cycles, a good part of a whole round trip.
-const EAGER_POLLS: u32 = 256;
+/// Polls of a glance. (A `pause` would cost up to 140 cycles, a good part of a whole round trip.)
+const EAGER_POLLS: u32 = 1500;
 
 impl Pacer {
-    /// A pacer that assumes a fast peer. `ticks_per_us` is the rate of [`ticks`].
-    pub fn new(budget: Budget, ticks_per_us: u32) -> Pacer {
+    /// A pacer that assumes a fast peer.
+    pub fn new(budget: Budget, clock: Clock) -> Pacer {
+        let budget = match clock.processors {
+            0 | 1 => Budget {
+                most: budget.least,
+                ..budget
+            },
+            _ => budget,
+        };
         Pacer {
             budget,
-            ticks_per_us: u64::from(ticks_per_us.clamp(1, 100_000)),
+            ticks_per_us: u64::from(clock.ticks_per_us.clamp(1, 100_000)),
             estimate: 0,
             contended: 0,
             since_probe: 0,
+            start: 0,
         }
     }
 
@@ -137,26 +147,24 @@ impl Pacer {
         most
     }
 
-    /// Spins until `poll` finds something or the allowance is used up.
-    pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-        let start = ticks();
-        for _ in 0..EAGER_POLLS / 8 {
-            // Eight looks between two looks at the clock, which costs as much as several of them.
-            for _ in 0..8 {
-                if let Some(found) = poll() {
-                    self.learn(ticks().wrapping_sub(start));
-                    return Some(found);
-                }
-            }
-            if ticks().wrapping_sub(start) > PREEMPTED_US * self.ticks_per_us {
-                break;
-            }
+    /// Looks for a microsecond or two, without `pause` or a look at the clock: either costs more than a poll, and
+    /// the answer to a short call of a peer that spins arrives within it.
+    pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+        let found = (0..EAGER_POLLS).find_map(|_| poll());
+        match found {
+            Some(_) => self.learn(0),
+            None => self.start = ticks(),
         }
+        found
+    }
+
+    /// Goes on after a [`glance`](Pacer::glance) until `poll` finds something or the allowance is used up.
+    pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
         let allowance = self.allowance();
         let mut last = ticks();
-        while last.wrapping_sub(start) < allowance {
+        while last.wrapping_sub(self.start) < allowance {
             if let Some(found) = poll() {
-                self.learn(ticks().wrapping_sub(start));
+                self.learn(ticks().wrapping_sub(self.start));
                 return Some(found);
             }
             relax();
@@ -194,23 +202,46 @@ pub fn ticks() -> u64 {
     0
 }
 
-/// Measures the rate of [`ticks`]; takes about a millisecond.
-pub fn ticks_per_us() -> u32 {
-    let (start, clock) = (ticks(), std::time::Instant::now());
-    while clock.elapsed() < Duration::from_millis(1) {
-        std::hint::spin_loop();
+/// What waiting has to know of the host's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Rate of [`ticks`].
+    pub ticks_per_us: u32,
+    /// Processors of the host. With one, the peer cannot run while we spin.
+    pub processors: u32,
+}
+
+impl Clock {
+    /// Measures this machine; takes about a millisecond.
+    pub fn measure() -> Clock {
+        let (start, clock) = (ticks(), std::time::Instant::now());
+        while clock.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        let rate = (ticks() - start) / clock.elapsed().as_micros().max(1) as u64;
+        Clock {
+            ticks_per_us: rate.clamp(1, 100_000) as u32,
+            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        }
     }
-    ((ticks() - start) / clock.elapsed().as_micros().max(1) as u64).clamp(1, 100_000) as u32
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
+    fn two_processors() -> Clock {
+        Clock {
+            processors: 2,
+            ..Clock::measure()
+        }
+    }
+
     #[test]
     fn a_slow_peer_is_not_spun_for_and_a_fast_one_is_found_again() {
-        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, ticks_per_us());
+        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, two_processors());
         for _ in 0..20 {
+            assert_eq!(pacer.glance(|| None::<()>), None);
             assert_eq!(pacer.spin(|| None::<()>), None);
         }
         pacer.contended = 0;
@@ -220,7 +251,7 @@ mod tests {
             .count();
         assert_eq!(long, 1, "one probe in {PROBE_EVERY} waits");
         for _ in 0..40 {
-            pacer.spin(|| Some(()));
+            pacer.glance(|| Some(()));
         }
         assert_eq!(pacer.allowance(), most);
     }
@@ -232,13 +263,14 @@ mod tests {
                 most: 1_000_000,
                 least: 2,
             },
-            ticks_per_us(),
+            two_processors(),
         );
         let mut polls = 0;
         let start = std::time::Instant::now();
+        pacer.glance(|| None::<()>);
         pacer.spin(|| {
             polls += 1;
-            if polls == EAGER_POLLS + 10 {
+            if polls == 10 {
                 std::thread::sleep(Duration::from_millis(1));
             }
             None::<()>

@@ -30,7 +30,10 @@ fn main() {
             _ => break,
         }
     }
-    let socket = std::env::temp_dir().join(format!("boot-{}.sock", std::process::id()));
+    let now = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |time| time.as_nanos());
+    let socket = std::env::temp_dir().join(format!("boot-{}-{now}.sock", std::process::id()));
     let listener = UnixListener::bind(&socket).expect("bind the socket");
     let (mut bell, bell_line) = UnixStream::pair().expect("make the doorbell");
     // Echoes the doorbell, so that a test sees both directions.

@@ -9,6 +9,7 @@ mod user;
 
 pub use check::{check, Finding, Severity};
 pub use parse::ConfigError;
+pub(crate) use user::runtime_dir;
 pub use user::{HostUser, UserError};
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use hostd::config::{Config, Severity};
 use hostd::guest::{Kind, Status};
 use hostd::server::admin::{self, Question};
 use std::ffi::OsString;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,6 +43,9 @@ enum Command {
         /// Host subtree that the guest sees, PATH[:ro|:rw]; may be repeated. All of / when absent.
         #[arg(long, value_name = "PATH", value_parser = hostd::run::export)]
         export: Vec<hostd::config::Export>,
+        /// Host file to copy into the guest before COMMAND starts; may be repeated.
+        #[arg(long, value_name = "FILE:PATH", value_parser = hostd::run::copy)]
+        copy: Vec<(PathBuf, PathBuf)>,
         /// Command and arguments; a shell when absent.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -84,7 +87,11 @@ fn main() -> ExitCode {
         _ => {}
     }
     let arguments = Arguments::parse();
-    log_to_stderr(if matches!(arguments.command, Command::Serve { .. }) { "info" } else { "warn" });
+    log_to_stderr(if matches!(arguments.command, Command::Serve { .. }) {
+        "info"
+    } else {
+        "warn"
+    });
     match execute(arguments.command) {
         Ok(code) => code,
         Err(error) => {
@@ -98,17 +105,23 @@ fn log_to_stderr(level: &str) {
     let filter = env_logger::Env::new().filter_or("HOSTD_LOG", level);
     let format = |f: &mut env_logger::fmt::Formatter, record: &log::Record| {
         // One line, whatever a guest's names put into it (CVE-2023-28101).
-        let text: String = record.args().to_string().chars().flat_map(|c| match c.is_control() {
-            true => c.escape_default().collect::<Vec<_>>(),
-            false => vec![c],
-        }).collect();
+        let text: String = record
+            .args()
+            .to_string()
+            .chars()
+            .flat_map(|c| match c.is_control() {
+                true => c.escape_default().collect::<Vec<_>>(),
+                false => vec![c],
+            })
+            .collect();
         writeln!(f, "hostd: {text}")
     };
     env_logger::Builder::from_env(filter).format(format).init();
 }
 
 fn execute(command: Command) -> Result<ExitCode, String> {
-    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let program =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     match command {
         Command::Serve { config } => {
             let config = match config {
@@ -118,7 +131,15 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             hostd::serve::serve(&config, program)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Run { guest, mount, root, mem, export, command } => {
+        Command::Run {
+            guest,
+            mount,
+            root,
+            mem,
+            export,
+            copy,
+            command,
+        } => {
             let kind = match guest {
                 GuestKind::Auto => Kind::auto(),
                 GuestKind::Local => Kind::Local,
@@ -128,7 +149,21 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             if !export.is_empty() {
                 config.exports = export;
             }
-            let run = hostd::run::Run { kind, prefix: mount, root, mem_mib: mem, config, command };
+            if command.is_empty()
+                && std::io::stdin().is_terminal()
+                && std::io::stdout().is_terminal()
+            {
+                hint(kind, &mount);
+            }
+            let run = hostd::run::Run {
+                kind,
+                prefix: mount,
+                root,
+                mem_mib: mem,
+                config,
+                copies: copy,
+                command,
+            };
             Ok(finish(hostd::run::run(run, program)?))
         }
         Command::Status { json } => status(json),
@@ -145,16 +180,33 @@ fn finish(status: Status) -> ExitCode {
     }
 }
 
+/// What to try first, for somebody at a terminal.
+fn hint(kind: Kind, prefix: &std::path::Path) {
+    let kind = match kind {
+        Kind::Uml => "a Linux kernel of its own",
+        Kind::Local => "namespaces of this kernel",
+    };
+    let prefix = prefix.display();
+    eprintln!("This shell runs in a guest ({kind}); the host's files are under {prefix}.");
+    eprintln!("Try:  ls {prefix}/etc   echo hello > {prefix}/tmp/from-guest   sort < {prefix}/etc/passwd | head -3");
+    eprintln!("What is written outside {prefix} stays in the guest and is gone after `exit`. On the host: hostd status, hostd trace.");
+}
+
 fn status(json: bool) -> Result<ExitCode, String> {
     let mut all = Vec::new();
     for stream in admin::running() {
         let mut lines = admin::ask(stream, &Question::Status).map_err(|error| error.to_string())?;
         let mut line = String::new();
-        lines.read_line(&mut line).map_err(|error| error.to_string())?;
+        lines
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
         all.push(serde_json::from_str::<admin::Status>(&line).map_err(|error| error.to_string())?);
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?
+        );
         return Ok(ExitCode::SUCCESS);
     }
     if all.is_empty() {
@@ -170,19 +222,28 @@ fn status(json: bool) -> Result<ExitCode, String> {
 fn trace(guest: Option<String>) -> Result<ExitCode, String> {
     let running = admin::running();
     if running.is_empty() {
-        return Err("no hostd runs for this user; start one with `hostd run` or `hostd serve`".to_owned());
+        return Err(
+            "no hostd runs for this user; start one with `hostd run` or `hostd serve`".to_owned(),
+        );
     }
-    let threads: Vec<_> = running.into_iter().map(|stream| {
-        let question = Question::Trace { guest: guest.clone() };
-        std::thread::spawn(move || {
-            let Ok(lines) = admin::ask(stream, &question) else { return };
-            for line in lines.lines().map_while(Result::ok) {
-                if writeln!(std::io::stdout(), "{line}").is_err() {
-                    std::process::exit(0);
+    let threads: Vec<_> = running
+        .into_iter()
+        .map(|stream| {
+            let question = Question::Trace {
+                guest: guest.clone(),
+            };
+            std::thread::spawn(move || {
+                let Ok(lines) = admin::ask(stream, &question) else {
+                    return;
+                };
+                for line in lines.lines().map_while(Result::ok) {
+                    if writeln!(std::io::stdout(), "{line}").is_err() {
+                        std::process::exit(0);
+                    }
                 }
-            }
+            })
         })
-    }).collect();
+        .collect();
     threads.into_iter().for_each(|thread| drop(thread.join()));
     Ok(ExitCode::SUCCESS)
 }
@@ -195,6 +256,12 @@ fn check(file: &std::path::Path) -> Result<ExitCode, String> {
     if findings.is_empty() {
         println!("{}: fine", file.display());
     }
-    let broken = findings.iter().any(|finding| finding.severity == Severity::Error);
-    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let broken = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error);
+    Ok(if broken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -172,13 +172,24 @@ pub fn try_send<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd])
     send_with(socket, message, fds, MsgFlags::MSG_DONTWAIT)
 }
 
-fn send_with<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd], flags: MsgFlags) -> Result<()> {
+fn send_with<M: Serialize>(
+    socket: &impl AsRawFd,
+    message: &M,
+    fds: &[RawFd],
+    flags: MsgFlags,
+) -> Result<()> {
     let bytes = serde_json::to_vec(message)?;
     let rights = [ControlMessage::ScmRights(fds)];
     let control: &[ControlMessage] = if fds.is_empty() { &[] } else { &rights };
     let mut naps = 0;
     loop {
-        let sent = sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&bytes)], control, flags | MsgFlags::MSG_NOSIGNAL, None);
+        let sent = sendmsg::<()>(
+            socket.as_raw_fd(),
+            &[IoSlice::new(&bytes)],
+            control,
+            flags | MsgFlags::MSG_NOSIGNAL,
+            None,
+        );
         match sent {
             Err(nix::errno::Errno::EINTR) => continue,
             // The kernel counts descriptors on their way for all processes of a user together, so another session's or
@@ -193,13 +204,25 @@ fn send_with<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd], fl
 }
 
 /// Receives one message with its descriptors, all close-on-exec; `UnexpectedEof` when the other side is gone.
-pub fn receive<M: for<'m> Deserialize<'m>>(socket: &impl AsRawFd, wait: bool) -> Result<(M, Vec<OwnedFd>)> {
-    let flags = if wait { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT };
+pub fn receive<M: for<'m> Deserialize<'m>>(
+    socket: &impl AsRawFd,
+    wait: bool,
+) -> Result<(M, Vec<OwnedFd>)> {
+    let flags = if wait {
+        MsgFlags::empty()
+    } else {
+        MsgFlags::MSG_DONTWAIT
+    };
     let mut bytes = [0u8; MOST_BYTES];
     let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
     let (len, fds) = loop {
         let mut buffer = [IoSliceMut::new(&mut bytes)];
-        let received = recvmsg::<()>(socket.as_raw_fd(), &mut buffer, Some(&mut control), flags | MsgFlags::MSG_CMSG_CLOEXEC);
+        let received = recvmsg::<()>(
+            socket.as_raw_fd(),
+            &mut buffer,
+            Some(&mut control),
+            flags | MsgFlags::MSG_CMSG_CLOEXEC,
+        );
         let message = match received {
             Err(nix::errno::Errno::EINTR) => continue,
             received => received.map_err(Error::from)?,
@@ -210,7 +233,10 @@ pub fn receive<M: for<'m> Deserialize<'m>>(socket: &impl AsRawFd, wait: bool) ->
                 fds.extend(received.into_iter().map(owned));
             }
         }
-        if message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
+        if message
+            .flags
+            .intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC)
+        {
             return Err(Error::new(ErrorKind::InvalidData, "truncated message"));
         }
         break (message.bytes, fds);

@@ -7,8 +7,8 @@ use crate::server::guest::{Door, DEVICE_LANES};
 use crate::server::{Opening, Server};
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
 use std::ffi::OsString;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What to run and where.
@@ -24,6 +24,8 @@ pub struct Run {
     pub mem_mib: u64,
     /// What the guest may see of the host and use.
     pub config: GuestConfig,
+    /// Host files and where copies of them are put in the guest.
+    pub copies: Vec<(PathBuf, PathBuf)>,
     /// Command and arguments; empty for a shell.
     pub command: Vec<OsString>,
 }
@@ -35,12 +37,21 @@ const LIBRARY: &str = "/run/hostcall/lib/libhostcall_preload.so";
 fn library(program: &Path) -> Result<PathBuf, Failure> {
     const NAME: &str = "libhostcall_preload.so";
     let beside = program.parent().map(|directory| directory.join(NAME));
-    let installed = program.parent().and_then(Path::parent).map(|prefix| prefix.join("lib/hostcall").join(NAME));
+    let installed = program
+        .parent()
+        .and_then(Path::parent)
+        .map(|prefix| prefix.join("lib/hostcall").join(NAME));
     let places: Vec<PathBuf> = beside.into_iter().chain(installed).collect();
     let found = places.iter().find(|path| path.is_file()).cloned();
     found.ok_or_else(|| {
-        let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
-        format!("{NAME} is not there (looked for {}); build it: cargo build --release --workspace", places.join(" and "))
+        let places: Vec<String> = places
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        format!(
+            "{NAME} is not there (looked for {}); build it: cargo build --release --workspace",
+            places.join(" and ")
+        )
     })
 }
 
@@ -48,7 +59,7 @@ fn library(program: &Path) -> Result<PathBuf, Failure> {
 pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     let library = library(&program)?;
     let policy = policy("run", &run.config)?;
-    let directory = crate::server::admin::directory();
+    let directory = crate::config::runtime_dir();
     let mut cleanup = None;
     let (door, attach) = match run.kind {
         Kind::Local => {
@@ -56,28 +67,48 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
             let private = directory.join(format!("{}.run", std::process::id()));
             let path = private.join("guest.sock");
             let open_up = || {
-                std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o755)
+                    .create(&directory)?;
                 std::fs::DirBuilder::new().mode(0o700).create(&private)
             };
             open_up().map_err(|error| format!("cannot make {}: {error}", private.display()))?;
             let door = socket_door(&path, &policy.user)?;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).map_err(|error| error.to_string())?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))
+                .map_err(|error| error.to_string())?;
             cleanup = Some(private);
             (door, guest::Attach::Socket(path))
         }
         Kind::Uml => {
-            let (line, doorbell) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
-                .map_err(|error| format!("cannot make the doorbell line: {error}"))?;
+            let (line, doorbell) = socketpair(
+                AddressFamily::Unix,
+                SockType::Stream,
+                None,
+                SockFlag::SOCK_CLOEXEC,
+            )
+            .map_err(|error| format!("cannot make the doorbell line: {error}"))?;
             let door = device_door(run.config.limits.lanes.unwrap_or(DEVICE_LANES), line)?;
-            let Door::Device { memfd, .. } = &door else { return Err("no region".to_owned()) };
+            let Door::Device { memfd, .. } = &door else {
+                return Err("no region".to_owned());
+            };
             let region = memfd.try_clone().map_err(|error| error.to_string())?;
             (door, guest::Attach::Device { region, doorbell })
         }
     };
-    let (stop, stopped) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|error| error.to_string())?;
-    let opening = Opening { name: "run".to_owned(), config: run.config.clone(), policy, door };
-    let server = Server::new(vec![opening], program, stop).map_err(|error| format!("cannot serve the guest: {error}"))?;
-    let serving = std::thread::Builder::new().name("server".to_owned()).spawn(move || server.run());
+    let (stop, stopped) =
+        nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|error| error.to_string())?;
+    let opening = Opening {
+        name: "run".to_owned(),
+        config: run.config.clone(),
+        policy,
+        door,
+    };
+    let server = Server::new(vec![opening], program, stop)
+        .map_err(|error| format!("cannot serve the guest: {error}"))?;
+    let serving = std::thread::Builder::new()
+        .name("server".to_owned())
+        .spawn(move || server.run());
     let serving = serving.map_err(|error| error.to_string())?;
     let status = boot(run, attach, library);
     drop::<OwnedFd>(stopped);
@@ -94,7 +125,10 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
 
 fn boot(run: Run, attach: guest::Attach, library: PathBuf) -> Result<Status, Failure> {
     let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
-    let mut env = vec![variable("LD_PRELOAD", Path::new(LIBRARY)), variable("HOSTCALL_PREFIX", &run.prefix)];
+    let mut env = vec![
+        variable("LD_PRELOAD", Path::new(LIBRARY)),
+        variable("HOSTCALL_PREFIX", &run.prefix),
+    ];
     for name in ["HOSTCALL_EXACT_FDS", "HOSTCALL_REPORT"] {
         env.extend(std::env::var_os(name).map(|value| (OsString::from(name), value)));
     }
@@ -105,10 +139,14 @@ fn boot(run: Run, attach: guest::Attach, library: PathBuf) -> Result<Status, Fai
         prefix: run.prefix,
         command: run.command,
         env,
-        files: vec![(library, PathBuf::from(LIBRARY))],
+        files: std::iter::once((library, PathBuf::from(LIBRARY)))
+            .chain(run.copies)
+            .collect(),
         attach,
     };
-    guest::start(launch).and_then(guest::Running::wait).map_err(|error| error.to_string())
+    guest::start(launch)
+        .and_then(guest::Running::wait)
+        .map_err(|error| error.to_string())
 }
 
 /// Parses `PATH[:ro|:rw]`.
@@ -119,20 +157,44 @@ pub fn export(text: &str) -> Result<Export, String> {
         _ => (text, crate::config::Access::Rw),
     };
     match path.starts_with('/') {
-        true => Ok(Export { path: PathBuf::from(path), mode }),
-        false => Err(format!("{path:?} is not an absolute path; write /PATH, /PATH:ro or /PATH:rw")),
+        true => Ok(Export {
+            path: PathBuf::from(path),
+            mode,
+        }),
+        false => Err(format!(
+            "{path:?} is not an absolute path; write /PATH, /PATH:ro or /PATH:rw"
+        )),
+    }
+}
+
+/// Parses `FILE:GUEST-PATH`.
+pub fn copy(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    match text.rsplit_once(':') {
+        Some((from, to)) if !from.is_empty() && to.starts_with('/') => {
+            Ok((PathBuf::from(from), PathBuf::from(to)))
+        }
+        _ => Err(format!(
+            "{text:?} names no place in the guest; write FILE:/PATH/IN/GUEST"
+        )),
     }
 }
 
 /// Parses a size such as `256M` or `2G` into MiB.
 pub fn size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (digits, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
     let unit = match unit {
         "" | "M" | "MiB" => Some(1),
         "G" | "GiB" => Some(1024),
         _ => None,
     };
-    let size = digits.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    let size = digits
+        .parse::<u64>()
+        .ok()
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit));
     match size {
         Some(size) if (32..=1 << 20).contains(&size) => Ok(size),
         Some(_) => Err("give a size from 32M to 1024G".to_owned()),

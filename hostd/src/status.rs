@@ -14,8 +14,16 @@ pub fn text(status: &Status) -> String {
 }
 
 fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
-    writeln!(text, "  guest {} ({}), shadows run as {}", guest.name, guest.attach, guest.user)?;
-    let exports: Vec<String> = guest.exports.iter().map(|export| format!("{} {}", export.path.display(), export.mode)).collect();
+    writeln!(
+        text,
+        "  guest {} ({}), shadows run as {}",
+        guest.name, guest.attach, guest.user
+    )?;
+    let exports: Vec<String> = guest
+        .exports
+        .iter()
+        .map(|export| format!("{} {}", export.path.display(), export.mode))
+        .collect();
     writeln!(text, "    exports:  {}", exports.join(", "))?;
     if let Some(report) = &guest.confinement {
         writeln!(text, "    confined: {report}")?;
@@ -23,7 +31,13 @@ fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
     if let Some(error) = &guest.failed {
         writeln!(text, "    NOT SERVED: {error}")?;
     }
-    writeln!(text, "    sessions: {} (and {} spare shadows), {} shared files", guest.sessions.len(), guest.spares, guest.shared_files)?;
+    writeln!(
+        text,
+        "    sessions: {} (and {} spare shadows), {} shared files",
+        guest.sessions.len(),
+        guest.spares,
+        guest.shared_files
+    )?;
     for session in &guest.sessions {
         let number = |pid: Option<i32>| pid.map_or("?".to_owned(), |pid| pid.to_string());
         writeln!(
@@ -38,7 +52,11 @@ fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
             session.seconds
         )?;
     }
-    let calls: Vec<String> = guest.calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let calls: Vec<String> = guest
+        .calls
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
     if !calls.is_empty() {
         writeln!(text, "    calls:    {}", calls.join(", "))?;
     }

@@ -23,6 +23,23 @@ fn boot(kind: &str) -> Command {
     command
 }
 
+/// Where guests of one test put their sockets, which a killed one leaves behind.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("guest-boot-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("make the scratch directory");
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Runs the body for each kind of guest that this machine has.
 fn for_each_kind(body: impl Fn(&str)) {
     for kind in KINDS {
@@ -119,10 +136,15 @@ fn gone_within(pids: &[u32], limit: Duration) {
     }
 }
 
-/// A guest whose command has said "ready".
+/// A guest whose script has said "ready".
 fn ready(kind: &str, script: &str) -> Child {
+    ready_in(&std::env::temp_dir(), kind, script)
+}
+
+fn ready_in(scratch: &Path, kind: &str, script: &str) -> Child {
     let mut child = boot(kind)
-        .args(["--", "sh", "-c", &format!("echo ready; {script}")])
+        .env("TMPDIR", scratch)
+        .args(["--", "sh", "-c", script])
         .spawn()
         .expect("run boot");
     let mut line = [0; 6];
@@ -305,7 +327,7 @@ fn output_is_drained_and_leftovers_end_with_the_command() {
 #[test]
 fn a_reader_that_leaves_ends_the_writer() {
     for_each_kind(|kind| {
-        let mut child = ready(kind, "exec yes");
+        let mut child = ready(kind, "echo ready; exec yes");
         drop(child.stdout.take());
         let start = Instant::now();
         let output = child.wait_with_output().expect("wait");
@@ -321,7 +343,7 @@ fn a_reader_that_leaves_ends_the_writer() {
 fn signals_reach_the_command() {
     for_each_kind(|kind| {
         for (signal, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
-            let child = ready(kind, "exec sleep 1000");
+            let child = ready(kind, "echo ready; exec sleep 1000");
             kill(child.id(), signal);
             let output = child.wait_with_output().expect("wait");
             assert!(
@@ -331,7 +353,7 @@ fn signals_reach_the_command() {
         }
         let child = ready(
             kind,
-            "trap 'echo caught; exit 5' TERM; while :; do sleep 0.1; done",
+            "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done",
         );
         kill(child.id(), "-TERM");
         let output = child.wait_with_output().expect("wait");
@@ -340,7 +362,10 @@ fn signals_reach_the_command() {
             (Some(5), "caught\n"),
             "{kind}"
         );
-        let child = ready(kind, "trap '' TERM; while :; do sleep 0.1; done");
+        let child = ready(
+            kind,
+            "trap '' TERM; echo ready; while :; do sleep 0.1; done",
+        );
         for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(100));
             kill(child.id(), "-TERM");
@@ -355,8 +380,13 @@ fn signals_reach_the_command() {
 
 #[test]
 fn kill_of_hostd_leaves_no_process() {
+    let scratch = Scratch::new("kill");
     for_each_kind(|kind| {
-        let mut child = ready(kind, "sleep 1000 & setsid sleep 1000 & exec sleep 1000");
+        let mut child = ready_in(
+            &scratch.0,
+            kind,
+            "echo ready; sleep 1000 & setsid sleep 1000 & exec sleep 1000",
+        );
         let all = descendants(child.id());
         assert!(all.len() >= 3, "{kind}: {all:?}");
         kill(child.id(), "-KILL");
@@ -367,9 +397,11 @@ fn kill_of_hostd_leaves_no_process() {
 
 #[test]
 fn kill_at_any_time_of_the_boot_leaves_no_process() {
+    let scratch = Scratch::new("boot");
     for_each_kind(|kind| {
         for delay in (0..60).step_by(3) {
             let mut child = boot(kind)
+                .env("TMPDIR", &scratch.0)
                 .args(["--", "sleep", "1000"])
                 .spawn()
                 .expect("run boot");
@@ -389,7 +421,7 @@ fn kill_at_any_time_of_the_boot_leaves_no_process() {
 #[test]
 fn death_of_the_guest_is_told_in_one_line_within_a_second() {
     for_each_kind(|kind| {
-        let child = ready(kind, "exec sleep 1000");
+        let child = ready(kind, "echo ready; exec sleep 1000");
         let all = descendants(child.id());
         // The guest's kernel, or the helper of a guest that has none of its own.
         let victim = all
@@ -481,6 +513,199 @@ fn uml_devices_are_there() {
                 "{}",
                 text(&output.stderr)
             );
+        }
+    });
+}
+
+#[test]
+fn a_hostile_frame_ends_the_guest() {
+    for_each_kind(|kind| {
+        if kind == "uml" {
+            for bytes in [
+                "\\377\\000\\001\\000x",
+                "\\002\\000\\377\\377",
+                "\\003\\000\\005\\000\\000\\377\\377\\377\\377",
+            ] {
+                let output = run(kind, &format!("printf '{bytes}' > /dev/ttyS1; sleep 100"));
+                let told = text(&output.stderr);
+                assert!(told.contains("broke the console's protocol"), "{told}");
+                assert_eq!(told.lines().count(), 1, "{told}");
+            }
+        }
+    });
+}
+
+/// The user's side of a terminal with `boot` on it, as the leader of its session.
+struct OnTerminal {
+    child: Child,
+    screen: fs::File,
+    seen: String,
+}
+
+impl OnTerminal {
+    fn new(kind: &str, command: &[&str]) -> OnTerminal {
+        OnTerminal::under(&[], kind, command)
+    }
+
+    fn under(wrapper: &[&str], kind: &str, command: &[&str]) -> OnTerminal {
+        let size = nix::pty::Winsize {
+            ws_row: 33,
+            ws_col: 101,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = nix::pty::openpty(&size, None).expect("openpty");
+        // A child that held the terminal's other side would keep it from hanging up.
+        nix::fcntl::fcntl(
+            &pty.master,
+            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+        )
+        .expect("fcntl");
+        nix::fcntl::fcntl(
+            &pty.slave,
+            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+        )
+        .expect("fcntl");
+        let plain = boot(kind);
+        let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
+        let child = Command::new("setsid")
+            .arg("--ctty")
+            .args(wrapper)
+            .arg(plain.get_program())
+            .args([kind, "--"])
+            .args(command)
+            .env("TERM", "xterm")
+            .stdin(slave())
+            .stdout(slave())
+            .stderr(slave())
+            .spawn()
+            .expect("apt-get install util-linux");
+        OnTerminal {
+            child,
+            screen: pty.master.into(),
+            seen: String::new(),
+        }
+    }
+
+    /// Reads until the text appears.
+    fn until(&mut self, text: &str) {
+        let start = Instant::now();
+        let mut chunk = [0; 4096];
+        while !self.seen.contains(text) {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "no {text:?} in {:?}",
+                self.seen
+            );
+            match self.screen.read(&mut chunk) {
+                Ok(count) if count > 0 => self
+                    .seen
+                    .push_str(&String::from_utf8_lossy(&chunk[..count])),
+                _ => panic!("the terminal closed: no {text:?} in {:?}", self.seen),
+            }
+        }
+        let end = self.seen.find(text).expect("just seen") + text.len();
+        self.seen.drain(..end);
+    }
+
+    fn send(&mut self, keys: &str) {
+        self.screen.write_all(keys.as_bytes()).expect("type");
+    }
+}
+
+#[test]
+fn terminal_has_size_job_control_and_is_put_back() {
+    for_each_kind(|kind| {
+        let script = "stty size; read line; echo got $line; trap 'echo int' INT; stty -echo; sh -c 'echo wait; exec sleep 100'; \
+                      trap 'stty size' WINCH; echo sized; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done; exit 6";
+        let mut terminal = OnTerminal::new(kind, &["sh", "-c", script]);
+        terminal.until("33 101");
+        let raw = nix::sys::termios::tcgetattr(&terminal.screen).expect("tcgetattr");
+        assert!(
+            !raw.local_flags
+                .contains(nix::sys::termios::LocalFlags::ICANON),
+            "{kind}: the host's side is raw"
+        );
+        terminal.send("a line\r");
+        terminal.until("got a line");
+        terminal.until("wait");
+        terminal.send("\x03");
+        terminal.until("int");
+        terminal.until("sized");
+        let resized = Command::new("stty")
+            .args(["rows", "50", "cols", "132"])
+            .stdin(terminal.screen.try_clone().expect("dup"))
+            .status();
+        assert!(resized.expect("stty").success());
+        terminal.until("50 132");
+        assert_eq!(
+            terminal.child.wait().expect("wait").code(),
+            Some(6),
+            "{kind}"
+        );
+        let after = nix::sys::termios::tcgetattr(&terminal.screen).expect("tcgetattr");
+        assert!(
+            after
+                .local_flags
+                .contains(nix::sys::termios::LocalFlags::ICANON),
+            "{kind}: put back"
+        );
+        assert!(
+            after
+                .output_flags
+                .contains(nix::sys::termios::OutputFlags::OPOST),
+            "{kind}: put back"
+        );
+    });
+}
+
+#[test]
+fn a_shell_on_a_terminal_that_hangs_up_ends() {
+    for_each_kind(|kind| {
+        for signal in ["-TERM", "-HUP"] {
+            let mut terminal = OnTerminal::new(
+                kind,
+                &[
+                    "sh",
+                    "-c",
+                    "trap '' HUP TERM; echo ready; sleep 1000; sleep 1000",
+                ],
+            );
+            terminal.until("ready");
+            let all = descendants(terminal.child.id());
+            kill(terminal.child.id(), signal);
+            let start = Instant::now();
+            let _ = terminal.child.wait();
+            assert!(start.elapsed() < Duration::from_secs(5), "{kind}");
+            gone_within(&all, Duration::from_secs(1));
+            let after = nix::sys::termios::tcgetattr(&terminal.screen).expect("tcgetattr");
+            assert!(
+                after
+                    .local_flags
+                    .contains(nix::sys::termios::LocalFlags::ICANON),
+                "{kind} {signal}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_terminal_that_closes_ends_the_guest() {
+    for_each_kind(|kind| {
+        // Ignored as under nohup: then only the end of input tells.
+        for ignored in ["", "trap '' HUP; "] {
+            let wrapped = format!("{ignored}exec \"$0\" \"$@\"");
+            let mut terminal = OnTerminal::under(
+                &["sh", "-c", &wrapped],
+                kind,
+                &["sh", "-c", "echo ready; exec sleep 1000"],
+            );
+            terminal.until("ready");
+            let mut all = descendants(terminal.child.id());
+            all.push(terminal.child.id());
+            drop(terminal.screen);
+            let _ = terminal.child.wait();
+            gone_within(&all, Duration::from_secs(4));
         }
     });
 }

@@ -158,9 +158,18 @@ pub fn placeholder() -> Result<c_int, Errno> {
     }
 }
 
+/// A further internal descriptor: the line on which a child that is about to exec reports failures. -1 for none.
+static GUARDED: AtomicI32 = AtomicI32::new(-1);
+
+/// Makes `fd` internal until the exec.
+pub fn set_guarded(fd: c_int) {
+    GUARDED.store(fd, Ordering::Relaxed);
+}
+
 /// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
 pub fn internal(fd: c_int) -> bool {
-    fd >= 0 && (fd == PLACEHOLDER.load(Ordering::Relaxed) || session::owns(fd))
+    let own = [&PLACEHOLDER, &GUARDED].map(|own| own.load(Ordering::Relaxed));
+    fd >= 0 && (own.contains(&fd) || session::owns(fd))
 }
 
 /// The lowest internal descriptor from `first` on.
@@ -308,6 +317,10 @@ fn keep_or_close(fd: c_int, cloexec: bool) {
         && RESERVED.load(Ordering::Relaxed).count_ones() < POOL;
     if !keep {
         close_kernel(fd);
+        // A reserved number above it is no longer the lowest free one.
+        if RESERVED.load(Ordering::Relaxed) >> (fd & 63) != 0 && fd < 64 {
+            release_reserved();
+        }
         return;
     }
     match cloexec {
@@ -401,5 +414,19 @@ pub fn is_reserved(fd: c_int) -> bool {
 pub fn forget_all() {
     for (fd, _) in all() {
         forget(fd);
+    }
+}
+
+/// In a fork child of a threaded parent: makes the table agree with the descriptors.
+///
+/// The kernel copies the descriptors before the memory, so another thread may have opened or closed a host file in
+/// between. A number that the table knows and the kernel does not would be given to the next guest file.
+pub fn forget_closed() {
+    release_reserved();
+    for (fd, _) in all() {
+        // SAFETY: plain system call.
+        if unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFD, 0) }.is_err() {
+            forget(fd);
+        }
     }
 }

@@ -20,3 +20,4 @@ mod report;
 mod route;
 mod session;
 mod shims;
+mod spawn;

@@ -92,6 +92,7 @@ static void streams(void)
     say("through a link %s\n", error(!d));
     closedir(d);
     DIR *volatile nothing = NULL;
+    errno = 0;
     say("closedir of null %d", closedir(nothing));
     say(" %s\n", error(1));
 

@@ -87,7 +87,8 @@ static void positions(void)
     say("read back %s", fgets(line, 100, f));
     fsetpos(f, &mark);
     say("again %s", fgets(line, 100, f));
-    say("bad seek %d %s\n", fseek(f, -1, SEEK_SET), error(1));
+    say("bad seek %d", fseek(f, -1, SEEK_SET));
+    say(" %s\n", error(1));
     end(f);
     free(line);
 

@@ -329,9 +329,6 @@ impl Drop for Daemon {
                     .join("\n")
             );
         }
-        let _ = std::fs::remove_file(
-            hostd::server::admin::directory().join(format!("{}.control", self.pid())),
-        );
         // Zygotes and shadows end with hostd; that they do is asserted where it is the point.
         let start = Instant::now();
         while family

@@ -8,7 +8,7 @@ use hostcall::ring::DEPTH;
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::table::Witness;
 use hostcall::types::Errno;
-use hostcall::wait::{Budget, Doorbell, Wakeup};
+use hostcall::wait::{Budget, Clock, Doorbell, Wakeup};
 use hostcall::wire::{flags, Extent, Message, ProtocolError, PATH_MAX, SCRATCH};
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU32;
@@ -23,7 +23,7 @@ pub fn region() -> Region {
     Region::create(
         Mapping::new(fd.as_fd(), region::size(1)).expect("a mapping"),
         1,
-        1000,
+        CLOCK,
     )
 }
 
@@ -60,7 +60,7 @@ impl Half {
 
     /// An end for a fresh lane.
     pub fn end() -> HostEnd {
-        HostEnd::new(NO_SPIN, 1000)
+        HostEnd::new(NO_SPIN, CLOCK)
     }
 
     /// Serves lane 0 as a shadow's thread does, until the peer breaks the protocol (true) or nothing is left.
@@ -180,6 +180,10 @@ impl Doorbell for Ends<'_> {
     fn wake(&self, _: &AtomicU32) {}
 }
 
+const CLOCK: Clock = Clock {
+    ticks_per_us: 1000,
+    processors: 2,
+};
 const NO_SPIN: Budget = Budget { most: 0, least: 0 };
 
 /// What came of the host's half.

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod canaries;
+pub mod confined;
 pub mod daemon;
 pub mod generator;
 pub mod half;

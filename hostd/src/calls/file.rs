@@ -24,33 +24,61 @@ impl FileCalls for Caller {
     }
 
     fn read(&mut self, request: request::Read) -> Result<reply::Read, Errno> {
-        let request::Read { fd, offset, flags, sink } = request;
+        let request::Read {
+            fd,
+            offset,
+            flags,
+            sink,
+        } = request;
         let fd = self.session.fds.get(fd)?;
-        let iov = libc::iovec { iov_base: sink.as_ptr().cast(), iov_len: sink.len() };
+        let iov = libc::iovec {
+            iov_base: sink.as_ptr().cast(),
+            iov_len: sink.len(),
+        };
         // SAFETY: the sink is a window inside the lane's arena, which stays mapped while the lane is served.
         let moved = unsafe {
             match (offset, flags) {
                 (Offset::CURRENT, RwFlags(0)) => libc::read(fd, iov.iov_base, iov.iov_len) as i64,
-                (Offset(offset), RwFlags(0)) => libc::pread(fd, iov.iov_base, iov.iov_len, offset) as i64,
-                (Offset(offset), RwFlags(flags)) => libc::preadv2(fd, &iov, 1, offset, flags) as i64,
+                (Offset(offset), RwFlags(0)) => {
+                    libc::pread(fd, iov.iov_base, iov.iov_len, offset) as i64
+                }
+                (Offset(offset), RwFlags(flags)) => {
+                    libc::preadv2(fd, &iov, 1, offset, flags) as i64
+                }
             }
         };
-        Ok(reply::Read { filled: Filled(self.transferred(moved, sink.len())?) })
+        Ok(reply::Read {
+            filled: Filled(self.transferred(moved, sink.len())?),
+        })
     }
 
     fn write(&mut self, request: request::Write) -> Result<reply::Write, Errno> {
-        let request::Write { fd, offset, flags, source } = request;
+        let request::Write {
+            fd,
+            offset,
+            flags,
+            source,
+        } = request;
         let fd = self.session.fds.get(fd)?;
-        let iov = libc::iovec { iov_base: source.as_ptr().cast(), iov_len: source.len() };
+        let iov = libc::iovec {
+            iov_base: source.as_ptr().cast(),
+            iov_len: source.len(),
+        };
         // SAFETY: as in `read`.
         let moved = unsafe {
             match (offset, flags) {
                 (Offset::CURRENT, RwFlags(0)) => libc::write(fd, iov.iov_base, iov.iov_len) as i64,
-                (Offset(offset), RwFlags(0)) => libc::pwrite(fd, iov.iov_base, iov.iov_len, offset) as i64,
-                (Offset(offset), RwFlags(flags)) => libc::pwritev2(fd, &iov, 1, offset, flags) as i64,
+                (Offset(offset), RwFlags(0)) => {
+                    libc::pwrite(fd, iov.iov_base, iov.iov_len, offset) as i64
+                }
+                (Offset(offset), RwFlags(flags)) => {
+                    libc::pwritev2(fd, &iov, 1, offset, flags) as i64
+                }
             }
         };
-        Ok(reply::Write { written: self.transferred(moved, source.len())? as u64 })
+        Ok(reply::Write {
+            written: self.transferred(moved, source.len())? as u64,
+        })
     }
 
     fn lseek(&mut self, request: request::Lseek) -> Result<reply::Lseek, Errno> {
@@ -104,18 +132,34 @@ impl FileCalls for Caller {
         Ok(reply::Syncfs {})
     }
 
-    fn copy_file_range(&mut self, request: request::CopyFileRange) -> Result<reply::CopyFileRange, Errno> {
-        let request::CopyFileRange { from, from_offset, to, to_offset, len, flags } = request;
+    fn copy_file_range(
+        &mut self,
+        request: request::CopyFileRange,
+    ) -> Result<reply::CopyFileRange, Errno> {
+        let request::CopyFileRange {
+            from,
+            from_offset,
+            to,
+            to_offset,
+            len,
+            flags,
+        } = request;
         let (from, to) = (self.session.fds.get(from)?, self.session.fds.get(to)?);
         let (mut from_at, mut to_at) = (from_offset.0, to_offset.0);
         let pointer = |offset: Offset, at: &mut i64| match offset {
             Offset::CURRENT => std::ptr::null_mut(),
             _ => std::ptr::from_mut(at),
         };
-        let (from_at, to_at) = (pointer(from_offset, &mut from_at), pointer(to_offset, &mut to_at));
+        let (from_at, to_at) = (
+            pointer(from_offset, &mut from_at),
+            pointer(to_offset, &mut to_at),
+        );
         // SAFETY: the offsets are null or point to live locals.
-        let copied = unsafe { libc::copy_file_range(from, from_at, to, to_at, len as usize, flags) };
-        Ok(reply::CopyFileRange { copied: Errno::result(copied as i64)? as u64 })
+        let copied =
+            unsafe { libc::copy_file_range(from, from_at, to, to_at, len as usize, flags) };
+        Ok(reply::CopyFileRange {
+            copied: Errno::result(copied as i64)? as u64,
+        })
     }
 
     fn getdents(&mut self, request: request::Getdents) -> Result<reply::Getdents, Errno> {
@@ -123,7 +167,9 @@ impl FileCalls for Caller {
         let sink = request.sink;
         // SAFETY: the sink is a window inside the lane's arena, which stays mapped while the lane is served.
         let filled = unsafe { libc::syscall(libc::SYS_getdents64, fd, sink.as_ptr(), sink.len()) };
-        Ok(reply::Getdents { filled: Filled(Errno::result(filled)? as usize) })
+        Ok(reply::Getdents {
+            filled: Filled(Errno::result(filled)? as usize),
+        })
     }
 
     fn dup(&mut self, request: request::Dup) -> Result<reply::Dup, Errno> {
@@ -134,7 +180,9 @@ impl FileCalls for Caller {
         };
         // SAFETY: plain system call. 3: the numbers below are the shadow's own.
         let new = Errno::result(unsafe { libc::fcntl(fd, command, 3) }.into())?;
-        Ok(reply::Dup { fd: self.session.fds.insert(new as i32) })
+        Ok(reply::Dup {
+            fd: self.session.fds.insert(new as i32),
+        })
     }
 
     fn fcntl(&mut self, request: request::Fcntl) -> Result<reply::Fcntl, Errno> {
@@ -149,7 +197,9 @@ impl FileCalls for Caller {
         };
         // SAFETY: these commands take an integer, which is only as wide as it is here.
         let value = Errno::result(unsafe { libc::fcntl(fd, request.command, argument) }.into())?;
-        Ok(reply::Fcntl { value: value as i32 })
+        Ok(reply::Fcntl {
+            value: value as i32,
+        })
     }
 
     fn flock(&mut self, request: request::Flock) -> Result<reply::Flock, Errno> {
@@ -175,7 +225,8 @@ impl FileCalls for Caller {
         }
         // SAFETY: flock is valid when zeroed.
         let mut flock: libc::flock = unsafe { std::mem::zeroed() };
-        (flock.l_type, flock.l_whence, flock.l_start, flock.l_len) = (lock.kind, lock.whence, lock.start, lock.len);
+        (flock.l_type, flock.l_whence, flock.l_start, flock.l_len) =
+            (lock.kind, lock.whence, lock.start, lock.len);
         // An OFD command with a pid is EINVAL; the guest's program has the say, so its value goes through.
         flock.l_pid = lock.pid;
         // SAFETY: `flock` is live; the commands above read or write exactly that.
@@ -196,7 +247,9 @@ pub(crate) fn close_on_exec(session: &crate::shadow::session::Session) {
     for fd in session.fds.all() {
         // SAFETY: plain system calls on the guest's descriptor; no lane is served while the image changes.
         unsafe {
-            if libc::fcntl(fd, libc::F_GETFD) & libc::FD_CLOEXEC != 0 && session.fds.remove(RemoteFd(fd)).is_ok() {
+            if libc::fcntl(fd, libc::F_GETFD) & libc::FD_CLOEXEC != 0
+                && session.fds.remove(RemoteFd(fd)).is_ok()
+            {
                 libc::close(fd);
             }
         }

@@ -16,7 +16,12 @@ enum Target<'p> {
 
 impl Caller {
     /// A path counts from the working directory; a descriptor comes with an empty path.
-    fn target<'p>(&self, dirfd: DirFd, path: &'p CStr, flags: AtFlags) -> Result<Target<'p>, Errno> {
+    fn target<'p>(
+        &self,
+        dirfd: DirFd,
+        path: &'p CStr,
+        flags: AtFlags,
+    ) -> Result<Target<'p>, Errno> {
         if path.is_empty() && flags.0 & libc::AT_EMPTY_PATH != 0 {
             return match self.session.fds.dir(dirfd)? {
                 libc::AT_FDCWD => Ok(Target::Path(c".")),
@@ -41,7 +46,13 @@ fn sized(size: isize, room: usize) -> Result<(u64, Filled), Errno> {
 
 impl MetaCalls for Caller {
     fn statx(&mut self, request: request::Statx) -> Result<reply::Statx, Errno> {
-        let request::Statx { dirfd, path, flags, mask, sink } = request;
+        let request::Statx {
+            dirfd,
+            path,
+            flags,
+            mask,
+            sink,
+        } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
         if sink.len() < size_of::<libc::statx>() {
             return Err(Errno(libc::EINVAL));
@@ -49,7 +60,9 @@ impl MetaCalls for Caller {
         // SAFETY: a NUL-terminated private path; the sink is a window of the size just checked inside the lane's mapped
         // arena. The kernel writes there itself; nothing of it is read back.
         done(unsafe { libc::statx(dirfd, path.as_ptr(), flags.0, mask, sink.as_ptr().cast()) })?;
-        Ok(reply::Statx { filled: Filled(size_of::<libc::statx>()) })
+        Ok(reply::Statx {
+            filled: Filled(size_of::<libc::statx>()),
+        })
     }
 
     fn statfs(&mut self, request: request::Statfs) -> Result<reply::Statfs, Errno> {
@@ -61,15 +74,24 @@ impl MetaCalls for Caller {
         // SAFETY: as in `statx`.
         done(unsafe {
             match target {
-                Target::Path(path) | Target::Link(path) => libc::statfs(path.as_ptr(), sink.as_ptr().cast()),
+                Target::Path(path) | Target::Link(path) => {
+                    libc::statfs(path.as_ptr(), sink.as_ptr().cast())
+                }
                 Target::Open(fd) => libc::fstatfs(fd, sink.as_ptr().cast()),
             }
         })?;
-        Ok(reply::Statfs { filled: Filled(size_of::<libc::statfs>()) })
+        Ok(reply::Statfs {
+            filled: Filled(size_of::<libc::statfs>()),
+        })
     }
 
     fn faccessat2(&mut self, request: request::Faccessat2) -> Result<reply::Faccessat2, Errno> {
-        let request::Faccessat2 { dirfd, path, mode, flags } = request;
+        let request::Faccessat2 {
+            dirfd,
+            path,
+            mode,
+            flags,
+        } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
         // SAFETY: a NUL-terminated private path. The raw call: libc's emulates flags by the wrong ids.
         done(unsafe { libc::syscall(libc::SYS_faccessat2, dirfd, path.as_ptr(), mode, flags.0) })?;
@@ -77,13 +99,20 @@ impl MetaCalls for Caller {
     }
 
     fn fchmodat2(&mut self, request: request::Fchmodat2) -> Result<reply::Fchmodat2, Errno> {
-        let request::Fchmodat2 { dirfd, path, mode, flags } = request;
+        let request::Fchmodat2 {
+            dirfd,
+            path,
+            mode,
+            flags,
+        } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
         // SAFETY: a NUL-terminated private path.
         let changed = unsafe {
             match flags.0 {
                 0 => libc::syscall(libc::SYS_fchmodat, dirfd, path.as_ptr(), mode.0),
-                libc::AT_EMPTY_PATH if path.is_empty() && dirfd >= 0 => libc::fchmod(dirfd, mode.0).into(),
+                libc::AT_EMPTY_PATH if path.is_empty() && dirfd >= 0 => {
+                    libc::fchmod(dirfd, mode.0).into()
+                }
                 flags => libc::syscall(libc::SYS_fchmodat2, dirfd, path.as_ptr(), mode.0, flags),
             }
         };
@@ -95,7 +124,13 @@ impl MetaCalls for Caller {
     }
 
     fn fchownat(&mut self, request: request::Fchownat) -> Result<reply::Fchownat, Errno> {
-        let request::Fchownat { dirfd, path, uid, gid, flags } = request;
+        let request::Fchownat {
+            dirfd,
+            path,
+            uid,
+            gid,
+            flags,
+        } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::fchownat(dirfd, path.as_ptr(), uid, gid, flags.0) })?;
@@ -103,12 +138,27 @@ impl MetaCalls for Caller {
     }
 
     fn utimensat(&mut self, request: request::Utimensat) -> Result<reply::Utimensat, Errno> {
-        let request::Utimensat { dirfd, path, times, flags } = request;
+        let request::Utimensat {
+            dirfd,
+            path,
+            times,
+            flags,
+        } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
-        let time = |sec, nsec: u32| libc::timespec { tv_sec: sec, tv_nsec: nsec.into() };
-        let times = [time(times.atime, times.atime_nsec), time(times.mtime, times.mtime_nsec)];
+        let time = |sec, nsec: u32| libc::timespec {
+            tv_sec: sec,
+            tv_nsec: nsec.into(),
+        };
+        let times = [
+            time(times.atime, times.atime_nsec),
+            time(times.mtime, times.mtime_nsec),
+        ];
         // An open file is named by a null path, which works on every kernel and also for an O_RDONLY descriptor.
-        let path = if path.is_empty() && dirfd >= 0 { std::ptr::null() } else { path.as_ptr() };
+        let path = if path.is_empty() && dirfd >= 0 {
+            std::ptr::null()
+        } else {
+            path.as_ptr()
+        };
         let flags = if path.is_null() { 0 } else { flags.0 };
         // SAFETY: a null or NUL-terminated private path, two live timespecs. The raw call: libc refuses a null path.
         done(unsafe { libc::syscall(libc::SYS_utimensat, dirfd, path, times.as_ptr(), flags) })?;
@@ -122,7 +172,13 @@ impl MetaCalls for Caller {
     }
 
     fn getxattr(&mut self, request: request::Getxattr) -> Result<reply::Getxattr, Errno> {
-        let request::Getxattr { dirfd, path, flags, name, sink } = request;
+        let request::Getxattr {
+            dirfd,
+            path,
+            flags,
+            name,
+            sink,
+        } = request;
         let (value, len) = (sink.as_ptr().cast(), sink.len());
         // SAFETY: NUL-terminated private strings; the sink is a window inside the lane's mapped arena.
         let size = unsafe {
@@ -137,14 +193,25 @@ impl MetaCalls for Caller {
     }
 
     fn setxattr(&mut self, request: request::Setxattr) -> Result<reply::Setxattr, Errno> {
-        let request::Setxattr { dirfd, path, flags, name, value, create } = request;
+        let request::Setxattr {
+            dirfd,
+            path,
+            flags,
+            name,
+            value,
+            create,
+        } = request;
         let (data, len) = (value.as_ptr().cast(), value.len());
         // SAFETY: NUL-terminated private strings; the source is a window inside the lane's mapped arena, which the
         // kernel copies once.
         done(unsafe {
             match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::setxattr(path.as_ptr(), name.as_ptr(), data, len, create),
-                Target::Link(path) => libc::lsetxattr(path.as_ptr(), name.as_ptr(), data, len, create),
+                Target::Path(path) => {
+                    libc::setxattr(path.as_ptr(), name.as_ptr(), data, len, create)
+                }
+                Target::Link(path) => {
+                    libc::lsetxattr(path.as_ptr(), name.as_ptr(), data, len, create)
+                }
                 Target::Open(fd) => libc::fsetxattr(fd, name.as_ptr(), data, len, create),
             }
         })?;
@@ -152,7 +219,12 @@ impl MetaCalls for Caller {
     }
 
     fn listxattr(&mut self, request: request::Listxattr) -> Result<reply::Listxattr, Errno> {
-        let request::Listxattr { dirfd, path, flags, sink } = request;
+        let request::Listxattr {
+            dirfd,
+            path,
+            flags,
+            sink,
+        } = request;
         let (list, len) = (sink.as_ptr().cast(), sink.len());
         // SAFETY: a NUL-terminated private path; the sink is a window inside the lane's mapped arena.
         let size = unsafe {
@@ -167,7 +239,12 @@ impl MetaCalls for Caller {
     }
 
     fn removexattr(&mut self, request: request::Removexattr) -> Result<reply::Removexattr, Errno> {
-        let request::Removexattr { dirfd, path, flags, name } = request;
+        let request::Removexattr {
+            dirfd,
+            path,
+            flags,
+            name,
+        } = request;
         // SAFETY: NUL-terminated private strings.
         done(unsafe {
             match self.target(dirfd, path, flags)? {

@@ -8,13 +8,21 @@ use hostcall::wire::Filled;
 
 impl PathCalls for Caller {
     fn openat(&mut self, request: request::Openat) -> Result<reply::Openat, Errno> {
-        let request::Openat { dirfd, path, flags, mode } = request;
+        let request::Openat {
+            dirfd,
+            path,
+            flags,
+            mode,
+        } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
         // A terminal that the guest opens must never become the shadow's controlling terminal, nor send it SIGIO.
         let flags = flags.0 & !libc::O_ASYNC | libc::O_NOCTTY;
         // SAFETY: a NUL-terminated private path.
-        let fd = Errno::result(unsafe { libc::openat(dirfd, path.as_ptr(), flags, mode.0) }.into())?;
-        Ok(reply::Openat { fd: self.session.fds.insert(fd as i32) })
+        let fd =
+            Errno::result(unsafe { libc::openat(dirfd, path.as_ptr(), flags, mode.0) }.into())?;
+        Ok(reply::Openat {
+            fd: self.session.fds.insert(fd as i32),
+        })
     }
 
     fn mkdirat(&mut self, request: request::Mkdirat) -> Result<reply::Mkdirat, Errno> {
@@ -25,7 +33,12 @@ impl PathCalls for Caller {
     }
 
     fn mknodat(&mut self, request: request::Mknodat) -> Result<reply::Mknodat, Errno> {
-        let request::Mknodat { dirfd, path, mode, device } = request;
+        let request::Mknodat {
+            dirfd,
+            path,
+            mode,
+            device,
+        } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::mknodat(dirfd, path.as_ptr(), mode.0, device) })?;
@@ -40,16 +53,36 @@ impl PathCalls for Caller {
     }
 
     fn renameat2(&mut self, request: request::Renameat2) -> Result<reply::Renameat2, Errno> {
-        let request::Renameat2 { from, from_path, to, to_path, flags } = request;
+        let request::Renameat2 {
+            from,
+            from_path,
+            to,
+            to_path,
+            flags,
+        } = request;
         let (from, to) = (self.session.fds.dir(from)?, self.session.fds.dir(to)?);
-        // SAFETY: NUL-terminated private paths. The raw call: libc's turns into renameat(2) without flags, which is
-        // another number and not among the shadow's.
-        done(unsafe { libc::syscall(libc::SYS_renameat2, from, from_path.as_ptr(), to, to_path.as_ptr(), flags) })?;
+        // SAFETY: NUL-terminated private paths. The raw call: libc's takes another one if there are no flags.
+        done(unsafe {
+            libc::syscall(
+                libc::SYS_renameat2,
+                from,
+                from_path.as_ptr(),
+                to,
+                to_path.as_ptr(),
+                flags,
+            )
+        })?;
         Ok(reply::Renameat2 {})
     }
 
     fn linkat(&mut self, request: request::Linkat) -> Result<reply::Linkat, Errno> {
-        let request::Linkat { from, from_path, to, to_path, flags } = request;
+        let request::Linkat {
+            from,
+            from_path,
+            to,
+            to_path,
+            flags,
+        } = request;
         let (from, to) = (self.session.fds.dir(from)?, self.session.fds.dir(to)?);
         // SAFETY: NUL-terminated private paths.
         done(unsafe { libc::linkat(from, from_path.as_ptr(), to, to_path.as_ptr(), flags.0) })?;
@@ -67,7 +100,10 @@ impl PathCalls for Caller {
         let request::Readlinkat { dirfd, path, sink } = request;
         let dirfd = self.session.fds.dir(dirfd)?;
         // SAFETY: a NUL-terminated private path; the sink is a window inside the lane's mapped arena.
-        let filled = unsafe { libc::readlinkat(dirfd, path.as_ptr(), sink.as_ptr().cast(), sink.len()) };
-        Ok(reply::Readlinkat { filled: Filled(Errno::result(filled as i64)? as usize) })
+        let filled =
+            unsafe { libc::readlinkat(dirfd, path.as_ptr(), sink.as_ptr().cast(), sink.len()) };
+        Ok(reply::Readlinkat {
+            filled: Filled(Errno::result(filled as i64)? as usize),
+        })
     }
 }

@@ -17,17 +17,35 @@ impl SessionCalls for Caller {
     fn share(&mut self, request: request::Share) -> Result<reply::Share, Errno> {
         let fd = self.session.fds.get(request.fd)?;
         let token = Token::random()?;
-        self.session.hostd.ask(&FromShadow::Share { token: token.into() }, &[fd])?;
+        self.session.hostd.ask(
+            &FromShadow::Share {
+                token: token.into(),
+            },
+            &[fd],
+        )?;
         Ok(reply::Share { token })
     }
 
     fn redeem(&mut self, request: request::Redeem) -> Result<reply::Redeem, Errno> {
-        let file = self.session.hostd.ask(&FromShadow::Redeem { token: request.token.into() }, &[])?;
+        let file = self.session.hostd.ask(
+            &FromShadow::Redeem {
+                token: request.token.into(),
+            },
+            &[],
+        )?;
         let fd = file.ok_or(Errno(libc::ENOENT))?.into_raw_fd();
         let cloexec = request.flags.0 & libc::O_CLOEXEC != 0;
         // SAFETY: plain system call on a descriptor that has just arrived for the guest.
-        unsafe { libc::fcntl(fd, libc::F_SETFD, if cloexec { libc::FD_CLOEXEC } else { 0 }) };
-        Ok(reply::Redeem { fd: self.session.fds.insert(fd) })
+        unsafe {
+            libc::fcntl(
+                fd,
+                libc::F_SETFD,
+                if cloexec { libc::FD_CLOEXEC } else { 0 },
+            )
+        };
+        Ok(reply::Redeem {
+            fd: self.session.fds.insert(fd),
+        })
     }
 
     fn fork_session(&mut self, _: request::ForkSession) -> Result<reply::ForkSession, Errno> {
@@ -38,15 +56,27 @@ impl SessionCalls for Caller {
             let fd = Errno::result(libc::open(c".".as_ptr(), flags).into())?;
             OwnedFd::from_raw_fd(fd as i32)
         };
-        let files: Vec<(i32, bool)> = self.session.fds.all().into_iter().filter_map(|fd| {
-            // SAFETY: plain system call.
-            let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-            (flags != -1).then_some((fd, flags & libc::FD_CLOEXEC != 0))
-        }).collect();
+        let files: Vec<(i32, bool)> = self
+            .session
+            .fds
+            .all()
+            .into_iter()
+            .filter_map(|fd| {
+                // SAFETY: plain system call.
+                let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+                (flags != -1).then_some((fd, flags & libc::FD_CLOEXEC != 0))
+            })
+            .collect();
         let umask = self.session.umask.load(Ordering::Relaxed);
         let hostd = &self.session.hostd;
         let turn = hostd.turn();
-        hostd.tell(&FromShadow::Fork { token: token.into(), umask }, &[cwd.as_raw_fd()])?;
+        hostd.tell(
+            &FromShadow::Fork {
+                token: token.into(),
+                umask,
+            },
+            &[cwd.as_raw_fd()],
+        )?;
         for batch in files.chunks(MOST_FDS) {
             hostd.tell_files(batch, false)?;
         }
@@ -57,7 +87,12 @@ impl SessionCalls for Caller {
 
     fn hold_session(&mut self, _: request::HoldSession) -> Result<reply::HoldSession, Errno> {
         let token = Token::random()?;
-        self.session.hostd.ask(&FromShadow::Hold { token: token.into() }, &[])?;
+        self.session.hostd.ask(
+            &FromShadow::Hold {
+                token: token.into(),
+            },
+            &[],
+        )?;
         self.session.held.store(true, Ordering::Relaxed);
         Ok(reply::HoldSession { token })
     }
@@ -87,7 +122,9 @@ impl SessionCalls for Caller {
         if path.len() > request.sink.len() {
             return Err(Errno(libc::ERANGE));
         }
-        Ok(reply::Getcwd { filled: Filled(request.sink.fill(path).0) })
+        Ok(reply::Getcwd {
+            filled: Filled(request.sink.fill(path).0),
+        })
     }
 
     fn umask(&mut self, request: request::Umask) -> Result<reply::Umask, Errno> {

@@ -82,7 +82,7 @@ impl HostUser {
 }
 
 /// Where the calling user's sockets live: the system's for root, else the session's, else one of its own in `/tmp`.
-pub(super) fn runtime_dir() -> PathBuf {
+pub(crate) fn runtime_dir() -> PathBuf {
     let uid = Uid::effective();
     if uid.is_root() {
         return PathBuf::from("/run/hostcall");

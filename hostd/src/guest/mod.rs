@@ -7,8 +7,10 @@
 //! - [`start`] forks and executes this very program (`/proc/self/exe guest-init`), so `main` must pass
 //!   `argv[1] == "guest-init"` to [`init::main`]. The guest dies with the *thread* that called `start`
 //!   (prctl(2), `PR_SET_PDEATHSIG`): call it from the main thread.
-//! - [`Running::wait`] takes over the signals [`relay::SIGNALS`] while it runs and puts them back. On a
-//!   terminal it sets raw mode and puts it back on return, on panic and on each of these signals.
+//! - It takes over SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH and SIGCONT from [`start`] until
+//!   [`Running::wait`] has returned, and puts them back; one guest's console at a time in a process. The
+//!   first four go to the command's process group; the third SIGTERM or SIGHUP ends the guest.
+//! - On a terminal it sets raw mode and puts it back on return, on panic and on each of these signals.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -73,7 +75,8 @@ impl Kind {
 /// How the guest's processes reach hostd.
 #[derive(Debug)]
 pub enum Attach {
-    /// For a local guest: hostd's listening Unix socket, seen in the guest as `/run/hostcall/guest.sock`.
+    /// For a local guest: hostd's listening Unix socket, seen in the guest as `/run/hostcall/guest.sock` and
+    /// nowhere else: its name on the host is removed, and its directory if that is empty then.
     Socket(PathBuf),
     /// For a guest with its own kernel. Both are passed on and closed in this process, so the other end of
     /// the doorbell hangs up when the guest is gone.

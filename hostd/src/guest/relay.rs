@@ -26,7 +26,7 @@ const HANGUP_GRACE: Duration = Duration::from_secs(2);
 /// How many times a signal is passed on before it ends the guest itself.
 const PATIENCE: u32 = 2;
 
-/// Signals that `wait` takes over while it runs.
+/// Signals that are taken over while a guest runs.
 pub const SIGNALS: [Signal; 6] = [
     Signal::SIGINT,
     Signal::SIGTERM,
@@ -47,6 +47,7 @@ pub enum End {
 /// The streams of one guest.
 pub struct Relay {
     link: FrameLink,
+    signals: SignalPipe,
     log_pipe: Option<OwnedFd>,
     log: VecDeque<u8>,
     stdio: [Stdio; 3],
@@ -70,11 +71,18 @@ struct Sink {
 }
 
 impl Relay {
-    /// A relay over `link` for streams made as `stdio` says; `log_pipe` carries the boot log.
-    pub fn new(mut link: FrameLink, log_pipe: Option<OwnedFd>, stdio: [Stdio; 3]) -> Relay {
+    /// A relay over `link` for streams made as `stdio` says; `log_pipe` carries the boot log, `signals` what
+    /// came for hostd since the guest was started.
+    pub fn new(
+        mut link: FrameLink,
+        signals: SignalPipe,
+        log_pipe: Option<OwnedFd>,
+        stdio: [Stdio; 3],
+    ) -> Relay {
         link.limit(LINE_WINDOW);
         Relay {
             link,
+            signals,
             log_pipe,
             log: VecDeque::new(),
             stdio,
@@ -98,8 +106,6 @@ impl Relay {
     /// # Errors
     /// The guest broke the protocol or did not come up.
     pub fn run(&mut self) -> Result<End, Error> {
-        let signals = SignalPipe::install(&SIGNALS)
-            .map_err(|error| Error::system("take over signals", error))?;
         let on_terminal = self.stdio[0] == Stdio::Terminal;
         let mut raw: Option<RawTerminal> = None;
         let mut status: Option<Status> = None;
@@ -122,10 +128,9 @@ impl Relay {
                 self.collect_log();
                 return Ok(End::Gone);
             }
-            let [line, signal, log, stdin, stdout, stderr] =
-                self.wait(&signals, status.is_some())?;
+            let [line, signal, log, stdin, stdout, stderr] = self.wait(status.is_some())?;
             if !signal.is_empty() {
-                for signal in signals.take() {
+                for signal in self.signals.take() {
                     if let Some(status) = self.signal(signal, raw.as_ref()) {
                         return Ok(End::Status(status));
                     }
@@ -170,7 +175,7 @@ impl Relay {
         }
     }
 
-    fn wait(&self, signals: &SignalPipe, ended: bool) -> Result<[PollFlags; 6], Error> {
+    fn wait(&self, ended: bool) -> Result<[PollFlags; 6], Error> {
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let timeout = if self.greeted && self.ending.is_none() {
             PollTimeout::NONE
@@ -183,7 +188,7 @@ impl Relay {
         ready(
             [
                 (!ended).then(|| (self.link.as_fd(), self.link.events())),
-                Some((signals.as_fd(), PollFlags::POLLIN)),
+                Some((self.signals.as_fd(), PollFlags::POLLIN)),
                 self.log_pipe
                     .as_ref()
                     .map(|fd| (fd.as_fd(), PollFlags::POLLIN)),
@@ -264,6 +269,10 @@ impl Relay {
             _ => {
                 self.stdin_open = false;
                 self.link.push(&Frame::Close(Stream::Stdin));
+                if self.stdio[0] == Stdio::Terminal {
+                    // The user's terminal is gone; SIGHUP need not come, it may be ignored (nohup).
+                    self.hang_up(Signal::SIGHUP);
+                }
             }
         }
     }
@@ -317,21 +326,26 @@ impl Relay {
                     return Some(Status::Signal(signal as i32));
                 }
                 self.passed_on += u32::from(signal == Signal::SIGTERM || signal == Signal::SIGHUP);
-                let mut told = signal;
                 if self.stdio[0] == Stdio::Terminal
                     && matches!(signal, Signal::SIGTERM | Signal::SIGHUP)
                 {
-                    // An interactive shell ignores SIGTERM; its terminal going away it does not.
-                    told = Signal::SIGHUP;
-                    if self.ending.is_none() {
-                        self.ending = Some(signal);
-                        self.deadline = Instant::now() + HANGUP_GRACE;
-                    }
+                    self.hang_up(signal);
+                } else {
+                    self.link.push(&Frame::Signal(signal as u8));
                 }
-                self.link.push(&Frame::Signal(told as u8));
             }
         }
         None
+    }
+
+    /// Ends a guest on a terminal, for `cause`, after a moment to put things away. It is told as a hang-up:
+    /// an interactive shell ignores SIGTERM, its terminal going away it does not.
+    fn hang_up(&mut self, cause: Signal) {
+        self.link.push(&Frame::Signal(Signal::SIGHUP as u8));
+        if self.ending.is_none() {
+            self.ending = Some(cause);
+            self.deadline = Instant::now() + HANGUP_GRACE;
+        }
     }
 
     fn resize(&mut self) {

@@ -1,5 +1,6 @@
 //! Starting a guest and seeing it to its end.
 
+use super::signals::SignalPipe;
 use super::*;
 
 /// Milliseconds that a dying guest may take before its helper is killed.
@@ -15,6 +16,7 @@ pub struct Running {
     report: OwnedFd,
     log: Option<OwnedFd>,
     stdio: [Stdio; 3],
+    signals: Option<SignalPipe>,
 }
 
 /// Starts a guest. It boots while the caller goes on; [`Running::wait`] carries its console.
@@ -31,6 +33,9 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             io::stderr().is_terminal(),
         ],
     );
+    // From before the command can run: a signal in between must reach it, not end hostd.
+    let signals = SignalPipe::install(&relay::SIGNALS)
+        .map_err(|error| Error::system("take over signals", error))?;
     let (ours, theirs) = socketpair(
         AddressFamily::Unix,
         SockType::Stream,
@@ -114,6 +119,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
         report,
         log,
         stdio,
+        signals: Some(signals),
     })
 }
 
@@ -124,10 +130,10 @@ impl Running {
     /// # Errors
     /// The guest could not be made, died, or broke the protocol. Nothing of it is left then either.
     pub fn wait(mut self) -> Result<Status, Error> {
-        let Some(link) = self.link.take() else {
+        let (Some(link), Some(signals)) = (self.link.take(), self.signals.take()) else {
             return Err(Error::Invalid("the guest was already waited for".into()));
         };
-        let mut relay = Relay::new(link, self.log.take(), self.stdio);
+        let mut relay = Relay::new(link, signals, self.log.take(), self.stdio);
         let result = relay.run();
         let gone = matches!(result, Ok(End::Gone));
         self.end(gone);

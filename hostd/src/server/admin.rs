@@ -6,9 +6,8 @@ use hostcall::ops::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Result, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -81,30 +80,35 @@ pub struct SessionStatus {
     pub seconds: u64,
 }
 
-/// The directory of the sockets: only its user may enter it.
-pub fn directory() -> PathBuf {
-    if nix::unistd::geteuid().is_root() {
-        return PathBuf::from("/run/hostcall");
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(runtime) if Path::new(&runtime).is_dir() => PathBuf::from(runtime).join("hostcall"),
-        _ => std::env::temp_dir().join(format!("hostcall-{}", nix::unistd::geteuid())),
-    }
+/// Name of the control socket of a hostd, in the abstract namespace: nothing of it is left when hostd is killed.
+fn control_name(uid: u32, pid: u32) -> String {
+    format!("hostcall/{uid}/{pid}")
 }
 
-/// Sockets of the hostds that run now. Those of dead ones are removed.
+/// The hostds of the calling user that run now.
 pub fn running() -> Vec<UnixStream> {
-    let Ok(entries) = std::fs::read_dir(directory()) else { return Vec::new() };
-    let control = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "control");
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(control);
-    paths.filter_map(|path| match UnixStream::connect(&path) {
-        Ok(stream) => Some(stream),
-        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            let _ = std::fs::remove_file(&path);
-            None
-        }
-        Err(_) => None,
-    }).collect()
+    let prefix = format!("@hostcall/{}/", nix::unistd::geteuid());
+    // unix(7) lists the abstract sockets of this network namespace here; the name is the last column.
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let names = sockets
+        .lines()
+        .filter_map(|line| line.split_whitespace().last());
+    let names: std::collections::BTreeSet<&str> =
+        names.filter(|name| name.starts_with(&prefix)).collect();
+    let connect =
+        |name: &str| UnixStream::connect_addr(&SocketAddr::from_abstract_name(&name[1..])?);
+    names
+        .into_iter()
+        .filter_map(|name| connect(name).ok())
+        .filter(same_user)
+        .collect()
+}
+
+/// Anybody may bind or connect to an abstract name, so each side looks who the other is.
+fn same_user(stream: &UnixStream) -> bool {
+    let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials);
+    let own = nix::unistd::geteuid().as_raw();
+    peer.is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
 /// Asks one hostd; the answers come line by line.
@@ -126,45 +130,52 @@ struct Tool {
 #[derive(Debug)]
 pub struct Tools {
     listener: UnixListener,
-    path: PathBuf,
     connected: HashMap<Key, Tool>,
 }
 
 impl Tools {
     /// Opens the socket.
     pub fn listen(poller: &mut Poller) -> Result<Tools> {
-        let directory = directory();
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
-        let owner = std::fs::symlink_metadata(&directory)?;
-        if owner.uid() != nix::unistd::geteuid().as_raw() || !owner.is_dir() {
-            // In a shared /tmp somebody else may have made it first, to listen in.
-            return Err(std::io::Error::other(format!("{} belongs to somebody else; set XDG_RUNTIME_DIR", directory.display())));
-        }
-        let path = directory.join(format!("{}.control", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let name = control_name(nix::unistd::geteuid().as_raw(), std::process::id());
+        let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
         listener.set_nonblocking(true)?;
         poller.watch(&listener, Source::Admin)?;
-        Ok(Tools { listener, path, connected: HashMap::new() })
+        Ok(Tools {
+            listener,
+            connected: HashMap::new(),
+        })
     }
 
     /// A tool connects.
     pub fn accept(&mut self, poller: &mut Poller) -> Result<()> {
         let (stream, _) = self.listener.accept()?;
+        if !same_user(&stream) {
+            return Ok(());
+        }
         stream.set_read_timeout(Some(Duration::from_millis(100)))?;
         stream.set_write_timeout(Some(Duration::from_millis(500)))?;
         let key = poller.watch(&stream, Source::Tool)?;
-        self.connected.insert(key, Tool { stream, trace: None });
+        self.connected.insert(
+            key,
+            Tool {
+                stream,
+                trace: None,
+            },
+        );
         Ok(())
     }
 
     /// A tool asks or leaves.
     pub fn hear(&mut self, key: Key, guests: &[Guest], poller: &mut Poller) {
-        let Some(tool) = self.connected.get_mut(&key) else { return };
+        let Some(tool) = self.connected.get_mut(&key) else {
+            return;
+        };
         let mut line = String::new();
         let read = BufReader::new(&tool.stream).read_line(&mut line);
-        let question = read.ok().filter(|len| *len > 0).and_then(|_| serde_json::from_str(&line).ok());
+        let question = read
+            .ok()
+            .filter(|len| *len > 0)
+            .and_then(|_| serde_json::from_str(&line).ok());
         match question {
             Some(Question::Trace { guest }) => {
                 tool.trace = Some(guest);
@@ -191,57 +202,76 @@ impl Tools {
     /// Has shadows send lines only while somebody reads them.
     fn switch(&self, guests: &[Guest]) {
         for guest in guests {
-            let watches = |tool: &Tool| tool.trace.as_ref().is_some_and(|wanted| wanted.as_ref().is_none_or(|name| *name == guest.name));
+            let watches = |tool: &Tool| {
+                tool.trace
+                    .as_ref()
+                    .is_some_and(|wanted| wanted.as_ref().is_none_or(|name| *name == guest.name))
+            };
             let tracing = self.connected.values().any(watches);
-            guest.board.head().tracing.store(tracing.into(), Ordering::Relaxed);
+            guest
+                .board
+                .head()
+                .tracing
+                .store(tracing.into(), Ordering::Relaxed);
         }
     }
 
     /// Passes a line on to whoever traces this guest.
     pub fn trace(&mut self, guest: &str, line: &str, guests: &[Guest], poller: &mut Poller) {
-        let wants = |tool: &Tool| tool.trace.as_ref().is_some_and(|wanted| wanted.as_ref().is_none_or(|name| name == guest));
+        let wants = |tool: &Tool| {
+            tool.trace
+                .as_ref()
+                .is_some_and(|wanted| wanted.as_ref().is_none_or(|name| name == guest))
+        };
         let text = format!("{line}\n");
         let gone = self.connected.iter_mut().filter(|(_, tool)| wants(tool));
-        let gone: Vec<Key> = gone.filter_map(|(key, tool)| tool.stream.write_all(text.as_bytes()).err().map(|_| *key)).collect();
-        gone.into_iter().for_each(|key| self.leave(key, guests, poller));
-    }
-
-    /// Removes the socket.
-    pub fn close(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let gone: Vec<Key> = gone
+            .filter_map(|(key, tool)| tool.stream.write_all(text.as_bytes()).err().map(|_| *key))
+            .collect();
+        gone.into_iter()
+            .for_each(|key| self.leave(key, guests, poller));
     }
 }
 
 fn status(guests: &[Guest]) -> Status {
-    Status { pid: std::process::id(), guests: guests.iter().map(guest_status).collect() }
+    Status {
+        pid: std::process::id(),
+        guests: guests.iter().map(guest_status).collect(),
+    }
 }
 
 fn guest_status(guest: &Guest) -> GuestStatus {
-    let serving = guest.sessions.iter().filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare));
+    let serving = guest
+        .sessions
+        .iter()
+        .filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare));
     let mut calls = std::collections::BTreeMap::new();
-    let mut sessions: Vec<SessionStatus> = serving.map(|(slot, session)| {
-        let counts = guest.board.slot(*slot);
-        let count = |op: &Op| counts.calls[op.spec().number as usize].load(Ordering::Relaxed);
-        for op in Op::ALL.iter().filter(|op| count(op) > 0) {
-            *calls.entry(op.spec().name.to_owned()).or_default() += count(op);
-        }
-        SessionStatus {
-            slot: *slot,
-            shadow: session.shadow.as_ref().map(|(pid, _)| *pid),
-            process: session.process.as_ref().map(|(pid, ..)| *pid),
-            state: match session.state {
-                State::Starting => "starting",
-                State::Spare => "spare",
-                State::Active => "active",
-                State::Prepared(..) => "prepared",
-                State::Held(..) => "held",
-            }.to_owned(),
-            lanes: counts.lanes.load(Ordering::Relaxed),
-            calls: Op::ALL.iter().map(count).sum(),
-            errors: counts.errors.load(Ordering::Relaxed),
-            seconds: session.since.elapsed().as_secs(),
-        }
-    }).collect();
+    let mut sessions: Vec<SessionStatus> = serving
+        .map(|(slot, session)| {
+            let counts = guest.board.slot(*slot);
+            let count = |op: &Op| counts.calls[op.spec().number as usize].load(Ordering::Relaxed);
+            for op in Op::ALL.iter().filter(|op| count(op) > 0) {
+                *calls.entry(op.spec().name.to_owned()).or_default() += count(op);
+            }
+            SessionStatus {
+                slot: *slot,
+                shadow: session.shadow.as_ref().map(|(pid, _)| *pid),
+                process: session.process.as_ref().map(|(pid, ..)| *pid),
+                state: match session.state {
+                    State::Starting => "starting",
+                    State::Spare => "spare",
+                    State::Active => "active",
+                    State::Prepared(..) => "prepared",
+                    State::Held(..) => "held",
+                }
+                .to_owned(),
+                lanes: counts.lanes.load(Ordering::Relaxed),
+                calls: Op::ALL.iter().map(count).sum(),
+                errors: counts.errors.load(Ordering::Relaxed),
+                seconds: session.since.elapsed().as_secs(),
+            }
+        })
+        .collect();
     sessions.sort_by_key(|session| session.slot);
     GuestStatus {
         name: guest.name.clone(),
@@ -253,7 +283,11 @@ fn guest_status(guest: &Guest) -> GuestStatus {
         exports: guest.policy.exports.clone(),
         confinement: guest.report.clone(),
         failed: guest.failed.clone(),
-        spares: guest.sessions.values().filter(|session| session.state == State::Spare).count(),
+        spares: guest
+            .sessions
+            .values()
+            .filter(|session| session.state == State::Spare)
+            .count(),
         shared_files: guest.shared.len(),
         dropped_traces: guest.board.head().dropped.load(Ordering::Relaxed),
         sessions,

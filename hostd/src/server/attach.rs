@@ -9,7 +9,7 @@ use hostcall::doorbell::futex_wake;
 use hostcall::region::{self, Claim, LaneState, Region, VERSION};
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::{Errno, Token};
-use hostcall::wait::AWAKE;
+use hostcall::wait::{Clock, AWAKE};
 use nix::sys::socket::{recv, sendmsg, sockopt, ControlMessage, MsgFlags};
 use std::io::{IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -23,12 +23,19 @@ impl Guest {
         match recv(connection.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(None),
             Err(error) => Err(error.into()),
-            Ok(len) => Hello::from_bytes(&bytes[..len]).map(Some).map_err(std::io::Error::other),
+            Ok(len) => Hello::from_bytes(&bytes[..len])
+                .map(Some)
+                .map_err(std::io::Error::other),
         }
     }
 
     /// Gives a process that has introduced itself its session.
-    pub fn welcome(&mut self, connection: OwnedFd, hello: Hello, poller: &mut Poller) -> Result<()> {
+    pub fn welcome(
+        &mut self,
+        connection: OwnedFd,
+        hello: Hello,
+        poller: &mut Poller,
+    ) -> Result<()> {
         if hello.version != VERSION {
             return refuse(&connection, Errno(libc::EPROTO));
         }
@@ -47,13 +54,17 @@ impl Guest {
             self.waiting.push_back(Waiting::Local(connection, hello));
             return self.breed(poller);
         };
-        let Some(session) = self.sessions.get_mut(&slot) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(&slot) else {
+            return Ok(());
+        };
         let image = matches!(session.state, State::Held(..));
         if image {
             // The old image may have left anything in the rings of the old region.
-            session.memfd = Some(fresh_region(self.lanes, self.board.head().ticks_per_us.load(Ordering::Relaxed))?);
+            session.memfd = Some(fresh_region(self.lanes, self.board.clock())?);
         }
-        let Some(memfd) = session.memfd.as_ref().map(AsRawFd::as_raw_fd) else { return refuse(&connection, Errno(libc::EIO)) };
+        let Some(memfd) = session.memfd.as_ref().map(AsRawFd::as_raw_fd) else {
+            return refuse(&connection, Errno(libc::EIO));
+        };
         let umask = (session.state == State::Spare).then_some(hello.claim.umask);
         session.state = State::Active;
         session.since = Instant::now();
@@ -61,10 +72,29 @@ impl Guest {
         if image {
             fds.push(memfd);
         }
-        self.tell(slot, &ToShadow::Adopt { umask, image, lane: 0 }, &fds, poller);
-        let welcome = Welcome { version: VERSION, errno: 0 }.to_bytes();
+        self.tell(
+            slot,
+            &ToShadow::Adopt {
+                umask,
+                image,
+                lane: 0,
+            },
+            &fds,
+            poller,
+        );
+        let welcome = Welcome {
+            version: VERSION,
+            errno: 0,
+        }
+        .to_bytes();
         let rights = [ControlMessage::ScmRights(&[memfd])];
-        let sent = sendmsg::<()>(connection.as_raw_fd(), &[IoSlice::new(&welcome)], &rights, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT, None);
+        let sent = sendmsg::<()>(
+            connection.as_raw_fd(),
+            &[IoSlice::new(&welcome)],
+            &rights,
+            MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
+            None,
+        );
         if sent.is_err() || self.watch_process(slot, &connection, poller).is_err() {
             // Gone before it was welcomed.
             self.end_session(slot, poller);
@@ -73,16 +103,38 @@ impl Guest {
     }
 
     /// Watches a process on the same kernel, so that its session ends with it, whoever inherited its socket.
-    fn watch_process(&mut self, slot: u32, connection: &OwnedFd, poller: &mut Poller) -> Result<()> {
-        let Some(session) = self.sessions.get_mut(&slot) else { return Ok(()) };
+    fn watch_process(
+        &mut self,
+        slot: u32,
+        connection: &OwnedFd,
+        poller: &mut Poller,
+    ) -> Result<()> {
+        let Some(session) = self.sessions.get_mut(&slot) else {
+            return Ok(());
+        };
         session.memfd = None;
         let pid = nix::sys::socket::getsockopt(connection, sockopt::PeerCredentials)?.pid();
-        if session.process.as_ref().is_some_and(|(known, ..)| *known == pid) {
+        if session
+            .process
+            .as_ref()
+            .is_some_and(|(known, ..)| *known == pid)
+        {
             return Ok(());
         }
         // SAFETY: plain system call; the descriptor that comes back is ours.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(Errno::result(libc::syscall(libc::SYS_pidfd_open, pid, 0)).map_err(super::io)? as RawFd) };
-        let key = poller.watch(&pidfd, Source::Process { guest: self.index, slot })?;
+        let pidfd = unsafe {
+            OwnedFd::from_raw_fd(
+                Errno::result(libc::syscall(libc::SYS_pidfd_open, pid, 0)).map_err(super::io)?
+                    as RawFd,
+            )
+        };
+        let key = poller.watch(
+            &pidfd,
+            Source::Process {
+                guest: self.index,
+                slot,
+            },
+        )?;
         if let Some((_, old, key)) = session.process.replace((pid, pidfd, key)) {
             poller.forget(&old, key);
         }
@@ -94,7 +146,9 @@ impl Guest {
         while self.spare().is_some() {
             match self.waiting.pop_front() {
                 None => break,
-                Some(Waiting::Local(connection, hello)) => self.welcome(connection, hello, poller)?,
+                Some(Waiting::Local(connection, hello)) => {
+                    self.welcome(connection, hello, poller)?
+                }
                 // Given back in the meantime, or never meant: it counts again when it rings again.
                 Some(Waiting::Device(lane)) => self.attend(lane, poller)?,
                 Some(Waiting::Child(parent, unborn)) => self.bear(parent, unborn, poller),
@@ -106,22 +160,40 @@ impl Guest {
     /// Turns a spare shadow into the session of a child that its parent forks.
     pub fn bear(&mut self, parent: u32, unborn: Unborn, poller: &mut Poller) {
         if self.is_full() {
-            return self.tell(parent, &ToShadow::Answer { errno: libc::EAGAIN }, &[], poller);
+            return self.tell(
+                parent,
+                &ToShadow::Answer {
+                    errno: libc::EAGAIN,
+                },
+                &[],
+                poller,
+            );
         }
         let Some(slot) = self.spare() else {
             self.waiting.push_back(Waiting::Child(parent, unborn));
             return;
         };
         let cwd: Vec<RawFd> = unborn.cwd.iter().map(AsRawFd::as_raw_fd).collect();
-        self.tell(slot, &ToShadow::Context { umask: unborn.umask }, &cwd, poller);
+        self.tell(
+            slot,
+            &ToShadow::Context {
+                umask: unborn.umask,
+            },
+            &cwd,
+            poller,
+        );
         for batch in unborn.files.chunks(MOST_FDS) {
-            let files = batch.iter().map(|(number, cloexec, _)| (*number, *cloexec)).collect();
+            let files = batch
+                .iter()
+                .map(|(number, cloexec, _)| (*number, *cloexec))
+                .collect();
             let fds: Vec<RawFd> = batch.iter().map(|(_, _, file)| file.as_raw_fd()).collect();
             self.tell(slot, &ToShadow::Import { files }, &fds, poller);
         }
         let errno = match self.sessions.get_mut(&slot) {
             Some(child) => {
-                child.state = State::Prepared(unborn.token, Instant::now() + super::guest::PATIENCE);
+                child.state =
+                    State::Prepared(unborn.token, Instant::now() + super::guest::PATIENCE);
                 0
             }
             None => libc::EAGAIN,
@@ -131,7 +203,12 @@ impl Guest {
 
     /// Reads the bytes of the doorbell line; false if the guest kernel is gone.
     pub fn hear_line(&mut self, poller: &mut Poller) -> Result<bool> {
-        let Door::Device { line: Some(line), .. } = &self.door else { return Ok(false) };
+        let Door::Device {
+            line: Some(line), ..
+        } = &self.door
+        else {
+            return Ok(false);
+        };
         let mut bytes = [0; 256];
         let len = match nix::unistd::read(line, &mut bytes) {
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(true),
@@ -150,14 +227,20 @@ impl Guest {
     fn pong(&self) {
         if let Door::Device { region, .. } = &self.door {
             let header = region.header();
-            header.pong.store(header.ping.load(Ordering::Acquire), Ordering::Release);
+            header
+                .pong
+                .store(header.ping.load(Ordering::Acquire), Ordering::Release);
         }
     }
 
     /// Looks at a lane that rang.
     fn attend(&mut self, lane: u32, poller: &mut Poller) -> Result<()> {
-        let Door::Device { region, served, .. } = &self.door else { return Ok(()) };
-        let Some(page) = region.page(lane) else { return Ok(()) };
+        let Door::Device { region, served, .. } = &self.door else {
+            return Ok(());
+        };
+        let Some(page) = region.page(lane) else {
+            return Ok(());
+        };
         let server = served[lane as usize];
         match (page.state(), server) {
             (Some(LaneState::Waiting), None) => {
@@ -185,7 +268,11 @@ impl Guest {
 
     /// Gives a claimed lane to the claimer's shadow: the one that it has, the one that waits for it, or a spare one.
     fn admit(&mut self, lane: u32, claim: Claim, poller: &mut Poller) -> Result<()> {
-        let own = self.sessions.iter().find(|(_, session)| session.claim == claim.process && session.state == State::Active).map(|(slot, _)| *slot);
+        let own = self
+            .sessions
+            .iter()
+            .find(|(_, session)| session.claim == claim.process && session.state == State::Active)
+            .map(|(slot, _)| *slot);
         if let Some(slot) = own {
             self.assign(lane, slot);
             self.tell(slot, &ToShadow::Attention { lane }, &[], poller);
@@ -194,16 +281,20 @@ impl Guest {
         let full = self.is_full();
         let slot = match claim.resume {
             Token::NONE if full || self.failed.is_some() => None,
-            Token::NONE => match self.spare() {
-                None => {
-                    // A lane waits once, however often it rings, or ringing would fill our memory.
-                    if !self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Device(other) if *other == lane)) {
-                        self.waiting.push_back(Waiting::Device(lane));
+            Token::NONE => {
+                match self.spare() {
+                    None => {
+                        // A lane waits once, however often it rings, or ringing would fill our memory.
+                        if !self.waiting.iter().any(
+                            |waiting| matches!(waiting, Waiting::Device(other) if *other == lane),
+                        ) {
+                            self.waiting.push_back(Waiting::Device(lane));
+                        }
+                        return self.breed(poller);
                     }
-                    return self.breed(poller);
+                    spare => spare,
                 }
-                spare => spare,
-            },
+            }
             token => self.expecting(token),
         };
         let Some(session) = slot.and_then(|slot| self.sessions.get_mut(&slot)) else {
@@ -214,8 +305,12 @@ impl Guest {
             }
             return Ok(());
         };
-        let (image, umask) = (matches!(session.state, State::Held(..)), (session.state == State::Spare).then_some(claim.umask));
-        (session.state, session.claim, session.since) = (State::Active, claim.process, Instant::now());
+        let (image, umask) = (
+            matches!(session.state, State::Held(..)),
+            (session.state == State::Spare).then_some(claim.umask),
+        );
+        (session.state, session.claim, session.since) =
+            (State::Active, claim.process, Instant::now());
         let slot = slot.unwrap_or_default();
         self.assign(lane, slot);
         self.tell(slot, &ToShadow::Adopt { umask, image, lane }, &[], poller);
@@ -230,29 +325,53 @@ impl Guest {
 
     /// A shadow's thread has left a lane: it can be used again. A process without lanes has ended.
     pub fn lane_closed(&mut self, slot: u32, lane: u32, poller: &mut Poller) {
-        let Door::Device { region, served, .. } = &mut self.door else { return };
-        let Some(server) = served.get_mut(lane as usize).filter(|server| **server == Some(slot)) else { return };
+        let Door::Device { region, served, .. } = &mut self.door else {
+            return;
+        };
+        let Some(server) = served
+            .get_mut(lane as usize)
+            .filter(|server| **server == Some(slot))
+        else {
+            return;
+        };
         *server = None;
         if let Some(page) = region.page(lane) {
             bury(region, page, lane);
         }
         let idle = !served.contains(&Some(slot));
-        if idle && self.sessions.get(&slot).is_some_and(|session| session.state == State::Active) {
+        if idle
+            && self
+                .sessions
+                .get(&slot)
+                .is_some_and(|session| session.state == State::Active)
+        {
             self.end_session(slot, poller);
         }
     }
 }
 
 fn refuse(connection: &OwnedFd, errno: Errno) -> Result<()> {
-    let bytes = Welcome { version: VERSION, errno: errno.0 }.to_bytes();
+    let bytes = Welcome {
+        version: VERSION,
+        errno: errno.0,
+    }
+    .to_bytes();
     // Whoever does not listen to the refusal will see the end of the connection.
-    let _ = nix::sys::socket::send(connection.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+    let _ = nix::sys::socket::send(
+        connection.as_raw_fd(),
+        &bytes,
+        MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
+    );
     Ok(())
 }
 
-fn fresh_region(lanes: u32, ticks_per_us: u32) -> Result<OwnedFd> {
+fn fresh_region(lanes: u32, clock: Clock) -> Result<OwnedFd> {
     let size = region::size(lanes);
     let memfd = sealed_memfd(c"hostcall-region", size).map_err(super::io)?;
-    Region::create(Mapping::new(memfd.as_fd(), size).map_err(super::io)?, lanes, ticks_per_us);
+    Region::create(
+        Mapping::new(memfd.as_fd(), size).map_err(super::io)?,
+        lanes,
+        clock,
+    );
     Ok(memfd)
 }

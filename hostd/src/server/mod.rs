@@ -29,7 +29,15 @@ pub(crate) fn io(errno: hostcall::types::Errno) -> std::io::Error {
 #[allow(unsafe_code)]
 fn kill(pidfd: &OwnedFd) {
     // SAFETY: plain system call without a siginfo; a process that has ended is ESRCH.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<()>(), 0) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            std::ptr::null::<()>(),
+            0,
+        )
+    };
 }
 
 /// A guest to serve.
@@ -76,10 +84,33 @@ impl Server {
         poller.watch(&stop, Source::Stop)?;
         let tools = Tools::listen(&mut poller)?;
         let mut guests = Vec::new();
-        for (index, Opening { name, config, policy, door }) in openings.into_iter().enumerate() {
-            guests.push(Guest::new(index, name, config, policy, door, program.clone(), &mut poller)?);
+        for (
+            index,
+            Opening {
+                name,
+                config,
+                policy,
+                door,
+            },
+        ) in openings.into_iter().enumerate()
+        {
+            guests.push(Guest::new(
+                index,
+                name,
+                config,
+                policy,
+                door,
+                program.clone(),
+                &mut poller,
+            )?);
         }
-        Ok(Server { poller, guests, tools, strangers: HashMap::new(), stop })
+        Ok(Server {
+            poller,
+            guests,
+            tools,
+            strangers: HashMap::new(),
+            stop,
+        })
     }
 
     /// Serves until told to stop.
@@ -110,7 +141,9 @@ impl Server {
             Source::Tool => self.tools.hear(key, &self.guests, poller),
             Source::Listener { guest } => return self.accept(guest),
             Source::Hello { guest } => {
-                let Some(stranger) = self.strangers.get(&key) else { return Ok(()) };
+                let Some(stranger) = self.strangers.get(&key) else {
+                    return Ok(());
+                };
                 let hello = Guest::introduction(&stranger.connection);
                 if let Ok(None) = hello {
                     return Ok(());
@@ -125,7 +158,8 @@ impl Server {
             Source::Zygote { guest } => self.guests[guest].hear_zygote(poller)?,
             Source::Shadow { guest, slot } => {
                 if let Some(line) = self.guests[guest].hear_shadow(slot, poller)? {
-                    self.tools.trace(&self.guests[guest].name, &line, &self.guests, poller);
+                    self.tools
+                        .trace(&self.guests[guest].name, &line, &self.guests, poller);
                 }
             }
             Source::Process { guest, slot } => {
@@ -144,7 +178,10 @@ impl Server {
     fn accept(&mut self, guest: usize) -> Result<()> {
         let listener = match &self.guests[guest].door {
             Door::Socket { listener, .. } => listener,
-            Door::Device { outside: Some(outside), .. } => &outside.listener,
+            Door::Device {
+                outside: Some(outside),
+                ..
+            } => &outside.listener,
             Door::Device { .. } => return Ok(()),
         };
         let connection = match listener.accept() {
@@ -165,7 +202,14 @@ impl Server {
             Some(hello) => self.guests[guest].welcome(connection, hello, &mut self.poller),
             None => {
                 let key = self.poller.watch(&connection, Source::Hello { guest })?;
-                self.strangers.insert(key, Stranger { guest, connection, due: Instant::now() + PATIENCE });
+                self.strangers.insert(
+                    key,
+                    Stranger {
+                        guest,
+                        connection,
+                        due: Instant::now() + PATIENCE,
+                    },
+                );
                 self.bound_strangers(guest);
                 Ok(())
             }
@@ -174,12 +218,18 @@ impl Server {
 
     /// Keeps a flood of connections from using up our descriptors: the oldest of that guest goes.
     fn bound_strangers(&mut self, guest: usize) {
-        let own = || self.strangers.iter().filter(|(_, stranger)| stranger.guest == guest);
+        let own = || {
+            self.strangers
+                .iter()
+                .filter(|(_, stranger)| stranger.guest == guest)
+        };
         if own().count() <= MOST_STRANGERS {
             return;
         }
         let oldest = own().map(|(key, _)| *key).min();
-        if let Some((key, stranger)) = oldest.and_then(|key| Some((key, self.strangers.remove(&key)?))) {
+        if let Some((key, stranger)) =
+            oldest.and_then(|key| Some((key, self.strangers.remove(&key)?)))
+        {
             self.poller.forget(&stranger.connection, key);
         }
     }
@@ -188,14 +238,23 @@ impl Server {
     fn expire(&mut self) -> Option<u16> {
         let now = Instant::now();
         let poller = &mut self.poller;
-        let late: Vec<Key> = self.strangers.iter().filter(|(_, stranger)| stranger.due <= now).map(|(key, _)| *key).collect();
+        let late: Vec<Key> = self
+            .strangers
+            .iter()
+            .filter(|(_, stranger)| stranger.due <= now)
+            .map(|(key, _)| *key)
+            .collect();
         for key in late {
             if let Some(stranger) = self.strangers.remove(&key) {
                 poller.forget(&stranger.connection, key);
             }
         }
         let strangers = self.strangers.values().map(|stranger| stranger.due).min();
-        let sessions = self.guests.iter_mut().filter_map(|guest| guest.expire(now, poller)).min();
+        let sessions = self
+            .guests
+            .iter_mut()
+            .filter_map(|guest| guest.expire(now, poller))
+            .min();
         let next = strangers.into_iter().chain(sessions).min()?;
         Some((next - now).as_millis().clamp(1, 60_000) as u16)
     }
@@ -203,7 +262,6 @@ impl Server {
     fn close(&mut self) {
         let poller = &mut self.poller;
         self.guests.iter_mut().for_each(|guest| guest.close(poller));
-        self.tools.close();
         let _ = &self.stop;
     }
 }

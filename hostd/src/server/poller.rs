@@ -64,14 +64,19 @@ pub struct Poller {
 impl Poller {
     /// An empty poller.
     pub fn new() -> Result<Poller> {
-        Ok(Poller { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?, sources: HashMap::new(), next: 0 })
+        Ok(Poller {
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            sources: HashMap::new(),
+            next: 0,
+        })
     }
 
     /// Watches a descriptor for input or its end. It is forgotten by closing it and [`forget`](Poller::forget).
     pub fn watch(&mut self, fd: &impl AsFd, source: Source) -> Result<Key> {
         let key = self.next;
         self.next += 1;
-        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, key))?;
+        self.epoll
+            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, key))?;
         self.sources.insert(key, source);
         Ok(key)
     }
@@ -92,7 +97,9 @@ impl Poller {
             Err(error) => Err(error.into()),
             Ok(n) => {
                 let keys = events[..n].iter().map(EpollEvent::data);
-                Ok(keys.filter_map(|key| Some((key, *self.sources.get(&key)?))).collect())
+                Ok(keys
+                    .filter_map(|key| Some((key, *self.sources.get(&key)?)))
+                    .collect())
             }
         }
     }

@@ -17,7 +17,9 @@ const MOST_UNBORN: usize = 8192;
 impl Guest {
     /// Hears one shadow; a line to trace comes back.
     pub fn hear_shadow(&mut self, slot: u32, poller: &mut Poller) -> Result<Option<String>> {
-        let Some(session) = self.sessions.get_mut(&slot) else { return Ok(None) };
+        let Some(session) = self.sessions.get_mut(&slot) else {
+            return Ok(None);
+        };
         let (message, mut files) = match message::receive(&session.control, false) {
             Ok(received) => received,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
@@ -44,13 +46,34 @@ impl Guest {
                 self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
             }
             FromShadow::Redeem { token } => match self.shared.remove(&token.into()) {
-                Some((_, file)) => self.tell(slot, &ToShadow::Answer { errno: 0 }, &[file.as_raw_fd()], poller),
-                None => self.tell(slot, &ToShadow::Answer { errno: libc::ENOENT }, &[], poller),
+                Some((_, file)) => self.tell(
+                    slot,
+                    &ToShadow::Answer { errno: 0 },
+                    &[file.as_raw_fd()],
+                    poller,
+                ),
+                None => self.tell(
+                    slot,
+                    &ToShadow::Answer {
+                        errno: libc::ENOENT,
+                    },
+                    &[],
+                    poller,
+                ),
             },
             FromShadow::Fork { token, umask } => {
-                session.unborn = Some(Unborn { token: token.into(), umask, cwd: files.pop(), files: Vec::new(), refused: false });
+                session.unborn = Some(Unborn {
+                    token: token.into(),
+                    umask,
+                    cwd: files.pop(),
+                    files: Vec::new(),
+                    refused: false,
+                });
             }
-            FromShadow::ForkFiles { files: places, last } => self.collect(slot, &places, files, last, poller)?,
+            FromShadow::ForkFiles {
+                files: places,
+                last,
+            } => self.collect(slot, &places, files, last, poller)?,
             FromShadow::Hold { token } => {
                 session.state = State::Held(token.into(), Instant::now() + PATIENCE);
                 self.tell(slot, &ToShadow::Answer { errno: 0 }, &[], poller);
@@ -62,12 +85,18 @@ impl Guest {
             }
             FromShadow::LaneClosed { lane } => self.lane_closed(slot, lane, poller),
             FromShadow::Fault { error } => {
-                log::warn!("guest {}: session {slot} ended: protocol error: {error}", self.name);
+                log::warn!(
+                    "guest {}: session {slot} ended: protocol error: {error}",
+                    self.name
+                );
                 self.end_session(slot, poller);
                 self.breed(poller)?;
             }
             FromShadow::Trace { line } => {
-                let pid = session.process.as_ref().map_or(slot as i32, |(pid, ..)| *pid);
+                let pid = session
+                    .process
+                    .as_ref()
+                    .map_or(slot as i32, |(pid, ..)| *pid);
                 return Ok(Some(format!("{} {pid} {line}", self.name)));
             }
         }
@@ -75,21 +104,51 @@ impl Guest {
     }
 
     /// Collects the open files of a child, and brings it to life when they are complete.
-    fn collect(&mut self, slot: u32, places: &[(i32, bool)], files: Vec<OwnedFd>, last: bool, poller: &mut Poller) -> Result<()> {
+    fn collect(
+        &mut self,
+        slot: u32,
+        places: &[(i32, bool)],
+        files: Vec<OwnedFd>,
+        last: bool,
+        poller: &mut Poller,
+    ) -> Result<()> {
         let limit = self.policy.limits.open_files as usize;
         let held = self.unborn_files();
-        let Some(unborn) = self.sessions.get_mut(&slot).and_then(|session| session.unborn.as_mut()) else { return Ok(()) };
+        let Some(unborn) = self
+            .sessions
+            .get_mut(&slot)
+            .and_then(|session| session.unborn.as_mut())
+        else {
+            return Ok(());
+        };
         let complete = places.len() == files.len() && unborn.files.len() + files.len() <= limit;
         // Those that are held for this child do not count against it.
-        unborn.refused |= held - unborn.files.len() + files.len() > MOST_UNBORN && held > unborn.files.len();
+        unborn.refused |=
+            held - unborn.files.len() + files.len() > MOST_UNBORN && held > unborn.files.len();
         let files = if unborn.refused { Vec::new() } else { files };
-        unborn.files.extend(places.iter().zip(files).map(|((place, cloexec), file)| (*place, *cloexec, file)));
+        unborn.files.extend(
+            places
+                .iter()
+                .zip(files)
+                .map(|((place, cloexec), file)| (*place, *cloexec, file)),
+        );
         if !complete {
             // A shadow that does this is not one of ours any more.
             self.end_session(slot, poller);
         } else if last {
-            match self.sessions.get_mut(&slot).and_then(|session| session.unborn.take()) {
-                Some(unborn) if unborn.refused => self.tell(slot, &ToShadow::Answer { errno: libc::ENFILE }, &[], poller),
+            match self
+                .sessions
+                .get_mut(&slot)
+                .and_then(|session| session.unborn.take())
+            {
+                Some(unborn) if unborn.refused => self.tell(
+                    slot,
+                    &ToShadow::Answer {
+                        errno: libc::ENFILE,
+                    },
+                    &[],
+                    poller,
+                ),
                 Some(unborn) => self.bear(slot, unborn, poller),
                 None => {}
             }

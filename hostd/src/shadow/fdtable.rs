@@ -16,7 +16,9 @@ pub struct FdTable {
 impl FdTable {
     /// A table for numbers below `limit`.
     pub fn new(limit: u64) -> FdTable {
-        FdTable { bits: (0..limit.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+        FdTable {
+            bits: (0..limit.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+        }
     }
 
     fn place(&self, fd: i32) -> Option<(&AtomicU64, u64)> {
@@ -63,7 +65,9 @@ impl FdTable {
         let bits = self.bits.iter().enumerate();
         bits.flat_map(|(n, word)| {
             let word = word.load(Ordering::Relaxed);
-            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| (n * 64 + bit) as i32)
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| (n * 64 + bit) as i32)
         })
         .collect()
     }

@@ -24,7 +24,12 @@ fn io(error: std::io::Error) -> Errno {
 impl Hostd {
     /// The line over the shadow's control socket.
     pub fn new(control: BorrowedFd<'static>) -> Hostd {
-        Hostd { control, turn: Mutex::new(()), answer: Mutex::new(None), answered: Condvar::new() }
+        Hostd {
+            control,
+            turn: Mutex::new(()),
+            answer: Mutex::new(None),
+            answered: Condvar::new(),
+        }
     }
 
     /// The right to make a request; kept until its [`answer`](Hostd::answer).
@@ -40,7 +45,13 @@ impl Hostd {
     /// Sends a part of the files of a child under preparation.
     pub fn tell_files(&self, files: &[(RawFd, bool)], last: bool) -> Result<(), Errno> {
         let fds: Vec<RawFd> = files.iter().map(|(fd, _)| *fd).collect();
-        self.tell(&FromShadow::ForkFiles { files: files.to_vec(), last }, &fds)
+        self.tell(
+            &FromShadow::ForkFiles {
+                files: files.to_vec(),
+                last,
+            },
+            &fds,
+        )
     }
 
     /// Waits for the answer to the request made in this turn.
@@ -49,7 +60,12 @@ impl Hostd {
         let answer = loop {
             match answer.take() {
                 Some(answer) => break answer,
-                None => answer = self.answered.wait(answer).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    answer = self
+                        .answered
+                        .wait(answer)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
             }
         };
         drop(turn);

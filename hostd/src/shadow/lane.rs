@@ -65,12 +65,24 @@ pub struct Lane {
 
 impl Lane {
     /// Starts a thread on a lane.
-    pub fn start(session: &'static Session, region: Arc<Region>, number: u32) -> std::io::Result<Arc<Lane>> {
+    pub fn start(
+        session: &'static Session,
+        region: Arc<Region>,
+        number: u32,
+    ) -> std::io::Result<Arc<Lane>> {
         let (thread, executing, left) = (AtomicI32::new(0), AtomicU32::new(0), AtomicU32::new(0));
-        let lane = Arc::new(Lane { number, region, thread, executing, left });
+        let lane = Arc::new(Lane {
+            number,
+            region,
+            thread,
+            executing,
+            left,
+        });
         let own = lane.clone();
         // The deepest call is a trace line; 128 KiB is ample, and only touched pages cost memory.
-        std::thread::Builder::new().stack_size(128 << 10).spawn(move || own.run(session))?;
+        std::thread::Builder::new()
+            .stack_size(128 << 10)
+            .spawn(move || own.run(session))?;
         Ok(lane)
     }
 
@@ -87,7 +99,10 @@ impl Lane {
     /// Whether the call that the guest wants cancelled is being executed.
     pub fn to_be_cancelled(&self) -> bool {
         let executing = self.executing.load(Ordering::Relaxed);
-        executing != 0 && self.page().is_some_and(|page| page.cancel.0.load(Ordering::Acquire) == executing)
+        executing != 0
+            && self
+                .page()
+                .is_some_and(|page| page.cancel.0.load(Ordering::Acquire) == executing)
     }
 
     /// Interrupts the system call that the thread is in. It may be about to enter one, so this is repeated until
@@ -102,7 +117,8 @@ impl Lane {
 
     fn run(&self, session: &'static Session) {
         // SAFETY: plain system call.
-        self.thread.store(unsafe { libc::gettid() }, Ordering::Release);
+        self.thread
+            .store(unsafe { libc::gettid() }, Ordering::Release);
         let board = session.board.slot(session.slot);
         board.lanes.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.serve(session) {
@@ -112,7 +128,9 @@ impl Lane {
         self.thread.store(0, Ordering::Release);
         self.left.store(1, Ordering::Release);
         if session.bell == HostBell::Watched {
-            let _ = session.hostd.tell(&FromShadow::LaneClosed { lane: self.number }, &[]);
+            let _ = session
+                .hostd
+                .tell(&FromShadow::LaneClosed { lane: self.number }, &[]);
         }
     }
 
@@ -121,10 +139,19 @@ impl Lane {
         let (Some(page), Some(arena)) = (self.page(), self.region.arena(self.number)) else {
             return Err(ProtocolError::Header("lane number"));
         };
-        let mut end = HostEnd::new(session.bell.budget(), head.ticks_per_us.load(Ordering::Relaxed));
-        let mut caller = Caller { session, complete: true };
+        let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
+        let mut caller = Caller {
+            session,
+            complete: true,
+        };
         let mut scratch = vec![0; SCRATCH];
-        while let Next::Call(call, chunk) = end.next(page, arena, &session.bell, &head.spinners, session.processors)? {
+        while let Next::Call(call, chunk) = end.next(
+            page,
+            arena,
+            &session.bell,
+            &head.spinners,
+            session.processors,
+        )? {
             self.executing.store(end.call_number(), Ordering::Relaxed);
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,
@@ -137,10 +164,18 @@ impl Lane {
     }
 }
 
-fn execute(caller: &mut Caller, call: Message, chunk: Window<'_>, scratch: &mut [u8]) -> Result<Message, ProtocolError> {
+fn execute(
+    caller: &mut Caller,
+    call: Message,
+    chunk: Window<'_>,
+    scratch: &mut [u8],
+) -> Result<Message, ProtocolError> {
     let session = caller.session;
     if call.flags & flags::LINK != 0 && !caller.complete {
-        return Ok(Message { code: libc::ECANCELED as u32, ..Message::default() });
+        return Ok(Message {
+            code: libc::ECANCELED as u32,
+            ..Message::default()
+        });
     }
     if session.held.load(Ordering::Relaxed) {
         session.unhold();
@@ -156,14 +191,27 @@ fn execute(caller: &mut Caller, call: Message, chunk: Window<'_>, scratch: &mut 
     Ok(answer)
 }
 
-fn traced(caller: &mut Caller, call: Message, chunk: Window<'_>, scratch: &mut [u8]) -> Result<Message, ProtocolError> {
+fn traced(
+    caller: &mut Caller,
+    call: Message,
+    chunk: Window<'_>,
+    scratch: &mut [u8],
+) -> Result<Message, ProtocolError> {
     let mut payload = vec![0; (call.payload as usize).min(TRACED_BYTES).min(chunk.len())];
     // The head of the payload, copied before the call may overwrite it.
     let _ = chunk.copy_out(&mut payload);
     let start = Instant::now();
     let answer = execute(caller, call, chunk, scratch)?;
     let took = start.elapsed();
-    let line = format!("{} <{:.6}>", Trace { call, payload: &payload, answer }, took.as_secs_f64());
+    let line = format!(
+        "{} <{:.6}>",
+        Trace {
+            call,
+            payload: &payload,
+            answer
+        },
+        took.as_secs_f64()
+    );
     caller.session.trace(line);
     Ok(answer)
 }

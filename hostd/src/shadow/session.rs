@@ -72,7 +72,12 @@ impl Session {
 
     /// Ends the session because the guest broke the protocol.
     pub fn fault(&self, error: &ProtocolError) {
-        let _ = self.hostd.tell(&FromShadow::Fault { error: error.to_string() }, &[]);
+        let _ = self.hostd.tell(
+            &FromShadow::Fault {
+                error: error.to_string(),
+            },
+            &[],
+        );
     }
 
     /// Hands a line to whoever traces; drops it if hostd is behind.
@@ -119,14 +124,17 @@ fn errno(errno: Errno) -> std::io::Error {
 
 impl Main {
     fn begin(start: Start) -> std::io::Result<Main> {
-        let ticks = start.board.head().ticks_per_us.load(Ordering::Relaxed);
+        let clock = start.board.clock();
         let (region, memfd) = match start.region {
             Some(region) => (region, None),
             None => {
                 let size = region::size(start.lanes);
                 let memfd = sealed_memfd(c"hostcall-region", size).map_err(errno)?;
                 let mapping = Mapping::new(memfd.as_fd(), size).map_err(errno)?;
-                (Arc::new(Region::create(mapping, start.lanes, ticks)), Some(memfd))
+                (
+                    Arc::new(Region::create(mapping, start.lanes, clock)),
+                    Some(memfd),
+                )
             }
         };
         interruptible()?;
@@ -136,14 +144,24 @@ impl Main {
             hostd: Hostd::new(control()),
             board: start.board,
             slot: start.slot,
-            bell: if memfd.is_some() { HostBell::Futex } else { HostBell::Watched },
-            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            bell: if memfd.is_some() {
+                HostBell::Futex
+            } else {
+                HostBell::Watched
+            },
+            processors: clock.processors,
             umask: AtomicU32::new(0o22),
             held: AtomicBool::new(false),
         }));
         let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
         message::send(&control(), &FromShadow::Ready, &fds)?;
-        Ok(Main { session, lanes: Vec::new(), region, own_region: memfd.is_some(), has_client: false })
+        Ok(Main {
+            session,
+            lanes: Vec::new(),
+            region,
+            own_region: memfd.is_some(),
+            has_client: false,
+        })
     }
 
     /// Serves hostd's and the client's messages until one of them is gone.
@@ -153,9 +171,20 @@ impl Main {
             let kick = self.kick();
             // SAFETY: descriptor 1 is the client's socket while `has_client`; poll ignores errors of a stale one.
             let client = unsafe { BorrowedFd::borrow_raw(CLIENT) };
-            let mut fds = [PollFd::new(control(), PollFlags::POLLIN), PollFd::new(client, PollFlags::POLLIN)];
-            let fds = if self.has_client { &mut fds[..] } else { &mut fds[..1] };
-            let timeout = if kick { PollTimeout::from(1u8) } else { PollTimeout::NONE };
+            let mut fds = [
+                PollFd::new(control(), PollFlags::POLLIN),
+                PollFd::new(client, PollFlags::POLLIN),
+            ];
+            let fds = if self.has_client {
+                &mut fds[..]
+            } else {
+                &mut fds[..1]
+            };
+            let timeout = if kick {
+                PollTimeout::from(1u8)
+            } else {
+                PollTimeout::NONE
+            };
             match poll(fds, timeout) {
                 Err(nix::errno::Errno::EINTR) => continue,
                 polled => polled?,
@@ -185,7 +214,9 @@ impl Main {
     /// Repeats the signal to every thread that is to leave a system call; says whether there are any.
     fn kick(&self) -> bool {
         let kick = |lane: &&Arc<Lane>| {
-            let leaving = lane.page().is_none_or(|page| page.state() != Some(LaneState::Served));
+            let leaving = lane
+                .page()
+                .is_none_or(|page| page.state() != Some(LaneState::Served));
             let wanted = leaving && !lane.has_left() || lane.to_be_cancelled();
             if wanted {
                 if let Some(page) = lane.page() {
@@ -221,7 +252,9 @@ impl Main {
                     nix::unistd::fchdir(cwd)?;
                 }
             }
-            ToShadow::Answer { errno: 0 } => self.session.hostd.deliver(Ok(files.into_iter().next())),
+            ToShadow::Answer { errno: 0 } => {
+                self.session.hostd.deliver(Ok(files.into_iter().next()))
+            }
             ToShadow::Answer { errno } => self.session.hostd.deliver(Err(Errno(errno))),
         }
         Ok(())
@@ -232,10 +265,20 @@ impl Main {
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
     }
 
-    fn adopt(&mut self, umask: Option<u32>, image: bool, lane: u32, files: Vec<OwnedFd>) -> std::io::Result<()> {
+    fn adopt(
+        &mut self,
+        umask: Option<u32>,
+        image: bool,
+        lane: u32,
+        files: Vec<OwnedFd>,
+    ) -> std::io::Result<()> {
         if image {
             // The old image's threads are gone; a call that one of them left behind is interrupted.
-            self.end_lanes(if self.own_region { LaneState::Dead } else { LaneState::Released });
+            self.end_lanes(if self.own_region {
+                LaneState::Dead
+            } else {
+                LaneState::Released
+            });
             while self.lanes.iter().any(|lane| !lane.has_left()) {
                 self.kick();
                 std::thread::sleep(std::time::Duration::from_micros(200));
@@ -247,12 +290,14 @@ impl Main {
         if self.own_region {
             let client = files.next().ok_or(std::io::ErrorKind::InvalidData)?;
             // SAFETY: 1 is this process's place for the client's socket; the old one, if any, is closed by this.
-            Errno::result(unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) }.into()).map_err(errno)?;
+            let placed = unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) };
+            Errno::result(placed.into()).map_err(errno)?;
             self.has_client = true;
             if let Some(memfd) = files.next() {
                 let mapping = Mapping::new(memfd.as_fd(), self.region.mapped()).map_err(errno)?;
-                let ticks = self.session.board.head().ticks_per_us.load(Ordering::Relaxed);
-                self.region = Arc::new(Region::create(mapping, self.region.lanes(), ticks));
+                // hostd has written its header.
+                let region = Region::own(mapping, self.region.lanes());
+                self.region = Arc::new(region.map_err(std::io::Error::other)?);
             }
         }
         if let Some(umask) = umask {
@@ -269,7 +314,9 @@ impl Main {
 
     /// Looks at a lane: serves a new claim. (Cancelling and closing are seen by every turn of the loop.)
     fn attend(&mut self, lane: u32) {
-        let Some(page) = self.region.page(lane) else { return };
+        let Some(page) = self.region.page(lane) else {
+            return;
+        };
         // A thread may have left since the turn of the loop began, and its lane been claimed anew.
         self.lanes.retain(|lane| !lane.has_left());
         if self.lanes.iter().any(|other| other.number == lane) {
@@ -293,7 +340,10 @@ impl Main {
     /// Tells hostd that a lane of the guest's one region is not served here (any more).
     fn close_lane(&self, lane: u32) {
         if !self.own_region {
-            let _ = self.session.hostd.tell(&FromShadow::LaneClosed { lane }, &[]);
+            let _ = self
+                .session
+                .hostd
+                .tell(&FromShadow::LaneClosed { lane }, &[]);
         }
     }
 
@@ -321,9 +371,20 @@ impl Main {
             unsafe {
                 if *place == fd {
                     let fd = file.into_raw_fd();
-                    Errno::result(libc::fcntl(fd, libc::F_SETFD, if *cloexec { libc::FD_CLOEXEC } else { 0 }).into()).map_err(errno)?;
+                    Errno::result(
+                        libc::fcntl(
+                            fd,
+                            libc::F_SETFD,
+                            if *cloexec { libc::FD_CLOEXEC } else { 0 },
+                        )
+                        .into(),
+                    )
+                    .map_err(errno)?;
                 } else {
-                    Errno::result(libc::dup3(fd, *place, if *cloexec { libc::O_CLOEXEC } else { 0 }).into()).map_err(errno)?;
+                    Errno::result(
+                        libc::dup3(fd, *place, if *cloexec { libc::O_CLOEXEC } else { 0 }).into(),
+                    )
+                    .map_err(errno)?;
                 }
             }
             self.session.fds.insert(*place);
@@ -341,12 +402,22 @@ fn wake(word: &AtomicU32) {
 fn interruptible() -> std::io::Result<()> {
     use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
     extern "C" fn nothing(_: i32) {}
-    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    let action = SigAction::new(
+        SigHandler::Handler(nothing),
+        SaFlags::empty(),
+        SigSet::empty(),
+    );
     // SAFETY: the handler does nothing, so it is safe at any point. SIGPIPE is an errno here, not a death.
     unsafe {
         sigaction(Signal::SIGUSR1, &action)?;
-        sigaction(Signal::SIGPIPE, &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()))?;
-        sigaction(Signal::SIGXFSZ, &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()))?;
+        sigaction(
+            Signal::SIGPIPE,
+            &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()),
+        )?;
+        sigaction(
+            Signal::SIGXFSZ,
+            &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()),
+        )?;
     }
     Ok(())
 }

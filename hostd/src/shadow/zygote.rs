@@ -43,14 +43,36 @@ fn serve() -> std::io::Result<()> {
     let socket = unsafe { BorrowedFd::borrow_raw(0) };
     // Shadows are reaped by the kernel; hostd watches them by their pidfds.
     // SAFETY: sets a disposition; no handler is involved.
-    unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGCHLD, nix::sys::signal::SigHandler::SigIgn)? };
-    let (ToZygote::Begin { guest, policy, lanes, device }, fds) = message::receive(&socket, true)? else {
+    unsafe {
+        nix::sys::signal::signal(
+            nix::sys::signal::Signal::SIGCHLD,
+            nix::sys::signal::SigHandler::SigIgn,
+        )?
+    };
+    let (
+        ToZygote::Begin {
+            guest,
+            policy,
+            lanes,
+            device,
+        },
+        fds,
+    ) = message::receive(&socket, true)?
+    else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
     let mould = Mould::make(guest, &policy, lanes, device, fds)?;
     match sandbox::enter(&policy) {
         Ok(report) => message::send(&socket, &FromZygote::Ready { report }, &[])?,
-        Err(error) => return message::send(&socket, &FromZygote::Failed { error: error.to_string() }, &[]),
+        Err(error) => {
+            return message::send(
+                &socket,
+                &FromZygote::Failed {
+                    error: error.to_string(),
+                },
+                &[],
+            )
+        }
     }
     loop {
         let (message, fds) = match message::receive(&socket, true) {
@@ -65,20 +87,39 @@ fn serve() -> std::io::Result<()> {
 }
 
 impl Mould {
-    fn make(guest: String, policy: &sandbox::Policy, lanes: u32, device: bool, fds: Vec<OwnedFd>) -> std::io::Result<Mould> {
+    fn make(
+        guest: String,
+        policy: &sandbox::Policy,
+        lanes: u32,
+        device: bool,
+        fds: Vec<OwnedFd>,
+    ) -> std::io::Result<Mould> {
         let errno = |errno: hostcall::types::Errno| std::io::Error::from_raw_os_error(errno.0);
         let mut fds = fds.into_iter();
-        let mut next = || fds.next().ok_or(std::io::Error::other("a descriptor is missing"));
-        let board = Arc::new(Board::open(next()?.as_fd(), policy.limits.processes + super::SPARES).map_err(errno)?);
+        let mut next = || {
+            fds.next()
+                .ok_or(std::io::Error::other("a descriptor is missing"))
+        };
+        let board = Arc::new(
+            Board::open(next()?.as_fd(), policy.limits.processes + super::SPARES).map_err(errno)?,
+        );
         let region = match device {
             true => {
                 let mapping = Mapping::new(next()?.as_fd(), region::size(lanes)).map_err(errno)?;
                 // Not `open`: a later zygote would believe what the guest has written into the header.
-                Some(Arc::new(Region::own(mapping, lanes).map_err(std::io::Error::other)?))
+                Some(Arc::new(
+                    Region::own(mapping, lanes).map_err(std::io::Error::other)?,
+                ))
             }
             false => None,
         };
-        Ok(Mould { guest, lanes, region, board, open_files: policy.limits.open_files })
+        Ok(Mould {
+            guest,
+            lanes,
+            region,
+            board,
+            open_files: policy.limits.open_files,
+        })
     }
 
     fn spawn(&self, socket: BorrowedFd<'_>, slot: u32, control: OwnedFd) -> std::io::Result<()> {
@@ -88,7 +129,10 @@ impl Mould {
                 // SAFETY: plain system call; the child cannot have been reaped and its number reused: SIGCHLD is
                 // ignored, but a number is not reused within a few forks.
                 let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
-                let spawned = FromZygote::Spawned { slot, pid: child.as_raw() };
+                let spawned = FromZygote::Spawned {
+                    slot,
+                    pid: child.as_raw(),
+                };
                 let pidfd = (pidfd >= 0).then(|| {
                     // SAFETY: the kernel has just given us this descriptor.
                     unsafe { OwnedFd::from_raw_fd(pidfd as RawFd) }
@@ -100,8 +144,16 @@ impl Mould {
                 // SAFETY: 0 and 1 are ours to set; 1 stays /dev/null until a client's socket takes it.
                 unsafe { libc::dup2(control.as_raw_fd(), 0) };
                 drop(control);
-                let (guest, region, board) = (self.guest.clone(), self.region.clone(), self.board.clone());
-                session::run(Start { guest, slot, lanes: self.lanes, region, board, open_files: self.open_files })
+                let (guest, region, board) =
+                    (self.guest.clone(), self.region.clone(), self.board.clone());
+                session::run(Start {
+                    guest,
+                    slot,
+                    lanes: self.lanes,
+                    region,
+                    board,
+                    open_files: self.open_files,
+                })
             }
         }
     }

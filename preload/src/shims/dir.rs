@@ -151,14 +151,18 @@ impl Stream {
 
     fn fetch(&self) -> Result<usize, Errno> {
         let remote = fds::host(self.fd).ok_or(Errno(libc::EBADF))?;
+        // At a directory's end readdir leaves errno alone, by which programs tell it from an error.
+        let saved = errno();
         // SAFETY: the buffer is as long as said and only ever touched under the cursor's lock.
         let sink = unsafe { Sink::from_raw(self.buffer(), CHUNK) };
-        match session::client()?.getdents(remote, sink) {
-            Ok(reply) => Ok(reply.filled.0),
+        let filled = match session::client()?.getdents(remote, sink) {
+            Ok(reply) => reply.filled.0,
             // A removed directory has no entries; glibc does not let its callers see the error.
-            Err(Errno(libc::ENOENT)) => Ok(0),
-            Err(error) => Err(error),
-        }
+            Err(Errno(libc::ENOENT)) => 0,
+            Err(error) => return Err(error),
+        };
+        set_errno(saved);
+        Ok(filled)
     }
 
     /// Moves the stream, as lseek(2) does, and forgets what was fetched.

@@ -105,7 +105,7 @@ unsafe fn copy(
             | libc::MAP_LOCKED
             | libc::MAP_STACK);
     let fixed = flags & libc::MAP_FIXED != 0;
-    if fixed && address as usize % page != 0 {
+    if fixed && address as usize & (page - 1) != 0 {
         return Err(Errno(libc::EINVAL));
     }
     // SAFETY: a new mapping that replaces nothing: with MAP_FIXED the copy is made elsewhere and moved into its place
@@ -208,7 +208,7 @@ fn permitted(
     offset: off64_t,
     page: usize,
 ) -> Result<c_int, Errno> {
-    if offset as usize % page != 0 || len == 0 {
+    if offset as usize & (page - 1) != 0 || len == 0 {
         return Err(Errno(libc::EINVAL));
     }
     // Longer than any address space: the kernel looks for room first.

@@ -48,6 +48,7 @@ pub(crate) use by_place;
 /// Looks up the libc functions beneath all hooks.
 pub fn resolve_all() {
     crate::fork::resolve();
+    crate::spawn::resolve();
     copy::resolve();
     descriptor::resolve();
     io::resolve();

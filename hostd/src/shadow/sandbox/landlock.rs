@@ -11,6 +11,7 @@ use landlock::{
     RulesetCreatedAttr, Scope, ABI,
 };
 use std::io;
+use std::path::Path;
 
 /// The newest interface whose rights are known here; older kernels enforce what they have of it.
 const KNOWN: ABI = ABI::V6;
@@ -38,7 +39,8 @@ pub(super) fn restrict(plan: &Plan, report: &mut Report) -> Result<(), Error> {
     };
     if files.is_ok() || scope.is_ok() {
         let exports = plan.exports().filter(|_| files.is_ok());
-        apply(exports, files.is_ok(), scope.is_ok())
+        let nodes = plan.nodes().filter(|_| files.is_ok());
+        apply(exports, nodes, files.is_ok(), scope.is_ok())
             .map_err(io::Error::other)
             .map_err(step("entering Landlock"))?;
     }
@@ -57,7 +59,8 @@ pub(super) fn restrict(plan: &Plan, report: &mut Report) -> Result<(), Error> {
 /// Enters a domain that allows the exports. What no rule grants is denied: exec and ioctl on devices everywhere, and
 /// everything but listing outside the exports.
 fn apply<'p>(
-    exports: impl Iterator<Item = (&'p std::path::Path, config::Access)>,
+    exports: impl Iterator<Item = (&'p Path, config::Access)>,
+    nodes: impl Iterator<Item = &'static Path>,
     files: bool,
     scope: bool,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -79,6 +82,11 @@ fn apply<'p>(
             rights &= AccessFs::from_file(KNOWN);
         }
         ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(path)?, rights))?;
+    }
+    // /dev/null takes what is written to it, also where /dev is exported read-only. A node may be missing.
+    for node in nodes.filter_map(|path| PathFd::new(path).ok()) {
+        let rights = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
+        ruleset = ruleset.add_rule(PathBeneath::new(node, rights))?;
     }
     ruleset.restrict_self()?;
     Ok(())

@@ -6,8 +6,8 @@ use rustix::io::{Errno, Result};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Opens a place by its absolute path below a root (`CWD` stands for the process's root), crossing mounts but no
@@ -199,6 +199,5 @@ mod tests {
         let other = b"25 28 0:22 / /proc/x rw - tmpfs proc rw";
         assert_eq!(proc_mount_point(other), None);
         assert_eq!(proc_mount_point(b""), None);
-        assert!(Path::new("/").as_os_str().as_bytes() == b"/");
     }
 }

@@ -7,7 +7,7 @@
 use super::mounts::{self, clone_tree, open_at};
 use super::{step, Error};
 use crate::config::{Access, Export};
-use rustix::fs::{FileType, OFlags, CWD};
+use rustix::fs::{FileType, CWD};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -101,15 +101,20 @@ impl Plan {
             .map(|export| (export.path.as_path(), export.mode))
     }
 
+    /// The usable device nodes that the exports hold, if the host has them.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &'static Path> + '_ {
+        NODES
+            .iter()
+            .map(|(path, ..)| Path::new(*path))
+            .filter(|path| self.governing(path).is_some())
+    }
+
     /// The exports in words, for the report.
     pub(super) fn summary(&self) -> String {
-        let words = self.exports.iter().map(|export| {
-            let mode = match export.mode {
-                Access::Rw => "rw",
-                Access::Ro => "ro",
-            };
-            format!("{} {mode}", export.path.display())
-        });
+        let words = self
+            .exports
+            .iter()
+            .map(|export| format!("{} {}", export.path.display(), export.mode));
         words.collect::<Vec<_>>().join(", ")
     }
 
@@ -305,8 +310,8 @@ fn attach(root: &OwnedFd, path: &Path, tree: &OwnedFd) -> Result<(), Error> {
 /// on the host's own mount, to be changed there by chmod(2) under any read-only export (the road of CVE-2019-5736), and
 /// `/proc/PID/root` of another process of the same user names the host's root.
 ///
-/// Where the guest may write everywhere it is made read-only, for `/proc/self/mem` lets a process write its own code
-/// and so take over the shadow, past seccomp's list of arguments.
+/// Where the guest may write everywhere it is made read-only, for by `/proc/self/mem` a process writes its own code, which
+/// no page protection and no seccomp filter stops.
 fn confine_proc(root: &OwnedFd, path: &Path, whole: bool) -> Result<(), Error> {
     let doing = || format!("covering {} in the view", path.display());
     let at = match open_at(root.as_fd(), path) {

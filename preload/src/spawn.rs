@@ -1,0 +1,420 @@
+//! posix_spawn(3) and system(3).
+//!
+//! libc's own fork and open past any hook. So as soon as the process has anything on the host, or a file action names
+//! something there, the child is made by the hooked fork and does the actions through the hooked calls.
+#![allow(unsafe_code)]
+
+use crate::environment::Environment;
+use crate::exec::{current, execute_search, Strings};
+use crate::fork::fork;
+use crate::place::{self, PathBuffer, Place};
+use crate::real::{errno, hooks_over, try_sys};
+use crate::{cwd, exec, fds};
+use hostcall::types::Errno;
+use libc::{c_char, c_int, mode_t, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
+use syscalls::Sysno;
+
+/// glibc's record of one file action (`sysdeps/unix/…/spawn_int.h`, unchanged since 2.29 but for new tags at the end).
+#[repr(C)]
+struct Action {
+    tag: c_int,
+    detail: Detail,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+union Detail {
+    /// close, closefrom, fchdir, tcsetpgrp.
+    fd: c_int,
+    /// dup2.
+    pair: [c_int; 2],
+    open: Open,
+    /// chdir.
+    path: *const c_char,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Open {
+    fd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mode: mode_t,
+}
+
+/// glibc's `posix_spawn_file_actions_t`.
+#[repr(C)]
+struct Actions {
+    allocated: c_int,
+    used: c_int,
+    list: *const Action,
+}
+
+const CLOSE: c_int = 0;
+const DUP2: c_int = 1;
+const OPEN: c_int = 2;
+const CHDIR: c_int = 3;
+const FCHDIR: c_int = 4;
+const CLOSEFROM: c_int = 5;
+const TCSETPGRP: c_int = 6;
+
+/// # Safety
+/// `actions` is null or was made by posix_spawn_file_actions_init(3).
+unsafe fn list<'a>(actions: *const posix_spawn_file_actions_t) -> &'a [Action] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match actions.cast::<Actions>().as_ref() {
+            Some(actions) if actions.used > 0 && !actions.list.is_null() => {
+                std::slice::from_raw_parts(actions.list, actions.used as usize)
+            }
+            _ => &[],
+        }
+    }
+}
+
+unsafe fn leads_to_host(path: *const c_char) -> bool {
+    let mut buffer = PathBuffer::new();
+    // SAFETY: the program's path.
+    let place = unsafe { place::of(path, &mut buffer) };
+    matches!(place, Ok(Place::Host { .. }))
+}
+
+/// Whether the hooked calls are needed.
+unsafe fn concerns_us(path: *const c_char, actions: &[Action]) -> bool {
+    let names_host = |action: &Action| {
+        // SAFETY: the tag says which detail is there.
+        unsafe {
+            match action.tag {
+                OPEN => leads_to_host(action.detail.open.path),
+                CHDIR => leads_to_host(action.detail.path),
+                _ => false,
+            }
+        }
+    };
+    // SAFETY: the program's path.
+    fds::any() || cwd::on_host() || actions.iter().any(names_host) || unsafe { leads_to_host(path) }
+}
+
+/// How the new program is found.
+#[derive(Clone, Copy)]
+enum Find {
+    /// posix_spawn: by its path.
+    Path,
+    /// posix_spawnp: along `PATH`.
+    Search,
+}
+
+/// What is to be started.
+struct Program {
+    file: *const c_char,
+    arguments: Strings,
+    environment: Strings,
+    find: Find,
+}
+
+/// Spawns by fork; the child reports what fails through a pipe that its exec closes. Answers an error number.
+unsafe fn spawn(
+    child: *mut pid_t,
+    program: &Program,
+    actions: &[Action],
+    attributes: *const posix_spawnattr_t,
+) -> c_int {
+    fds::release_reserved();
+    let mut pipe = [0 as c_int; 2];
+    // SAFETY: two live integers.
+    if let Err(errno) = unsafe { try_sys!(Sysno::pipe2, pipe.as_mut_ptr(), libc::O_CLOEXEC) } {
+        return errno.0;
+    }
+    let [from, to] = pipe;
+    // Out of the way of the numbers that the actions name.
+    let to = match hostcall::attach::out_of_the_way(to) {
+        Ok(to) => to,
+        Err(errno) => {
+            close_raw(from);
+            return errno.0;
+        }
+    };
+    // SAFETY: the child runs on in this function and ends in it.
+    let pid = unsafe { fork::fork() };
+    if pid == 0 {
+        close_raw(from);
+        fds::set_guarded(to);
+        // SAFETY: the program's arguments.
+        let failure = unsafe {
+            prepare(actions, attributes)
+                .err()
+                .unwrap_or_else(|| start(program))
+        };
+        // SAFETY: four live bytes; then the child ends without the parent's exit handlers.
+        unsafe {
+            let _ = try_sys!(Sysno::write, to, &raw const failure.0, size_of::<c_int>());
+            libc::_exit(127)
+        }
+    }
+    let failure = errno();
+    close_raw(to);
+    if pid == -1 {
+        close_raw(from);
+        return failure.0;
+    }
+    let mut reason: c_int = 0;
+    let told = loop {
+        // SAFETY: four live bytes.
+        match unsafe { try_sys!(Sysno::read, from, &raw mut reason, size_of::<c_int>()) } {
+            Err(Errno(libc::EINTR)) => {}
+            Ok(n) => break n as usize == size_of::<c_int>(),
+            Err(_) => break false,
+        }
+    };
+    close_raw(from);
+    if told {
+        // SAFETY: our own child, which nobody else knows.
+        unsafe { while try_sys!(Sysno::wait4, pid, 0, 0, 0) == Err(Errno(libc::EINTR)) {} };
+        return reason;
+    }
+    // SAFETY: null or the program's variable.
+    if let Some(child) = unsafe { child.as_mut() } {
+        *child = pid;
+    }
+    0
+}
+
+fn close_raw(fd: c_int) {
+    // SAFETY: a descriptor of our own.
+    let _ = unsafe { try_sys!(Sysno::close, fd) };
+}
+
+fn check(result: c_int) -> Result<c_int, Errno> {
+    match result {
+        -1 => Err(errno()),
+        result => Ok(result),
+    }
+}
+
+/// In the child: attributes, then actions, in the order of posix_spawn(3).
+unsafe fn prepare(actions: &[Action], attributes: *const posix_spawnattr_t) -> Result<(), Errno> {
+    let mut mask = None;
+    if !attributes.is_null() {
+        // SAFETY: the program's attributes; all others are live locals.
+        unsafe {
+            let mut flags = 0;
+            libc::posix_spawnattr_getflags(attributes, &mut flags);
+            let has = |flag: c_int| flags as c_int & flag != 0;
+            if has(libc::POSIX_SPAWN_SETSIGDEF) {
+                let mut set = std::mem::zeroed();
+                libc::posix_spawnattr_getsigdefault(attributes, &mut set);
+                for signal in (1..=64).filter(|&signal| libc::sigismember(&set, signal) == 1) {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+            }
+            if has(libc::POSIX_SPAWN_SETSCHEDPARAM) || has(libc::POSIX_SPAWN_SETSCHEDULER) {
+                let mut parameters = std::mem::zeroed();
+                libc::posix_spawnattr_getschedparam(attributes, &mut parameters);
+                let mut policy = libc::sched_getscheduler(0);
+                if has(libc::POSIX_SPAWN_SETSCHEDULER) {
+                    libc::posix_spawnattr_getschedpolicy(attributes, &mut policy);
+                }
+                check(libc::sched_setscheduler(0, policy, &parameters))?;
+            }
+            const POSIX_SPAWN_SETSID: c_int = 0x80;
+            if has(POSIX_SPAWN_SETSID) {
+                check(libc::setsid())?;
+            }
+            if has(libc::POSIX_SPAWN_SETPGROUP) {
+                let mut group = 0;
+                libc::posix_spawnattr_getpgroup(attributes, &mut group);
+                check(libc::setpgid(0, group))?;
+            }
+            if has(libc::POSIX_SPAWN_RESETIDS) {
+                check(libc::setegid(libc::getgid()))?;
+                check(libc::seteuid(libc::getuid()))?;
+            }
+            if has(libc::POSIX_SPAWN_SETSIGMASK) {
+                let mut set = std::mem::zeroed();
+                libc::posix_spawnattr_getsigmask(attributes, &mut set);
+                mask = Some(set);
+            }
+        }
+    }
+    for action in actions {
+        // SAFETY: the tag says which detail is there; the calls are this library's own.
+        unsafe { perform(action) }?;
+    }
+    if let Some(mask) = mask {
+        // SAFETY: a live set.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut()) };
+    }
+    Ok(())
+}
+
+unsafe fn perform(action: &Action) -> Result<(), Errno> {
+    let detail = &action.detail;
+    // SAFETY: the caller's promise.
+    unsafe {
+        match action.tag {
+            CLOSE => {
+                // Closing what is closed is no error here.
+                libc::close(detail.fd);
+            }
+            DUP2 if detail.pair[0] == detail.pair[1] => {
+                // Then close-on-exec is cleared, unlike in dup2(2).
+                check(libc::fcntl(detail.pair[0], libc::F_SETFD, 0))?;
+            }
+            DUP2 => {
+                check(libc::dup2(detail.pair[0], detail.pair[1]))?;
+            }
+            OPEN => {
+                let open = detail.open;
+                libc::close(open.fd);
+                let fd = check(libc::open(open.path, open.flags, open.mode))?;
+                if fd != open.fd {
+                    check(libc::dup2(fd, open.fd))?;
+                    libc::close(fd);
+                }
+            }
+            CHDIR => {
+                check(libc::chdir(detail.path))?;
+            }
+            FCHDIR => {
+                check(libc::fchdir(detail.fd))?;
+            }
+            CLOSEFROM => crate::shims::open::closefrom(detail.fd),
+            TCSETPGRP => {
+                check(libc::tcsetpgrp(detail.fd, libc::getpgrp()))?;
+            }
+            _ => return Err(Errno(libc::EINVAL)),
+        }
+    }
+    Ok(())
+}
+
+unsafe fn start(program: &Program) -> Errno {
+    // SAFETY: the program's arguments.
+    unsafe {
+        match program.find {
+            Find::Path => exec::execve(program.file, program.arguments, program.environment),
+            Find::Search => execute_search(program.file, program.arguments, program.environment),
+        };
+    }
+    errno()
+}
+
+/// `environment` for libc's own posix_spawn, which needs the settings but no session.
+unsafe fn kept(environment: Strings, run: impl FnOnce(Strings) -> c_int) -> c_int {
+    // SAFETY: the program's environment.
+    match unsafe { Environment::new(environment, false) } {
+        Ok(edited) => run(edited.as_ptr()),
+        Err(_) => run(environment),
+    }
+}
+
+hooks_over! {
+    fn posix_spawn(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int => hooked_spawn {
+        if concerns_us(file, list(actions)) {
+            let program = Program { file, arguments, environment, find: Find::Path };
+            return spawn(child, &program, list(actions), attributes);
+        }
+        kept(environment, |environment| redhook::real!(posix_spawn)(child, file, actions, attributes, arguments, environment))
+    }
+
+    fn posix_spawnp(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int => hooked_spawnp {
+        if concerns_us(file, list(actions)) {
+            let program = Program { file, arguments, environment, find: Find::Search };
+            return spawn(child, &program, list(actions), attributes);
+        }
+        kept(environment, |environment| redhook::real!(posix_spawnp)(child, file, actions, attributes, arguments, environment))
+    }
+
+    fn system(command: *const c_char) -> c_int => hooked_system {
+        if command.is_null() || !(fds::any() || cwd::on_host()) {
+            return redhook::real!(system)(command);
+        }
+        run_shell(command)
+    }
+}
+
+/// system(3) through [`spawn`]: interrupt and quit are ignored and SIGCHLD is blocked while the command runs.
+unsafe fn run_shell(command: *const c_char) -> c_int {
+    // SAFETY: all structures are live locals, valid when zeroed.
+    unsafe {
+        let mut ignore: libc::sigaction = std::mem::zeroed();
+        ignore.sa_sigaction = libc::SIG_IGN;
+        let mut old: [libc::sigaction; 2] = std::mem::zeroed();
+        let mut defaults = std::mem::zeroed();
+        libc::sigemptyset(&mut defaults);
+        for (signal, old) in [libc::SIGINT, libc::SIGQUIT].into_iter().zip(&mut old) {
+            libc::sigaction(signal, &ignore, old);
+            if old.sa_sigaction != libc::SIG_IGN {
+                libc::sigaddset(&mut defaults, signal);
+            }
+        }
+        let (mut block, mut mask) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigemptyset(&mut block);
+        libc::sigaddset(&mut block, libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_BLOCK, &block, &mut mask);
+
+        let mut attributes = std::mem::zeroed();
+        libc::posix_spawnattr_init(&mut attributes);
+        libc::posix_spawnattr_setsigmask(&mut attributes, &mask);
+        libc::posix_spawnattr_setsigdefault(&mut attributes, &defaults);
+        let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        libc::posix_spawnattr_setflags(&mut attributes, flags as _);
+        let arguments = [c"sh".as_ptr(), c"-c".as_ptr(), command, std::ptr::null()];
+        let program = Program {
+            file: c"/bin/sh".as_ptr(),
+            arguments: arguments.as_ptr(),
+            environment: current(),
+            find: Find::Path,
+        };
+        let mut child = 0;
+        let mut status = 127 << 8;
+        if spawn(&mut child, &program, &[], &attributes) == 0 {
+            while libc::waitpid(child, &mut status, 0) == -1 {
+                if errno() != Errno(libc::EINTR) {
+                    status = -1;
+                    break;
+                }
+            }
+        }
+        libc::posix_spawnattr_destroy(&mut attributes);
+        libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
+        for (signal, old) in [libc::SIGINT, libc::SIGQUIT].into_iter().zip(&old) {
+            libc::sigaction(signal, old, std::ptr::null_mut());
+        }
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn glibc_records_actions_as_they_are_read_here() {
+        // SAFETY: structures of libc, made and ended by its functions.
+        unsafe {
+            let mut actions = std::mem::zeroed();
+            libc::posix_spawn_file_actions_init(&mut actions);
+            libc::posix_spawn_file_actions_addclose(&mut actions, 7);
+            libc::posix_spawn_file_actions_adddup2(&mut actions, 3, 9);
+            libc::posix_spawn_file_actions_addopen(
+                &mut actions,
+                5,
+                c"/x".as_ptr(),
+                libc::O_APPEND,
+                0o640,
+            );
+            let list = list(&actions);
+            assert_eq!(
+                list.iter().map(|action| action.tag).collect::<Vec<_>>(),
+                [CLOSE, DUP2, OPEN]
+            );
+            assert_eq!(list[0].detail.fd, 7);
+            assert_eq!(list[1].detail.pair, [3, 9]);
+            let open = list[2].detail.open;
+            assert_eq!((open.fd, open.flags, open.mode), (5, libc::O_APPEND, 0o640));
+            assert_eq!(std::ffi::CStr::from_ptr(open.path), c"/x");
+            libc::posix_spawn_file_actions_destroy(&mut actions);
+        }
+    }
+}
