@@ -170,6 +170,7 @@ impl Server {
             Source::Line { guest } => {
                 if !self.guests[guest].hear_line(poller)? {
                     self.guests[guest].hang_up(key, poller);
+                    self.guests[guest].breed(poller)?;
                 }
             }
         }
