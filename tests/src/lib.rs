@@ -6,6 +6,7 @@ pub mod cases;
 pub mod confined;
 pub mod daemon;
 pub mod generator;
+pub mod guest;
 pub mod native;
 pub mod peer;
 pub mod random;
