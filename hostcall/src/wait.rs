@@ -9,7 +9,7 @@
 //! sequentially consistent fence on both sides, one of the fences is first in their single order: if the sleeper's
 //! ([W1]), the waker's load sees `sleeping`; if the waker's ([W2]), the sleeper's last look sees the message.
 
-use crate::sync::{fence, relax, AtomicU32, Ordering};
+use crate::sync::{full_fence, relax, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Value of a sleep word whose owner is awake.
@@ -39,7 +39,7 @@ pub trait Doorbell {
 /// Rings if the other side sleeps; called after a publish.
 pub fn notify<D: Doorbell>(bell: &D, word: &AtomicU32) {
     // [W2] Orders the publish before the look at the word; pairs with [W1].
-    fence(Ordering::SeqCst);
+    full_fence();
     if word.load(Ordering::Relaxed) == SLEEPING {
         word.store(AWAKE, Ordering::Relaxed);
         bell.wake(word);
@@ -55,7 +55,7 @@ pub fn sleep_unless<D: Doorbell, T>(
 ) -> Result<T, Wakeup> {
     word.store(SLEEPING, Ordering::Relaxed);
     // [W1] Orders the announcement before the last look; pairs with [W2].
-    fence(Ordering::SeqCst);
+    full_fence();
     let outcome = match poll() {
         Some(message) => Ok(message),
         None => Err(bell.sleep(word, limit)),
@@ -104,8 +104,8 @@ const PREEMPTED_US: u64 = 15;
 const CALM_DOWN: u32 = 64;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
 const PROBE_EVERY: u32 = 16;
-/// Polls without `pause`: it costs up to 140 cycles, a good part of a whole round trip.
-const EAGER_POLLS: u32 = 256;
+/// Polls of a glance. (A `pause` would cost up to 140 cycles, a good part of a whole round trip.)
+const EAGER_POLLS: u32 = 1500;
 
 impl Pacer {
     /// A pacer that assumes a fast peer.
@@ -147,22 +147,15 @@ impl Pacer {
         most
     }
 
-    /// Looks for about a microsecond: an answer from a peer that is spinning too arrives within it.
+    /// Looks for a microsecond or two, without `pause` or a look at the clock: either costs more than a poll, and
+    /// the answer to a short call of a peer that spins arrives within it.
     pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-        self.start = ticks();
-        for _ in 0..EAGER_POLLS / 8 {
-            // Eight looks between two looks at the clock, which costs as much as several of them.
-            for _ in 0..8 {
-                if let Some(found) = poll() {
-                    self.learn(ticks().wrapping_sub(self.start));
-                    return Some(found);
-                }
-            }
-            if ticks().wrapping_sub(self.start) > PREEMPTED_US * self.ticks_per_us {
-                break;
-            }
+        let found = (0..EAGER_POLLS).find_map(|_| poll());
+        match found {
+            Some(_) => self.learn(0),
+            None => self.start = ticks(),
         }
-        None
+        found
     }
 
     /// Goes on after a [`glance`](Pacer::glance) until `poll` finds something or the allowance is used up.

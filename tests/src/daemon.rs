@@ -212,12 +212,17 @@ impl Daemon {
 
     /// What `hostd status --json` says of the first guest.
     pub fn status(&self) -> GuestStatus {
+        self.guests().remove(0)
+    }
+
+    /// What it says of all guests.
+    pub fn guests(&self) -> Vec<GuestStatus> {
         let mut found = None;
         eventually("hostd answers `hostd status`", || {
             found = self.try_status();
             found.is_some()
         });
-        found.expect("just seen").guests.remove(0)
+        found.expect("just seen").guests
     }
 
     /// Begins a session from this process.
@@ -233,13 +238,13 @@ impl Daemon {
         attach_to(&self.socket, resume)
     }
 
-    /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guest's sessions.
+    /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guests' sessions.
     pub fn footprint(&self) -> Footprint {
         let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count);
         Footprint {
             fds,
             processes: descendants(self.pid()).len(),
-            sessions: self.status().sessions.len(),
+            sessions: self.guests().iter().map(|guest| guest.sessions.len()).sum(),
         }
     }
 

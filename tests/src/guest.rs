@@ -50,7 +50,11 @@ impl Guest {
                 }
             }
         });
-        Guest { child, input, lines }
+        Guest {
+            child,
+            input,
+            lines,
+        }
     }
 
     /// Its process id.
@@ -70,7 +74,10 @@ impl Guest {
     pub fn expect(&self, wanted: &str, within: Duration) -> String {
         let start = Instant::now();
         let mut heard = Vec::new();
-        while let Ok(line) = self.lines.recv_timeout(within.saturating_sub(start.elapsed())) {
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(within.saturating_sub(start.elapsed()))
+        {
             if let Some(rest) = line.strip_prefix(wanted) {
                 return rest.trim().to_owned();
             }

@@ -4,9 +4,7 @@
 //! Under the preload library the same functions are the library's, and so the same code is another way to run a case.
 #![allow(unsafe_code)]
 
-use hostcall::ops::{
-    self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls,
-};
+use hostcall::ops::{self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls};
 use hostcall::shm::Window;
 use hostcall::table::{Reply, Request};
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, RecordLock, RemoteFd, RwFlags, Token};
@@ -459,15 +457,7 @@ impl MetaCalls for Libc<'_> {
         } = request;
         assert!(sink.len() >= size_of::<libc::statx>(), "a case gives room");
         // SAFETY: a NUL-terminated path; the sink has the room just checked.
-        done(unsafe {
-            libc::statx(
-                dirfd.0,
-                path.as_ptr(),
-                flags.0,
-                mask,
-                sink.as_ptr().cast(),
-            )
-        })?;
+        done(unsafe { libc::statx(dirfd.0, path.as_ptr(), flags.0, mask, sink.as_ptr().cast()) })?;
         Ok(reply::Statx {
             filled: Filled(size_of::<libc::statx>()),
         })

@@ -11,9 +11,7 @@ use hostcall::ops::{Calls, Op, Trace};
 use hostcall::shm::Window;
 use hostcall::table::{Reply, Request};
 use hostcall::transfer;
-use hostcall::types::{
-    AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags, Token,
-};
+use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags, Token};
 use hostcall::wire::{Message, Sink, Writer};
 use serde_json::{json, Value};
 use std::collections::hash_map::DefaultHasher;
@@ -25,6 +23,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const UMASK: u32 = 0o022;
 
 /// Who executes the calls.
+#[allow(clippy::large_enum_variant)] // one of each, on the stack of one thread
 enum Caller {
     Libc(Native),
     Client(Client),
@@ -186,14 +185,10 @@ impl Run {
         // SAFETY: every vector is a live buffer.
         let read = unsafe {
             match &self.caller {
-                Caller::Client(client) => transfer::read_vectored(
-                    client,
-                    fd,
-                    Offset(offset),
-                    RwFlags(flags),
-                    &vectors,
-                )
-                .map(|read| read as i64),
+                Caller::Client(client) => {
+                    transfer::read_vectored(client, fd, Offset(offset), RwFlags(flags), &vectors)
+                        .map(|read| read as i64)
+                }
                 Caller::Libc(_) => Errno::result(match (offset, flags, count) {
                     (-1, 0, 1) => libc::read(fd.0, vectors[0].iov_base, vectors[0].iov_len),
                     (_, 0, 1) => libc::pread(fd.0, vectors[0].iov_base, vectors[0].iov_len, offset),
@@ -231,14 +226,10 @@ impl Run {
         // SAFETY: every vector is a live slice, which is only read.
         let written = unsafe {
             match &self.caller {
-                Caller::Client(client) => transfer::write_vectored(
-                    client,
-                    fd,
-                    Offset(offset),
-                    RwFlags(flags),
-                    &vectors,
-                )
-                .map(|written| written as i64),
+                Caller::Client(client) => {
+                    transfer::write_vectored(client, fd, Offset(offset), RwFlags(flags), &vectors)
+                        .map(|written| written as i64)
+                }
                 Caller::Libc(_) => Errno::result(match (offset, flags, count) {
                     (-1, 0, 1) => libc::write(fd.0, vectors[0].iov_base, vectors[0].iov_len),
                     (_, 0, 1) => {
@@ -275,9 +266,7 @@ impl Run {
         // SAFETY: statx is valid when zeroed.
         let mut data: libc::statx = unsafe { std::mem::zeroed() };
         // SAFETY: all of a live statx, for which every bit pattern is a value.
-        let sink = unsafe {
-            Sink::from_raw((&raw mut data).cast(), size_of::<libc::statx>())
-        };
+        let sink = unsafe { Sink::from_raw((&raw mut data).cast(), size_of::<libc::statx>()) };
         let mask = libc::STATX_BASIC_STATS;
         let asked = self.caller.statx(dir, path, AtFlags(flags), mask, sink);
         let name = path.to_bytes().escape_ascii();
@@ -414,10 +403,7 @@ impl Run {
             .into_iter()
             .map(|argument| CString::new(argument).expect("no NUL"))
             .collect();
-        let mut pointers: Vec<_> = arguments
-            .iter()
-            .map(|argument| argument.as_ptr())
-            .collect();
+        let mut pointers: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();
         pointers.push(std::ptr::null());
         // SAFETY: a NULL-terminated array of live C strings.
         unsafe { libc::execv(pointers[0], pointers.as_ptr()) };
@@ -435,7 +421,6 @@ impl Run {
         };
         self.record(Op::Openat, format!("open overlong: {opened:?}"));
     }
-
 }
 
 impl Calls for Run {
@@ -469,7 +454,11 @@ fn line<R: Request>(request: &R, reply: &Result<R::Reply, Errno>) -> String {
     let mut room = vec![0; 1 << 20];
     let mut writer = Writer::new(R::OP as u32, Window::of(&mut room));
     if request.encode(&mut writer).is_err() {
-        return format!("{}(too long) = {:?}", R::OP.spec().name, reply.as_ref().err());
+        return format!(
+            "{}(too long) = {:?}",
+            R::OP.spec().name,
+            reply.as_ref().err()
+        );
     }
     let call = writer.finish();
     let payload = room[..call.payload as usize].to_vec();

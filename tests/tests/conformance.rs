@@ -30,28 +30,45 @@ struct Stage {
 impl Stage {
     fn new(user: u32) -> Stage {
         let name = if user == 0 { "root" } else { "nobody" };
-        let daemon = Daemon::configured(|_| json!({"exports": [{"path": "/", "mode": "rw"}], "user": name}));
+        let daemon =
+            Daemon::configured(|_| json!({"exports": [{"path": "/", "mode": "rw"}], "user": name}));
         let copy = |file: &str| {
             let to = daemon.directory.join(file);
             std::fs::copy(program(file), &to).expect("a copy for the user");
             to
         };
         let (runner, library) = (copy("case_runner"), copy("libhostcall_preload.so"));
-        Stage { daemon, user, runner, library }
+        Stage {
+            daemon,
+            user,
+            runner,
+            library,
+        }
     }
 
     /// Runs one case by one way; the transcript, and after it the state of the case's directory.
     fn run(&self, case: &Case, way: Way) -> Vec<String> {
         let base = self.daemon.export(&format!("{}-{}", case.name, way.name()));
         std::fs::create_dir(&base).expect("the case's directory");
-        chown(&base, Some(Uid::from_raw(self.user)), Some(Gid::from_raw(self.user))).expect("its owner");
+        chown(
+            &base,
+            Some(Uid::from_raw(self.user)),
+            Some(Gid::from_raw(self.user)),
+        )
+        .expect("its owner");
         let text = base.to_str().expect("a plain path");
         let mut command = Command::new(&self.runner);
-        command.args([case.name, way.name(), &way.sees(text)]).env_clear();
+        command
+            .args([case.name, way.name(), &way.sees(text)])
+            .env_clear();
         match way {
             Way::Native => {}
             Way::Client => drop(command.env("HOSTCALL_ATTACH", self.daemon.socket())),
-            Way::Preload => drop(command.env("HOSTCALL_ATTACH", self.daemon.socket()).env("LD_PRELOAD", &self.library)),
+            Way::Preload => drop(
+                command
+                    .env("HOSTCALL_ATTACH", self.daemon.socket())
+                    .env("LD_PRELOAD", &self.library),
+            ),
         }
         if self.user != 0 {
             command.uid(self.user).gid(self.user);
@@ -67,7 +84,10 @@ impl Stage {
 /// Runs a case's process to its end and does what it asks for.
 fn converse(mut command: Command, base: &Path) -> Vec<String> {
     let log = base.with_extension("stderr");
-    command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command.stderr(std::fs::File::create(&log).expect("a log"));
     let mut child = command.spawn().expect("the case's process starts");
     let watchdog = Watchdog::over(child.id());
@@ -76,9 +96,12 @@ fn converse(mut command: Command, base: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
         let line = line.expect("a line of text");
-        let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not an event: {line}"));
+        let event: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not an event: {line}"));
         match event["ask"].as_str() {
-            Some(command) => writeln!(answers, "{}", actor.act(command)).expect("the process listens"),
+            Some(command) => {
+                writeln!(answers, "{}", actor.act(command)).expect("the process listens")
+            }
             None => lines.push(line),
         }
     }
@@ -91,7 +114,10 @@ fn converse(mut command: Command, base: &Path) -> Vec<String> {
 }
 
 /// Kills a process that hangs, so that the test fails instead of hanging too.
-struct Watchdog(std::sync::mpsc::Sender<()>, Option<std::thread::JoinHandle<()>>);
+struct Watchdog(
+    std::sync::mpsc::Sender<()>,
+    Option<std::thread::JoinHandle<()>>,
+);
 
 impl Watchdog {
     fn over(pid: u32) -> Watchdog {
@@ -115,10 +141,26 @@ impl Drop for Watchdog {
 
 /// The first lines that differ, in their surroundings.
 fn difference(expected: &[String], found: &[String]) -> String {
-    let first = expected.iter().zip(found).take_while(|(expected, found)| expected == found).count();
-    let part = |lines: &[String]| lines.iter().skip(first).take(3).cloned().collect::<Vec<_>>().join("\n      ");
+    let first = expected
+        .iter()
+        .zip(found)
+        .take_while(|(expected, found)| expected == found)
+        .count();
+    let part = |lines: &[String]| {
+        lines
+            .iter()
+            .skip(first)
+            .take(3)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n      ")
+    };
     let before = expected[..first].last().cloned().unwrap_or_default();
-    format!("    after {before}\n    native {}\n    found  {}", part(expected), part(found))
+    format!(
+        "    after {before}\n    native {}\n    found  {}",
+        part(expected),
+        part(found)
+    )
 }
 
 fn conform(user: u32, way: Way) {
@@ -129,15 +171,31 @@ fn conform(user: u32, way: Way) {
     let stage = Stage::new(user);
     let (mut differences, start) = (Vec::new(), Instant::now());
     let only = std::env::var("CASE").ok();
-    for case in cases::all().filter(|case| only.as_ref().is_none_or(|only| case.name.contains(only))) {
+    for case in
+        cases::all().filter(|case| only.as_ref().is_none_or(|only| case.name.contains(only)))
+    {
         let (expected, found) = (stage.run(&case, Way::Native), stage.run(&case, way));
         if expected != found {
-            differences.push(format!("  {}:\n{}", case.name, difference(&expected, &found)));
+            differences.push(format!(
+                "  {}:\n{}",
+                case.name,
+                difference(&expected, &found)
+            ));
         }
     }
     let count = differences.len();
-    assert!(count == 0, "{count} cases differ by way of {}:\n{}", way.name(), differences.join("\n"));
-    eprintln!("{} by {} in {:?}", cases::all().count(), way.name(), start.elapsed());
+    assert!(
+        count == 0,
+        "{count} cases differ by way of {}:\n{}",
+        way.name(),
+        differences.join("\n")
+    );
+    eprintln!(
+        "{} by {} in {:?}",
+        cases::all().count(),
+        way.name(),
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -170,7 +228,11 @@ fn every_op_of_the_table_occurs_in_a_case() {
             seen.extend(event["op"].as_str().map(str::to_owned));
         }
     }
-    let missing: Vec<&str> = Op::ALL.iter().map(|op| op.spec().name).filter(|name| !seen.contains(*name)).collect();
+    let missing: Vec<&str> = Op::ALL
+        .iter()
+        .map(|op| op.spec().name)
+        .filter(|name| !seen.contains(*name))
+        .collect();
     assert!(missing.is_empty(), "no case makes these calls: {missing:?}");
 }
 

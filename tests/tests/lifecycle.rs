@@ -45,9 +45,15 @@ impl Props {
             std::fs::write(directory.join(name), "").expect("a file");
         }
         let _ = nix::unistd::mkfifo(&directory.join("fifo"), nix::sys::stat::Mode::S_IRWXU);
-        let locked = OpenOptions::new().write(true).open(directory.join("locked")).expect("a file");
+        let locked = OpenOptions::new()
+            .write(true)
+            .open(directory.join("locked"))
+            .expect("a file");
         assert!(try_lock(&locked), "the file is locked by nobody yet");
-        Props { directory, _locked: locked }
+        Props {
+            directory,
+            _locked: locked,
+        }
     }
 
     fn path(&self, phase: &str) -> PathBuf {
@@ -68,14 +74,23 @@ impl Props {
 
     /// Whether a natively taken lock shows that no guest holds one.
     fn is_free(&self) -> bool {
-        let file = OpenOptions::new().write(true).open(self.path("idle")).expect("a file");
+        let file = OpenOptions::new()
+            .write(true)
+            .open(self.path("idle"))
+            .expect("a file");
         try_lock(&file)
     }
 }
 
 /// An OFD lock on the whole file.
 fn try_lock(file: &File) -> bool {
-    let lock = libc::flock { l_type: libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
     nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).is_ok()
 }
 
@@ -86,26 +101,42 @@ fn destroy(pid: i32) {
 fn exists(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // A zombie has ended; it waits for its parent only.
-    !stat.is_empty() && !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    !stat.is_empty()
+        && !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 fn all_end(what: &str, pids: &[i32]) {
     let start = Instant::now();
     while pids.iter().any(|pid| exists(*pid)) {
-        assert!(start.elapsed() < SOON, "{what}: still there after {SOON:?}: {pids:?}");
+        assert!(
+            start.elapsed() < SOON,
+            "{what}: still there after {SOON:?}: {pids:?}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 fn shadow_of(daemon: &Daemon, guest: &Guest) -> i32 {
     let sessions = daemon.status().sessions;
-    let session = sessions.iter().find(|session| session.process == Some(guest.pid()));
-    session.and_then(|session| session.shadow).expect("the guest has a shadow")
+    let session = sessions
+        .iter()
+        .find(|session| session.process == Some(guest.pid()));
+    session
+        .and_then(|session| session.shadow)
+        .expect("the guest has a shadow")
 }
 
 fn zygote_of(daemon: &Daemon) -> i32 {
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid())).expect("hostd lives");
-    children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("hostd has a zygote")
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid()))
+        .expect("hostd lives");
+    children
+        .split_whitespace()
+        .next()
+        .and_then(|pid| pid.parse().ok())
+        .expect("hostd has a zygote")
 }
 
 /// A shadow's death reaches its guest as `ENOTCONN` or `EIO`, whatever the guest is doing.
@@ -129,7 +160,11 @@ fn death_of_a_guest_process_at_every_phase() {
         drop(guest);
         let start = Instant::now();
         eventually("its locks are free", || props.is_free());
-        assert!(start.elapsed() < SOON, "{phase}: the lock was held for {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < SOON,
+            "{phase}: the lock was held for {:?}",
+            start.elapsed()
+        );
     }
     daemon.settles_to(&before);
 }
@@ -154,7 +189,10 @@ fn death_of_the_zygote_at_every_phase() {
     let props = Props::new(daemon.export("props"));
     let before = daemon.footprint();
     let mut family = descendants(daemon.pid());
-    for (phase, _) in PHASES.into_iter().filter(|(phase, _)| ["idle", "spinning", "locking", "forking", "claiming"].contains(phase)) {
+    for (phase, _) in PHASES
+        .into_iter()
+        .filter(|(phase, _)| ["idle", "spinning", "locking", "forking", "claiming"].contains(phase))
+    {
         let mut guest = props.guest(daemon.socket(), phase);
         let old = zygote_of(&daemon);
         family.extend(descendants(daemon.pid()));
@@ -162,8 +200,14 @@ fn death_of_the_zygote_at_every_phase() {
         std::thread::sleep(Duration::from_millis(200));
         destroy(old);
         let start = Instant::now();
-        let mut later: Vec<Guest> = (0..6).map(|_| Guest::ready(daemon.socket(), "idle", Path::new(""))).collect();
-        assert!(start.elapsed() < SOON * 2, "{phase}: new processes were served after {:?}", start.elapsed());
+        let mut later: Vec<Guest> = (0..6)
+            .map(|_| Guest::ready(daemon.socket(), "idle", Path::new("")))
+            .collect();
+        assert!(
+            start.elapsed() < SOON * 2,
+            "{phase}: new processes were served after {:?}",
+            start.elapsed()
+        );
         for guest in &mut later {
             guest.poke();
             guest.expect("ok", SOON);
@@ -177,7 +221,11 @@ fn death_of_the_zygote_at_every_phase() {
     }
     let start = Instant::now();
     while daemon.status().sessions.len() > before.sessions {
-        assert!(start.elapsed() < EXPIRY, "sessions stay: {:?}", daemon.status().sessions);
+        assert!(
+            start.elapsed() < EXPIRY,
+            "sessions stay: {:?}",
+            daemon.status().sessions
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     family.extend(descendants(daemon.pid()));
@@ -211,8 +259,16 @@ fn death_of_hostd_at_every_phase() {
         if phase == "idle" {
             // A new hostd takes the same socket, though the dead one could not remove it.
             let mut command = Command::new(program("hostd"));
-            command.args(["serve", "--config"]).arg(daemon.directory.join("config.json"));
-            let _again = Again(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("hostd starts"));
+            command
+                .args(["serve", "--config"])
+                .arg(daemon.directory.join("config.json"));
+            let _again = Again(
+                command
+                    .stdin(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("hostd starts"),
+            );
             let mut attached = None;
             eventually("a client of the new hostd", || {
                 attached = daemon.try_attach(None).ok();
@@ -238,11 +294,28 @@ fn acknowledged_writes_are_on_the_host() {
             "shadow" => shadow_of(&daemon, &guest),
             _ => daemon.pid(),
         });
-        let acked = guest.rest().into_iter().filter(|line| line.starts_with("acked")).count();
+        let acked = guest
+            .rest()
+            .into_iter()
+            .filter(|line| line.starts_with("acked"))
+            .count();
         let data = std::fs::read(props.path("appending")).expect("the file");
-        let numbers: Vec<u64> = data.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect();
-        assert!(acked > 0 && numbers.len() >= acked && data.len() % 8 == 0, "{victim}: {acked} acknowledged, {} there", numbers.len());
-        assert!(numbers.iter().enumerate().all(|(at, number)| at as u64 == *number), "{victim}: out of order");
+        let numbers: Vec<u64> = data
+            .chunks_exact(8)
+            .map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
+            .collect();
+        assert!(
+            acked > 0 && numbers.len() >= acked && data.len() % 8 == 0,
+            "{victim}: {acked} acknowledged, {} there",
+            numbers.len()
+        );
+        assert!(
+            numbers
+                .iter()
+                .enumerate()
+                .all(|(at, number)| at as u64 == *number),
+            "{victim}: out of order"
+        );
     }
 }
 
@@ -253,14 +326,26 @@ fn strangers_that_say_nothing_are_forgotten() {
     let before = daemon.footprint();
     let strangers: Vec<_> = (0..20)
         .map(|_| {
-            let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
-            connect(socket.as_raw_fd(), &UnixAddr::new(daemon.socket()).expect("an address")).expect("connected");
+            let socket = socket(
+                AddressFamily::Unix,
+                SockType::SeqPacket,
+                SockFlag::SOCK_CLOEXEC,
+                None,
+            )
+            .expect("a socket");
+            connect(
+                socket.as_raw_fd(),
+                &UnixAddr::new(daemon.socket()).expect("an address"),
+            )
+            .expect("connected");
             socket
         })
         .collect();
     daemon.attach().nop().expect("others are served meanwhile");
     drop(strangers);
-    eventually("they are forgotten", || daemon.footprint().fds <= before.fds + 8);
+    eventually("they are forgotten", || {
+        daemon.footprint().fds <= before.fds + 8
+    });
 }
 
 #[test]
@@ -269,9 +354,14 @@ fn unclaimed_prepared_sessions_expire() {
     let client = daemon.attach();
     let tokens = [(); 3].map(|()| client.fork_session().expect("a child's session").token);
     assert_eq!(daemon.status().sessions.len(), 4);
-    let child = daemon.try_attach(Some(tokens[0])).expect("the child attaches");
+    let child = daemon
+        .try_attach(Some(tokens[0]))
+        .expect("the child attaches");
     child.nop().expect("an answer");
-    assert!(daemon.try_attach(Some(tokens[0])).is_err(), "a token is good for once");
+    assert!(
+        daemon.try_attach(Some(tokens[0])).is_err(),
+        "a token is good for once"
+    );
     let start = Instant::now();
     while daemon.status().sessions.len() > 2 {
         assert!(start.elapsed() < EXPIRY, "{:?}", daemon.status().sessions);
@@ -290,8 +380,17 @@ fn a_call_of_the_old_image_withdraws_the_held_session() {
     let client = daemon.attach();
     let token = client.hold_session().expect("held").token;
     client.nop().expect("execve failed, the old image goes on");
-    eventually("it is not held any more", || daemon.status().sessions.iter().all(|session| session.state == "active"));
-    assert_eq!(daemon.try_attach(Some(token)).err(), Some(AttachError::Refused(Errno(libc::ENOENT))));
+    eventually("it is not held any more", || {
+        daemon
+            .status()
+            .sessions
+            .iter()
+            .all(|session| session.state == "active")
+    });
+    assert_eq!(
+        daemon.try_attach(Some(token)).err(),
+        Some(AttachError::Refused(Errno(libc::ENOENT)))
+    );
     client.nop().expect("it still goes on");
     leave(client);
 }
@@ -306,15 +405,30 @@ fn many_threads_share_two_lanes() {
     let start = Instant::now();
     std::thread::scope(|scope| {
         // One lane is taken by a call that waits for another process.
-        let waiting = scope.spawn(|| client.openat(DirFd::CWD, &path, OpenFlags(libc::O_RDONLY), Mode(0)).map(|reply| reply.fd));
-        let busy: Vec<_> = (0..16).map(|_| scope.spawn(|| (0..300).try_for_each(|_| client.nop().map(drop)))).collect();
+        let waiting = scope.spawn(|| {
+            client
+                .openat(DirFd::CWD, &path, OpenFlags(libc::O_RDONLY), Mode(0))
+                .map(|reply| reply.fd)
+        });
+        let busy: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| (0..300).try_for_each(|_| client.nop().map(drop))))
+            .collect();
         for thread in busy {
             assert_eq!(thread.join().expect("no panic"), Ok(()));
         }
-        drop(OpenOptions::new().write(true).open(&fifo).expect("the other side"));
+        drop(
+            OpenOptions::new()
+                .write(true)
+                .open(&fifo)
+                .expect("the other side"),
+        );
         waiting.join().expect("no panic").expect("opened");
     });
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        start.elapsed()
+    );
     leave(client);
 }
 
@@ -322,7 +436,10 @@ fn many_threads_share_two_lanes() {
 fn handlers_make_calls_during_calls() {
     let daemon = Daemon::start();
     let mut guest = Guest::start(daemon.socket(), "handling", Path::new(""));
-    assert_eq!(guest.expect("handled", Duration::from_secs(30)), "0 failures");
+    assert_eq!(
+        guest.expect("handled", Duration::from_secs(30)),
+        "0 failures"
+    );
     assert!(guest.ended(SOON).success());
 }
 
@@ -331,14 +448,25 @@ fn two_hundred_processes_come_and_go() {
     let daemon = Daemon::start();
     let round = || {
         for _ in 0..25 {
-            let mut guests: Vec<Guest> = (0..4).map(|_| Guest::start(daemon.socket(), "once", Path::new(""))).collect();
-            guests.iter_mut().for_each(|guest| assert!(guest.ended(Duration::from_secs(30)).success()));
+            let mut guests: Vec<Guest> = (0..4)
+                .map(|_| Guest::start(daemon.socket(), "once", Path::new("")))
+                .collect();
+            guests
+                .iter_mut()
+                .for_each(|guest| assert!(guest.ended(Duration::from_secs(30)).success()));
         }
     };
     let resident = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("hostd lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-        line.split_whitespace().next().and_then(|size| size.parse::<u64>().ok()).expect("kB")
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("hostd lives");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a size");
+        line.split_whitespace()
+            .next()
+            .and_then(|size| size.parse::<u64>().ok())
+            .expect("kB")
     };
     let before = daemon.footprint();
     round();
@@ -346,5 +474,9 @@ fn two_hundred_processes_come_and_go() {
     let kilobytes = resident();
     round();
     daemon.settles_to(&before);
-    assert!(resident() < kilobytes + 1024, "{kilobytes} kB before, {} after", resident());
+    assert!(
+        resident() < kilobytes + 1024,
+        "{kilobytes} kB before, {} after",
+        resident()
+    );
 }

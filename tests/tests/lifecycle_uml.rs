@@ -23,7 +23,13 @@ fn installed() -> bool {
 
 fn try_lock(path: &Path) -> Option<File> {
     let file = OpenOptions::new().write(true).open(path).expect("a file");
-    let lock = libc::flock { l_type: libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
     let taken = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).is_ok();
     taken.then_some(file)
 }
@@ -31,7 +37,11 @@ fn try_lock(path: &Path) -> Option<File> {
 /// A booted guest with a process in a phase.
 fn boot(phase: &str, path: &Path) -> Guest {
     let mut command = Command::new(program("hostd"));
-    command.args(["run", "--guest", "uml", "--"]).arg(program("guest_runner")).arg(phase).arg(path);
+    command
+        .args(["run", "--guest", "uml", "--"])
+        .arg(program("guest_runner"))
+        .arg(phase)
+        .arg(path);
     let guest = Guest::run(command);
     guest.expect("ready", BOOT);
     std::thread::sleep(Duration::from_millis(100));
@@ -39,11 +49,19 @@ fn boot(phase: &str, path: &Path) -> Guest {
 }
 
 fn shadow_of(run: &Guest) -> i32 {
-    let output = Command::new(program("hostd")).args(["status", "--json"]).output().expect("hostd status");
+    let output = Command::new(program("hostd"))
+        .args(["status", "--json"])
+        .output()
+        .expect("hostd status");
     let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let status = all.into_iter().find(|status| status.pid as i32 == run.pid()).expect("the guest's hostd");
+    let status = all
+        .into_iter()
+        .find(|status| status.pid as i32 == run.pid())
+        .expect("the guest's hostd");
     let mut sessions = status.guests.into_iter().flat_map(|guest| guest.sessions);
-    sessions.find_map(|session| session.shadow).expect("a shadow")
+    sessions
+        .find_map(|session| session.shadow)
+        .expect("a shadow")
 }
 
 fn kernel_of(run: &Guest) -> i32 {
@@ -64,12 +82,23 @@ fn destroy(pid: i32) {
 fn all_end(what: &str, pids: &[i32]) {
     let alive = |pid: &i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty() && !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+        !stat.is_empty()
+            && !stat
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.trim_start().starts_with('Z'))
     };
     let start = Instant::now();
     while pids.iter().any(alive) {
-        let left: Vec<String> = pids.iter().filter(|pid| alive(pid)).map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()).collect();
-        assert!(start.elapsed() < SOON, "{what}: still there after {SOON:?}: {left:?}");
+        let left: Vec<String> = pids
+            .iter()
+            .filter(|pid| alive(pid))
+            .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+            .collect();
+        assert!(
+            start.elapsed() < SOON,
+            "{what}: still there after {SOON:?}: {left:?}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -107,7 +136,10 @@ fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
         let start = Instant::now();
         eventually("its locks are free", || try_lock(&file).is_some());
         assert!(start.elapsed() < SOON, "{phase}: {:?}", start.elapsed());
-        assert!(!run.ended(BOOT).success(), "{phase}: a guest that died has not succeeded");
+        assert!(
+            !run.ended(BOOT).success(),
+            "{phase}: a guest that died has not succeeded"
+        );
         all_end(phase, &family);
     }
 }
@@ -125,7 +157,10 @@ fn death_of_hostd_leaves_no_guest_kernel() {
         let family = descendants(run.pid());
         destroy(run.pid());
         all_end(phase, &family);
-        assert!(try_lock(&file).is_some(), "{phase}: a lock outlived its shadow");
+        assert!(
+            try_lock(&file).is_some(),
+            "{phase}: a lock outlived its shadow"
+        );
     }
 }
 
@@ -141,13 +176,26 @@ fn death_of_a_process_in_another_kernel_frees_its_lanes() {
     // Each process is killed while a call sleeps on the host; the shell goes on, and a last one finds the host as ever.
     let script = "for n in 1 2 3 4 5 6 7 8; do \"$0\" locking \"$1\" & sleep 0.3; kill -9 $!; wait $! 2>/dev/null; done; sleep 2; \"$0\" once";
     let mut command = Command::new(program("hostd"));
-    command.args(["run", "--guest", "uml", "--", "sh", "-c", script]).arg(program("guest_runner")).arg(&file);
+    command
+        .args(["run", "--guest", "uml", "--", "sh", "-c", script])
+        .arg(program("guest_runner"))
+        .arg(&file);
     let mut run = Guest::run(command);
     (0..8).for_each(|_| drop(run.expect("ready", BOOT)));
     std::thread::sleep(Duration::from_millis(1800));
-    let output = Command::new(program("hostd")).args(["status", "--json"]).output().expect("hostd status");
+    let output = Command::new(program("hostd"))
+        .args(["status", "--json"])
+        .output()
+        .expect("hostd status");
     let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let status = all.into_iter().find(|status| status.pid as i32 == run.pid()).expect("the guest's hostd");
-    assert!(status.guests[0].sessions.len() <= 2, "sessions of dead processes: {:?}", status.guests[0].sessions);
+    let status = all
+        .into_iter()
+        .find(|status| status.pid as i32 == run.pid())
+        .expect("the guest's hostd");
+    assert!(
+        status.guests[0].sessions.len() <= 2,
+        "sessions of dead processes: {:?}",
+        status.guests[0].sessions
+    );
     assert!(run.ended(BOOT).success());
 }

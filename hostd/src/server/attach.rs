@@ -68,20 +68,7 @@ impl Guest {
         let umask = (session.state == State::Spare).then_some(hello.claim.umask);
         session.state = State::Active;
         session.since = Instant::now();
-        let mut fds = vec![connection.as_raw_fd()];
-        if image {
-            fds.push(memfd);
-        }
-        self.tell(
-            slot,
-            &ToShadow::Adopt {
-                umask,
-                image,
-                lane: 0,
-            },
-            &fds,
-            poller,
-        );
+        // The process first: it has a region to map while the shadow, whose lane already waits, hears of it.
         let welcome = Welcome {
             version: VERSION,
             errno: 0,
@@ -95,11 +82,18 @@ impl Guest {
             MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
             None,
         );
+        let adopt = ToShadow::Adopt {
+            umask,
+            image,
+            lane: 0,
+        };
+        let fds = [connection.as_raw_fd(), memfd];
+        self.tell(slot, &adopt, &fds[..1 + usize::from(image)], poller);
         if sent.is_err() || self.watch_process(slot, &connection, poller).is_err() {
             // Gone before it was welcomed.
             self.end_session(slot, poller);
         }
-        self.breed(poller)
+        self.breed_soon(poller)
     }
 
     /// Watches a process on the same kernel, so that its session ends with it, whoever inherited its socket.
@@ -314,7 +308,7 @@ impl Guest {
         let slot = slot.unwrap_or_default();
         self.assign(lane, slot);
         self.tell(slot, &ToShadow::Adopt { umask, image, lane }, &[], poller);
-        self.breed(poller)
+        self.breed_soon(poller)
     }
 
     fn assign(&mut self, lane: u32, slot: u32) {

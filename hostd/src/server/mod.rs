@@ -8,6 +8,7 @@ pub mod attach;
 pub mod guest;
 pub mod poller;
 pub mod requests;
+pub mod zygote;
 
 use crate::config::GuestConfig;
 use crate::shadow::sandbox::Policy;

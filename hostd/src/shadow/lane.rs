@@ -152,6 +152,7 @@ impl Lane {
             &head.spinners,
             session.processors,
         )? {
+            session.await_adoption();
             self.executing.store(end.call_number(), Ordering::Relaxed);
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,

@@ -18,7 +18,7 @@ use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 const CONTROL: RawFd = 0;
 const CLIENT: RawFd = 1;
@@ -60,9 +60,46 @@ pub struct Session {
     pub umask: AtomicU32,
     /// Whether the session waits for a new program image.
     pub held: AtomicBool,
+    /// Opens when a guest process has adopted the session.
+    adopted: Gate,
+}
+
+/// Holds back the first call until the context is the guest process's: its lane already waits while the shadow is a
+/// spare, so that attaching does not wait for a thread to start.
+#[derive(Debug, Default)]
+struct Gate {
+    open: AtomicBool,
+    lock: Mutex<()>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        let _lock = self.lock.lock();
+        self.open.store(true, Ordering::Release);
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        if self.open.load(Ordering::Acquire) {
+            return;
+        }
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while !self.open.load(Ordering::Acquire) {
+            lock = self
+                .opened
+                .wait(lock)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Session {
+    /// Waits until the session belongs to a guest process.
+    pub fn await_adoption(&self) {
+        self.adopted.pass();
+    }
+
     /// The guest's old image goes on after all (its execve failed).
     pub fn unhold(&self) {
         if self.held.swap(false, Ordering::Relaxed) {
@@ -152,16 +189,21 @@ impl Main {
             processors: clock.processors,
             umask: AtomicU32::new(0o22),
             held: AtomicBool::new(false),
+            adopted: Gate::default(),
         }));
-        let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
-        message::send(&control(), &FromShadow::Ready, &fds)?;
-        Ok(Main {
+        let mut main = Main {
             session,
             lanes: Vec::new(),
             region,
             own_region: memfd.is_some(),
             has_client: false,
-        })
+        };
+        if main.own_region {
+            main.offer(0);
+        }
+        let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
+        message::send(&control(), &FromShadow::Ready, &fds)?;
+        Ok(main)
     }
 
     /// Serves hostd's and the client's messages until one of them is gone.
@@ -303,13 +345,20 @@ impl Main {
         if let Some(umask) = umask {
             self.set_umask(umask);
         }
-        if let Some(page) = self.region.page(lane) {
-            if self.own_region {
-                page.set_state(LaneState::Waiting);
-            }
+        if self.own_region && self.lanes.is_empty() {
+            self.offer(lane);
         }
         self.attend(lane);
+        self.session.adopted.open();
         Ok(())
+    }
+
+    /// Serves a lane of the session's own region before anybody has claimed it.
+    fn offer(&mut self, lane: u32) {
+        if let Some(page) = self.region.page(lane) {
+            page.set_state(LaneState::Waiting);
+        }
+        self.attend(lane);
     }
 
     /// Looks at a lane: serves a new claim. (Cancelling and closing are seen by every turn of the loop.)

@@ -15,7 +15,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 fn attach() -> Client {
-    let options = Options { resume: None, umask: 0o22 };
+    let options = Options {
+        resume: None,
+        umask: 0o22,
+    };
     Client::attach(&options).unwrap_or_else(|error| {
         say(&format!("failed {error}"));
         std::process::exit(1)
@@ -28,17 +31,28 @@ fn say(text: &str) {
 }
 
 fn open(client: &Client, path: &CStr, flags: i32) -> Result<RemoteFd, Errno> {
-    Ok(client.openat(DirFd::CWD, path, OpenFlags(flags), Mode(0o644))?.fd)
+    Ok(client
+        .openat(DirFd::CWD, path, OpenFlags(flags), Mode(0o644))?
+        .fd)
 }
 
 fn lock(client: &Client, fd: RemoteFd) -> Result<(), Errno> {
-    let whole = RecordLock { kind: libc::F_WRLCK as i16, whence: 0, start: 0, len: 0, pid: 0 };
+    let whole = RecordLock {
+        kind: libc::F_WRLCK as i16,
+        whence: 0,
+        start: 0,
+        len: 0,
+        pid: 0,
+    };
     client.lock(fd, libc::F_SETLKW, whole).map(drop)
 }
 
 #[allow(unsafe_code)]
 fn bulk(client: &Client, fd: RemoteFd, data: &[u8]) -> Result<usize, Errno> {
-    let vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+    let vector = libc::iovec {
+        iov_base: data.as_ptr().cast_mut().cast(),
+        iov_len: data.len(),
+    };
     // SAFETY: the vector is a live slice, which is only read.
     unsafe { transfer::write_vectored(client, fd, Offset(0), RwFlags(0), &[vector]) }
 }
@@ -50,7 +64,9 @@ fn claim_for_ever() -> Result<(), Errno> {
         let held = [(); 6].map(|()| ());
         std::thread::scope(|scope| {
             let threads: Vec<_> = held.iter().map(|()| scope.spawn(|| client.nop())).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err(Errno(libc::EIO))).map(drop))
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or(Err(Errno(libc::EIO))).map(drop))
         })?;
     }
 }
@@ -75,8 +91,14 @@ fn calls_in_a_handler(client: &'static Client) -> Result<(), Errno> {
         action.sa_sigaction = handler as extern "C" fn(i32) as usize;
         action.sa_flags = libc::SA_RESTART;
         libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
-        let every = libc::timeval { tv_sec: 0, tv_usec: 700 };
-        let timer = libc::itimerval { it_interval: every, it_value: every };
+        let every = libc::timeval {
+            tv_sec: 0,
+            tv_usec: 700,
+        };
+        let timer = libc::itimerval {
+            it_interval: every,
+            it_value: every,
+        };
         libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
     }
     let (start, mut calls) = (Instant::now(), 0);
@@ -142,7 +164,12 @@ fn phase(name: &str, path: &CStr) -> Result<(), Errno> {
             let fd = open(client, path, libc::O_WRONLY | libc::O_APPEND)?;
             say("ready");
             for number in 0u64.. {
-                client.write(fd, Offset::CURRENT, RwFlags(0), Source::new(&number.to_le_bytes()))?;
+                client.write(
+                    fd,
+                    Offset::CURRENT,
+                    RwFlags(0),
+                    Source::new(&number.to_le_bytes()),
+                )?;
                 say(&format!("acked {number}"));
             }
         }

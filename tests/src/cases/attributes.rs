@@ -8,7 +8,15 @@ use hostcall::types::{AtFlags, DirFd, RemoteFd};
 use hostcall::wire::Source;
 use libc::*;
 
-table![set_and_get, creating_and_replacing, sizes, listing, of_links_and_descriptors, odd_attribute_names, many_and_large];
+table![
+    set_and_get,
+    creating_and_replacing,
+    sizes,
+    listing,
+    of_links_and_descriptors,
+    odd_attribute_names,
+    many_and_large
+];
 
 fn set_and_get(run: &mut Run) {
     run.make(c"f", b"");
@@ -81,7 +89,16 @@ fn odd_attribute_names(run: &mut Run) {
     run.make(c"f", b"");
     let long = std::ffi::CString::new(format!("user.{}", "n".repeat(251))).unwrap();
     let fits = std::ffi::CString::new(format!("user.{}", "n".repeat(250))).unwrap();
-    for name in [c"", c"user", c"user.", c"nothing.x", c".", c"user.\xff\x1b", &long, &fits] {
+    for name in [
+        c"",
+        c"user",
+        c"user.",
+        c"nothing.x",
+        c".",
+        c"user.\xff\x1b",
+        &long,
+        &fits,
+    ] {
         run.set_attribute(c"f", name, b"v", 0);
         run.get_attribute(CWD, c"f", 0, name, 100);
         let _ = run.removexattr(CWD, c"f", AtFlags(0), name);

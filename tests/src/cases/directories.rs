@@ -7,7 +7,15 @@ use hostcall::wire::Sink;
 use libc::*;
 use std::ffi::CString;
 
-table![reading, large, changing_while_reading, getdents_errors, working_directory, removed_working_directory, getcwd_sizes];
+table![
+    reading,
+    large,
+    changing_while_reading,
+    getdents_errors,
+    working_directory,
+    removed_working_directory,
+    getcwd_sizes
+];
 
 fn reading(run: &mut Run) {
     run.mkdir(c"d", 0o755);
@@ -36,11 +44,15 @@ fn large(run: &mut Run) {
     }
     // The place of an entry, given back, is where reading goes on.
     let mut buffer = vec![0u8; 8192];
-    let Ok(read) = run.getdents(fd, Sink::new(&mut buffer)) else { return };
+    let Ok(read) = run.getdents(fd, Sink::new(&mut buffer)) else {
+        return;
+    };
     let place = i64::from_ne_bytes(buffer[8..16].try_into().unwrap());
     let second = entries(&buffer[..read.filled.0]).swap_remove(1);
     let moved = run.lseek(fd, place, SEEK_SET).is_ok();
-    let Ok(read) = run.getdents(fd, Sink::new(&mut buffer)) else { return };
+    let Ok(read) = run.getdents(fd, Sink::new(&mut buffer)) else {
+        return;
+    };
     let same = entries(&buffer[..read.filled.0])[0] == second;
     run.note(format!("moved {moved}, same entry {same}"));
 }

@@ -9,8 +9,18 @@ use hostcall::wire::{Sink, Source};
 use libc::*;
 
 table![
-    read_and_write, positions, vectors, rw_flags, data_and_holes, lengths, synchronising, advice, sharing_a_description,
-    size_limits, typed_calls, closing_twice,
+    read_and_write,
+    positions,
+    vectors,
+    rw_flags,
+    data_and_holes,
+    lengths,
+    synchronising,
+    advice,
+    sharing_a_description,
+    size_limits,
+    typed_calls,
+    closing_twice,
 ];
 
 fn read_and_write(run: &mut Run) {
@@ -36,8 +46,19 @@ fn positions(run: &mut Run) {
     run.make(c"f", b"0123456789");
     let fd = run.open(c"f", O_RDWR, 0);
     for (offset, whence) in [
-        (0, SEEK_CUR), (4, SEEK_SET), (2, SEEK_CUR), (-3, SEEK_CUR), (-1, SEEK_END), (5, SEEK_END), (-100, SEEK_CUR),
-        (-1, SEEK_SET), (i64::MAX, SEEK_SET), (i64::MAX, SEEK_CUR), (0, 99), (0, -1), (1 << 33, SEEK_SET),
+        (0, SEEK_CUR),
+        (4, SEEK_SET),
+        (2, SEEK_CUR),
+        (-3, SEEK_CUR),
+        (-1, SEEK_END),
+        (5, SEEK_END),
+        (-100, SEEK_CUR),
+        (-1, SEEK_SET),
+        (i64::MAX, SEEK_SET),
+        (i64::MAX, SEEK_CUR),
+        (0, 99),
+        (0, -1),
+        (1 << 33, SEEK_SET),
     ] {
         run.seek(fd, offset, whence);
     }
@@ -93,7 +114,18 @@ fn data_and_holes(run: &mut Run) {
     run.put(fd, 1 << 20, &[1; 4096]);
     run.put(fd, 8 << 20, &[2; 4096]);
     let _ = run.ftruncate(fd, 16 << 20);
-    for at in [0, 1 << 20, (1 << 20) + 4096, 4 << 20, 8 << 20, (8 << 20) + 4096, (16 << 20) - 1, 16 << 20, 17 << 20, -1] {
+    for at in [
+        0,
+        1 << 20,
+        (1 << 20) + 4096,
+        4 << 20,
+        8 << 20,
+        (8 << 20) + 4096,
+        (16 << 20) - 1,
+        16 << 20,
+        17 << 20,
+        -1,
+    ] {
         run.seek(fd, at, SEEK_DATA);
         run.seek(fd, at, SEEK_HOLE);
     }
@@ -137,7 +169,14 @@ fn synchronising(run: &mut Run) {
 fn advice(run: &mut Run) {
     run.make(c"f", b"data");
     let fd = run.open(c"f", O_RDONLY, 0);
-    for advice in [POSIX_FADV_NORMAL, POSIX_FADV_SEQUENTIAL, POSIX_FADV_RANDOM, POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED, 99] {
+    for advice in [
+        POSIX_FADV_NORMAL,
+        POSIX_FADV_SEQUENTIAL,
+        POSIX_FADV_RANDOM,
+        POSIX_FADV_WILLNEED,
+        POSIX_FADV_DONTNEED,
+        99,
+    ] {
         let _ = run.fadvise(fd, 0, 0, advice);
     }
     let _ = run.fadvise(fd, 0, -1, POSIX_FADV_NORMAL);
@@ -156,7 +195,10 @@ fn sharing_a_description(run: &mut Run) {
     let token = token.unwrap_or(hostcall::types::Token::NONE);
     let back = run.redeem(token, hostcall::types::OpenFlags(O_CLOEXEC));
     let _ = run.redeem(token, hostcall::types::OpenFlags(0));
-    let _ = run.redeem(hostcall::types::Token([1, 2]), hostcall::types::OpenFlags(0));
+    let _ = run.redeem(
+        hostcall::types::Token([1, 2]),
+        hostcall::types::OpenFlags(0),
+    );
     if let Ok(back) = back {
         run.control(back.fd, F_GETFD, 0);
         run.get(back.fd, -1, 4);

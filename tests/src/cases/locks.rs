@@ -7,8 +7,15 @@ use hostcall::types::RecordLock;
 use libc::*;
 
 table![
-    flock_against_another, flock_of_two_descriptors, posix_against_another, posix_ranges, posix_is_of_the_process, ofd_against_another,
-    ofd_is_of_the_description, lock_errors, waiting_for_a_lock,
+    flock_against_another,
+    flock_of_two_descriptors,
+    posix_against_another,
+    posix_ranges,
+    posix_is_of_the_process,
+    ofd_against_another,
+    ofd_is_of_the_description,
+    lock_errors,
+    waiting_for_a_lock,
 ];
 
 fn flock_against_another(run: &mut Run) {
@@ -68,9 +75,22 @@ fn posix_ranges(run: &mut Run) {
     run.record_lock(fd, F_SETLK, F_UNLCK, 0, 3);
     run.ask("probe f");
     run.seek(fd, 5, SEEK_SET);
-    for (whence, start, len) in [(SEEK_CUR, 1, 2), (SEEK_END, -2, 2), (SEEK_END, 100, -50), (SEEK_SET, 5, -5), (SEEK_SET, 5, -6), (9, 0, 0)] {
+    for (whence, start, len) in [
+        (SEEK_CUR, 1, 2),
+        (SEEK_END, -2, 2),
+        (SEEK_END, 100, -50),
+        (SEEK_SET, 5, -5),
+        (SEEK_SET, 5, -6),
+        (9, 0, 0),
+    ] {
         for kind in [F_WRLCK, F_UNLCK] {
-            let lock = RecordLock { kind: kind as i16, whence: whence as i16, start, len, pid: 0 };
+            let lock = RecordLock {
+                kind: kind as i16,
+                whence: whence as i16,
+                start,
+                len,
+                pid: 0,
+            };
             let _ = run.lock(fd, F_SETLK, lock);
             run.ask("probe f");
         }
@@ -127,7 +147,13 @@ fn lock_errors(run: &mut Run) {
     run.record_lock(read, F_OFD_SETLK, F_WRLCK, 0, 0);
     run.record_lock(read, F_SETLK, 77, 0, 0);
     run.record_lock(read, F_SETLK, F_RDLCK, -5, 1);
-    let pid = RecordLock { kind: F_RDLCK as i16, whence: SEEK_SET as i16, start: 0, len: 0, pid: 1 };
+    let pid = RecordLock {
+        kind: F_RDLCK as i16,
+        whence: SEEK_SET as i16,
+        start: 0,
+        len: 0,
+        pid: 1,
+    };
     let _ = run.lock(read, F_OFD_SETLK, pid);
     run.mkdir(c"d", 0o755);
     let dir = run.open(c"d", O_RDONLY, 0);

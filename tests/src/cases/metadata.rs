@@ -8,14 +8,31 @@ use hostcall::types::{AtFlags, DirFd, RemoteFd};
 use hostcall::wire::Sink;
 use libc::*;
 
-table![stat_flags, statfs_of_files, modes, mode_flags, owners, times_set, times_now_and_omitted, access_checks, suid_dropped];
+table![
+    stat_flags,
+    statfs_of_files,
+    modes,
+    mode_flags,
+    owners,
+    times_set,
+    times_now_and_omitted,
+    access_checks,
+    suid_dropped
+];
 
 fn stat_flags(run: &mut Run) {
     run.make(c"f", b"data");
     run.symlink(c"f", c"l");
     run.mkdir(c"d", 0o700);
     for path in [c"f", c"l", c"d"] {
-        for flags in [0, AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC, 0x4000_0000] {
+        for flags in [
+            0,
+            AT_SYMLINK_NOFOLLOW,
+            AT_NO_AUTOMOUNT,
+            AT_STATX_FORCE_SYNC,
+            AT_STATX_DONT_SYNC,
+            0x4000_0000,
+        ] {
             run.stat_at(CWD, path, flags);
         }
     }
@@ -30,7 +47,14 @@ fn stat_flags(run: &mut Run) {
 fn statfs_of_files(run: &mut Run) {
     run.make(c"f", b"");
     let fd = run.open(c"f", O_RDONLY, 0);
-    for (dir, path) in [(CWD, c"f"), (CWD, c"."), (CWD, c"absent"), (fd.into(), c""), (DirFd(-1), c""), (CWD, c"f/x")] {
+    for (dir, path) in [
+        (CWD, c"f"),
+        (CWD, c"."),
+        (CWD, c"absent"),
+        (fd.into(), c""),
+        (DirFd(-1), c""),
+        (CWD, c"f/x"),
+    ] {
         let mut data = vec![0u8; size_of::<libc::statfs>()];
         if run.statfs(dir, path, Sink::new(&mut data)).is_ok() {
             // Type and block size; the free space is of the moment.
@@ -69,7 +93,14 @@ fn mode_flags(run: &mut Run) {
 fn owners(run: &mut Run) {
     run.make(c"f", b"");
     run.symlink(c"f", c"l");
-    for (uid, gid) in [(u32::MAX, u32::MAX), (1, u32::MAX), (u32::MAX, 2), (3, 4), (0, 0), (65534, 65534)] {
+    for (uid, gid) in [
+        (u32::MAX, u32::MAX),
+        (1, u32::MAX),
+        (u32::MAX, 2),
+        (3, 4),
+        (0, 0),
+        (65534, 65534),
+    ] {
         run.chown(c"f", uid, gid, 0);
         run.stat(c"f");
         run.chown(c"l", uid, gid, AT_SYMLINK_NOFOLLOW);
@@ -109,9 +140,14 @@ fn times_now_and_omitted(run: &mut Run) {
     const OMIT: u32 = UTIME_OMIT as u32;
     run.make(c"f", b"");
     run.times(c"f", (1, 1), (2, 2), 0);
-    for (access, modification) in
-        [((0, OMIT), (0, OMIT)), ((7, 7), (0, OMIT)), ((0, OMIT), (8, 8)), ((0, NOW), (0, OMIT)), ((0, NOW), (0, NOW)), ((-1, OMIT), (-1, NOW))]
-    {
+    for (access, modification) in [
+        ((0, OMIT), (0, OMIT)),
+        ((7, 7), (0, OMIT)),
+        ((0, OMIT), (8, 8)),
+        ((0, NOW), (0, OMIT)),
+        ((0, NOW), (0, NOW)),
+        ((-1, OMIT), (-1, NOW)),
+    ] {
         run.times(c"f", access, modification, 0);
         run.stat(c"f");
     }

@@ -4,6 +4,7 @@
 //! answer and what is seen go to the transcript, and the transcripts of all ways are compared, native libc being the
 //! oracle. Where later calls need a descriptor that an earlier one failed to give, they get -1 and fail alike.
 
+mod attributes;
 mod directories;
 mod files;
 mod locks;
@@ -15,7 +16,6 @@ mod processes;
 mod signals;
 mod space;
 mod transfers;
-mod attributes;
 
 use crate::run::Run;
 

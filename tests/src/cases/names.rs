@@ -8,8 +8,17 @@ use hostcall::types::{AtFlags, Mode};
 use libc::*;
 
 table![
-    directories_made, nodes_made, removing, renaming, renaming_with_flags, renaming_directories, linking, linking_flags,
-    symbolic_links, below_descriptors, sticky_and_setgid,
+    directories_made,
+    nodes_made,
+    removing,
+    renaming,
+    renaming_with_flags,
+    renaming_directories,
+    linking,
+    linking_flags,
+    symbolic_links,
+    below_descriptors,
+    sticky_and_setgid,
 ];
 
 fn directories_made(run: &mut Run) {

@@ -7,14 +7,33 @@ use hostcall::types::{DirFd, RemoteFd};
 use libc::*;
 
 table![
-    create_and_modes, exclusive, truncating, appending, directory_flag, nofollow, path_only, tmpfile,
-    tmpfile_made_visible, direct, noatime_sync_and_cloexec, lowest_number_first, relative_to_a_directory,
-    bad_descriptors, trailing_slashes, read_and_write_sides, special_files, flags_after_opening, umask_applies,
-    permissions_are_checked, unlinked_files_stay_open,
+    create_and_modes,
+    exclusive,
+    truncating,
+    appending,
+    directory_flag,
+    nofollow,
+    path_only,
+    tmpfile,
+    tmpfile_made_visible,
+    direct,
+    noatime_sync_and_cloexec,
+    lowest_number_first,
+    relative_to_a_directory,
+    bad_descriptors,
+    trailing_slashes,
+    read_and_write_sides,
+    special_files,
+    flags_after_opening,
+    umask_applies,
+    permissions_are_checked,
+    unlinked_files_stay_open,
 ];
 
 fn create_and_modes(run: &mut Run) {
-    for mode in [0, 0o400, 0o644, 0o777, 0o1777, 0o4755, 0o2755, 0o7777, 0o10000] {
+    for mode in [
+        0, 0o400, 0o644, 0o777, 0o1777, 0o4755, 0o2755, 0o7777, 0o10000,
+    ] {
         let name = std::ffi::CString::new(format!("m{mode:o}")).unwrap();
         let fd = run.open(&name, O_CREAT | O_RDWR, mode);
         run.fstat(fd);
@@ -105,7 +124,10 @@ fn path_only(run: &mut Run) {
     run.make(c"f", b"data");
     run.mkdir(c"d", 0o755);
     run.make(c"d/in", b"inside");
-    let (file, dir) = (run.open(c"f", O_PATH, 0), run.open(c"d", O_PATH | O_DIRECTORY, 0));
+    let (file, dir) = (
+        run.open(c"f", O_PATH, 0),
+        run.open(c"d", O_PATH | O_DIRECTORY, 0),
+    );
     run.fstat(file);
     run.get(file, -1, 4);
     run.put(file, -1, b"no");
@@ -160,7 +182,15 @@ fn direct(run: &mut Run) {
 
 fn noatime_sync_and_cloexec(run: &mut Run) {
     run.make(c"f", b"data");
-    for flags in [O_NOATIME, O_SYNC | O_RDWR, O_DSYNC | O_RDWR, O_CLOEXEC, O_NONBLOCK, O_NOCTTY | O_WRONLY, O_LARGEFILE] {
+    for flags in [
+        O_NOATIME,
+        O_SYNC | O_RDWR,
+        O_DSYNC | O_RDWR,
+        O_CLOEXEC,
+        O_NONBLOCK,
+        O_NOCTTY | O_WRONLY,
+        O_LARGEFILE,
+    ] {
         let fd = run.open(c"f", flags, 0);
         run.control(fd, F_GETFL, 0);
         run.control(fd, F_GETFD, 0);
@@ -187,7 +217,14 @@ fn relative_to_a_directory(run: &mut Run) {
     run.mkdir(c"d/e", 0o755);
     run.make(c"d/e/f", b"deep");
     let (d, e) = (run.open(c"d", O_RDONLY, 0), run.open(c"d/e", O_PATH, 0));
-    for (dir, path) in [(d, c"e/f"), (e, c"f"), (e, c"../e/f"), (d, c"f"), (e, c".."), (d, c"e/f/g")] {
+    for (dir, path) in [
+        (d, c"e/f"),
+        (e, c"f"),
+        (e, c"../e/f"),
+        (d, c"f"),
+        (e, c".."),
+        (d, c"e/f/g"),
+    ] {
         let fd = run.open_at(dir, path, O_RDONLY, 0);
         run.get(fd, -1, 100);
     }
@@ -204,7 +241,12 @@ fn relative_to_a_directory(run: &mut Run) {
 fn bad_descriptors(run: &mut Run) {
     run.make(c"f", b"");
     let file = run.open(c"f", O_RDONLY, 0);
-    for bad in [RemoteFd(-1), RemoteFd(77), RemoteFd(i32::MAX), RemoteFd(i32::MIN)] {
+    for bad in [
+        RemoteFd(-1),
+        RemoteFd(77),
+        RemoteFd(i32::MAX),
+        RemoteFd(i32::MIN),
+    ] {
         run.open_at(bad, c"f", O_RDONLY, 0);
         run.get(bad, -1, 1);
         run.put(bad, 0, b"x");
@@ -275,9 +317,22 @@ fn flags_after_opening(run: &mut Run) {
     run.make(c"f", b"data");
     let fd = run.open(c"f", O_RDWR | O_CLOEXEC, 0);
     for (command, argument) in [
-        (F_GETFD, 0), (F_SETFD, 0), (F_GETFD, 0), (F_SETFD, FD_CLOEXEC), (F_GETFD, 0), (F_SETFD, 0xff), (F_GETFD, 0),
-        (F_GETFL, 0), (F_SETFL, O_NONBLOCK | O_APPEND), (F_GETFL, 0), (F_SETFL, O_WRONLY), (F_GETFL, 0), (F_SETFL, O_DIRECT),
-        (F_GETFL, 0), (F_GETPIPE_SZ, 0), (F_SETPIPE_SZ, 4096),
+        (F_GETFD, 0),
+        (F_SETFD, 0),
+        (F_GETFD, 0),
+        (F_SETFD, FD_CLOEXEC),
+        (F_GETFD, 0),
+        (F_SETFD, 0xff),
+        (F_GETFD, 0),
+        (F_GETFL, 0),
+        (F_SETFL, O_NONBLOCK | O_APPEND),
+        (F_GETFL, 0),
+        (F_SETFL, O_WRONLY),
+        (F_GETFL, 0),
+        (F_SETFL, O_DIRECT),
+        (F_GETFL, 0),
+        (F_GETPIPE_SZ, 0),
+        (F_SETPIPE_SZ, 4096),
     ] {
         run.control(fd, command, argument);
     }

@@ -8,7 +8,16 @@ use hostcall::types::AtFlags;
 use libc::*;
 use std::ffi::{CStr, CString};
 
-table![long_names, long_paths, odd_names, climbing, through_non_directories, deep_links, empty_paths, absolute_paths];
+table![
+    long_names,
+    long_paths,
+    odd_names,
+    climbing,
+    through_non_directories,
+    deep_links,
+    empty_paths,
+    absolute_paths
+];
 
 fn every_path_call(run: &Run, path: &CStr) {
     run.open(path, O_RDONLY, 0);
@@ -39,7 +48,10 @@ fn long_names(run: &mut Run) {
     for len in [254, 255, 256, 1000] {
         every_path_call(run, &CString::new("n".repeat(len)).unwrap());
     }
-    every_path_call(run, &CString::new(format!("{}/x", "n".repeat(256))).unwrap());
+    every_path_call(
+        run,
+        &CString::new(format!("{}/x", "n".repeat(256))).unwrap(),
+    );
     every_path_call(run, &CString::new(vec![0xC3; 255]).unwrap());
 }
 
@@ -71,8 +83,22 @@ fn long_paths(run: &mut Run) {
 
 fn odd_names(run: &mut Run) {
     for name in [
-        c"\xff\xfe", c" ", c"\n", c"\x1b[31m", c"-rf", c"*", c"...", c"a\\b", c"\"quoted\"", c"\x01\x7f", c"caf\xc3\xa9",
-        c".hostcall", c"~", c"$HOME", c"%s%n", c"con",
+        c"\xff\xfe",
+        c" ",
+        c"\n",
+        c"\x1b[31m",
+        c"-rf",
+        c"*",
+        c"...",
+        c"a\\b",
+        c"\"quoted\"",
+        c"\x01\x7f",
+        c"caf\xc3\xa9",
+        c".hostcall",
+        c"~",
+        c"$HOME",
+        c"%s%n",
+        c"con",
     ] {
         every_path_call(run, name);
     }
@@ -86,8 +112,19 @@ fn climbing(run: &mut Run) {
     run.make(c"f", b"data");
     run.symlink(c"a/b", c"l");
     for path in [
-        c"a/../f", c"a/b/../../f", c"a/./b/.././../f", c"l/../f", c"l/../../f", c"absent/../f", c"f/../f", c"./././f",
-        c"a//b///../..//f", c"a/../.", c".", c"a/..", c"a/.",
+        c"a/../f",
+        c"a/b/../../f",
+        c"a/./b/.././../f",
+        c"l/../f",
+        c"l/../../f",
+        c"absent/../f",
+        c"f/../f",
+        c"./././f",
+        c"a//b///../..//f",
+        c"a/../.",
+        c".",
+        c"a/..",
+        c"a/.",
     ] {
         run.stat(path);
         run.open(path, O_RDONLY, 0);
@@ -103,7 +140,15 @@ fn through_non_directories(run: &mut Run) {
     run.mknod(c"fifo", S_IFIFO | 0o600, 0);
     run.symlink(c"f", c"l");
     run.symlink(c"nowhere", c"dangling");
-    for path in [c"f/x", c"fifo/x", c"l/x", c"dangling/x", c"dangling", c"f/", c"f/."] {
+    for path in [
+        c"f/x",
+        c"fifo/x",
+        c"l/x",
+        c"dangling/x",
+        c"dangling",
+        c"f/",
+        c"f/.",
+    ] {
         every_path_call(run, path);
     }
 }
@@ -133,7 +178,12 @@ fn empty_paths(run: &mut Run) {
     let _ = run.fchownat(fd.into(), c"", u32::MAX, u32::MAX, AtFlags(AT_EMPTY_PATH));
     let _ = run.fchownat(fd.into(), c"", u32::MAX, u32::MAX, AtFlags(0));
     run.fchmod(fd, 0o600);
-    let _ = run.utimensat(fd.into(), c"", crate::short::times((5, 6), (7, 8)), AtFlags(0));
+    let _ = run.utimensat(
+        fd.into(),
+        c"",
+        crate::short::times((5, 6), (7, 8)),
+        AtFlags(0),
+    );
     run.fstat(fd);
 }
 

@@ -7,8 +7,14 @@ use hostcall::types::{Mode, RemoteFd};
 use libc::*;
 
 table![
-    fork_shares_files, fork_copies_directory_and_mask, fork_copies_no_record_locks, fork_of_a_child, fork_closes_apart,
-    exec_keeps_files, exec_keeps_directory_and_mask, exec_keeps_record_locks,
+    fork_shares_files,
+    fork_copies_directory_and_mask,
+    fork_copies_no_record_locks,
+    fork_of_a_child,
+    fork_closes_apart,
+    exec_keeps_files,
+    exec_keeps_directory_and_mask,
+    exec_keeps_record_locks,
 ];
 
 fn fork_shares_files(run: &mut Run) {

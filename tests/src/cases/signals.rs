@@ -6,8 +6,16 @@ use hostcall::ops::Calls;
 use libc::*;
 
 table![
-    record_lock_interrupted, record_lock_restarted, ofd_lock_interrupted, flock_interrupted, flock_restarted, fifo_read_interrupted,
-    fifo_read_restarted, fifo_open_interrupted, fifo_open_and_read, large_transfer_with_signals,
+    record_lock_interrupted,
+    record_lock_restarted,
+    ofd_lock_interrupted,
+    flock_interrupted,
+    flock_restarted,
+    fifo_read_interrupted,
+    fifo_read_restarted,
+    fifo_open_interrupted,
+    fifo_open_and_read,
+    large_transfer_with_signals,
 ];
 
 fn record_lock_interrupted(run: &mut Run) {

@@ -6,7 +6,14 @@ use hostcall::ops::Calls;
 use hostcall::types::{Offset, RemoteFd};
 use libc::*;
 
-table![allocating, punching, shifting, copying, copying_at_positions, copying_refused];
+table![
+    allocating,
+    punching,
+    shifting,
+    copying,
+    copying_at_positions,
+    copying_refused
+];
 
 fn allocating(run: &mut Run) {
     let fd = run.open(c"f", O_CREAT | O_RDWR, 0o644);
@@ -46,7 +53,10 @@ fn shifting(run: &mut Run) {
 
 fn pair(run: &Run) -> (RemoteFd, RemoteFd) {
     run.make(c"from", &pattern(300_000));
-    (run.open(c"from", O_RDWR, 0), run.open(c"to", O_CREAT | O_RDWR, 0o644))
+    (
+        run.open(c"from", O_RDWR, 0),
+        run.open(c"to", O_CREAT | O_RDWR, 0o644),
+    )
 }
 
 fn copying(run: &mut Run) {

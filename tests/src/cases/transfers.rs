@@ -6,10 +6,27 @@ use hostcall::ops::Calls;
 use hostcall::region::{ARENA, CHUNK};
 use libc::*;
 
-table![large_reads, large_writes, large_appends, large_vectors, short_at_the_end, from_a_fifo, many_vectors];
+table![
+    large_reads,
+    large_writes,
+    large_appends,
+    large_vectors,
+    short_at_the_end,
+    from_a_fifo,
+    many_vectors
+];
 
-const SIZES: [usize; 9] =
-    [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, ARENA - 1, ARENA, ARENA + 1, 2 * ARENA + CHUNK, (1 << 20) + 1];
+const SIZES: [usize; 9] = [
+    CHUNK - 1,
+    CHUNK,
+    CHUNK + 1,
+    2 * CHUNK,
+    ARENA - 1,
+    ARENA,
+    ARENA + 1,
+    2 * ARENA + CHUNK,
+    (1 << 20) + 1,
+];
 
 fn large_reads(run: &mut Run) {
     run.make(c"f", &pattern(3 << 20));
@@ -46,7 +63,13 @@ fn large_appends(run: &mut Run) {
 fn large_vectors(run: &mut Run) {
     let fd = run.open(c"f", O_CREAT | O_RDWR, 0o644);
     let data = pattern(1 << 20);
-    let parts = [&data[..5], &data[5..CHUNK - 3], &data[CHUNK - 3..CHUNK + 3], &data[..0], &data[CHUNK + 3..]];
+    let parts = [
+        &data[..5],
+        &data[5..CHUNK - 3],
+        &data[CHUNK - 3..CHUNK + 3],
+        &data[..0],
+        &data[CHUNK + 3..],
+    ];
     run.put_vectors(fd, -1, 0, &parts);
     run.get_vectors(fd, 0, 0, &[CHUNK - 1, 2, 0, ARENA, 1 << 20]);
     run.get_vectors(fd, CHUNK as i64, 0, &[3, CHUNK, CHUNK, 3]);
