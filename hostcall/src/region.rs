@@ -111,7 +111,7 @@ pub struct LanePage {
     pub guest_sleep: Line<AtomicU32>,
     /// Sleep word of the shadow's thread.
     pub host_sleep: Line<AtomicU32>,
-    claim: Line<ClaimWords>,
+    pub(crate) claim: Line<ClaimWords>,
     /// Guest to host.
     pub calls: Line<Ring>,
     /// Host to guest.

@@ -64,22 +64,29 @@ pub fn sleep_unless<D: Doorbell, T>(
     outcome
 }
 
-/// Bounds of spinning, in microseconds.
+/// Bounds of spinning, in microseconds and polls.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Longest spin while the peer is known to be fast.
     pub most: u32,
     /// Spin while it is known to be slow: enough to catch an answer that is already under way.
     pub least: u32,
+    /// Polls before that, without `pause` (which costs up to 140 cycles, a good part of a whole round trip).
+    pub glance: u32,
 }
 
 impl Budget {
     /// A peer on the same kernel: a sleep costs about 45 µs there and back, so longer spins cannot pay.
-    pub const LOCAL: Budget = Budget { most: 50, least: 2 };
+    pub const LOCAL: Budget = Budget {
+        most: 50,
+        least: 2,
+        glance: 1500,
+    };
     /// A peer on another kernel, where a doorbell costs a guest system call and a line interrupt.
     pub const DEVICE: Budget = Budget {
         most: 200,
         least: 4,
+        glance: 1500,
     };
 }
 
@@ -104,8 +111,6 @@ const PREEMPTED_US: u64 = 15;
 const CALM_DOWN: u32 = 64;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
 const PROBE_EVERY: u32 = 16;
-/// Polls of a glance. (A `pause` would cost up to 140 cycles, a good part of a whole round trip.)
-const EAGER_POLLS: u32 = 1500;
 
 impl Pacer {
     /// A pacer that assumes a fast peer.
@@ -113,6 +118,7 @@ impl Pacer {
         let budget = match clock.processors {
             0 | 1 => Budget {
                 most: budget.least,
+                glance: 1,
                 ..budget
             },
             _ => budget,
@@ -151,7 +157,7 @@ impl Pacer {
     /// the answer to a short call of a peer that spins arrives within it.
     #[inline]
     pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-        let found = (0..EAGER_POLLS).find_map(|_| poll());
+        let found = (0..self.budget.glance).find_map(|_| poll());
         if found.is_some() {
             match self.since {
                 0 => self.learn(0),
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_slow_peer_is_not_spun_for_and_a_fast_one_is_found_again() {
-        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, two_processors());
+        let mut pacer = Pacer::new(Budget::LOCAL, two_processors());
         for _ in 0..20 {
             assert_eq!(pacer.glance(|| None::<()>), None);
             assert_eq!(pacer.linger(|| None::<()>), None);
@@ -277,7 +283,7 @@ mod tests {
 
     #[test]
     fn two_sides_that_sleep_find_back_to_spinning() {
-        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, two_processors());
+        let mut pacer = Pacer::new(Budget::LOCAL, two_processors());
         pacer.estimate = 200 * pacer.ticks_per_us;
         for _ in 0..40 {
             // Each wait takes what waking a sleeper takes there and back.
@@ -292,7 +298,7 @@ mod tests {
         let mut pacer = Pacer::new(
             Budget {
                 most: 1_000_000,
-                least: 2,
+                ..Budget::LOCAL
             },
             two_processors(),
         );

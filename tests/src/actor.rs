@@ -161,5 +161,16 @@ impl Actor {
 
 fn release(files: &Mutex<HashMap<String, Vec<File>>>, name: &str) {
     let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
-    files.remove(name);
+    for file in files.remove(name).unwrap_or_default() {
+        let fd = file.as_raw_fd();
+        // Not by closing alone: a child that another test is just starting may hold a copy of the descriptor.
+        // SAFETY: plain calls on our own descriptor; the structure is live.
+        unsafe {
+            let mut all: libc::flock = std::mem::zeroed();
+            all.l_type = libc::F_UNLCK as i16;
+            libc::fcntl(fd, libc::F_OFD_SETLK, &all);
+            libc::fcntl(fd, libc::F_SETLK, &all);
+            libc::flock(fd, libc::LOCK_UN);
+        }
+    }
 }

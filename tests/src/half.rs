@@ -8,11 +8,7 @@ use hostcall::ring::DEPTH;
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::table::Witness;
 use hostcall::types::Errno;
-<<<<<<< ours
-use hostcall::wait::{Budget, Doorbell, Wakeup};
-=======
 use hostcall::wait::{Budget, Clock, Doorbell, Wakeup};
->>>>>>> theirs
 use hostcall::wire::{flags, Extent, Message, ProtocolError, PATH_MAX, SCRATCH};
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU32;
@@ -184,18 +180,16 @@ impl Doorbell for Ends<'_> {
     fn wake(&self, _: &AtomicU32) {}
 }
 
-<<<<<<< ours
-const CLOCK: hostcall::wait::Clock = hostcall::wait::Clock {
-    ticks_per_us: 1000,
-    processors: 2,
-=======
 const CLOCK: Clock = Clock {
     ticks_per_us: 1000,
     // One, so that nobody spins for calls that do not come.
     processors: 1,
->>>>>>> theirs
 };
-const NO_SPIN: Budget = Budget { most: 0, least: 0 };
+const NO_SPIN: Budget = Budget {
+    most: 0,
+    least: 0,
+    glance: 1,
+};
 
 /// What came of the host's half.
 #[derive(Clone, Debug, Default)]

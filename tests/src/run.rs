@@ -269,13 +269,9 @@ impl Run {
         let sink = unsafe { Sink::from_raw((&raw mut data).cast(), size_of::<libc::statx>()) };
         let mask = libc::STATX_BASIC_STATS;
         let asked = self.caller.statx(dir, path, AtFlags(flags), mask, sink);
-        let name = String::from_utf8_lossy(path.to_bytes());
+        let name = path.to_bytes().escape_ascii();
         let answer = asked.map_or_else(|errno| errno.to_string(), |_| "0".to_owned());
-        let call = format!(
-            "statx({}, {}, {flags:#x}) = {answer}",
-            dir.0,
-            digest(name.as_bytes())
-        );
+        let call = format!("statx({}, \"{name}\", {flags:#x}) = {answer}", dir.0);
         self.record(Op::Statx, call);
         if asked.is_err() {
             return;

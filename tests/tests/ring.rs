@@ -40,11 +40,6 @@ impl Witness for Reached {
     }
 }
 
-const CLOCK: hostcall::wait::Clock = hostcall::wait::Clock {
-    ticks_per_us: 1,
-    processors: 2,
-};
-
 /// Dispatches one message whose payload is `bytes`; says whether a handler was reached.
 fn dispatch(message: Message, bytes: &[u8]) -> Result<bool, ProtocolError> {
     let mut chunk = vec![0; CHUNK];

@@ -147,6 +147,18 @@ impl Guest {
         }
         let idle = |session: &&Session| matches!(session.state, State::Starting | State::Spare);
         let wanted = SPARES as usize + self.waiting.len();
+        // Those bred for claims that were withdrawn in the meantime.
+        let spares: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.state == State::Spare)
+            .map(|(slot, _)| *slot)
+            .collect();
+        let excess = spares.len().saturating_sub(wanted);
+        spares
+            .into_iter()
+            .take(excess)
+            .for_each(|slot| self.end_session(slot, poller));
         let starting = self
             .sessions
             .values()
