@@ -331,14 +331,22 @@ impl Run {
         names
     }
 
-    /// Arranges for a signal after so many milliseconds, with or without `SA_RESTART`.
-    pub fn alarm(&self, milliseconds: i64, restart: bool) {
-        // SAFETY: zeroed structures are valid; the handler only counts; pointers are to live locals.
+    /// Counts a signal from now on, with or without `SA_RESTART`.
+    pub fn handle(&self, signal: i32, restart: bool) {
+        // SAFETY: a zeroed structure is valid; the handler only counts.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = count as extern "C" fn(i32) as usize;
             action.sa_flags = if restart { libc::SA_RESTART } else { 0 };
-            libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        }
+    }
+
+    /// Arranges for a signal after so many milliseconds, with or without `SA_RESTART`.
+    pub fn alarm(&self, milliseconds: i64, restart: bool) {
+        self.handle(libc::SIGALRM, restart);
+        // SAFETY: a zeroed structure is valid; the pointer is to a live local.
+        unsafe {
             let mut timer: libc::itimerval = std::mem::zeroed();
             timer.it_value.tv_usec = milliseconds * 1000;
             libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
