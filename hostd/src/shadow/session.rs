@@ -94,6 +94,8 @@ impl Session {
 struct Main {
     session: &'static Session,
     lanes: Vec<Arc<Lane>>,
+    /// The thread of the own region's first lane, which waits for a guest process.
+    ready: Option<Arc<Lane>>,
     /// The region that new lanes belong to.
     region: Arc<Region>,
     own_region: bool,
@@ -154,10 +156,15 @@ impl Main {
             held: AtomicBool::new(false),
         }));
         let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
+        let ready = match memfd.is_some() {
+            true => Some(Lane::start(session, region.clone(), 0, false)?),
+            false => None,
+        };
         message::send(&control(), &FromShadow::Ready, &fds)?;
         Ok(Main {
             session,
             lanes: Vec::new(),
+            ready,
             region,
             own_region: memfd.is_some(),
             has_client: false,
@@ -332,7 +339,18 @@ impl Main {
             // Given back before it was served: no thread will leave it, so hostd hears of it here.
             return self.close_lane(lane);
         }
-        match Lane::start(self.session, self.region.clone(), lane) {
+        let ready = self
+            .ready
+            .take()
+            .filter(|ready| ready.number == lane && Arc::ptr_eq(&ready.region, &self.region));
+        let started = match ready {
+            Some(ready) => {
+                ready.open();
+                Ok(ready)
+            }
+            None => Lane::start(self.session, self.region.clone(), lane, true),
+        };
+        match started {
             Ok(lane) => self.lanes.push(lane),
             Err(error) => {
                 eprintln!("hostd: no thread for a lane: {error}");
