@@ -86,10 +86,19 @@ pub struct SerialLine {
 
 /// First and longest nap.
 const NAP: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(1));
+/// Times that the processor is given to other guest threads before the first nap. A guest kernel without fine timers
+/// makes 10 ms of the shortest nap; so many system calls take about a millisecond in it.
+const YIELDS: u32 = 64;
 
 impl Doorbell for SerialLine {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         let _errno = KeepErrno::new();
+        for _ in 0..YIELDS {
+            if word.load(Ordering::Acquire) != SLEEPING {
+                return Wakeup::Rung;
+            }
+            std::thread::yield_now();
+        }
         let (mut nap, mut slept) = (NAP.0, Duration::ZERO);
         while word.load(Ordering::Acquire) == SLEEPING {
             if limit.is_some_and(|limit| slept >= limit) {

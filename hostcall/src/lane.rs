@@ -89,7 +89,6 @@ impl GuestEnd {
         };
         if matches!(found, Ok(Ok(_))) {
             self.received += 1;
-            self.pacer.settle();
         }
         found.map_or_else(|wakeup| Ok(Err(wakeup)), |reply| reply.map(Ok))
     }
@@ -171,7 +170,6 @@ impl HostEnd {
             );
             match found {
                 Ok(Some(found)) => {
-                    self.pacer.settle();
                     break found?;
                 }
                 Ok(None) => return Ok(Next::Closed),

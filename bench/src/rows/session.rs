@@ -164,7 +164,7 @@ pub fn idle_processor(bench: &mut Bench) -> Result<f64, String> {
     let hostd = worker.pid();
     worker.ask(&Task::Hold(SESSIONS))?;
     // Spinning and the making of spare shadows end.
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_secs(2));
     let shadows: Vec<i32> = status(hostd)?
         .sessions
         .iter()
