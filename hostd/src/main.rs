@@ -35,7 +35,7 @@ enum Command {
         #[arg(long, value_name = "PREFIX", default_value = "/host")]
         mount: PathBuf,
         /// Directory with the guest's root files, never written to; the host's root when absent.
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_parser = hostd::run::root)]
         root: Option<PathBuf>,
         /// Memory of a guest with its own kernel.
         #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = hostd::run::size)]
@@ -233,19 +233,29 @@ fn trace(guest: Option<String>) -> Result<ExitCode, String> {
                 guest: guest.clone(),
             };
             std::thread::spawn(move || {
+                let mut seen = false;
                 let Ok(lines) = admin::ask(stream, &question) else {
-                    return;
+                    return seen;
                 };
                 for line in lines.lines().map_while(Result::ok) {
                     if writeln!(std::io::stdout(), "{line}").is_err() {
                         std::process::exit(0);
                     }
+                    seen = true;
                 }
+                seen
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| drop(thread.join()));
-    Ok(ExitCode::SUCCESS)
+    let seen = threads
+        .into_iter()
+        .fold(false, |seen, thread| thread.join().unwrap_or(false) | seen);
+    match guest {
+        Some(name) if !seen => Err(format!(
+            "no hostd of this user serves a guest '{name}' that made a call; `hostd status` names the guests"
+        )),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn check(file: &std::path::Path) -> Result<ExitCode, String> {

@@ -156,14 +156,28 @@ pub fn export(text: &str) -> Result<Export, String> {
         Some((path, "rw")) => (path, crate::config::Access::Rw),
         _ => (text, crate::config::Access::Rw),
     };
-    match path.starts_with('/') {
-        true => Ok(Export {
-            path: PathBuf::from(path),
-            mode,
-        }),
-        false => Err(format!(
+    if !path.starts_with('/') {
+        return Err(format!(
             "{path:?} is not an absolute path; write /PATH, /PATH:ro or /PATH:rw"
+        ));
+    }
+    // A mistyped path or mode would otherwise boot a guest whose every host call fails.
+    let path = PathBuf::from(path);
+    match std::fs::metadata(&path) {
+        Ok(_) => Ok(Export { path, mode }),
+        Err(error) => Err(format!(
+            "{}: {error}; write an existing /PATH, /PATH:ro or /PATH:rw",
+            path.display()
         )),
+    }
+}
+
+/// Checks the directory that `--root` names, before anything is started for it.
+pub fn root(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.is_dir() {
+        true => Ok(path),
+        false => Err(format!("{text:?} is not a directory of this host")),
     }
 }
 

@@ -177,6 +177,12 @@ impl Tools {
             .filter(|len| *len > 0)
             .and_then(|_| serde_json::from_str(&line).ok());
         match question {
+            // Nothing would ever come: hanging up tells the tool so.
+            Some(Question::Trace { guest: Some(name) })
+                if guests.iter().all(|guest| guest.name != name) =>
+            {
+                self.leave(key, guests, poller);
+            }
             Some(Question::Trace { guest }) => {
                 tool.trace = Some(guest);
                 self.switch(guests);
