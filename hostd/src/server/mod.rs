@@ -159,8 +159,8 @@ impl Server {
             Source::Zygote { guest } => self.guests[guest].hear_zygote(poller)?,
             Source::Shadow { guest, slot } => {
                 if let Some(line) = self.guests[guest].hear_shadow(slot, poller)? {
-                    self.tools
-                        .trace(&self.guests[guest].name, &line, &self.guests, poller);
+                    let guests = &self.guests;
+                    self.tools.trace(&guests[guest], &line, guests, poller);
                 }
             }
             Source::Process { guest, slot } => {
