@@ -72,6 +72,13 @@ pub enum FromZygote {
         /// Its process id.
         pid: i32,
     },
+    /// A shadow has ended.
+    Ended {
+        /// Its process id.
+        pid: i32,
+        /// The signal that ended it, or 0.
+        signal: i32,
+    },
 }
 
 /// hostd to a shadow.

@@ -19,6 +19,9 @@ const MOST_STARTING: usize = 32;
 /// How long after an attachment its spare shadow is replaced.
 const BREED_DELAY: Duration = Duration::from_millis(2);
 
+/// How long after a shadow that ended before it was ready another is tried.
+const STILLBIRTH_DELAY: Duration = Duration::from_millis(100);
+
 /// The zygote's process and socket.
 #[derive(Debug)]
 pub struct Zygote {
@@ -87,9 +90,30 @@ impl Guest {
                 }
                 Ok(())
             }
+            Ok((FromZygote::Ended { pid, signal }, _)) => {
+                let ours = self.killed.remove(&pid) && signal == libc::SIGKILL;
+                if signal != 0 && !ours {
+                    let cause = match signal {
+                        libc::SIGKILL => ": the host is out of memory, or somebody killed it",
+                        libc::SIGSYS => ": it made a system call that is not allowed to it",
+                        _ => "",
+                    };
+                    self.complaints.about(
+                        &self.name,
+                        format_args!("shadow {pid} died of signal {signal}{cause}"),
+                    );
+                }
+                Ok(())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
             Err(_) => self.lose_zygote(poller),
         }
+    }
+
+    /// Makes new shadows a while after one could not even start, instead of forking in a circle.
+    pub(super) fn breed_later(&mut self) {
+        self.breed_at
+            .get_or_insert(Instant::now() + STILLBIRTH_DELAY);
     }
 
     fn lose_zygote(&mut self, poller: &mut Poller) -> Result<()> {
@@ -121,6 +145,8 @@ impl Guest {
 
     /// Ends the zygote's process; its shadows live on.
     pub(super) fn end_zygote(&mut self, poller: &mut Poller) {
+        // Nobody will tell of them any more, and their numbers become others'.
+        self.killed.clear();
         if let Some(mut zygote) = self.zygote.take() {
             poller.forget(&zygote.socket, zygote.key);
             let _ = zygote.child.kill();
