@@ -21,7 +21,7 @@ impl Guest {
         let Some(session) = self.sessions.get_mut(&slot) else {
             return Ok(None);
         };
-        let (message, mut files) = match message::receive(&session.control, false) {
+        let (message, mut files) = match message::receive(&session.control) {
             Ok(received) => received,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
             Err(_) => {

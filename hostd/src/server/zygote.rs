@@ -5,7 +5,7 @@ use super::poller::{Key, Poller, Source};
 use crate::message::{self, FromZygote, ToZygote};
 use crate::shadow::SPARES;
 use hostcall::types::Token;
-use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+use nix::sys::socket::{setsockopt, socketpair, sockopt, AddressFamily, SockFlag, SockType};
 use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// Shadows that are being forked at once. It keeps both directions of the zygote's socket far from full, where hostd and
 /// zygote could wait for each other.
 const MOST_STARTING: usize = 32;
+
+/// Bytes that a shadow may be behind: what a child inherits is sent at once, about 2 KiB for 64 open files.
+const MOST_QUEUED: usize = 32 << 20;
 
 /// How long after an attachment its spare shadow is replaced.
 const BREED_DELAY: Duration = Duration::from_millis(2);
@@ -71,7 +74,7 @@ impl Guest {
         let Some(zygote) = &self.zygote else {
             return Ok(());
         };
-        match message::receive(&zygote.socket, false) {
+        match message::receive_long(&zygote.socket, false) {
             Ok((FromZygote::Ready { report }, _)) => {
                 log::info!("guest {}: {report}", self.name);
                 self.report = Some(report);
@@ -206,6 +209,8 @@ impl Guest {
                 None,
                 SockFlag::SOCK_CLOEXEC,
             )?;
+            // An ordinary user may not; then a child of some thousand files may find its parent's fork refused.
+            let _ = setsockopt(&ours, sockopt::SndBufForce, &MOST_QUEUED);
             if message::try_send(
                 &zygote.socket,
                 &ToZygote::Spawn { slot },

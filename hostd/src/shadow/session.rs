@@ -265,7 +265,7 @@ impl Main {
 
     /// Obeys hostd's next message, if there is one.
     fn hear_hostd(&mut self) -> std::io::Result<()> {
-        match message::receive(&control(), false) {
+        match message::receive(&control()) {
             Ok((message, files)) => self.obey(message, files),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
             Err(_) => {

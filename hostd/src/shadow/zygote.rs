@@ -61,7 +61,7 @@ fn serve() -> std::io::Result<()> {
             device,
         },
         fds,
-    ) = message::receive(&socket, true)?
+    ) = message::receive_long(&socket, true)?
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
@@ -91,7 +91,7 @@ fn serve() -> std::io::Result<()> {
             while ends.read_signal()?.is_some() {}
             reap(socket)?;
         }
-        let (message, fds) = match message::receive(&socket, false) {
+        let (message, fds) = match message::receive(&socket) {
             Ok(received) => received,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
