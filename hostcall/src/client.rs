@@ -54,10 +54,8 @@ pub struct Client {
     region: ManuallyDrop<Region>,
     umask: u32,
     slots: [Slot; MOST],
-    /// Slots below this index have been started.
+    /// Slots from this index on have no lane yet.
     opened: AtomicU32,
-    /// Set when the host has no more lanes for us.
-    exhausted: AtomicBool,
     lost: AtomicBool,
     /// Counts lanes that became idle while somebody waited for one; a private futex.
     freed: AtomicU32,
@@ -97,7 +95,6 @@ impl Client {
                 }
             }; MOST],
             opened: AtomicU32::new(1),
-            exhausted: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             freed: AtomicU32::new(0),
             waiters: AtomicU32::new(0),
@@ -175,7 +172,7 @@ impl Client {
         // SAFETY: `busy` is ours until the guard is dropped.
         let lane = unsafe { &*entry.lane.get() };
         if lane.end.is_none() {
-            // Reserved by a thread that could not claim a lane for it.
+            // The lane was not to be had, while one for a later slot was.
             entry.busy.store(0, Ordering::Release);
             return None;
         }
@@ -183,51 +180,41 @@ impl Client {
         Some(Guard { client: self, slot })
     }
 
-    /// Claims one more lane from the host; `None` if it has none to give.
+    /// Claims one more lane from the host; `None` if it has none to give now.
     fn open_slot(&self) -> Result<Option<Guard<'_>>, Errno> {
-        if self.exhausted.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let reserved = self
-            .opened
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| {
-                (n < MOST as u32).then_some(n + 1)
-            });
-        let Ok(slot) = reserved else { return Ok(None) };
-        let entry = &self.slots[slot as usize];
-        // Others may glance at the new slot and see that it has no lane yet; they hold it for an instant only.
-        while entry
-            .busy
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
-            std::hint::spin_loop();
-        }
-        let claim = Claim {
-            process: Token::NONE,
-            resume: Token::NONE,
-            umask: self.umask,
-        };
-        match self.link.claim(&self.region, &claim) {
-            Ok(lane) => {
-                // SAFETY: `busy` is ours.
-                unsafe { *entry.lane.get() = self.start(lane) };
-                LAST.set(slot as usize);
-                Ok(Some(Guard {
-                    client: self,
-                    slot: slot as usize,
-                }))
+        for (slot, entry) in self.slots.iter().enumerate() {
+            if entry
+                .busy
+                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+            {
+                continue;
             }
-            Err(Errno(libc::EAGAIN)) => {
-                entry.busy.store(0, Ordering::Release);
-                self.exhausted.store(true, Ordering::Relaxed);
-                Ok(None)
+            // SAFETY: `busy` is ours.
+            let lane = unsafe { &mut *entry.lane.get() };
+            // One that has been given back in the meantime is as good as a new one.
+            if lane.end.is_none() {
+                let claim = Claim {
+                    process: Token::NONE,
+                    resume: Token::NONE,
+                    umask: self.umask,
+                };
+                match self.link.claim(&self.region, &claim) {
+                    Ok(number) => *lane = self.start(number),
+                    refused => {
+                        entry.busy.store(0, Ordering::Release);
+                        return match refused {
+                            Err(errno) if errno != Errno(libc::EAGAIN) => Err(errno),
+                            _ => Ok(None),
+                        };
+                    }
+                }
+                self.opened.fetch_max(slot as u32 + 1, Ordering::AcqRel);
             }
-            Err(errno) => {
-                entry.busy.store(0, Ordering::Release);
-                Err(errno)
-            }
+            LAST.set(slot);
+            return Ok(Some(Guard { client: self, slot }));
         }
+        Ok(None)
     }
 
     /// Sleeps until a lane of this process may be idle.

@@ -179,9 +179,9 @@ impl HostEnd {
         Ok(Next::Call(call, payload(arena, slot, &call)?))
     }
 
-    /// The number by which a cancel word names the call that was taken last.
-    pub fn call_number(&self) -> u32 {
-        call_number(self.replies.published())
+    /// Calls answered so far.
+    pub fn answered(&self) -> u64 {
+        self.replies.published()
     }
 
     /// Answers the call that was taken last.

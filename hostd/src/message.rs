@@ -15,6 +15,9 @@ const MOST_NAPS: u32 = 10_000;
 /// Bytes of one datagram at most.
 const MOST_BYTES: usize = 8 << 10;
 
+/// Bytes of a long one (a zygote's policy and report name every export); more than a socket takes at once.
+const MOST_BYTES_LONG: usize = 256 << 10;
+
 /// A token as text; only these messages carry tokens, over sockets that no guest holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenWords(pub u64, pub u64);
@@ -71,6 +74,13 @@ pub enum FromZygote {
         slot: u32,
         /// Its process id.
         pid: i32,
+    },
+    /// A shadow has ended.
+    Ended {
+        /// Its process id.
+        pid: i32,
+        /// The signal that ended it, or 0.
+        signal: i32,
     },
 }
 
@@ -203,8 +213,8 @@ fn send_with<M: Serialize>(
     }
 }
 
-/// Receives one message with its descriptors, all close-on-exec; `UnexpectedEof` when the other side is gone.
-pub fn receive<M: for<'m> Deserialize<'m>>(
+/// Receives one message that may be long, waiting for it if wanted; else as [`receive`].
+pub fn receive_long<M: for<'m> Deserialize<'m>>(
     socket: &impl AsRawFd,
     wait: bool,
 ) -> Result<(M, Vec<OwnedFd>)> {
@@ -213,10 +223,22 @@ pub fn receive<M: for<'m> Deserialize<'m>>(
     } else {
         MsgFlags::MSG_DONTWAIT
     };
-    let mut bytes = [0u8; MOST_BYTES];
+    receive_into(socket, &mut vec![0; MOST_BYTES_LONG], flags)
+}
+
+/// Receives one message with its descriptors if there is one, all close-on-exec; `UnexpectedEof` when the other side is gone.
+pub fn receive<M: for<'m> Deserialize<'m>>(socket: &impl AsRawFd) -> Result<(M, Vec<OwnedFd>)> {
+    receive_into(socket, &mut [0; MOST_BYTES], MsgFlags::MSG_DONTWAIT)
+}
+
+fn receive_into<M: for<'m> Deserialize<'m>>(
+    socket: &impl AsRawFd,
+    bytes: &mut [u8],
+    flags: MsgFlags,
+) -> Result<(M, Vec<OwnedFd>)> {
     let mut control = nix::cmsg_space!([RawFd; MOST_FDS]);
     let (len, fds) = loop {
-        let mut buffer = [IoSliceMut::new(&mut bytes)];
+        let mut buffer = [IoSliceMut::new(bytes)];
         let received = recvmsg::<()>(
             socket.as_raw_fd(),
             &mut buffer,

@@ -184,6 +184,29 @@ fn death_of_a_shadow_at_every_phase() {
 }
 
 #[test]
+fn a_shadows_violent_death_leaves_one_line() {
+    let daemon = Daemon::start();
+    let props = Props::new(daemon.export("props"));
+    for (signal, number) in [
+        (Signal::SIGSYS, libc::SIGSYS),
+        (Signal::SIGKILL, libc::SIGKILL),
+    ] {
+        let mut guest = props.guest(daemon.socket(), "idle");
+        let shadow = shadow_of(&daemon, &guest);
+        kill(Pid::from_raw(shadow), signal).expect("it lives");
+        loses("idle", true, &mut guest);
+        let line = format!("shadow {shadow} died of signal {number}");
+        eventually("the log tells", || daemon.logged(&line) == 1);
+    }
+    // Nor does hostd complain of what it has killed itself.
+    let guest = props.guest(daemon.socket(), "idle");
+    let shadow = shadow_of(&daemon, &guest);
+    destroy(guest.pid());
+    eventually("the shadow is gone", || !exists(shadow));
+    assert_eq!(daemon.logged("died of signal"), 2);
+}
+
+#[test]
 fn death_of_the_zygote_at_every_phase() {
     let daemon = Daemon::start();
     let props = Props::new(daemon.export("props"));

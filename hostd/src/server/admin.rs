@@ -5,11 +5,13 @@ use super::poller::{Key, Poller, Source};
 use hostcall::ops::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Result, Write};
+use std::io::{BufReader, ErrorKind, Read, Result, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+
+/// Bytes of a question at most.
+const MOST_ASKED: usize = 4096;
 
 /// What a tool asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,7 +53,7 @@ pub struct GuestStatus {
     pub spares: usize,
     /// Shared files that wait to be redeemed.
     pub shared_files: usize,
-    /// Trace lines lost because hostd was behind.
+    /// Trace lines lost because hostd or a reader was behind.
     pub dropped_traces: u64,
     /// Guest processes.
     pub sessions: Vec<SessionStatus>,
@@ -119,11 +121,49 @@ pub fn ask(mut stream: UnixStream, question: &Question) -> Result<BufReader<Unix
     Ok(BufReader::new(stream))
 }
 
-/// A connected tool, and which guest it traces.
+/// A connected tool. hostd never waits for one: guests are waiting for hostd.
 #[derive(Debug)]
 struct Tool {
     stream: UnixStream,
+    /// What has come of its question.
+    asked: Vec<u8>,
+    /// What it has not yet taken of the answer.
+    answer: Vec<u8>,
+    /// Which guest it traces.
     trace: Option<Option<String>>,
+}
+
+impl Tool {
+    fn traces(&self, guest: &str) -> bool {
+        let wanted = self.trace.as_ref();
+        wanted.is_some_and(|wanted| wanted.as_ref().is_none_or(|name| name == guest))
+    }
+
+    /// Reads what has come; the question once it is complete.
+    fn question(&mut self) -> Result<Option<Question>> {
+        let mut bytes = [0; MOST_ASKED];
+        match self.stream.read(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            read => self.asked.extend_from_slice(&bytes[..read?]),
+        }
+        match self.asked.iter().position(|byte| *byte == b'\n') {
+            Some(end) => Ok(Some(serde_json::from_slice(&self.asked[..end])?)),
+            None if self.asked.len() >= MOST_ASKED => Err(ErrorKind::InvalidData.into()),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes what the tool takes of its answer; whether that was all.
+    fn reply(&mut self) -> Result<bool> {
+        while !self.answer.is_empty() {
+            match self.stream.write(&self.answer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                written => drop(self.answer.drain(..written?)),
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// The socket and who is connected.
@@ -152,49 +192,54 @@ impl Tools {
         if !same_user(&stream) {
             return Ok(());
         }
-        stream.set_read_timeout(Some(Duration::from_millis(100)))?;
-        stream.set_write_timeout(Some(Duration::from_millis(500)))?;
+        stream.set_nonblocking(true)?;
         let key = poller.watch(&stream, Source::Tool)?;
         self.connected.insert(
             key,
             Tool {
                 stream,
+                asked: Vec::new(),
+                answer: Vec::new(),
                 trace: None,
             },
         );
         Ok(())
     }
 
-    /// A tool asks or leaves.
+    /// A tool asks, takes more of its answer, or leaves.
     pub fn hear(&mut self, key: Key, guests: &[Guest], poller: &mut Poller) {
         let Some(tool) = self.connected.get_mut(&key) else {
             return;
         };
-        let mut line = String::new();
-        let read = BufReader::new(&tool.stream).read_line(&mut line);
-        let question = read
-            .ok()
-            .filter(|len| *len > 0)
-            .and_then(|_| serde_json::from_str(&line).ok());
-        match question {
+        if !tool.answer.is_empty() {
+            if !matches!(tool.reply(), Ok(false)) {
+                self.leave(key, guests, poller);
+            }
+            return;
+        }
+        match tool.question() {
+            Ok(None) => {}
             // Nothing would ever come: hanging up tells the tool so.
-            Some(Question::Trace { guest: Some(name) })
+            Ok(Some(Question::Trace { guest: Some(name) }))
                 if guests.iter().all(|guest| guest.name != name) =>
             {
                 self.leave(key, guests, poller);
             }
-            Some(Question::Trace { guest }) => {
+            Ok(Some(Question::Trace { guest })) => {
+                tool.asked.clear();
                 tool.trace = Some(guest);
                 self.switch(guests);
             }
-            Some(Question::Status) => {
-                if let Ok(mut answer) = serde_json::to_vec(&status(guests)) {
-                    answer.push(b'\n');
-                    let _ = tool.stream.write_all(&answer);
+            Ok(Some(Question::Status)) => {
+                tool.answer = serde_json::to_vec(&status(guests)).unwrap_or_default();
+                tool.answer.push(b'\n');
+                let waits = matches!(tool.reply(), Ok(false))
+                    && poller.await_room(&tool.stream, key).is_ok();
+                if !waits {
+                    self.leave(key, guests, poller);
                 }
-                self.leave(key, guests, poller);
             }
-            None => self.leave(key, guests, poller),
+            Err(_) => self.leave(key, guests, poller),
         }
     }
 
@@ -208,12 +253,7 @@ impl Tools {
     /// Has shadows send lines only while somebody reads them.
     fn switch(&self, guests: &[Guest]) {
         for guest in guests {
-            let watches = |tool: &Tool| {
-                tool.trace
-                    .as_ref()
-                    .is_some_and(|wanted| wanted.as_ref().is_none_or(|name| *name == guest.name))
-            };
-            let tracing = self.connected.values().any(watches);
+            let tracing = (self.connected.values()).any(|tool| tool.traces(&guest.name));
             guest
                 .board
                 .head()
@@ -222,18 +262,21 @@ impl Tools {
         }
     }
 
-    /// Passes a line on to whoever traces this guest.
-    pub fn trace(&mut self, guest: &str, line: &str, guests: &[Guest], poller: &mut Poller) {
-        let wants = |tool: &Tool| {
-            tool.trace
-                .as_ref()
-                .is_some_and(|wanted| wanted.as_ref().is_none_or(|name| name == guest))
-        };
+    /// Passes a line on to whoever traces this guest; a reader that is behind loses it.
+    pub fn trace(&mut self, guest: &Guest, line: &str, guests: &[Guest], poller: &mut Poller) {
         let text = format!("{line}\n");
-        let gone = self.connected.iter_mut().filter(|(_, tool)| wants(tool));
-        let gone: Vec<Key> = gone
-            .filter_map(|(key, tool)| tool.stream.write_all(text.as_bytes()).err().map(|_| *key))
-            .collect();
+        let mut gone = Vec::new();
+        let readers = self.connected.iter_mut();
+        for (key, tool) in readers.filter(|(_, tool)| tool.traces(&guest.name)) {
+            match tool.stream.write(text.as_bytes()) {
+                // A line is far smaller than what the kernel takes in one piece.
+                Ok(written) if written == text.len() => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    guest.board.head().dropped.fetch_add(1, Ordering::Relaxed);
+                }
+                _ => gone.push(*key),
+            }
+        }
         gone.into_iter()
             .for_each(|key| self.leave(key, guests, poller));
     }

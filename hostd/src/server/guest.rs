@@ -1,5 +1,6 @@
 //! One guest: its zygote, its shadows and what they share.
 
+use super::complaints::Complaints;
 use super::poller::{Key, Poller, Source};
 use super::zygote::Zygote;
 use crate::board::Board;
@@ -12,7 +13,7 @@ use hostcall::doorbell::futex_wake;
 use hostcall::region::{LanePage, LaneState, Region};
 use hostcall::types::Token;
 use hostcall::wait::AWAKE;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Result;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
@@ -146,6 +147,10 @@ pub struct Guest {
     pub(super) zygote: Option<Zygote>,
     /// Active layers of the confinement, once the zygote has told.
     pub report: Option<Report>,
+    /// What is logged about it.
+    pub complaints: Complaints,
+    /// Shadows that hostd has killed and whose end the zygote has not yet told.
+    pub(super) killed: HashSet<i32>,
     /// Why the guest cannot be served.
     pub failed: Option<String>,
     /// Its shadows by their places on the board.
@@ -211,6 +216,8 @@ impl Guest {
             program,
             zygote: None,
             report: None,
+            complaints: Complaints::default(),
+            killed: HashSet::new(),
             failed: None,
             sessions: HashMap::new(),
             waiting: VecDeque::new(),
@@ -283,6 +290,13 @@ impl Guest {
 
     /// Ends a session at once: the shadow dies, its lanes are dead, what it shared is closed.
     pub fn end_session(&mut self, slot: u32, poller: &mut Poller) {
+        let shadow = self.sessions.get(&slot).and_then(|s| s.shadow.as_ref());
+        self.killed.extend(shadow.map(|(pid, _)| *pid));
+        self.lose_session(slot, poller);
+    }
+
+    /// Ends a session whose shadow has hung up: it is dead already, or it had better be.
+    pub(super) fn lose_session(&mut self, slot: u32, poller: &mut Poller) {
         let Some(session) = self.sessions.remove(&slot) else {
             return;
         };

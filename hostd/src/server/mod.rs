@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod attach;
+pub mod complaints;
 pub mod guest;
 pub mod poller;
 pub mod requests;
@@ -128,10 +129,28 @@ impl Server {
                     return Ok(());
                 }
                 if let Err(error) = self.handle(key, source) {
-                    log::warn!("{source:?}: {error}");
+                    self.complain(source, &error);
                 }
             }
         }
+    }
+
+    fn complain(&mut self, source: Source, error: &std::io::Error) {
+        let (guest, doing) = match source {
+            Source::Stop | Source::Admin | Source::Tool => {
+                return log::warn!("a command-line tool: {error}")
+            }
+            Source::Listener { guest } => (guest, "a process that connects"),
+            Source::Hello { guest } => (guest, "a process that introduces itself"),
+            Source::Zygote { guest } => (guest, "its zygote"),
+            Source::Shadow { guest, .. } => (guest, "a shadow"),
+            Source::Process { guest, .. } => (guest, "the end of a process"),
+            Source::Line { guest } => (guest, "its doorbell line"),
+        };
+        let guest = &mut self.guests[guest];
+        guest
+            .complaints
+            .about(&guest.name, format_args!("{doing}: {error}"));
     }
 
     fn handle(&mut self, key: Key, source: Source) -> Result<()> {
@@ -159,8 +178,8 @@ impl Server {
             Source::Zygote { guest } => self.guests[guest].hear_zygote(poller)?,
             Source::Shadow { guest, slot } => {
                 if let Some(line) = self.guests[guest].hear_shadow(slot, poller)? {
-                    self.tools
-                        .trace(&self.guests[guest].name, &line, &self.guests, poller);
+                    let guests = &self.guests;
+                    self.tools.trace(&guests[guest], &line, guests, poller);
                 }
             }
             Source::Process { guest, slot } => {

@@ -81,6 +81,12 @@ impl Poller {
         Ok(key)
     }
 
+    /// Waits from now on until a watched descriptor takes output, and no longer for input.
+    pub fn await_room(&mut self, fd: &impl AsFd, key: Key) -> Result<()> {
+        let mut event = EpollEvent::new(EpollFlags::EPOLLOUT, key);
+        Ok(self.epoll.modify(fd, &mut event)?)
+    }
+
     /// Stops watching; the descriptor must still be open.
     pub fn forget(&mut self, fd: &impl AsFd, key: Key) {
         self.sources.remove(&key);

@@ -1,5 +1,6 @@
 //! What shadows ask of hostd: ready, share, redeem, fork, hold, and their ends.
 
+use super::complaints::printable;
 use super::guest::{Guest, State, Unborn, PATIENCE};
 use super::poller::Poller;
 use crate::message::{self, FromShadow, ToShadow};
@@ -20,17 +21,27 @@ impl Guest {
         let Some(session) = self.sessions.get_mut(&slot) else {
             return Ok(None);
         };
-        let (message, mut files) = match message::receive(&session.control, false) {
+        let (message, mut files) = match message::receive(&session.control) {
             Ok(received) => received,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
             Err(_) => {
-                self.end_session(slot, poller);
-                self.breed(poller)?;
+                let stillborn = session.state == State::Starting;
+                self.lose_session(slot, poller);
+                match stillborn {
+                    // The next would fare no better at once.
+                    true => self.breed_later(),
+                    false => self.breed(poller)?,
+                }
                 return Ok(None);
             }
         };
         match message {
             FromShadow::Ready => {
+                if session.state != State::Starting {
+                    // No shadow is ready twice: it is not one of ours any more.
+                    self.end_session(slot, poller);
+                    return Ok(None);
+                }
                 session.memfd = files.pop();
                 session.state = State::Spare;
                 self.serve_waiting(poller)?;
@@ -85,9 +96,9 @@ impl Guest {
             }
             FromShadow::LaneClosed { lane } => self.lane_closed(slot, lane, poller),
             FromShadow::Fault { error } => {
-                log::warn!(
-                    "guest {}: session {slot} ended: protocol error: {error}",
-                    self.name
+                self.complaints.about(
+                    &self.name,
+                    format_args!("session {slot} ended: protocol error: {error}"),
                 );
                 self.end_session(slot, poller);
                 self.breed(poller)?;
@@ -97,7 +108,7 @@ impl Guest {
                     .process
                     .as_ref()
                     .map_or(slot as i32, |(pid, ..)| *pid);
-                return Ok(Some(format!("{} {pid} {line}", self.name)));
+                return Ok(Some(format!("{} {pid} {}", self.name, printable(&line))));
             }
         }
         Ok(None)

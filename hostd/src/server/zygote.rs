@@ -5,7 +5,7 @@ use super::poller::{Key, Poller, Source};
 use crate::message::{self, FromZygote, ToZygote};
 use crate::shadow::SPARES;
 use hostcall::types::Token;
-use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+use nix::sys::socket::{setsockopt, socketpair, sockopt, AddressFamily, SockFlag, SockType};
 use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -16,8 +16,14 @@ use std::time::{Duration, Instant};
 /// zygote could wait for each other.
 const MOST_STARTING: usize = 32;
 
+/// Bytes that a shadow may be behind: what a child inherits is sent at once, about 2 KiB for 64 open files.
+const MOST_QUEUED: usize = 32 << 20;
+
 /// How long after an attachment its spare shadow is replaced.
 const BREED_DELAY: Duration = Duration::from_millis(2);
+
+/// How long after a shadow that ended before it was ready another is tried.
+const STILLBIRTH_DELAY: Duration = Duration::from_millis(100);
 
 /// The zygote's process and socket.
 #[derive(Debug)]
@@ -68,7 +74,7 @@ impl Guest {
         let Some(zygote) = &self.zygote else {
             return Ok(());
         };
-        match message::receive(&zygote.socket, false) {
+        match message::receive_long(&zygote.socket, false) {
             Ok((FromZygote::Ready { report }, _)) => {
                 log::info!("guest {}: {report}", self.name);
                 self.report = Some(report);
@@ -87,9 +93,30 @@ impl Guest {
                 }
                 Ok(())
             }
+            Ok((FromZygote::Ended { pid, signal }, _)) => {
+                let ours = self.killed.remove(&pid) && signal == libc::SIGKILL;
+                if signal != 0 && !ours {
+                    let cause = match signal {
+                        libc::SIGKILL => ": the host is out of memory, or somebody killed it",
+                        libc::SIGSYS => ": it made a system call that is not allowed to it",
+                        _ => "",
+                    };
+                    self.complaints.about(
+                        &self.name,
+                        format_args!("shadow {pid} died of signal {signal}{cause}"),
+                    );
+                }
+                Ok(())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
             Err(_) => self.lose_zygote(poller),
         }
+    }
+
+    /// Makes new shadows a while after one could not even start, instead of forking in a circle.
+    pub(super) fn breed_later(&mut self) {
+        self.breed_at
+            .get_or_insert(Instant::now() + STILLBIRTH_DELAY);
     }
 
     fn lose_zygote(&mut self, poller: &mut Poller) -> Result<()> {
@@ -121,6 +148,8 @@ impl Guest {
 
     /// Ends the zygote's process; its shadows live on.
     pub(super) fn end_zygote(&mut self, poller: &mut Poller) {
+        // Nobody will tell of them any more, and their numbers become others'.
+        self.killed.clear();
         if let Some(mut zygote) = self.zygote.take() {
             poller.forget(&zygote.socket, zygote.key);
             let _ = zygote.child.kill();
@@ -180,6 +209,8 @@ impl Guest {
                 None,
                 SockFlag::SOCK_CLOEXEC,
             )?;
+            // An ordinary user may not; then a child of some thousand files may find its parent's fork refused.
+            let _ = setsockopt(&ours, sockopt::SndBufForce, &MOST_QUEUED);
             if message::try_send(
                 &zygote.socket,
                 &ToZygote::Spawn { slot },

@@ -1,8 +1,9 @@
 //! Which descriptors of a shadow are the guest's: a bitmap, one load a check.
 //!
 //! A guest names its open files by the shadow's own descriptor numbers. The shadow's internal descriptors are 0, 1
-//! and 2, and a live shadow opens no others, so no race of two lanes can ever make an internal one appear under a
-//! number that was the guest's a moment ago.
+//! and 2. The only other one that appears while calls are executed is the working directory that a fork hands on: a
+//! race of two lanes can make it appear, for a moment, under a number that was the guest's, and it leads nowhere that
+//! the guest cannot go.
 
 use hostcall::types::{DirFd, Errno, RemoteFd};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,7 +5,7 @@ use crate::calls::Caller;
 use crate::message::FromShadow;
 use crate::shadow::session::Session;
 use hostcall::doorbell::Futex;
-use hostcall::lane::{HostEnd, Next};
+use hostcall::lane::{call_number, HostEnd, Next};
 use hostcall::ops::{self, Trace};
 use hostcall::region::{LanePage, Region};
 use hostcall::shm::Window;
@@ -57,8 +57,8 @@ pub struct Lane {
     pub region: Arc<Region>,
     /// Kernel id of the thread, for `tgkill`; 0 before it runs and after it has left.
     thread: AtomicI32,
-    /// Number of the call that is being executed, as a cancel word names it; 0 for none.
-    executing: AtomicU32,
+    /// Number of the next call to be answered, as a cancel word names it.
+    unanswered: AtomicU32,
     /// Set when the thread has left the lane.
     left: AtomicU32,
 }
@@ -70,12 +70,12 @@ impl Lane {
         region: Arc<Region>,
         number: u32,
     ) -> std::io::Result<Arc<Lane>> {
-        let (thread, executing, left) = (AtomicI32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        let (thread, left) = (AtomicI32::new(0), AtomicU32::new(0));
         let lane = Arc::new(Lane {
             number,
             region,
             thread,
-            executing,
+            unanswered: AtomicU32::new(call_number(0)),
             left,
         });
         let own = lane.clone();
@@ -96,13 +96,13 @@ impl Lane {
         self.left.load(Ordering::Acquire) != 0
     }
 
-    /// Whether the call that the guest wants cancelled is being executed.
+    /// Whether the guest wants a call cancelled that has not been answered. The thread may not even have taken it
+    /// yet: a cancellation that comes first must not be lost.
     pub fn to_be_cancelled(&self) -> bool {
-        let executing = self.executing.load(Ordering::Relaxed);
-        executing != 0
-            && self
-                .page()
-                .is_some_and(|page| page.cancel.0.load(Ordering::Acquire) == executing)
+        let cancel = self
+            .page()
+            .map(|page| page.cancel.0.load(Ordering::Acquire));
+        cancel == Some(self.unanswered.load(Ordering::Relaxed))
     }
 
     /// Interrupts the system call that the thread is in. It may be about to enter one, so this is repeated until
@@ -153,12 +153,13 @@ impl Lane {
             session.processors,
         )? {
             session.await_adoption();
-            self.executing.store(end.call_number(), Ordering::Relaxed);
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,
                 _ => traced(&mut caller, call, chunk, &mut scratch)?,
             };
-            self.executing.store(0, Ordering::Relaxed);
+            // Before the answer, whose release publishes it: a guest that has the answer cancels a later call only.
+            self.unanswered
+                .store(call_number(end.answered() + 1), Ordering::Relaxed);
             end.reply(page, &session.bell, answer);
             count(session, &call, &answer);
         }

@@ -233,15 +233,7 @@ impl Main {
             };
             let ready = |fd: &PollFd| fd.revents().is_some_and(|events| !events.is_empty());
             if ready(&fds[0]) {
-                match message::receive(&control(), false) {
-                    Ok((message, files)) => self.obey(message, files)?,
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Err(_) => {
-                        // hostd is gone: nobody may wait for answers that will not come.
-                        self.end_lanes(LaneState::Dead);
-                        return Ok(());
-                    }
-                }
+                self.hear_hostd()?;
             } else if fds.len() > 1 && ready(&fds[1]) && !self.hear_client() {
                 if self.session.held.load(Ordering::Relaxed) {
                     // The old image is gone; hostd knows when the process itself ends.
@@ -269,6 +261,20 @@ impl Main {
             wanted
         };
         self.lanes.iter().filter(kick).count() > 0
+    }
+
+    /// Obeys hostd's next message, if there is one.
+    fn hear_hostd(&mut self) -> std::io::Result<()> {
+        match message::receive(&control()) {
+            Ok((message, files)) => self.obey(message, files),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => {
+                // hostd is gone: nobody may wait for answers that will not come.
+                self.end_lanes(LaneState::Dead);
+                // SAFETY: ends all threads at once; there is nothing to flush.
+                unsafe { libc::_exit(0) }
+            }
+        }
     }
 
     /// Reads the client's attention bytes; false if it is gone.
@@ -323,6 +329,8 @@ impl Main {
             });
             while self.lanes.iter().any(|lane| !lane.has_left()) {
                 self.kick();
+                // One of them may wait for hostd's answer, which only this thread delivers.
+                self.hear_hostd()?;
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
             self.lanes.clear();

@@ -10,6 +10,11 @@ use crate::board::Board;
 use crate::message::{self, FromZygote, ToZygote};
 use hostcall::region::{self, Region};
 use hostcall::shm::Mapping;
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::{fork, ForkResult};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -44,14 +49,10 @@ fn serve() -> std::io::Result<()> {
     // One arena for all threads of a shadow: an arena of its own for each would reserve 64 MiB a lane.
     // SAFETY: sets a parameter of this process's allocator before any thread exists.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
-    // Shadows are reaped by the kernel; hostd watches them by their pidfds.
-    // SAFETY: sets a disposition; no handler is involved.
-    unsafe {
-        nix::sys::signal::signal(
-            nix::sys::signal::Signal::SIGCHLD,
-            nix::sys::signal::SigHandler::SigIgn,
-        )?
-    };
+    let mut ends = SigSet::empty();
+    ends.add(Signal::SIGCHLD);
+    ends.thread_block()?;
+    let ends = SignalFd::with_flags(&ends, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let (
         ToZygote::Begin {
             guest,
@@ -60,7 +61,7 @@ fn serve() -> std::io::Result<()> {
             device,
         },
         fds,
-    ) = message::receive(&socket, true)?
+    ) = message::receive_long(&socket, true)?
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
@@ -78,14 +79,42 @@ fn serve() -> std::io::Result<()> {
         }
     }
     loop {
-        let (message, fds) = match message::receive(&socket, true) {
+        let mut ready = [
+            PollFd::new(socket, PollFlags::POLLIN),
+            PollFd::new(ends.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut ready, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            polled => polled?,
+        };
+        if ready[1].any() == Some(true) {
+            while ends.read_signal()?.is_some() {}
+            reap(socket)?;
+        }
+        let (message, fds) = match message::receive(&socket) {
             Ok(received) => received,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
         };
         if let (ToZygote::Spawn { slot }, Some(control)) = (message, fds.into_iter().next()) {
-            mould.spawn(socket, slot, control)?;
+            mould.spawn(socket, slot, control, &ends)?;
         }
+    }
+}
+
+/// Takes leave of the shadows that have ended. hostd has seen the hang-up; only their parent can tell how they died.
+fn reap(socket: BorrowedFd<'_>) -> std::io::Result<()> {
+    loop {
+        let (pid, signal) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, _)) => (pid, 0),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, signal as i32),
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+            // No other change of state is asked for, but a real-time signal has no name.
+            Ok(_) | Err(_) => continue,
+        };
+        let pid = pid.as_raw();
+        message::send(&socket, &FromZygote::Ended { pid, signal }, &[])?;
     }
 }
 
@@ -125,12 +154,17 @@ impl Mould {
         })
     }
 
-    fn spawn(&self, socket: BorrowedFd<'_>, slot: u32, control: OwnedFd) -> std::io::Result<()> {
+    fn spawn(
+        &self,
+        socket: BorrowedFd<'_>,
+        slot: u32,
+        control: OwnedFd,
+        ends: &SignalFd,
+    ) -> std::io::Result<()> {
         // SAFETY: this process has one thread, so the child may do anything.
         match unsafe { fork()? } {
             ForkResult::Parent { child } => {
-                // SAFETY: plain system call; the child cannot have been reaped and its number reused: SIGCHLD is
-                // ignored, but a number is not reused within a few forks.
+                // SAFETY: plain system call; the number is the child's until it is reaped, which only `reap` does.
                 let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
                 let spawned = FromZygote::Spawned {
                     slot,
@@ -144,8 +178,13 @@ impl Mould {
                 message::send(&socket, &spawned, &fds)
             }
             ForkResult::Child => {
-                // SAFETY: 0 and 1 are ours to set; 1 stays /dev/null until a client's socket takes it.
-                unsafe { libc::dup2(control.as_raw_fd(), 0) };
+                // SAFETY: 0 and 1 are ours to set; 1 stays /dev/null until a client's socket takes it. The zygote's
+                // signalfd is closed under its owner, which this copy of the process never comes back to.
+                unsafe {
+                    libc::dup2(control.as_raw_fd(), 0);
+                    libc::close(ends.as_fd().as_raw_fd());
+                }
+                SigSet::all().thread_unblock()?;
                 drop(control);
                 let (guest, region, board) =
                     (self.guest.clone(), self.region.clone(), self.board.clone());

@@ -1,0 +1,75 @@
+//! Log lines that a guest can cause at will: one a second in the long run, so that no guest fills the log of the host.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Lines that may come at once after a silence.
+const BURST: u32 = 60;
+
+/// The lines about one guest.
+#[derive(Debug, Default)]
+pub struct Complaints {
+    /// When a silence that began now would have paid for all lines so far.
+    paid: Option<Instant>,
+    left_out: u64,
+}
+
+impl Complaints {
+    /// Logs a line about the guest, or counts it if there were too many of late.
+    pub fn about(&mut self, guest: &str, complaint: impl Display) {
+        let line = self.line(complaint, Instant::now());
+        line.into_iter()
+            .for_each(|line| log::warn!("guest {guest}: {line}"));
+    }
+
+    fn line(&mut self, complaint: impl Display, now: Instant) -> Option<String> {
+        let paid = self.paid.map_or(now, |paid| paid.max(now));
+        if paid - now > (BURST - 1) * INTERVAL {
+            self.left_out += 1;
+            return None;
+        }
+        self.paid = Some(paid + INTERVAL);
+        let mut line = printable(&complaint.to_string());
+        if let n @ 1.. = std::mem::take(&mut self.left_out) {
+            line += &format!(" ({n} lines about this guest were left out before this one)");
+        }
+        Some(line)
+    }
+}
+
+/// One line for a terminal, whatever a shadow that serves its guest's ends has sent.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|char| {
+            let escaped = char.is_control().then(|| char.escape_default());
+            let plain = escaped.is_none().then_some(char);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_line_a_second_and_says_so() {
+        let (mut complaints, start) = (Complaints::default(), Instant::now());
+        assert!((0..BURST).all(|_| complaints.line("a", start).is_some()));
+        assert!((0..999).all(|n| complaints
+            .line("b", start + Duration::from_millis(n))
+            .is_none()));
+        let line = complaints.line("c", start + INTERVAL).unwrap();
+        assert!(line.starts_with("c (999 lines"), "{line}");
+        assert_eq!(
+            complaints.line("d", start + 2 * INTERVAL).as_deref(),
+            Some("d")
+        );
+    }
+
+    #[test]
+    fn nothing_reaches_a_terminal_raw() {
+        assert_eq!(printable("é\u{1b}[2J\n\"x\""), "é\\u{1b}[2J\\n\"x\"");
+    }
+}

@@ -1,0 +1,59 @@
+//! Command-line tools that misbehave: guests do not notice.
+
+use hostcall::ops::Calls;
+use hostcall_tests::daemon::{eventually, leave, Daemon};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// Far less than a device guest's patience with hostd, far more than an attachment takes.
+const SOON: Duration = Duration::from_millis(200);
+
+fn tool(daemon: &Daemon) -> UnixStream {
+    let ours = |stream: &UnixStream| {
+        getsockopt(stream, PeerCredentials).is_ok_and(|peer| peer.pid() == daemon.pid())
+    };
+    let mut all = hostd::server::admin::running().into_iter();
+    all.find(ours).expect("hostd listens")
+}
+
+fn attaches_soon(daemon: &Daemon) {
+    let start = Instant::now();
+    let client = daemon.attach();
+    client.nop().expect("served");
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    leave(client);
+}
+
+#[test]
+fn a_trace_reader_that_does_not_read_holds_up_nobody() {
+    let daemon = Daemon::start();
+    let mut reader = tool(&daemon);
+    reader.write_all(b"{\"Trace\":{\"guest\":null}}\n").unwrap();
+    let client = daemon.attach();
+    eventually("lines are lost", || {
+        for _ in 0..100 {
+            let start = Instant::now();
+            client.nop().unwrap();
+            assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+        }
+        daemon.status().dropped_traces > 0
+    });
+    for _ in 0..10 {
+        attaches_soon(&daemon);
+    }
+    leave(client);
+}
+
+#[test]
+fn a_question_that_comes_byte_by_byte_holds_up_nobody() {
+    let daemon = Daemon::start();
+    let mut tools = [tool(&daemon), tool(&daemon)];
+    for byte in b"{\"Trace\":" {
+        tools
+            .iter_mut()
+            .for_each(|tool| tool.write_all(&[*byte]).unwrap());
+        attaches_soon(&daemon);
+    }
+}
