@@ -173,7 +173,9 @@ fn first_call_of_a_process(road: Road, path: &str) -> Result<u64, String> {
 pub fn first_call(path: Option<&str>) -> Result<(), String> {
     let start = ticks();
     match path {
-        Some(path) => drop(std::fs::metadata(path).map_err(|error| error.to_string())?),
+        Some(path) => {
+            std::fs::metadata(path).map_err(|error| error.to_string())?;
+        }
         None => {
             let client = client()?;
             client.nop().map_err(|errno| errno.to_string())?;

@@ -108,10 +108,9 @@ impl Client {
     }
 
     fn start(&self, lane: u32) -> Lane {
-        let ticks = self.region.header().ticks_per_us.load(Ordering::Relaxed);
         Lane {
             number: lane,
-            end: Some(GuestEnd::new(self.link.budget(), ticks)),
+            end: Some(GuestEnd::new(self.link.budget(), self.region.clock())),
         }
     }
 
@@ -359,17 +358,29 @@ impl Drop for Guard<'_> {
 ///
 /// The sleep cannot tell which handler ran (a futex wait with a limit, like nanosleep, ends with `EINTR` whatever the
 /// handler's flags), so all signals with handlers are asked; one without the flag lets the call fail with `EINTR`.
+/// Not those of faults: whoever sleeps makes none, and language runtimes (Rust's, Go's, Java's) handle them.
 fn handlers_restart() -> bool {
-    (1..32).all(|signal| {
-        // SAFETY: sigaction is valid when zeroed; the call only reads the action.
-        let action = unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            match libc::sigaction(signal, std::ptr::null(), &mut action) {
-                0 => action,
-                _ => return true,
-            }
-        };
-        let default = action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
-        default || action.sa_flags & libc::SA_RESTART != 0
-    })
+    const FAULTS: [i32; 6] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+    ];
+    (1..32)
+        .filter(|signal| !FAULTS.contains(signal))
+        .all(|signal| {
+            // SAFETY: sigaction is valid when zeroed; the call only reads the action.
+            let action = unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                match libc::sigaction(signal, std::ptr::null(), &mut action) {
+                    0 => action,
+                    _ => return true,
+                }
+            };
+            let default =
+                action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
+            default || action.sa_flags & libc::SA_RESTART != 0
+        })
 }

@@ -20,8 +20,29 @@ impl Doorbell for Futex {
     }
 }
 
+/// Keeps the calling program's errno: a call that succeeds leaves it alone, however it had to wait, errno(3).
+#[derive(Debug)]
+pub struct KeepErrno(i32);
+
+impl KeepErrno {
+    /// Remembers errno until it is dropped.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> KeepErrno {
+        // SAFETY: errno's address is valid for the life of the thread.
+        KeepErrno(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl Drop for KeepErrno {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { *libc::__errno_location() = self.0 };
+    }
+}
+
 /// Sleeps while `word` is `value`.
 pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
+    let _errno = KeepErrno::new();
     let timeout = limit.map(|limit| libc::timespec {
         tv_sec: limit.as_secs() as i64,
         tv_nsec: limit.subsec_nanos().into(),
@@ -48,6 +69,7 @@ pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wake
 
 /// Wakes up to `count` sleepers on `word`.
 pub fn futex_wake(word: &AtomicU32, count: i32) {
+    let _errno = KeepErrno::new();
     // SAFETY: the word is mapped; the call reads nothing but its address.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
@@ -64,18 +86,10 @@ pub struct SerialLine {
 
 /// First and longest nap.
 const NAP: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(1));
-/// Times that the processor is given to other guest threads before the first nap. A guest kernel without fine timers
-/// makes 10 ms of the shortest nap; so many system calls take about a millisecond in it.
-const YIELDS: u32 = 64;
 
 impl Doorbell for SerialLine {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
-        for _ in 0..YIELDS {
-            if word.load(Ordering::Acquire) != SLEEPING {
-                return Wakeup::Rung;
-            }
-            std::thread::yield_now();
-        }
+        let _errno = KeepErrno::new();
         let (mut nap, mut slept) = (NAP.0, Duration::ZERO);
         while word.load(Ordering::Acquire) == SLEEPING {
             if limit.is_some_and(|limit| slept >= limit) {
@@ -102,6 +116,7 @@ impl Doorbell for SerialLine {
 
 /// Writes one byte to a line, waiting while it is full: a lost byte would be a lost wake-up.
 pub fn ring_line(line: impl AsRawFd, byte: u8) {
+    let _errno = KeepErrno::new();
     loop {
         // SAFETY: one byte at a live address.
         let written = unsafe { libc::write(line.as_raw_fd(), std::ptr::from_ref(&byte).cast(), 1) };

@@ -5,7 +5,7 @@ use crate::ring::{Consumer, Producer, DEPTH};
 use crate::shm::Window;
 use crate::table::Request;
 use crate::types::Errno;
-use crate::wait::{notify, sleep_unless, Budget, Doorbell, Pacer, Wakeup};
+use crate::wait::{notify, sleep_unless, Budget, Clock, Doorbell, Pacer, Wakeup};
 use crate::wire::{Message, ProtocolError, Writer};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub struct GuestEnd {
 
 impl GuestEnd {
     /// The end of a fresh lane.
-    pub fn new(budget: Budget, ticks_per_us: u32) -> GuestEnd {
-        let pacer = Pacer::new(budget, ticks_per_us);
+    pub fn new(budget: Budget, clock: Clock) -> GuestEnd {
+        let pacer = Pacer::new(budget, clock);
         GuestEnd {
             calls: Producer::default(),
             replies: Consumer::default(),
@@ -81,15 +81,11 @@ impl GuestEnd {
         bell: &D,
         limit: Duration,
     ) -> Result<Result<Message, Wakeup>, ProtocolError> {
-        let replies = &mut self.replies;
-        let found = match self
-            .pacer
-            .spin(|| replies.poll(&page.replies.0).transpose())
-        {
+        let mut look = || self.replies.poll(&page.replies.0).transpose();
+        let early = self.pacer.glance(&mut look);
+        let found = match early.or_else(|| self.pacer.linger(&mut look)) {
             Some(found) => Ok(found),
-            None => sleep_unless(bell, &page.guest_sleep.0, Some(limit), || {
-                replies.poll(&page.replies.0).transpose()
-            }),
+            None => sleep_unless(bell, &page.guest_sleep.0, Some(limit), look),
         };
         if matches!(found, Ok(Ok(_))) {
             self.received += 1;
@@ -127,11 +123,11 @@ pub struct HostEnd {
 
 impl HostEnd {
     /// The end of a fresh lane.
-    pub fn new(budget: Budget, ticks_per_us: u32) -> HostEnd {
+    pub fn new(budget: Budget, clock: Clock) -> HostEnd {
         HostEnd {
             calls: Consumer::default(),
             replies: Producer::default(),
-            pacer: Pacer::new(budget, ticks_per_us),
+            pacer: Pacer::new(budget, clock),
         }
     }
 
@@ -147,10 +143,10 @@ impl HostEnd {
     ) -> Result<Next<'l>, ProtocolError> {
         let slot = self.calls.slot();
         let call = loop {
-            let calls = &mut self.calls;
+            let mut look = || self.calls.poll(&page.calls.0).transpose();
             // Not counted among the spinners: it is over before a count of it would be seen, and a shared counter is
             // a price that the fastest calls would pay.
-            if let Some(found) = self.pacer.glance(|| calls.poll(&page.calls.0).transpose()) {
+            if let Some(found) = self.pacer.glance(&mut look) {
                 break found?;
             }
             if page.state() != Some(LaneState::Served) {
@@ -158,7 +154,7 @@ impl HostEnd {
             }
             let may_spin = spinners.fetch_add(1, Ordering::Relaxed) < processors;
             let found = match may_spin {
-                true => self.pacer.linger(|| calls.poll(&page.calls.0).transpose()),
+                true => self.pacer.linger(&mut look),
                 false => None,
             };
             spinners.fetch_sub(1, Ordering::Relaxed);
@@ -166,7 +162,7 @@ impl HostEnd {
             let found = found.map_or_else(
                 || {
                     sleep_unless(bell, &page.host_sleep.0, None, || match page.state() {
-                        Some(LaneState::Served) => calls.poll(&page.calls.0).transpose().map(Some),
+                        Some(LaneState::Served) => look().map(Some),
                         _ => Some(None),
                     })
                 },

@@ -19,6 +19,8 @@ pub mod lane;
 #[cfg(not(loom))]
 pub mod ops;
 #[cfg(not(loom))]
+pub mod protocol;
+#[cfg(not(loom))]
 pub mod region;
 pub mod ring;
 pub mod shm;

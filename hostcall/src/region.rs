@@ -8,6 +8,7 @@ use crate::ring::{Ring, DEPTH};
 use crate::shm::{Mapping, Window};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::types::Token;
+use crate::wait::Clock;
 use crate::wire::{flags, Message, ProtocolError};
 
 /// "hostcall", little-endian.
@@ -35,6 +36,8 @@ pub struct Header {
     pub lanes: AtomicU32,
     /// Rate of [`ticks`](crate::wait::ticks), which a guest cannot measure cheaply.
     pub ticks_per_us: AtomicU32,
+    /// Processors of the host: with one, nobody may spin.
+    pub processors: AtomicU32,
     /// Guest: counts its questions whether the host still lives.
     pub ping: AtomicU32,
     /// Host: the last question answered.
@@ -108,7 +111,7 @@ pub struct LanePage {
     pub guest_sleep: Line<AtomicU32>,
     /// Sleep word of the shadow's thread.
     pub host_sleep: Line<AtomicU32>,
-    claim: Line<ClaimWords>,
+    pub(crate) claim: Line<ClaimWords>,
     /// Guest to host.
     pub calls: Line<Ring>,
     /// Host to guest.
@@ -195,14 +198,38 @@ pub struct Region {
 
 impl Region {
     /// Writes the header of a fresh region on the host.
-    pub fn create(mapping: Mapping, lanes: u32, ticks_per_us: u32) -> Region {
+    pub fn create(mapping: Mapping, lanes: u32, clock: Clock) -> Region {
         let region = Region { mapping, lanes };
-        let header = region.header();
-        header.version.store(VERSION, Ordering::Relaxed);
-        header.lanes.store(lanes, Ordering::Relaxed);
-        header.ticks_per_us.store(ticks_per_us, Ordering::Relaxed);
-        header.magic.store(MAGIC, Ordering::Release);
+        region.write_header(clock);
         region
+    }
+
+    /// Host: maps a region that this side made. Its header may be the guest's by now and is not looked at.
+    pub fn own(mapping: Mapping, lanes: u32) -> Result<Region, ProtocolError> {
+        match mapping.len() >= size(lanes) {
+            true => Ok(Region { mapping, lanes }),
+            false => Err(ProtocolError::Header("region size")),
+        }
+    }
+
+    /// Host: writes the header, whatever a guest has made of it.
+    pub fn write_header(&self, clock: Clock) {
+        let header = self.header();
+        header.version.store(VERSION, Ordering::Relaxed);
+        header.lanes.store(self.lanes, Ordering::Relaxed);
+        header
+            .ticks_per_us
+            .store(clock.ticks_per_us, Ordering::Relaxed);
+        header.processors.store(clock.processors, Ordering::Relaxed);
+        header.magic.store(MAGIC, Ordering::Release);
+    }
+
+    /// What the header says of the host's processors.
+    pub fn clock(&self) -> Clock {
+        Clock {
+            ticks_per_us: self.header().ticks_per_us.load(Ordering::Relaxed),
+            processors: self.header().processors.load(Ordering::Relaxed),
+        }
     }
 
     /// Reads the header of a region that the host made.
@@ -299,9 +326,14 @@ mod tests {
     use crate::shm::sealed_memfd;
     use std::os::fd::AsFd;
 
+    const CLOCK: Clock = Clock {
+        ticks_per_us: 7,
+        processors: 3,
+    };
+
     fn region(lanes: u32) -> Region {
         let fd = sealed_memfd(c"region", size(lanes)).unwrap();
-        Region::create(Mapping::new(fd.as_fd(), size(lanes)).unwrap(), lanes, 1)
+        Region::create(Mapping::new(fd.as_fd(), size(lanes)).unwrap(), lanes, CLOCK)
     }
 
     #[test]
@@ -323,9 +355,9 @@ mod tests {
     #[test]
     fn a_prefix_of_a_region_serves_its_first_lanes() {
         let fd = sealed_memfd(c"region", size(4)).unwrap();
-        let whole = Region::create(Mapping::new(fd.as_fd(), size(4)).unwrap(), 4, 7);
+        let whole = Region::create(Mapping::new(fd.as_fd(), size(4)).unwrap(), 4, CLOCK);
         let part = Region::open(Mapping::new(fd.as_fd(), prefix_size(4, 2)).unwrap()).unwrap();
-        assert_eq!(part.header().ticks_per_us.load(Ordering::Relaxed), 7);
+        assert_eq!(part.clock(), CLOCK);
         whole.arena(1).unwrap().copy_in(b"same").unwrap();
         let mut seen = [0; 4];
         part.arena(1).unwrap().copy_out(&mut seen).unwrap();

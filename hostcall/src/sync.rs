@@ -1,9 +1,9 @@
 //! The atomics of the protocol: the processor's, or loom's when the protocol is being model-checked.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Tells the processor that this is a spin loop.
 pub(crate) fn relax() {
@@ -11,4 +11,19 @@ pub(crate) fn relax() {
     loom::thread::yield_now();
     #[cfg(not(loom))]
     std::hint::spin_loop();
+}
+
+/// A sequentially consistent fence.
+#[allow(unsafe_code)]
+pub(crate) fn full_fence() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    // A locked instruction on the stack orders all loads and stores as MFENCE does (Intel SDM 3A, 9.2.3.9), at half the cost.
+    #[cfg(all(not(loom), target_arch = "x86_64"))]
+    // SAFETY: adds nothing to a word of our own stack; the default options make it a compiler fence too.
+    unsafe {
+        core::arch::asm!("lock or dword ptr [rsp], 0");
+    }
+    #[cfg(all(not(loom), not(target_arch = "x86_64")))]
+    std::sync::atomic::fence(Ordering::SeqCst);
 }

@@ -27,6 +27,8 @@ pub struct OpSpec {
     pub retry: bool,
     /// Host system calls that serving it needs.
     pub syscalls: &'static [i64],
+    /// Their names, `SYS_` before each.
+    pub syscall_names: &'static [&'static str],
     /// Names, types and word counts of the request's fields.
     pub request: &'static [FieldSpec],
     /// Names, types and word counts of the reply's fields.
@@ -144,6 +146,7 @@ macro_rules! ops {
                         blocks: has!(blocks $($attribute)*),
                         retry: has!(retry $($attribute)*),
                         syscalls: &[$(libc::$syscall),*],
+                        syscall_names: &[$(stringify!($syscall)),*],
                         request: request::$Name::FIELDS,
                         reply: &[$(FieldSpec {
                             name: stringify!($out),

@@ -9,7 +9,7 @@
 //! sequentially consistent fence on both sides, one of the fences is first in their single order: if the sleeper's
 //! ([W1]), the waker's load sees `sleeping`; if the waker's ([W2]), the sleeper's last look sees the message.
 
-use crate::sync::{fence, relax, AtomicU32, Ordering};
+use crate::sync::{full_fence, relax, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Value of a sleep word whose owner is awake.
@@ -39,7 +39,7 @@ pub trait Doorbell {
 /// Rings if the other side sleeps; called after a publish.
 pub fn notify<D: Doorbell>(bell: &D, word: &AtomicU32) {
     // [W2] Orders the publish before the look at the word; pairs with [W1].
-    fence(Ordering::SeqCst);
+    full_fence();
     if word.load(Ordering::Relaxed) == SLEEPING {
         word.store(AWAKE, Ordering::Relaxed);
         bell.wake(word);
@@ -55,7 +55,7 @@ pub fn sleep_unless<D: Doorbell, T>(
 ) -> Result<T, Wakeup> {
     word.store(SLEEPING, Ordering::Relaxed);
     // [W1] Orders the announcement before the last look; pairs with [W2].
-    fence(Ordering::SeqCst);
+    full_fence();
     let outcome = match poll() {
         Some(message) => Ok(message),
         None => Err(bell.sleep(word, limit)),
@@ -64,22 +64,29 @@ pub fn sleep_unless<D: Doorbell, T>(
     outcome
 }
 
-/// Bounds of spinning, in microseconds.
+/// Bounds of spinning, in microseconds and polls.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Longest spin while the peer is known to be fast.
     pub most: u32,
     /// Spin while it is known to be slow: enough to catch an answer that is already under way.
     pub least: u32,
+    /// Polls before that, without `pause` (which costs up to 140 cycles, a good part of a whole round trip).
+    pub glance: u32,
 }
 
 impl Budget {
     /// A peer on the same kernel: a sleep costs about 45 µs there and back, so longer spins cannot pay.
-    pub const LOCAL: Budget = Budget { most: 50, least: 2 };
+    pub const LOCAL: Budget = Budget {
+        most: 50,
+        least: 2,
+        glance: 1500,
+    };
     /// A peer on another kernel, where a doorbell costs a guest system call and a line interrupt.
     pub const DEVICE: Budget = Budget {
         most: 200,
         least: 4,
+        glance: 1500,
     };
 }
 
@@ -103,15 +110,21 @@ const PREEMPTED_US: u64 = 250;
 const CALM_DOWN: u32 = 64;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
 const PROBE_EVERY: u32 = 16;
-/// Polls without `pause`: it costs up to 140 cycles, a good part of a whole round trip.
-const EAGER_POLLS: u32 = 256;
 
 impl Pacer {
-    /// A pacer that assumes a fast peer. `ticks_per_us` is the rate of [`ticks`].
-    pub fn new(budget: Budget, ticks_per_us: u32) -> Pacer {
+    /// A pacer that assumes a fast peer.
+    pub fn new(budget: Budget, clock: Clock) -> Pacer {
+        let budget = match clock.processors {
+            0 | 1 => Budget {
+                most: budget.least,
+                glance: 1,
+                ..budget
+            },
+            _ => budget,
+        };
         Pacer {
             budget,
-            ticks_per_us: u64::from(ticks_per_us.clamp(1, 100_000)),
+            ticks_per_us: u64::from(clock.ticks_per_us.clamp(1, 100_000)),
             estimate: 0,
             contended: 0,
             since_probe: 0,
@@ -138,32 +151,15 @@ impl Pacer {
         most
     }
 
-    /// Spins until `poll` finds something or the allowance is used up.
-    pub fn spin<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-        match self.glance(&mut poll) {
-            Some(found) => Some(found),
-            None => self.linger(poll),
-        }
-    }
-
-    /// The first microsecond or so of a spin, in which a fast peer answers: without `pause`, and without a look at the
-    /// clock between what arrives and its use.
+    /// Looks for a microsecond or two, without `pause` or a look at the clock: either costs more than a poll, and
+    /// the answer to a short call of a peer that spins arrives within it.
     #[inline]
     pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-        let start = ticks();
-        for _ in 0..EAGER_POLLS / 8 {
-            // Eight looks between two looks at the clock, which costs as much as several of them.
-            for _ in 0..8 {
-                if let Some(found) = poll() {
-                    self.learn(0);
-                    return Some(found);
-                }
-            }
-            if ticks().wrapping_sub(start) > PREEMPTED_US * self.ticks_per_us {
-                break;
-            }
+        let found = (0..self.budget.glance).find_map(|_| poll());
+        if found.is_some() {
+            self.learn(0);
         }
-        None
+        found
     }
 
     /// The rest of a spin, with `pause` between looks.
@@ -219,24 +215,47 @@ pub fn ticks() -> u64 {
     0
 }
 
-/// Measures the rate of [`ticks`]; takes about a millisecond.
-pub fn ticks_per_us() -> u32 {
-    let (start, clock) = (ticks(), std::time::Instant::now());
-    while clock.elapsed() < Duration::from_millis(1) {
-        std::hint::spin_loop();
+/// What waiting has to know of the host's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Rate of [`ticks`].
+    pub ticks_per_us: u32,
+    /// Processors of the host. With one, the peer cannot run while we spin.
+    pub processors: u32,
+}
+
+impl Clock {
+    /// Measures this machine; takes about a millisecond.
+    pub fn measure() -> Clock {
+        let (start, clock) = (ticks(), std::time::Instant::now());
+        while clock.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        let rate = (ticks() - start) / clock.elapsed().as_micros().max(1) as u64;
+        Clock {
+            ticks_per_us: rate.clamp(1, 100_000) as u32,
+            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        }
     }
-    ((ticks() - start) / clock.elapsed().as_micros().max(1) as u64).clamp(1, 100_000) as u32
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
+    fn two_processors() -> Clock {
+        Clock {
+            processors: 2,
+            ..Clock::measure()
+        }
+    }
+
     #[test]
     fn a_slow_peer_is_not_spun_for_and_a_fast_one_is_found_again() {
-        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, ticks_per_us());
+        let mut pacer = Pacer::new(Budget::LOCAL, two_processors());
         for _ in 0..20 {
-            assert_eq!(pacer.spin(|| None::<()>), None);
+            assert_eq!(pacer.glance(|| None::<()>), None);
+            assert_eq!(pacer.linger(|| None::<()>), None);
         }
         pacer.contended = 0;
         let most = 50 * pacer.ticks_per_us;
@@ -245,27 +264,27 @@ mod tests {
             .count();
         assert_eq!(long, 1, "one probe in {PROBE_EVERY} waits");
         for _ in 0..40 {
-            pacer.spin(|| Some(()));
+            pacer.glance(|| Some(()));
         }
         assert_eq!(pacer.allowance(), most);
     }
 
     #[test]
     fn two_sides_that_sleep_find_back_to_spinning() {
-        let mut pacer = Pacer::new(Budget { most: 50, least: 2 }, ticks_per_us());
+        let mut pacer = Pacer::new(Budget::LOCAL, two_processors());
         let most = 50 * pacer.ticks_per_us;
         pacer.estimate = 4 * most;
         // The peer sleeps too: its answer takes what waking it does.
-        let found = |pacer: &mut Pacer| {
-            let start = ticks();
-            let answer = 20 * pacer.ticks_per_us;
-            pacer.linger(|| (ticks() - start > answer).then_some(()))
-        };
-        let tries = (0..2 * PROBE_EVERY).take_while(|_| found(&mut pacer).is_none());
-        assert!(
-            tries.count() < PROBE_EVERY as usize,
-            "the first probe finds it"
-        );
+        let answer = 20 * pacer.ticks_per_us;
+        let in_vain = (0..10 * PROBE_EVERY)
+            .take_while(|_| {
+                let start = ticks();
+                pacer
+                    .linger(|| (ticks() - start > answer).then_some(()))
+                    .is_none()
+            })
+            .count();
+        assert!(in_vain < 10 * PROBE_EVERY as usize, "some probe finds it");
         assert!(pacer.estimate <= most);
     }
 
@@ -274,15 +293,16 @@ mod tests {
         let mut pacer = Pacer::new(
             Budget {
                 most: 1_000_000,
-                least: 2,
+                ..Budget::LOCAL
             },
-            ticks_per_us(),
+            two_processors(),
         );
         let mut polls = 0;
         let start = std::time::Instant::now();
-        pacer.spin(|| {
+        pacer.glance(|| None::<()>);
+        pacer.linger(|| {
             polls += 1;
-            if polls == EAGER_POLLS + 10 {
+            if polls == 10 {
                 std::thread::sleep(Duration::from_millis(1));
             }
             None::<()>

@@ -3,8 +3,9 @@
 
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::Errno;
+use hostcall::wait::Clock;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Ops that a slot counts: every number that fits the table's eight bits.
 pub const OPS: usize = 256;
@@ -19,8 +20,8 @@ pub struct Head {
     pub spinners: AtomicU32,
     /// Trace lines dropped because hostd was behind.
     pub dropped: AtomicU64,
-    /// Rate of the processor's counter, for the pacers.
-    pub ticks_per_us: AtomicU32,
+    ticks_per_us: AtomicU32,
+    processors: AtomicU32,
 }
 
 /// Counts of one session.
@@ -53,6 +54,11 @@ impl Board {
     pub fn create(slots: u32) -> Result<(Board, OwnedFd), Errno> {
         let fd = sealed_memfd(c"hostcall-board", size(slots))?;
         let board = Board::open(std::os::fd::AsFd::as_fd(&fd), slots)?;
+        let clock = Clock::measure();
+        let head = board.head();
+        head.ticks_per_us
+            .store(clock.ticks_per_us, Ordering::Relaxed);
+        head.processors.store(clock.processors, Ordering::Relaxed);
         Ok((board, fd))
     }
 
@@ -68,6 +74,14 @@ impl Board {
     pub fn head(&self) -> &Head {
         // SAFETY: the mapping has at least `HEAD` bytes, is page-aligned, and `Head` is made of atomics.
         unsafe { self.mapping.base().cast::<Head>().as_ref() }
+    }
+
+    /// What the pacers have to know of the processors; measured once, by hostd.
+    pub fn clock(&self) -> Clock {
+        Clock {
+            ticks_per_us: self.head().ticks_per_us.load(Ordering::Relaxed),
+            processors: self.head().processors.load(Ordering::Relaxed),
+        }
     }
 
     /// Counts of one session; out-of-range slots share the last.

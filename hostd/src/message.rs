@@ -9,6 +9,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// Descriptors that one datagram carries at most; the kernel's own limit is 253.
 pub const MOST_FDS: usize = 64;
 
+/// Milliseconds to wait at most while too many descriptors are on their way.
+const MOST_NAPS: u32 = 10_000;
+
 /// Bytes of one datagram at most.
 const MOST_BYTES: usize = 8 << 10;
 
@@ -178,6 +181,7 @@ fn send_with<M: Serialize>(
     let bytes = serde_json::to_vec(message)?;
     let rights = [ControlMessage::ScmRights(fds)];
     let control: &[ControlMessage] = if fds.is_empty() { &[] } else { &rights };
+    let mut naps = 0;
     loop {
         let sent = sendmsg::<()>(
             socket.as_raw_fd(),
@@ -188,6 +192,12 @@ fn send_with<M: Serialize>(
         );
         match sent {
             Err(nix::errno::Errno::EINTR) => continue,
+            // The kernel counts descriptors on their way for all processes of a user together, so another session's or
+            // guest's forks can fill the count. It falls as soon as hostd reads.
+            Err(nix::errno::Errno::ETOOMANYREFS) if flags.is_empty() && naps < MOST_NAPS => {
+                naps += 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
             sent => return sent.map(drop).map_err(Error::from),
         }
     }

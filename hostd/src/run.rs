@@ -8,6 +8,7 @@ use crate::server::{Opening, Server};
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What to run and where.
@@ -58,10 +59,26 @@ fn library(program: &Path) -> Result<PathBuf, Failure> {
 pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     let library = library(&program)?;
     let policy = policy("run", &run.config)?;
+    let directory = crate::config::runtime_dir();
+    let mut cleanup = None;
     let (door, attach) = match run.kind {
         Kind::Local => {
-            let path = crate::config::runtime_dir().join(format!("{}.sock", std::process::id()));
-            (socket_door(&path)?, guest::Attach::Socket(path))
+            // Any user of the guest may connect, so on the host nobody may even reach it: the guest gets it by a mount.
+            let private = directory.join(format!("{}.run", std::process::id()));
+            let path = private.join("guest.sock");
+            let open_up = || {
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o755)
+                    .create(&directory)?;
+                std::fs::DirBuilder::new().mode(0o700).create(&private)
+            };
+            open_up().map_err(|error| format!("cannot make {}: {error}", private.display()))?;
+            let door = socket_door(&path, &policy.user)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))
+                .map_err(|error| error.to_string())?;
+            cleanup = Some(private);
+            (door, guest::Attach::Socket(path))
         }
         Kind::Uml => {
             let (line, doorbell) = socketpair(
@@ -95,7 +112,11 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     let serving = serving.map_err(|error| error.to_string())?;
     let status = boot(run, attach, library);
     drop::<OwnedFd>(stopped);
-    match serving.join() {
+    let served = serving.join();
+    if let Some(private) = cleanup {
+        let _ = std::fs::remove_dir(private);
+    }
+    match served {
         Ok(Ok(())) => status,
         Ok(Err(error)) => Err(format!("serving the guest failed: {error}")),
         Err(_) => Err("serving the guest failed".to_owned()),

@@ -416,3 +416,17 @@ pub fn forget_all() {
         forget(fd);
     }
 }
+
+/// In a fork child of a threaded parent: makes the table agree with the descriptors.
+///
+/// The kernel copies the descriptors before the memory, so another thread may have opened or closed a host file in
+/// between. A number that the table knows and the kernel does not would be given to the next guest file.
+pub fn forget_closed() {
+    release_reserved();
+    for (fd, _) in all() {
+        // SAFETY: plain system call.
+        if unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFD, 0) }.is_err() {
+            forget(fd);
+        }
+    }
+}

@@ -113,6 +113,8 @@ pub unsafe fn at<'p>(
                 }
             }
         }
+        // To the program this number is closed.
+        None if fds::is_reserved(dirfd) => Err(Errno(libc::EBADF)),
         None if path.is_null() => Ok(guest),
         None => {
             // SAFETY: the caller's promise.

@@ -201,6 +201,8 @@ pub fn after_fork(token: Option<Token>) {
             (*page).owner.store(1, Ordering::Release);
         }
     }
+    // Before attaching, which makes descriptors.
+    fds::forget_closed();
     if token.is_none() || attach(token).is_err() {
         fds::forget_all();
         crate::cwd::forget();

@@ -73,11 +73,10 @@ unsafe fn list<'a>(actions: *const posix_spawn_file_actions_t) -> &'a [Action] {
 }
 
 unsafe fn leads_to_host(path: *const c_char) -> bool {
+    let mut buffer = PathBuffer::new();
     // SAFETY: the program's path.
-    matches!(
-        unsafe { place::of(path, &mut PathBuffer::new()) },
-        Ok(Place::Host { .. })
-    )
+    let place = unsafe { place::of(path, &mut buffer) };
+    matches!(place, Ok(Place::Host { .. }))
 }
 
 /// Whether the hooked calls are needed.

@@ -46,7 +46,7 @@ static void begin(int argc, char **argv)
     transcript = fcntl(1, F_DUPFD_CLOEXEC, 100);
 }
 
-static const char *error(int failed)
+static inline const char *error(int failed)
 {
     return failed ? strerrorname_np(errno) : "ok";
 }

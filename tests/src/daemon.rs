@@ -34,6 +34,11 @@ pub fn program(name: &str) -> PathBuf {
     })
 }
 
+/// The usual exports: `export/` for whatever a test does, `good/` for the [witness](crate::witness), both read-write.
+pub fn exports(directory: &Path) -> Value {
+    json!([{"path": directory.join("export"), "mode": "rw"}, {"path": directory.join("good"), "mode": "rw"}])
+}
+
 /// Waits until `condition` holds.
 ///
 /// # Panics
@@ -90,7 +95,7 @@ pub struct Daemon {
     child: Child,
     log: PathBuf,
     socket: PathBuf,
-    /// Holds `export/` (which the default configuration shows), the socket and the log.
+    /// Holds `export/` and `good/` (which the default configuration shows), the socket and the log.
     pub directory: Scratch,
 }
 
@@ -102,9 +107,7 @@ impl Daemon {
 
     /// The same with limits.
     pub fn with_limits(limits: Value) -> Daemon {
-        Daemon::configured(
-            |directory| json!({"exports": [{"path": directory.join("export"), "mode": "rw"}], "limits": limits}),
-        )
+        Daemon::configured(|directory| json!({"exports": exports(directory), "limits": limits}))
     }
 
     /// One guest with a configuration that depends on the directory; `attach` is added if it is missing.
@@ -123,7 +126,9 @@ impl Daemon {
     /// A whole configuration, made for a directory and the path of the first guest's socket.
     pub fn launch(config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
         let directory = Scratch::new();
-        std::fs::create_dir(directory.join("export")).expect("an export");
+        for name in ["export", "good"] {
+            std::fs::create_dir(directory.join(name)).expect("an export");
+        }
         let (log, socket, file) = (
             directory.join("log"),
             directory.join("guest.sock"),
@@ -207,12 +212,17 @@ impl Daemon {
 
     /// What `hostd status --json` says of the first guest.
     pub fn status(&self) -> GuestStatus {
+        self.guests().remove(0)
+    }
+
+    /// What it says of all guests.
+    pub fn guests(&self) -> Vec<GuestStatus> {
         let mut found = None;
         eventually("hostd answers `hostd status`", || {
             found = self.try_status();
             found.is_some()
         });
-        found.expect("just seen").guests.remove(0)
+        found.expect("just seen").guests
     }
 
     /// Begins a session from this process.
@@ -228,13 +238,13 @@ impl Daemon {
         attach_to(&self.socket, resume)
     }
 
-    /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guest's sessions.
+    /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guests' sessions.
     pub fn footprint(&self) -> Footprint {
         let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count);
         Footprint {
             fds,
             processes: descendants(self.pid()).len(),
-            sessions: self.status().sessions.len(),
+            sessions: self.guests().iter().map(|guest| guest.sessions.len()).sum(),
         }
     }
 

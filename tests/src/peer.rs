@@ -1,6 +1,4 @@
 //! A hostile peer: attaches as any guest process may, and then writes what it likes where it likes.
-#![allow(unsafe_code)]
-
 use crate::random::Random;
 use hostcall::attach::local::Link;
 use hostcall::doorbell::futex_wake;

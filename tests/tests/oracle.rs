@@ -85,7 +85,7 @@ fn compiled(case: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{case}.c"));
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("oracle-{case}"));
     let status = Command::new("cc")
-        .arg("-o")
+        .args(["-pthread", "-o"])
         .arg(&program)
         .arg(source)
         .status();
@@ -124,4 +124,9 @@ fn commands_as_natively() {
 #[test]
 fn redirections_as_natively() {
     compare("redirections", include_str!("../shell/redirections.sh"));
+}
+
+#[test]
+fn threads_as_natively() {
+    compiled("threads");
 }

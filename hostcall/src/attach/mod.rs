@@ -3,7 +3,7 @@
 pub mod device;
 pub mod local;
 
-use crate::doorbell::Bell;
+use crate::doorbell::{Bell, KeepErrno};
 use crate::region::{Claim, Region};
 use crate::shm::Mapping;
 use crate::types::{Errno, Token};
@@ -101,6 +101,7 @@ pub enum Link {
 impl Link {
     /// Finds the host: `$HOSTCALL_ATTACH`, then the socket, then the devices. The claim is for the first lane.
     pub fn find(claim: &Claim) -> Result<(Link, Region, u32), AttachError> {
+        let _errno = KeepErrno::new();
         if let Some(path) = named() {
             return match path.to_bytes().starts_with(b"/dev/") {
                 true => Link::device(path, claim),
@@ -139,6 +140,7 @@ impl Link {
 
     /// Takes another lane for this process; `EAGAIN` if there is none.
     pub fn claim(&self, region: &Region, claim: &Claim) -> Result<u32, Errno> {
+        let _errno = KeepErrno::new();
         match self {
             Link::Local(link) => link.claim(region, claim),
             Link::Device(link) => link.claim_free(region, claim),
@@ -147,6 +149,7 @@ impl Link {
 
     /// Has the host look at a lane: a new claim, a call to cancel.
     pub fn attention(&self, lane: u32) {
+        let _errno = KeepErrno::new();
         match self {
             Link::Local(link) => link.attention(lane),
             Link::Device(link) => link.attention(lane),
@@ -155,6 +158,7 @@ impl Link {
 
     /// Whether the host is still there. Asked only after a long wait.
     pub fn alive(&self, region: &Region) -> bool {
+        let _errno = KeepErrno::new();
         match self {
             Link::Local(link) => link.alive(),
             Link::Device(link) => link.alive(region),

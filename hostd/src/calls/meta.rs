@@ -53,7 +53,7 @@ impl MetaCalls for Caller {
             mask,
             sink,
         } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         if sink.len() < size_of::<libc::statx>() {
             return Err(Errno(libc::EINVAL));
         }
@@ -92,7 +92,7 @@ impl MetaCalls for Caller {
             mode,
             flags,
         } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         // SAFETY: a NUL-terminated private path. The raw call: libc's emulates flags by the wrong ids.
         done(unsafe { libc::syscall(libc::SYS_faccessat2, dirfd, path.as_ptr(), mode, flags.0) })?;
         Ok(reply::Faccessat2 {})
@@ -105,7 +105,7 @@ impl MetaCalls for Caller {
             mode,
             flags,
         } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         // SAFETY: a NUL-terminated private path.
         let changed = unsafe {
             match flags.0 {
@@ -131,7 +131,7 @@ impl MetaCalls for Caller {
             gid,
             flags,
         } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::fchownat(dirfd, path.as_ptr(), uid, gid, flags.0) })?;
         Ok(reply::Fchownat {})
@@ -144,7 +144,7 @@ impl MetaCalls for Caller {
             times,
             flags,
         } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         let time = |sec, nsec: u32| libc::timespec {
             tv_sec: sec,
             tv_nsec: nsec.into(),

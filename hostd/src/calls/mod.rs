@@ -10,7 +10,8 @@ mod path;
 mod session;
 
 use crate::shadow::session::Session;
-use hostcall::types::Errno;
+use hostcall::types::{DirFd, Errno};
+use std::ffi::CStr;
 
 /// The calling lane: its session, and how its last transfer went.
 #[derive(Debug)]
@@ -19,6 +20,16 @@ pub struct Caller {
     pub session: &'static Session,
     /// Whether the last call did all that it was asked to; linked calls are cancelled if not.
     pub complete: bool,
+}
+
+impl Caller {
+    /// Where a path starts, for a system call. An absolute path starts at the root, whatever the descriptor is.
+    fn dir(&self, dirfd: DirFd, path: &CStr) -> Result<i32, Errno> {
+        match path.to_bytes().first() {
+            Some(b'/') => Ok(libc::AT_FDCWD),
+            _ => self.session.fds.dir(dirfd),
+        }
+    }
 }
 
 /// The `-1` convention as a result without a value.

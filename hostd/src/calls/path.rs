@@ -14,7 +14,7 @@ impl PathCalls for Caller {
             flags,
             mode,
         } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         // A terminal that the guest opens must never become the shadow's controlling terminal, nor send it SIGIO.
         let flags = flags.0 & !libc::O_ASYNC | libc::O_NOCTTY;
         // SAFETY: a NUL-terminated private path.
@@ -26,7 +26,7 @@ impl PathCalls for Caller {
     }
 
     fn mkdirat(&mut self, request: request::Mkdirat) -> Result<reply::Mkdirat, Errno> {
-        let dirfd = self.session.fds.dir(request.dirfd)?;
+        let dirfd = self.dir(request.dirfd, request.path)?;
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::mkdirat(dirfd, request.path.as_ptr(), request.mode.0) })?;
         Ok(reply::Mkdirat {})
@@ -39,14 +39,14 @@ impl PathCalls for Caller {
             mode,
             device,
         } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::mknodat(dirfd, path.as_ptr(), mode.0, device) })?;
         Ok(reply::Mknodat {})
     }
 
     fn unlinkat(&mut self, request: request::Unlinkat) -> Result<reply::Unlinkat, Errno> {
-        let dirfd = self.session.fds.dir(request.dirfd)?;
+        let dirfd = self.dir(request.dirfd, request.path)?;
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::unlinkat(dirfd, request.path.as_ptr(), request.flags.0) })?;
         Ok(reply::Unlinkat {})
@@ -60,7 +60,7 @@ impl PathCalls for Caller {
             to_path,
             flags,
         } = request;
-        let (from, to) = (self.session.fds.dir(from)?, self.session.fds.dir(to)?);
+        let (from, to) = (self.dir(from, from_path)?, self.dir(to, to_path)?);
         // SAFETY: NUL-terminated private paths. The raw call: libc's takes another one if there are no flags.
         done(unsafe {
             libc::syscall(
@@ -83,14 +83,14 @@ impl PathCalls for Caller {
             to_path,
             flags,
         } = request;
-        let (from, to) = (self.session.fds.dir(from)?, self.session.fds.dir(to)?);
+        let (from, to) = (self.dir(from, from_path)?, self.dir(to, to_path)?);
         // SAFETY: NUL-terminated private paths.
         done(unsafe { libc::linkat(from, from_path.as_ptr(), to, to_path.as_ptr(), flags.0) })?;
         Ok(reply::Linkat {})
     }
 
     fn symlinkat(&mut self, request: request::Symlinkat) -> Result<reply::Symlinkat, Errno> {
-        let dirfd = self.session.fds.dir(request.dirfd)?;
+        let dirfd = self.dir(request.dirfd, request.path)?;
         // SAFETY: NUL-terminated private paths.
         done(unsafe { libc::symlinkat(request.target.as_ptr(), dirfd, request.path.as_ptr()) })?;
         Ok(reply::Symlinkat {})
@@ -98,7 +98,7 @@ impl PathCalls for Caller {
 
     fn readlinkat(&mut self, request: request::Readlinkat) -> Result<reply::Readlinkat, Errno> {
         let request::Readlinkat { dirfd, path, sink } = request;
-        let dirfd = self.session.fds.dir(dirfd)?;
+        let dirfd = self.dir(dirfd, path)?;
         // SAFETY: a NUL-terminated private path; the sink is a window inside the lane's mapped arena.
         let filled =
             unsafe { libc::readlinkat(dirfd, path.as_ptr(), sink.as_ptr().cast(), sink.len()) };

@@ -99,6 +99,7 @@ fn enter_root(plan: &Plan, socket: &OsStr) -> Result<(), String> {
     bind_read_only(&descriptor_path(&socket), &run.join("guest.sock"))?;
     // The mount keeps it; a name on the host would be left behind when hostd is killed.
     let _ = std::fs::remove_file(socket_name);
+    let _ = socket_name.parent().map(std::fs::remove_dir);
     devices(&root.join("dev"))?;
     kernel_views(&root)?;
     below(Path::new(&plan.task.prefix))?;

@@ -76,7 +76,7 @@ impl Kind {
 #[derive(Debug)]
 pub enum Attach {
     /// For a local guest: hostd's listening Unix socket, seen in the guest as `/run/hostcall/guest.sock` and
-    /// nowhere else: its name on the host is removed.
+    /// nowhere else: its name on the host is removed, and its directory if that is empty then.
     Socket(PathBuf),
     /// For a guest with its own kernel. Both are passed on and closed in this process, so the other end of
     /// the doorbell hangs up when the guest is gone.

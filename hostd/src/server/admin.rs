@@ -100,7 +100,7 @@ pub fn running() -> Vec<UnixStream> {
     names
         .into_iter()
         .filter_map(|name| connect(name).ok())
-        .filter(|stream| same_user(stream))
+        .filter(same_user)
         .collect()
 }
 

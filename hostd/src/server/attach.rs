@@ -9,7 +9,7 @@ use hostcall::doorbell::futex_wake;
 use hostcall::region::{self, Claim, LaneState, Region, VERSION};
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::{Errno, Token};
-use hostcall::wait::AWAKE;
+use hostcall::wait::{Clock, AWAKE};
 use nix::sys::socket::{recv, sendmsg, sockopt, ControlMessage, MsgFlags};
 use std::io::{IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -43,9 +43,7 @@ impl Guest {
             return refuse(&connection, Errno(libc::EIO));
         }
         let slot = match hello.claim.resume {
-            Token::NONE if self.processes() >= self.policy.limits.processes as usize => {
-                return refuse(&connection, Errno(libc::EAGAIN))
-            }
+            Token::NONE if self.is_full() => return refuse(&connection, Errno(libc::EAGAIN)),
             Token::NONE => self.spare(),
             token => match self.expecting(token) {
                 None => return refuse(&connection, Errno(libc::ENOENT)),
@@ -62,10 +60,7 @@ impl Guest {
         let image = matches!(session.state, State::Held(..));
         if image {
             // The old image may have left anything in the rings of the old region.
-            session.memfd = Some(fresh_region(
-                self.lanes,
-                self.board.head().ticks_per_us.load(Ordering::Relaxed),
-            )?);
+            session.memfd = Some(fresh_region(self.lanes, self.board.clock())?);
         }
         let Some(memfd) = session.memfd.as_ref().map(AsRawFd::as_raw_fd) else {
             return refuse(&connection, Errno(libc::EIO));
@@ -73,20 +68,7 @@ impl Guest {
         let umask = (session.state == State::Spare).then_some(hello.claim.umask);
         session.state = State::Active;
         session.since = Instant::now();
-        let mut fds = vec![connection.as_raw_fd()];
-        if image {
-            fds.push(memfd);
-        }
-        self.tell(
-            slot,
-            &ToShadow::Adopt {
-                umask,
-                image,
-                lane: 0,
-            },
-            &fds,
-            poller,
-        );
+        // The process first: it has a region to map while the shadow, whose lane already waits, hears of it.
         let welcome = Welcome {
             version: VERSION,
             errno: 0,
@@ -100,11 +82,18 @@ impl Guest {
             MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
             None,
         );
+        let adopt = ToShadow::Adopt {
+            umask,
+            image,
+            lane: 0,
+        };
+        let fds = [connection.as_raw_fd(), memfd];
+        self.tell(slot, &adopt, &fds[..1 + usize::from(image)], poller);
         if sent.is_err() || self.watch_process(slot, &connection, poller).is_err() {
             // Gone before it was welcomed.
             self.end_session(slot, poller);
         }
-        self.breed(poller)
+        self.breed_soon(poller)
     }
 
     /// Watches a process on the same kernel, so that its session ends with it, whoever inherited its socket.
@@ -154,7 +143,8 @@ impl Guest {
                 Some(Waiting::Local(connection, hello)) => {
                     self.welcome(connection, hello, poller)?
                 }
-                Some(Waiting::Device(lane, claim)) => self.admit(lane, claim, poller)?,
+                // Given back in the meantime, or never meant: it counts again when it rings again.
+                Some(Waiting::Device(lane)) => self.attend(lane, poller)?,
                 Some(Waiting::Child(parent, unborn)) => self.bear(parent, unborn, poller),
             }
         }
@@ -163,7 +153,7 @@ impl Guest {
 
     /// Turns a spare shadow into the session of a child that its parent forks.
     pub fn bear(&mut self, parent: u32, unborn: Unborn, poller: &mut Poller) {
-        if self.processes() >= self.policy.limits.processes as usize {
+        if self.is_full() {
             return self.tell(
                 parent,
                 &ToShadow::Answer {
@@ -207,7 +197,10 @@ impl Guest {
 
     /// Reads the bytes of the doorbell line; false if the guest kernel is gone.
     pub fn hear_line(&mut self, poller: &mut Poller) -> Result<bool> {
-        let Door::Device { line, .. } = &self.door else {
+        let Door::Device {
+            line: Some(line), ..
+        } = &self.door
+        else {
             return Ok(false);
         };
         let mut bytes = [0; 256];
@@ -260,10 +253,8 @@ impl Guest {
                 region.wipe(lane);
                 page.set_state(LaneState::Free);
             }
-            (Some(LaneState::Released), Some(slot)) => {
-                self.tell(slot, &ToShadow::Attention { lane }, &[], poller)
-            }
-            // A guest that writes nonsense into its own lanes' states harms only itself.
+            // Given back, or nonsense that a guest wrote into its own lane's state: the shadow's thread leaves.
+            (_, Some(slot)) => self.tell(slot, &ToShadow::Attention { lane }, &[], poller),
             _ => {}
         }
         Ok(())
@@ -281,16 +272,23 @@ impl Guest {
             self.tell(slot, &ToShadow::Attention { lane }, &[], poller);
             return Ok(());
         }
-        let full = self.processes() >= self.policy.limits.processes as usize;
+        let full = self.is_full();
         let slot = match claim.resume {
             Token::NONE if full || self.failed.is_some() => None,
-            Token::NONE => match self.spare() {
-                None => {
-                    self.waiting.push_back(Waiting::Device(lane, claim));
-                    return self.breed(poller);
+            Token::NONE => {
+                match self.spare() {
+                    None => {
+                        // A lane waits once, however often it rings, or ringing would fill our memory.
+                        if !self.waiting.iter().any(
+                            |waiting| matches!(waiting, Waiting::Device(other) if *other == lane),
+                        ) {
+                            self.waiting.push_back(Waiting::Device(lane));
+                        }
+                        return self.breed(poller);
+                    }
+                    spare => spare,
                 }
-                spare => spare,
-            },
+            }
             token => self.expecting(token),
         };
         let Some(session) = slot.and_then(|slot| self.sessions.get_mut(&slot)) else {
@@ -310,7 +308,7 @@ impl Guest {
         let slot = slot.unwrap_or_default();
         self.assign(lane, slot);
         self.tell(slot, &ToShadow::Adopt { umask, image, lane }, &[], poller);
-        self.breed(poller)
+        self.breed_soon(poller)
     }
 
     fn assign(&mut self, lane: u32, slot: u32) {
@@ -361,13 +359,13 @@ fn refuse(connection: &OwnedFd, errno: Errno) -> Result<()> {
     Ok(())
 }
 
-fn fresh_region(lanes: u32, ticks_per_us: u32) -> Result<OwnedFd> {
+fn fresh_region(lanes: u32, clock: Clock) -> Result<OwnedFd> {
     let size = region::size(lanes);
     let memfd = sealed_memfd(c"hostcall-region", size).map_err(super::io)?;
     Region::create(
         Mapping::new(memfd.as_fd(), size).map_err(super::io)?,
         lanes,
-        ticks_per_us,
+        clock,
     );
     Ok(memfd)
 }

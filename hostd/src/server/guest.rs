@@ -1,23 +1,22 @@
 //! One guest: its zygote, its shadows and what they share.
 
 use super::poller::{Key, Poller, Source};
+use super::zygote::Zygote;
 use crate::board::Board;
 use crate::config::GuestConfig;
-use crate::message::{self, FromZygote, ToShadow, ToZygote};
+use crate::message::{self, ToShadow};
 use crate::shadow::sandbox::{Policy, Report};
 use crate::shadow::SPARES;
 use hostcall::attach::Hello;
 use hostcall::doorbell::futex_wake;
-use hostcall::region::{Claim, LanePage, LaneState, Region};
+use hostcall::region::{LanePage, LaneState, Region};
 use hostcall::types::Token;
 use hostcall::wait::AWAKE;
-use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
 use std::collections::{HashMap, VecDeque};
 use std::io::Result;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -40,11 +39,24 @@ pub enum Door {
         region: Region,
         /// The region's memfd.
         memfd: OwnedFd,
-        /// Bytes that name lanes.
-        line: OwnedFd,
+        /// Bytes that name lanes; `None` until the guest's machine connects it.
+        line: Option<OwnedFd>,
+        /// Where the line is to be connected, and the link to the region, unless hostd booted the guest itself.
+        outside: Option<Outside>,
         /// Which shadow serves a lane.
         served: Vec<Option<u32>>,
     },
+}
+
+/// What a guest that somebody else boots is given.
+#[derive(Debug)]
+pub struct Outside {
+    /// Listens for the doorbell line.
+    pub listener: UnixListener,
+    /// The listener's path.
+    pub doorbell: PathBuf,
+    /// Link to the region's memfd.
+    pub link: PathBuf,
 }
 
 /// What a shadow is doing.
@@ -73,6 +85,8 @@ pub struct Unborn {
     pub cwd: Option<OwnedFd>,
     /// Inherited files: number, close-on-exec, file.
     pub files: Vec<(RawFd, bool, OwnedFd)>,
+    /// hostd holds too many files of children already: the rest is thrown away and the fork fails.
+    pub refused: bool,
 }
 
 /// One shadow, as hostd sees it.
@@ -104,17 +118,9 @@ pub enum Waiting {
     /// A process that has introduced itself.
     Local(OwnedFd, Hello),
     /// A process that has claimed a lane.
-    Device(u32, Claim),
+    Device(u32),
     /// A child that its parent forks.
     Child(u32, Unborn),
-}
-
-/// The zygote's process and socket.
-#[derive(Debug)]
-pub struct Zygote {
-    child: Child,
-    socket: OwnedFd,
-    key: Key,
 }
 
 /// One guest.
@@ -134,10 +140,10 @@ pub struct Guest {
     pub door: Door,
     /// Counters and switches shared with its shadows.
     pub board: Board,
-    board_fd: OwnedFd,
+    pub(super) board_fd: OwnedFd,
     /// hostd's program, which is also the zygote's.
-    program: PathBuf,
-    zygote: Option<Zygote>,
+    pub(super) program: PathBuf,
+    pub(super) zygote: Option<Zygote>,
     /// Active layers of the confinement, once the zygote has told.
     pub report: Option<Report>,
     /// Why the guest cannot be served.
@@ -149,7 +155,9 @@ pub struct Guest {
     /// Shared open files and who shared them.
     pub shared: HashMap<Token, (u32, OwnedFd)>,
     /// When the last zygote was started, so that a failing one is not restarted in a circle.
-    born: Instant,
+    pub(super) born: Instant,
+    /// When to make new spare shadows: a little after one was taken, so that its process does not wait for forks.
+    pub(super) breed_at: Option<Instant>,
 }
 
 /// Lanes of a process's own region unless configured.
@@ -174,15 +182,22 @@ impl Guest {
         };
         let (board, board_fd) =
             Board::create(policy.limits.processes + SPARES).map_err(super::io)?;
-        board
-            .head()
-            .ticks_per_us
-            .store(hostcall::wait::ticks_per_us(), Ordering::Relaxed);
         match &door {
             Door::Socket { listener, .. } => {
                 poller.watch(listener, Source::Listener { guest: index })?
             }
-            Door::Device { line, .. } => poller.watch(line, Source::Line { guest: index })?,
+            Door::Device {
+                line: Some(line), ..
+            } => poller.watch(line, Source::Line { guest: index })?,
+            Door::Device {
+                outside: Some(outside),
+                ..
+            } => poller.watch(&outside.listener, Source::Listener { guest: index })?,
+            Door::Device { .. } => {
+                return Err(std::io::Error::other(
+                    "a device guest without a doorbell line",
+                ))
+            }
         };
         let mut guest = Guest {
             index,
@@ -201,163 +216,10 @@ impl Guest {
             waiting: VecDeque::new(),
             shared: HashMap::new(),
             born: Instant::now(),
+            breed_at: None,
         };
         guest.start_zygote(poller)?;
         Ok(guest)
-    }
-
-    fn start_zygote(&mut self, poller: &mut Poller) -> Result<()> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )?;
-        let child = Command::new(&self.program)
-            .arg(crate::shadow::zygote::ARGUMENT)
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .current_dir("/")
-            .spawn()?;
-        let begin = ToZygote::Begin {
-            guest: self.name.clone(),
-            policy: self.policy.clone(),
-            lanes: self.lanes,
-            device: matches!(self.door, Door::Device { .. }),
-        };
-        let mut fds = vec![self.board_fd.as_raw_fd()];
-        if let Door::Device { memfd, .. } = &self.door {
-            fds.push(memfd.as_raw_fd());
-        }
-        message::send(&ours, &begin, &fds)?;
-        let key = poller.watch(&ours, Source::Zygote { guest: self.index })?;
-        self.zygote = Some(Zygote {
-            child,
-            socket: ours,
-            key,
-        });
-        self.born = Instant::now();
-        Ok(())
-    }
-
-    /// Hears the zygote.
-    pub fn hear_zygote(&mut self, poller: &mut Poller) -> Result<()> {
-        let Some(zygote) = &self.zygote else {
-            return Ok(());
-        };
-        match message::receive(&zygote.socket, false) {
-            Ok((FromZygote::Ready { report }, _)) => {
-                log::info!("guest {}: {report}", self.name);
-                self.report = Some(report);
-                self.breed(poller)
-            }
-            Ok((FromZygote::Failed { error }, _)) => {
-                log::error!("guest {}: {error}", self.name);
-                self.failed = Some(error);
-                Ok(())
-            }
-            Ok((FromZygote::Spawned { slot, pid }, fds)) => {
-                if let (Some(session), Some(pidfd)) =
-                    (self.sessions.get_mut(&slot), fds.into_iter().next())
-                {
-                    session.shadow = Some((pid, pidfd));
-                }
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => self.lose_zygote(poller),
-        }
-    }
-
-    fn lose_zygote(&mut self, poller: &mut Poller) -> Result<()> {
-        if let Some(mut zygote) = self.zygote.take() {
-            poller.forget(&zygote.socket, zygote.key);
-            let _ = zygote.child.kill();
-            let _ = zygote.child.wait();
-        }
-        let unborn: Vec<u32> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.state == State::Starting)
-            .map(|(slot, _)| *slot)
-            .collect();
-        unborn
-            .into_iter()
-            .for_each(|slot| self.end_session(slot, poller));
-        if self.failed.is_some() {
-            return Ok(());
-        }
-        if self.born.elapsed() < Duration::from_millis(100) {
-            let error = "its zygote ends as soon as it is started".to_owned();
-            log::error!("guest {}: {error}", self.name);
-            self.failed = Some(error);
-            return Ok(());
-        }
-        log::warn!(
-            "guest {}: the zygote has ended; starting another",
-            self.name
-        );
-        self.start_zygote(poller)
-    }
-
-    /// Keeps enough spare shadows ready.
-    pub fn breed(&mut self, poller: &mut Poller) -> Result<()> {
-        if self.report.is_none() {
-            return Ok(());
-        }
-        let idle = |session: &&Session| matches!(session.state, State::Starting | State::Spare);
-        let wanted = SPARES as usize + self.waiting.len();
-        for _ in self.sessions.values().filter(idle).count()..wanted {
-            let Some(zygote) = &self.zygote else {
-                return Ok(());
-            };
-            let most = self.policy.limits.processes + SPARES;
-            let Some(slot) = (0..most).find(|slot| !self.sessions.contains_key(slot)) else {
-                return Ok(());
-            };
-            let (ours, theirs) = socketpair(
-                AddressFamily::Unix,
-                SockType::SeqPacket,
-                None,
-                SockFlag::SOCK_CLOEXEC,
-            )?;
-            if message::send(
-                &zygote.socket,
-                &ToZygote::Spawn { slot },
-                &[theirs.as_raw_fd()],
-            )
-            .is_err()
-            {
-                return Ok(());
-            }
-            let key = poller.watch(
-                &ours,
-                Source::Shadow {
-                    guest: self.index,
-                    slot,
-                },
-            )?;
-            let session = Session {
-                control: ours,
-                key,
-                memfd: None,
-                shadow: None,
-                state: State::Starting,
-                process: None,
-                claim: Token::NONE,
-                unborn: None,
-                since: Instant::now(),
-            };
-            self.sessions.insert(slot, session);
-            let counts = self.board.slot(slot);
-            counts
-                .calls
-                .iter()
-                .chain([&counts.errors])
-                .for_each(|count| count.store(0, Ordering::Relaxed));
-            counts.lanes.store(0, Ordering::Relaxed);
-        }
-        Ok(())
     }
 
     /// Guest processes that are or will be served.
@@ -366,6 +228,27 @@ impl Guest {
             .values()
             .filter(|session| !matches!(session.state, State::Starting | State::Spare))
             .count()
+    }
+
+    /// Whether another process would be one too many, those counted that still wait for a shadow.
+    pub fn is_full(&self) -> bool {
+        self.processes() + self.waiting.len() >= self.policy.limits.processes as usize
+    }
+
+    /// Descriptors that hostd holds for children whose parents are still sending them.
+    pub fn unborn_files(&self) -> usize {
+        let sending = self
+            .sessions
+            .values()
+            .filter_map(|session| session.unborn.as_ref());
+        let waiting = self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Child(_, unborn) => Some(unborn),
+            _ => None,
+        });
+        sending
+            .chain(waiting)
+            .map(|unborn| unborn.files.len())
+            .sum()
     }
 
     /// A shadow that waits to be adopted.
@@ -411,6 +294,9 @@ impl Guest {
             super::kill(pidfd);
         }
         self.shared.retain(|_, (owner, _)| *owner != slot);
+        // Its place will be another's, who must not get the answer.
+        self.waiting
+            .retain(|waiting| !matches!(waiting, Waiting::Child(parent, _) if *parent == slot));
         if let Door::Device { region, served, .. } = &mut self.door {
             for (lane, server) in served
                 .iter_mut()
@@ -441,7 +327,17 @@ impl Guest {
             .collect();
         late.into_iter()
             .for_each(|slot| self.end_session(slot, poller));
-        self.sessions.values().filter_map(due).min()
+        if self.breed_at.is_some_and(|due| due <= now) {
+            self.breed_at = None;
+            if let Err(error) = self.breed(poller) {
+                log::warn!("guest {}: no new shadows: {error}", self.name);
+            }
+        }
+        self.sessions
+            .values()
+            .filter_map(due)
+            .chain(self.breed_at)
+            .min()
     }
 
     /// Ends everything.
@@ -449,13 +345,43 @@ impl Guest {
         let all: Vec<u32> = self.sessions.keys().copied().collect();
         all.into_iter()
             .for_each(|slot| self.end_session(slot, poller));
-        if let Some(mut zygote) = self.zygote.take() {
-            poller.forget(&zygote.socket, zygote.key);
-            let _ = zygote.child.kill();
-            let _ = zygote.child.wait();
+        self.end_zygote(poller);
+        let left = match &self.door {
+            Door::Socket { path, .. } => vec![path],
+            Door::Device {
+                outside: Some(outside),
+                ..
+            } => vec![&outside.doorbell, &outside.link],
+            Door::Device { .. } => Vec::new(),
+        };
+        left.into_iter()
+            .for_each(|path| drop(std::fs::remove_file(path)));
+    }
+
+    /// The guest kernel is gone, and with it all its processes. The next one finds the region as if it were fresh.
+    pub fn hang_up(&mut self, key: Key, poller: &mut Poller) {
+        if let Door::Device { line, .. } = &mut self.door {
+            if let Some(line) = line.take() {
+                poller.forget(&line, key);
+            }
         }
-        if let Door::Socket { path, .. } = &self.door {
-            let _ = std::fs::remove_file(path);
+        let all: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare))
+            .map(|(slot, _)| *slot)
+            .collect();
+        all.into_iter()
+            .for_each(|slot| self.end_session(slot, poller));
+        self.waiting.clear();
+        if let Door::Device { region, .. } = &self.door {
+            for lane in 0..region.lanes() {
+                region.wipe(lane);
+                if let Some(page) = region.page(lane) {
+                    page.set_state(LaneState::Free);
+                }
+            }
+            region.write_header(self.board.clock());
         }
     }
 }

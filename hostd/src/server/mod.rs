@@ -8,6 +8,7 @@ pub mod attach;
 pub mod guest;
 pub mod poller;
 pub mod requests;
+pub mod zygote;
 
 use crate::config::GuestConfig;
 use crate::shadow::sandbox::Policy;
@@ -53,14 +54,26 @@ pub struct Opening {
     pub door: Door,
 }
 
+/// Connections of one guest that have not introduced themselves. A client sends its introduction as soon as it has
+/// connected, so that who is pushed out by a flood of others has had its time.
+const MOST_STRANGERS: usize = 128;
+
+/// A connection whose introduction is still to come.
+#[derive(Debug)]
+struct Stranger {
+    guest: usize,
+    connection: OwnedFd,
+    due: Instant,
+}
+
 /// The running daemon.
 #[derive(Debug)]
 pub struct Server {
     poller: Poller,
     guests: Vec<Guest>,
     tools: Tools,
-    /// Connections whose introduction is still to come, and until when.
-    strangers: HashMap<Key, (OwnedFd, Instant)>,
+    /// Connections whose introduction is still to come.
+    strangers: HashMap<Key, Stranger>,
     stop: OwnedFd,
 }
 
@@ -129,14 +142,14 @@ impl Server {
             Source::Tool => self.tools.hear(key, &self.guests, poller),
             Source::Listener { guest } => return self.accept(guest),
             Source::Hello { guest } => {
-                let Some((connection, _)) = self.strangers.get(&key) else {
+                let Some(stranger) = self.strangers.get(&key) else {
                     return Ok(());
                 };
-                let hello = Guest::introduction(connection);
+                let hello = Guest::introduction(&stranger.connection);
                 if let Ok(None) = hello {
                     return Ok(());
                 }
-                if let Some((connection, _)) = self.strangers.remove(&key) {
+                if let Some(Stranger { connection, .. }) = self.strangers.remove(&key) {
                     poller.forget(&connection, key);
                     if let Some(hello) = hello? {
                         self.guests[guest].welcome(connection, hello, poller)?;
@@ -156,7 +169,8 @@ impl Server {
             }
             Source::Line { guest } => {
                 if !self.guests[guest].hear_line(poller)? {
-                    self.hang_up(guest, key);
+                    self.guests[guest].hang_up(key, poller);
+                    self.guests[guest].breed(poller)?;
                 }
             }
         }
@@ -164,39 +178,62 @@ impl Server {
     }
 
     fn accept(&mut self, guest: usize) -> Result<()> {
-        let Door::Socket { listener, .. } = &self.guests[guest].door else {
-            return Ok(());
+        let listener = match &self.guests[guest].door {
+            Door::Socket { listener, .. } => listener,
+            Door::Device {
+                outside: Some(outside),
+                ..
+            } => &outside.listener,
+            Door::Device { .. } => return Ok(()),
         };
         let connection = match listener.accept() {
             Ok((connection, _)) => OwnedFd::from(connection),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
+        if let Door::Device { line, .. } = &mut self.guests[guest].door {
+            // A machine has one line; a second connection is closed at once.
+            if line.is_none() {
+                crate::serve::set_nonblocking(&connection)?;
+                self.poller.watch(&connection, Source::Line { guest })?;
+                *line = Some(connection);
+            }
+            return Ok(());
+        }
         match Guest::introduction(&connection)? {
             Some(hello) => self.guests[guest].welcome(connection, hello, &mut self.poller),
             None => {
                 let key = self.poller.watch(&connection, Source::Hello { guest })?;
-                self.strangers
-                    .insert(key, (connection, Instant::now() + PATIENCE));
+                self.strangers.insert(
+                    key,
+                    Stranger {
+                        guest,
+                        connection,
+                        due: Instant::now() + PATIENCE,
+                    },
+                );
+                self.bound_strangers(guest);
                 Ok(())
             }
         }
     }
 
-    /// The guest kernel is gone, and with it all its processes.
-    fn hang_up(&mut self, guest: usize, key: Key) {
-        let guest = &mut self.guests[guest];
-        if let Door::Device { line, .. } = &guest.door {
-            self.poller.forget(line, key);
+    /// Keeps a flood of connections from using up our descriptors: the oldest of that guest goes.
+    fn bound_strangers(&mut self, guest: usize) {
+        let own = || {
+            self.strangers
+                .iter()
+                .filter(|(_, stranger)| stranger.guest == guest)
+        };
+        if own().count() <= MOST_STRANGERS {
+            return;
         }
-        let all: Vec<u32> = guest
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.state != guest::State::Spare)
-            .map(|(slot, _)| *slot)
-            .collect();
-        all.into_iter()
-            .for_each(|slot| guest.end_session(slot, &mut self.poller));
+        let oldest = own().map(|(key, _)| *key).min();
+        if let Some((key, stranger)) =
+            oldest.and_then(|key| Some((key, self.strangers.remove(&key)?)))
+        {
+            self.poller.forget(&stranger.connection, key);
+        }
     }
 
     /// Ends what waited too long; milliseconds until the next look.
@@ -206,15 +243,15 @@ impl Server {
         let late: Vec<Key> = self
             .strangers
             .iter()
-            .filter(|(_, (_, due))| *due <= now)
+            .filter(|(_, stranger)| stranger.due <= now)
             .map(|(key, _)| *key)
             .collect();
         for key in late {
-            if let Some((connection, _)) = self.strangers.remove(&key) {
-                poller.forget(&connection, key);
+            if let Some(stranger) = self.strangers.remove(&key) {
+                poller.forget(&stranger.connection, key);
             }
         }
-        let strangers = self.strangers.values().map(|(_, due)| *due).min();
+        let strangers = self.strangers.values().map(|stranger| stranger.due).min();
         let sessions = self
             .guests
             .iter_mut()

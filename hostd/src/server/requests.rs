@@ -10,6 +10,10 @@ use std::time::Instant;
 /// Shared files that wait to be redeemed, per guest: each holds a descriptor of hostd's.
 const MOST_SHARED: usize = 4096;
 
+/// Open files of children under preparation, per guest: they are hostd's descriptors too. One child of any size can
+/// be prepared while no other is.
+const MOST_UNBORN: usize = 8192;
+
 impl Guest {
     /// Hears one shadow; a line to trace comes back.
     pub fn hear_shadow(&mut self, slot: u32, poller: &mut Poller) -> Result<Option<String>> {
@@ -63,6 +67,7 @@ impl Guest {
                     umask,
                     cwd: files.pop(),
                     files: Vec::new(),
+                    refused: false,
                 });
             }
             FromShadow::ForkFiles {
@@ -108,6 +113,7 @@ impl Guest {
         poller: &mut Poller,
     ) -> Result<()> {
         let limit = self.policy.limits.open_files as usize;
+        let held = self.unborn_files();
         let Some(unborn) = self
             .sessions
             .get_mut(&slot)
@@ -116,6 +122,10 @@ impl Guest {
             return Ok(());
         };
         let complete = places.len() == files.len() && unborn.files.len() + files.len() <= limit;
+        // Those that are held for this child do not count against it.
+        unborn.refused |=
+            held - unborn.files.len() + files.len() > MOST_UNBORN && held > unborn.files.len();
+        let files = if unborn.refused { Vec::new() } else { files };
         unborn.files.extend(
             places
                 .iter()
@@ -126,12 +136,21 @@ impl Guest {
             // A shadow that does this is not one of ours any more.
             self.end_session(slot, poller);
         } else if last {
-            if let Some(unborn) = self
+            match self
                 .sessions
                 .get_mut(&slot)
                 .and_then(|session| session.unborn.take())
             {
-                self.bear(slot, unborn, poller);
+                Some(unborn) if unborn.refused => self.tell(
+                    slot,
+                    &ToShadow::Answer {
+                        errno: libc::ENFILE,
+                    },
+                    &[],
+                    poller,
+                ),
+                Some(unborn) => self.bear(slot, unborn, poller),
+                None => {}
             }
             self.breed(poller)?;
         }

@@ -4,7 +4,7 @@
 use crate::calls::Caller;
 use crate::message::FromShadow;
 use crate::shadow::session::Session;
-use hostcall::doorbell::{futex_wait, futex_wake, Futex};
+use hostcall::doorbell::Futex;
 use hostcall::lane::{HostEnd, Next};
 use hostcall::ops::{self, Trace};
 use hostcall::region::{LanePage, Region};
@@ -61,18 +61,14 @@ pub struct Lane {
     executing: AtomicU32,
     /// Set when the thread has left the lane.
     left: AtomicU32,
-    /// 0 while the thread is to wait for its guest process; a futex.
-    open: AtomicU32,
 }
 
 impl Lane {
-    /// Starts a thread on a lane. A closed one waits for [`open`](Lane::open): a spare shadow has its first thread
-    /// ready, so that a guest process need not wait for it to be made.
+    /// Starts a thread on a lane.
     pub fn start(
         session: &'static Session,
         region: Arc<Region>,
         number: u32,
-        open: bool,
     ) -> std::io::Result<Arc<Lane>> {
         let (thread, executing, left) = (AtomicI32::new(0), AtomicU32::new(0), AtomicU32::new(0));
         let lane = Arc::new(Lane {
@@ -81,7 +77,6 @@ impl Lane {
             thread,
             executing,
             left,
-            open: AtomicU32::new(open.into()),
         });
         let own = lane.clone();
         // The deepest call is a trace line; 128 KiB is ample, and only touched pages cost memory.
@@ -89,13 +84,6 @@ impl Lane {
             .stack_size(128 << 10)
             .spawn(move || own.run(session))?;
         Ok(lane)
-    }
-
-    /// Lets the thread of a closed lane begin.
-    pub fn open(&self) {
-        // Release: pairs with the acquire in `serve`, so that the thread sees the session as it was adopted.
-        self.open.store(1, Ordering::Release);
-        futex_wake(&self.open, 1);
     }
 
     /// The lane's control page.
@@ -131,9 +119,12 @@ impl Lane {
         // SAFETY: plain system call.
         self.thread
             .store(unsafe { libc::gettid() }, Ordering::Release);
+        let board = session.board.slot(session.slot);
+        board.lanes.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.serve(session) {
             session.fault(&error);
         }
+        board.lanes.fetch_sub(1, Ordering::Relaxed);
         self.thread.store(0, Ordering::Release);
         self.left.store(1, Ordering::Release);
         if session.bell == HostBell::Watched {
@@ -148,19 +139,12 @@ impl Lane {
         let (Some(page), Some(arena)) = (self.page(), self.region.arena(self.number)) else {
             return Err(ProtocolError::Header("lane number"));
         };
-        let mut end = HostEnd::new(
-            session.bell.budget(),
-            head.ticks_per_us.load(Ordering::Relaxed),
-        );
+        let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
         let mut caller = Caller {
             session,
             complete: true,
         };
         let mut scratch = vec![0; SCRATCH];
-        while self.open.load(Ordering::Acquire) == 0 {
-            futex_wait(&self.open, 0, None);
-        }
-        let _counted = Counted::new(&session.board.slot(session.slot).lanes);
         while let Next::Call(call, chunk) = end.next(
             page,
             arena,
@@ -168,6 +152,7 @@ impl Lane {
             &head.spinners,
             session.processors,
         )? {
+            session.await_adoption();
             self.executing.store(end.call_number(), Ordering::Relaxed);
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,
@@ -178,22 +163,6 @@ impl Lane {
             count(session, &call, &answer);
         }
         Ok(())
-    }
-}
-
-/// A count that is one higher while this lives.
-struct Counted<'c>(&'c AtomicU32);
-
-impl<'c> Counted<'c> {
-    fn new(count: &'c AtomicU32) -> Counted<'c> {
-        count.fetch_add(1, Ordering::Relaxed);
-        Counted(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -18,7 +18,7 @@ use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 const CONTROL: RawFd = 0;
 const CLIENT: RawFd = 1;
@@ -60,9 +60,46 @@ pub struct Session {
     pub umask: AtomicU32,
     /// Whether the session waits for a new program image.
     pub held: AtomicBool,
+    /// Opens when a guest process has adopted the session.
+    adopted: Gate,
+}
+
+/// Holds back the first call until the context is the guest process's: its lane already waits while the shadow is a
+/// spare, so that attaching does not wait for a thread to start.
+#[derive(Debug, Default)]
+struct Gate {
+    open: AtomicBool,
+    lock: Mutex<()>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        let _lock = self.lock.lock();
+        self.open.store(true, Ordering::Release);
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        if self.open.load(Ordering::Acquire) {
+            return;
+        }
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        while !self.open.load(Ordering::Acquire) {
+            lock = self
+                .opened
+                .wait(lock)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Session {
+    /// Waits until the session belongs to a guest process.
+    pub fn await_adoption(&self) {
+        self.adopted.pass();
+    }
+
     /// The guest's old image goes on after all (its execve failed).
     pub fn unhold(&self) {
         if self.held.swap(false, Ordering::Relaxed) {
@@ -94,8 +131,6 @@ impl Session {
 struct Main {
     session: &'static Session,
     lanes: Vec<Arc<Lane>>,
-    /// The thread of the own region's first lane, which waits for a guest process.
-    ready: Option<Arc<Lane>>,
     /// The region that new lanes belong to.
     region: Arc<Region>,
     own_region: bool,
@@ -126,7 +161,7 @@ fn errno(errno: Errno) -> std::io::Error {
 
 impl Main {
     fn begin(start: Start) -> std::io::Result<Main> {
-        let ticks = start.board.head().ticks_per_us.load(Ordering::Relaxed);
+        let clock = start.board.clock();
         let (region, memfd) = match start.region {
             Some(region) => (region, None),
             None => {
@@ -134,7 +169,7 @@ impl Main {
                 let memfd = sealed_memfd(c"hostcall-region", size).map_err(errno)?;
                 let mapping = Mapping::new(memfd.as_fd(), size).map_err(errno)?;
                 (
-                    Arc::new(Region::create(mapping, start.lanes, ticks)),
+                    Arc::new(Region::create(mapping, start.lanes, clock)),
                     Some(memfd),
                 )
             }
@@ -151,24 +186,24 @@ impl Main {
             } else {
                 HostBell::Watched
             },
-            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            processors: clock.processors,
             umask: AtomicU32::new(0o22),
             held: AtomicBool::new(false),
+            adopted: Gate::default(),
         }));
-        let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
-        let ready = match memfd.is_some() {
-            true => Some(Lane::start(session, region.clone(), 0, false)?),
-            false => None,
-        };
-        message::send(&control(), &FromShadow::Ready, &fds)?;
-        Ok(Main {
+        let mut main = Main {
             session,
             lanes: Vec::new(),
-            ready,
             region,
             own_region: memfd.is_some(),
             has_client: false,
-        })
+        };
+        if main.own_region {
+            main.offer(0);
+        }
+        let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
+        message::send(&control(), &FromShadow::Ready, &fds)?;
+        Ok(main)
     }
 
     /// Serves hostd's and the client's messages until one of them is gone.
@@ -297,32 +332,33 @@ impl Main {
         if self.own_region {
             let client = files.next().ok_or(std::io::ErrorKind::InvalidData)?;
             // SAFETY: 1 is this process's place for the client's socket; the old one, if any, is closed by this.
-            Errno::result(
-                unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) }.into(),
-            )
-            .map_err(errno)?;
+            let placed = unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) };
+            Errno::result(placed.into()).map_err(errno)?;
             self.has_client = true;
             if let Some(memfd) = files.next() {
                 let mapping = Mapping::new(memfd.as_fd(), self.region.mapped()).map_err(errno)?;
-                let ticks = self
-                    .session
-                    .board
-                    .head()
-                    .ticks_per_us
-                    .load(Ordering::Relaxed);
-                self.region = Arc::new(Region::create(mapping, self.region.lanes(), ticks));
+                // hostd has written its header.
+                let region = Region::own(mapping, self.region.lanes());
+                self.region = Arc::new(region.map_err(std::io::Error::other)?);
             }
         }
         if let Some(umask) = umask {
             self.set_umask(umask);
         }
-        if let Some(page) = self.region.page(lane) {
-            if self.own_region {
-                page.set_state(LaneState::Waiting);
-            }
+        if self.own_region && self.lanes.is_empty() {
+            self.offer(lane);
         }
         self.attend(lane);
+        self.session.adopted.open();
         Ok(())
+    }
+
+    /// Serves a lane of the session's own region before anybody has claimed it.
+    fn offer(&mut self, lane: u32) {
+        if let Some(page) = self.region.page(lane) {
+            page.set_state(LaneState::Waiting);
+        }
+        self.attend(lane);
     }
 
     /// Looks at a lane: serves a new claim. (Cancelling and closing are seen by every turn of the loop.)
@@ -339,18 +375,7 @@ impl Main {
             // Given back before it was served: no thread will leave it, so hostd hears of it here.
             return self.close_lane(lane);
         }
-        let ready = self
-            .ready
-            .take()
-            .filter(|ready| ready.number == lane && Arc::ptr_eq(&ready.region, &self.region));
-        let started = match ready {
-            Some(ready) => {
-                ready.open();
-                Ok(ready)
-            }
-            None => Lane::start(self.session, self.region.clone(), lane, true),
-        };
-        match started {
+        match Lane::start(self.session, self.region.clone(), lane) {
             Ok(lane) => self.lanes.push(lane),
             Err(error) => {
                 eprintln!("hostd: no thread for a lane: {error}");

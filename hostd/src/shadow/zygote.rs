@@ -41,6 +41,9 @@ struct Mould {
 fn serve() -> std::io::Result<()> {
     // SAFETY: descriptor 0 is the socket for the life of the process.
     let socket = unsafe { BorrowedFd::borrow_raw(0) };
+    // One arena for all threads of a shadow: an arena of its own for each would reserve 64 MiB a lane.
+    // SAFETY: sets a parameter of this process's allocator before any thread exists.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
     // Shadows are reaped by the kernel; hostd watches them by their pidfds.
     // SAFETY: sets a disposition; no handler is involved.
     unsafe {
@@ -106,8 +109,9 @@ impl Mould {
         let region = match device {
             true => {
                 let mapping = Mapping::new(next()?.as_fd(), region::size(lanes)).map_err(errno)?;
+                // Not `open`: a later zygote would believe what the guest has written into the header.
                 Some(Arc::new(
-                    Region::open(mapping).map_err(std::io::Error::other)?,
+                    Region::own(mapping, lanes).map_err(std::io::Error::other)?,
                 ))
             }
             false => None,

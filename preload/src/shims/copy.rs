@@ -26,6 +26,12 @@ unsafe fn position(offset: *const off_t) -> Result<Offset, Errno> {
     }
 }
 
+/// Whether a guest descriptor is open.
+fn is_open(fd: c_int) -> bool {
+    // SAFETY: plain system call.
+    !fds::is_reserved(fd) && unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFD) }.is_ok()
+}
+
 hooks_over! {
     fn splice(from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t => hooked_splice {
         if fds::host(from).is_some() || fds::host(to).is_some() {
@@ -51,8 +57,11 @@ hooks! {
                 }
                 Ok(copied as ssize_t)
             })()),
-            // Two file systems, and all programs know what to do then.
-            _ => finish(Err(Errno(libc::EXDEV))),
+            // Two file systems, and all programs know what to do then; but a number that is not open comes first.
+            (source, _) => finish(Err(match is_open(if source.is_some() { to } else { from }) {
+                true => Errno(libc::EXDEV),
+                false => Errno(libc::EBADF),
+            })),
         }
     }
 

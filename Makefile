@@ -1,0 +1,58 @@
+# hostcall: `make run` boots a guest, `make test` checks everything. `make help` lists the rest.
+
+CARGO ?= cargo
+# rustup's directory is on the path of login shells only.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run lint loom test test-long bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## install what is missing (as root), or say how
+	@.ci/setup
+
+build: setup ## build everything, optimised
+	@echo "== building (the first time takes a minute or two)"
+	@$(CARGO) build --release --workspace
+
+run: setup ## boot a guest: a shell on a terminal, a tour without one
+	@echo "== building (the first time takes a minute or two)"
+	@$(CARGO) build --release -p hostd -p hostcall-preload
+	@if [ -t 0 ] && [ -t 1 ]; then \
+		echo "== booting a guest"; \
+		target/release/hostd run || true; \
+	else \
+		echo "== booting a guest for a tour"; \
+		exec target/release/hostd run --copy docs/tour.sh:/root/tour.sh -- bash /root/tour.sh; \
+	fi
+
+lint: ## formatting and clippy
+	@echo "== formatting"
+	@$(CARGO) fmt --all --check
+	@echo "== clippy"
+	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+
+# loom replaces atomics and threads, so its build shares nothing with the others and has a directory of its own.
+loom: ## model-check the ring and the wait
+	@echo "== model checking"
+	@RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release -p hostcall --lib --target-dir target/loom
+
+# The workspace's tests come last, so that the last line printed is theirs. Tests that start hostd find it built.
+test: setup lint loom ## everything: formatting, clippy, licences, layering, loom, all tests
+	@echo "== building for the tests"
+	@$(CARGO) build --quiet --workspace
+	@echo "== tests"
+	@$(CARGO) test --workspace --no-fail-fast
+
+test-long: test ## the same, and the tests that take minutes
+	@echo "== long tests"
+	@$(CARGO) test --release --workspace -- --ignored
+
+bench: setup ## measure against the host and against rivals
+	@$(CARGO) build --release --workspace
+	@$(CARGO) run --release -p hostcall-bench
+
+clean: ## remove what was built
+	@$(CARGO) clean

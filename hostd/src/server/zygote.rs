@@ -1,0 +1,221 @@
+//! hostd's side of a guest's zygote: starting it, having it fork shadows, replacing it.
+
+use super::guest::{Door, Guest, Session, State};
+use super::poller::{Key, Poller, Source};
+use crate::message::{self, FromZygote, ToZygote};
+use crate::shadow::SPARES;
+use hostcall::types::Token;
+use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+use std::io::Result;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Shadows that are being forked at once. It keeps both directions of the zygote's socket far from full, where hostd and
+/// zygote could wait for each other.
+const MOST_STARTING: usize = 32;
+
+/// How long after an attachment its spare shadow is replaced.
+const BREED_DELAY: Duration = Duration::from_millis(2);
+
+/// The zygote's process and socket.
+#[derive(Debug)]
+pub struct Zygote {
+    child: Child,
+    socket: OwnedFd,
+    key: Key,
+}
+
+impl Guest {
+    /// Starts a zygote and gives it the guest's policy.
+    pub(super) fn start_zygote(&mut self, poller: &mut Poller) -> Result<()> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC,
+        )?;
+        let child = Command::new(&self.program)
+            .arg(crate::shadow::zygote::ARGUMENT)
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .current_dir("/")
+            .spawn()?;
+        let begin = ToZygote::Begin {
+            guest: self.name.clone(),
+            policy: self.policy.clone(),
+            lanes: self.lanes,
+            device: matches!(self.door, Door::Device { .. }),
+        };
+        let mut fds = vec![self.board_fd.as_raw_fd()];
+        if let Door::Device { memfd, .. } = &self.door {
+            fds.push(memfd.as_raw_fd());
+        }
+        message::send(&ours, &begin, &fds)?;
+        let key = poller.watch(&ours, Source::Zygote { guest: self.index })?;
+        self.zygote = Some(Zygote {
+            child,
+            socket: ours,
+            key,
+        });
+        self.born = Instant::now();
+        Ok(())
+    }
+
+    /// Hears the zygote.
+    pub fn hear_zygote(&mut self, poller: &mut Poller) -> Result<()> {
+        let Some(zygote) = &self.zygote else {
+            return Ok(());
+        };
+        match message::receive(&zygote.socket, false) {
+            Ok((FromZygote::Ready { report }, _)) => {
+                log::info!("guest {}: {report}", self.name);
+                self.report = Some(report);
+                self.breed(poller)
+            }
+            Ok((FromZygote::Failed { error }, _)) => {
+                log::error!("guest {}: {error}", self.name);
+                self.failed = Some(error);
+                Ok(())
+            }
+            Ok((FromZygote::Spawned { slot, pid }, fds)) => {
+                if let (Some(session), Some(pidfd)) =
+                    (self.sessions.get_mut(&slot), fds.into_iter().next())
+                {
+                    session.shadow = Some((pid, pidfd));
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => self.lose_zygote(poller),
+        }
+    }
+
+    fn lose_zygote(&mut self, poller: &mut Poller) -> Result<()> {
+        self.end_zygote(poller);
+        let unborn: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.state == State::Starting)
+            .map(|(slot, _)| *slot)
+            .collect();
+        unborn
+            .into_iter()
+            .for_each(|slot| self.end_session(slot, poller));
+        if self.failed.is_some() {
+            return Ok(());
+        }
+        if self.born.elapsed() < Duration::from_millis(100) {
+            let error = "its zygote ends as soon as it is started".to_owned();
+            log::error!("guest {}: {error}", self.name);
+            self.failed = Some(error);
+            return Ok(());
+        }
+        log::warn!(
+            "guest {}: the zygote has ended; starting another",
+            self.name
+        );
+        self.start_zygote(poller)
+    }
+
+    /// Ends the zygote's process; its shadows live on.
+    pub(super) fn end_zygote(&mut self, poller: &mut Poller) {
+        if let Some(mut zygote) = self.zygote.take() {
+            poller.forget(&zygote.socket, zygote.key);
+            let _ = zygote.child.kill();
+            let _ = zygote.child.wait();
+        }
+    }
+
+    /// Makes spare shadows a little later if there is one left: forks now would take the processor from the
+    /// process that has just attached.
+    pub(super) fn breed_soon(&mut self, poller: &mut Poller) -> Result<()> {
+        match self.spare() {
+            Some(_) => {
+                self.breed_at.get_or_insert(Instant::now() + BREED_DELAY);
+                Ok(())
+            }
+            None => self.breed(poller),
+        }
+    }
+
+    /// Keeps enough spare shadows ready.
+    pub fn breed(&mut self, poller: &mut Poller) -> Result<()> {
+        if self.report.is_none() {
+            return Ok(());
+        }
+        let idle = |session: &&Session| matches!(session.state, State::Starting | State::Spare);
+        let wanted = SPARES as usize + self.waiting.len();
+        // Those bred for claims that were withdrawn in the meantime.
+        let spares: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.state == State::Spare)
+            .map(|(slot, _)| *slot)
+            .collect();
+        let excess = spares.len().saturating_sub(wanted);
+        spares
+            .into_iter()
+            .take(excess)
+            .for_each(|slot| self.end_session(slot, poller));
+        let starting = self
+            .sessions
+            .values()
+            .filter(|session| session.state == State::Starting)
+            .count();
+        for _ in (self.sessions.values().filter(idle).count()..wanted)
+            .take(MOST_STARTING.saturating_sub(starting))
+        {
+            let Some(zygote) = &self.zygote else {
+                return Ok(());
+            };
+            let most = self.policy.limits.processes + SPARES;
+            let Some(slot) = (0..most).find(|slot| !self.sessions.contains_key(slot)) else {
+                return Ok(());
+            };
+            let (ours, theirs) = socketpair(
+                AddressFamily::Unix,
+                SockType::SeqPacket,
+                None,
+                SockFlag::SOCK_CLOEXEC,
+            )?;
+            if message::try_send(
+                &zygote.socket,
+                &ToZygote::Spawn { slot },
+                &[theirs.as_raw_fd()],
+            )
+            .is_err()
+            {
+                return Ok(());
+            }
+            let key = poller.watch(
+                &ours,
+                Source::Shadow {
+                    guest: self.index,
+                    slot,
+                },
+            )?;
+            let session = Session {
+                control: ours,
+                key,
+                memfd: None,
+                shadow: None,
+                state: State::Starting,
+                process: None,
+                claim: Token::NONE,
+                unborn: None,
+                since: Instant::now(),
+            };
+            self.sessions.insert(slot, session);
+            let counts = self.board.slot(slot);
+            counts
+                .calls
+                .iter()
+                .chain([&counts.errors])
+                .for_each(|count| count.store(0, Ordering::Relaxed));
+            counts.lanes.store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,482 @@
+//! Death of any party at any phase: the others know it soon, nobody hangs, nothing is left behind.
+
+use hostcall::attach::AttachError;
+use hostcall::ops::Calls;
+use hostcall::types::{DirFd, Errno, Mode, OpenFlags};
+use hostcall_tests::daemon::{descendants, eventually, leave, program, Daemon};
+use hostcall_tests::guest::{Guest, SOON};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use serde_json::json;
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Phases of a session, and whether a line wakes the process in it (it does not call by itself).
+const PHASES: [(&str, bool); 11] = [
+    ("idle", true),
+    ("spinning", false),
+    ("locking", false),
+    ("holding", true),
+    ("opening", false),
+    ("reading", false),
+    ("transferring", false),
+    ("forking", false),
+    ("held", true),
+    ("preparing", true),
+    ("claiming", false),
+];
+
+/// Prepared sessions wait so long for their child, plus what a busy machine needs.
+const EXPIRY: Duration = Duration::from_secs(20);
+
+/// What the phases work on: a file locked natively, a FIFO that nobody writes to, a file to fill.
+struct Props {
+    directory: PathBuf,
+    _locked: File,
+}
+
+impl Props {
+    fn new(directory: PathBuf) -> Props {
+        std::fs::create_dir_all(&directory).expect("a directory");
+        for name in ["locked", "free", "data"] {
+            std::fs::write(directory.join(name), "").expect("a file");
+        }
+        let _ = nix::unistd::mkfifo(&directory.join("fifo"), nix::sys::stat::Mode::S_IRWXU);
+        let locked = OpenOptions::new()
+            .write(true)
+            .open(directory.join("locked"))
+            .expect("a file");
+        assert!(try_lock(&locked), "the file is locked by nobody yet");
+        Props {
+            directory,
+            _locked: locked,
+        }
+    }
+
+    fn path(&self, phase: &str) -> PathBuf {
+        self.directory.join(match phase {
+            "locking" => "locked",
+            "opening" | "reading" => "fifo",
+            "transferring" | "appending" => "data",
+            _ => "free",
+        })
+    }
+
+    fn guest(&self, socket: &Path, phase: &str) -> Guest {
+        let guest = Guest::ready(socket, phase, &self.path(phase));
+        // Into the middle of the phase: a blocking call is asleep by now.
+        std::thread::sleep(Duration::from_millis(60));
+        guest
+    }
+
+    /// Whether a natively taken lock shows that no guest holds one.
+    fn is_free(&self) -> bool {
+        let file = OpenOptions::new()
+            .write(true)
+            .open(self.path("idle"))
+            .expect("a file");
+        try_lock(&file)
+    }
+}
+
+/// An OFD lock on the whole file.
+fn try_lock(file: &File) -> bool {
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).is_ok()
+}
+
+fn destroy(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+}
+
+fn exists(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // A zombie has ended; it waits for its parent only.
+    !stat.is_empty()
+        && !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+fn all_end(what: &str, pids: &[i32]) {
+    let start = Instant::now();
+    while pids.iter().any(|pid| exists(*pid)) {
+        assert!(
+            start.elapsed() < SOON,
+            "{what}: still there after {SOON:?}: {pids:?}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn shadow_of(daemon: &Daemon, guest: &Guest) -> i32 {
+    let sessions = daemon.status().sessions;
+    let session = sessions
+        .iter()
+        .find(|session| session.process == Some(guest.pid()));
+    session
+        .and_then(|session| session.shadow)
+        .expect("the guest has a shadow")
+}
+
+fn zygote_of(daemon: &Daemon) -> i32 {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid()))
+        .expect("hostd lives");
+    children
+        .split_whitespace()
+        .next()
+        .and_then(|pid| pid.parse().ok())
+        .expect("hostd has a zygote")
+}
+
+/// A shadow's death reaches its guest as `ENOTCONN` or `EIO`, whatever the guest is doing.
+fn loses(phase: &str, pokes: bool, guest: &mut Guest) {
+    if pokes {
+        guest.poke();
+    }
+    let errno = guest.expect("lost", SOON);
+    let expected = [libc::ENOTCONN.to_string(), libc::EIO.to_string()];
+    assert!(expected.contains(&errno), "{phase}: errno {errno}");
+}
+
+#[test]
+fn death_of_a_guest_process_at_every_phase() {
+    let daemon = Daemon::start();
+    let props = Props::new(daemon.export("props"));
+    let before = daemon.footprint();
+    for (phase, _) in PHASES {
+        let guest = props.guest(daemon.socket(), phase);
+        // Not from a thread of ours that also waits: dropping kills and reaps.
+        drop(guest);
+        let start = Instant::now();
+        eventually("its locks are free", || props.is_free());
+        assert!(
+            start.elapsed() < SOON,
+            "{phase}: the lock was held for {:?}",
+            start.elapsed()
+        );
+    }
+    daemon.settles_to(&before);
+}
+
+#[test]
+fn death_of_a_shadow_at_every_phase() {
+    let daemon = Daemon::start();
+    let props = Props::new(daemon.export("props"));
+    let before = daemon.footprint();
+    for (phase, pokes) in PHASES {
+        let mut guest = props.guest(daemon.socket(), phase);
+        destroy(shadow_of(&daemon, &guest));
+        loses(phase, pokes, &mut guest);
+        eventually("its locks are free", || props.is_free());
+    }
+    daemon.settles_to(&before);
+}
+
+#[test]
+fn death_of_the_zygote_at_every_phase() {
+    let daemon = Daemon::start();
+    let props = Props::new(daemon.export("props"));
+    let before = daemon.footprint();
+    let mut family = descendants(daemon.pid());
+    for (phase, _) in PHASES
+        .into_iter()
+        .filter(|(phase, _)| ["idle", "spinning", "locking", "forking", "claiming"].contains(phase))
+    {
+        let mut guest = props.guest(daemon.socket(), phase);
+        let old = zygote_of(&daemon);
+        family.extend(descendants(daemon.pid()));
+        // A zygote that dies at once is not started again, lest it be done for ever.
+        std::thread::sleep(Duration::from_millis(200));
+        destroy(old);
+        let start = Instant::now();
+        let mut later: Vec<Guest> = (0..6)
+            .map(|_| Guest::ready(daemon.socket(), "idle", Path::new("")))
+            .collect();
+        assert!(
+            start.elapsed() < SOON * 2,
+            "{phase}: new processes were served after {:?}",
+            start.elapsed()
+        );
+        for guest in &mut later {
+            guest.poke();
+            guest.expect("ok", SOON);
+        }
+        // A session does not depend on the zygote that made its shadow.
+        if phase == "idle" {
+            guest.poke();
+            guest.expect("ok", SOON);
+        }
+        assert_ne!(zygote_of(&daemon), old);
+    }
+    let start = Instant::now();
+    while daemon.status().sessions.len() > before.sessions {
+        assert!(
+            start.elapsed() < EXPIRY,
+            "sessions stay: {:?}",
+            daemon.status().sessions
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    family.extend(descendants(daemon.pid()));
+    drop(daemon);
+    all_end("zygotes and shadows of a dead hostd", &family);
+}
+
+/// hostd started again by its configuration, killed when dropped.
+struct Again(Child);
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn death_of_hostd_at_every_phase() {
+    for (phase, pokes) in PHASES {
+        let daemon = Daemon::start();
+        let props = Props::new(daemon.export("props"));
+        let mut guest = props.guest(daemon.socket(), phase);
+        let family = descendants(daemon.pid());
+        assert!(family.len() >= 2, "{family:?}");
+        destroy(daemon.pid());
+        // Before the poke: a shadow that has not yet seen the death may still answer.
+        all_end(phase, &family);
+        loses(phase, pokes, &mut guest);
+        assert!(props.is_free(), "{phase}: a lock outlived its shadow");
+        if phase == "idle" {
+            // A new hostd takes the same socket, though the dead one could not remove it.
+            let mut command = Command::new(program("hostd"));
+            command
+                .args(["serve", "--config"])
+                .arg(daemon.directory.join("config.json"));
+            let _again = Again(
+                command
+                    .stdin(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("hostd starts"),
+            );
+            let mut attached = None;
+            eventually("a client of the new hostd", || {
+                attached = daemon.try_attach(None).ok();
+                attached.is_some()
+            });
+            let client = attached.expect("just seen");
+            client.nop().expect("an answer");
+            leave(client);
+        }
+    }
+}
+
+#[test]
+fn acknowledged_writes_are_on_the_host() {
+    let daemon = Daemon::start();
+    let props = Props::new(daemon.export("props"));
+    for victim in ["guest", "shadow", "hostd"] {
+        std::fs::write(props.path("appending"), "").expect("a fresh file");
+        let mut guest = props.guest(daemon.socket(), "appending");
+        std::thread::sleep(Duration::from_millis(100));
+        destroy(match victim {
+            "guest" => guest.pid(),
+            "shadow" => shadow_of(&daemon, &guest),
+            _ => daemon.pid(),
+        });
+        let acked = guest
+            .rest()
+            .into_iter()
+            .filter(|line| line.starts_with("acked"))
+            .count();
+        let data = std::fs::read(props.path("appending")).expect("the file");
+        let numbers: Vec<u64> = data
+            .chunks_exact(8)
+            .map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
+            .collect();
+        assert!(
+            acked > 0 && numbers.len() >= acked && data.len() % 8 == 0,
+            "{victim}: {acked} acknowledged, {} there",
+            numbers.len()
+        );
+        assert!(
+            numbers
+                .iter()
+                .enumerate()
+                .all(|(at, number)| at as u64 == *number),
+            "{victim}: out of order"
+        );
+    }
+}
+
+#[test]
+fn strangers_that_say_nothing_are_forgotten() {
+    use nix::sys::socket::{connect, socket, AddressFamily, SockFlag, SockType, UnixAddr};
+    let daemon = Daemon::start();
+    let before = daemon.footprint();
+    let strangers: Vec<_> = (0..20)
+        .map(|_| {
+            let socket = socket(
+                AddressFamily::Unix,
+                SockType::SeqPacket,
+                SockFlag::SOCK_CLOEXEC,
+                None,
+            )
+            .expect("a socket");
+            connect(
+                socket.as_raw_fd(),
+                &UnixAddr::new(daemon.socket()).expect("an address"),
+            )
+            .expect("connected");
+            socket
+        })
+        .collect();
+    daemon.attach().nop().expect("others are served meanwhile");
+    drop(strangers);
+    eventually("they are forgotten", || {
+        daemon.footprint().fds <= before.fds + 8
+    });
+}
+
+#[test]
+fn unclaimed_prepared_sessions_expire() {
+    let daemon = Daemon::start();
+    let client = daemon.attach();
+    let tokens = [(); 3].map(|()| client.fork_session().expect("a child's session").token);
+    assert_eq!(daemon.status().sessions.len(), 4);
+    let child = daemon
+        .try_attach(Some(tokens[0]))
+        .expect("the child attaches");
+    child.nop().expect("an answer");
+    assert!(
+        daemon.try_attach(Some(tokens[0])).is_err(),
+        "a token is good for once"
+    );
+    let start = Instant::now();
+    while daemon.status().sessions.len() > 2 {
+        assert!(start.elapsed() < EXPIRY, "{:?}", daemon.status().sessions);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let late = daemon.try_attach(Some(tokens[1])).err();
+    assert_eq!(late, Some(AttachError::Refused(Errno(libc::ENOENT))));
+    client.nop().and(child.nop()).expect("the others live");
+    leave(child);
+    leave(client);
+}
+
+#[test]
+fn a_call_of_the_old_image_withdraws_the_held_session() {
+    let daemon = Daemon::start();
+    let client = daemon.attach();
+    let token = client.hold_session().expect("held").token;
+    client.nop().expect("execve failed, the old image goes on");
+    eventually("it is not held any more", || {
+        daemon
+            .status()
+            .sessions
+            .iter()
+            .all(|session| session.state == "active")
+    });
+    assert_eq!(
+        daemon.try_attach(Some(token)).err(),
+        Some(AttachError::Refused(Errno(libc::ENOENT)))
+    );
+    client.nop().expect("it still goes on");
+    leave(client);
+}
+
+#[test]
+fn many_threads_share_two_lanes() {
+    let daemon = Daemon::with_limits(json!({"lanes": 2}));
+    let fifo = daemon.export("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let client = daemon.attach();
+    let path = std::ffi::CString::new(fifo.to_str().expect("plain")).expect("no NUL");
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        // One lane is taken by a call that waits for another process.
+        let waiting = scope.spawn(|| {
+            client
+                .openat(DirFd::CWD, &path, OpenFlags(libc::O_RDONLY), Mode(0))
+                .map(|reply| reply.fd)
+        });
+        let busy: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| (0..300).try_for_each(|_| client.nop().map(drop))))
+            .collect();
+        for thread in busy {
+            assert_eq!(thread.join().expect("no panic"), Ok(()));
+        }
+        drop(
+            OpenOptions::new()
+                .write(true)
+                .open(&fifo)
+                .expect("the other side"),
+        );
+        waiting.join().expect("no panic").expect("opened");
+    });
+    assert!(
+        start.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        start.elapsed()
+    );
+    leave(client);
+}
+
+#[test]
+fn handlers_make_calls_during_calls() {
+    let daemon = Daemon::start();
+    let mut guest = Guest::start(daemon.socket(), "handling", Path::new(""));
+    assert_eq!(
+        guest.expect("handled", Duration::from_secs(30)),
+        "0 failures"
+    );
+    assert!(guest.ended(SOON).success());
+}
+
+#[test]
+fn two_hundred_processes_come_and_go() {
+    let daemon = Daemon::start();
+    let round = || {
+        for _ in 0..25 {
+            let mut guests: Vec<Guest> = (0..4)
+                .map(|_| Guest::start(daemon.socket(), "once", Path::new("")))
+                .collect();
+            guests
+                .iter_mut()
+                .for_each(|guest| assert!(guest.ended(Duration::from_secs(30)).success()));
+        }
+    };
+    let resident = || {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("hostd lives");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a size");
+        line.split_whitespace()
+            .next()
+            .and_then(|size| size.parse::<u64>().ok())
+            .expect("kB")
+    };
+    let before = daemon.footprint();
+    round();
+    daemon.settles_to(&before);
+    let kilobytes = resident();
+    round();
+    daemon.settles_to(&before);
+    assert!(
+        resident() < kilobytes + 1024,
+        "{kilobytes} kB before, {} after",
+        resident()
+    );
+}

@@ -1,0 +1,201 @@
+//! The same across two kernels: a UML guest, its shadow or its hostd dies while a guest process waits or works.
+
+use hostcall_tests::daemon::{descendants, eventually, program, Scratch};
+use hostcall_tests::guest::{Guest, SOON};
+use hostd::server::admin::Status;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A guest boots in about a second; the machine may be busy with others.
+const BOOT: Duration = Duration::from_secs(60);
+
+fn installed() -> bool {
+    let found = Path::new("/usr/bin/linux.uml").exists();
+    if !found {
+        eprintln!("skipped: user-mode-linux is not installed");
+    }
+    found
+}
+
+fn try_lock(path: &Path) -> Option<File> {
+    let file = OpenOptions::new().write(true).open(path).expect("a file");
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: 0,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    let taken = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).is_ok();
+    taken.then_some(file)
+}
+
+/// A booted guest with a process in a phase.
+fn boot(phase: &str, path: &Path) -> Guest {
+    let mut command = Command::new(program("hostd"));
+    command
+        .args(["run", "--guest", "uml", "--"])
+        .arg(program("guest_runner"))
+        .arg(phase)
+        .arg(path);
+    let guest = Guest::run(command);
+    guest.expect("ready", BOOT);
+    std::thread::sleep(Duration::from_millis(100));
+    guest
+}
+
+fn shadow_of(run: &Guest) -> i32 {
+    let output = Command::new(program("hostd"))
+        .args(["status", "--json"])
+        .output()
+        .expect("hostd status");
+    let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let status = all
+        .into_iter()
+        .find(|status| status.pid as i32 == run.pid())
+        .expect("the guest's hostd");
+    let mut sessions = status.guests.into_iter().flat_map(|guest| guest.sessions);
+    sessions
+        .find_map(|session| session.shadow)
+        .expect("a shadow")
+}
+
+fn kernel_of(run: &Guest) -> i32 {
+    let named = |pid: &i32| {
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.contains("iomem=")
+    };
+    // The kernel's own helper processes have the same command line; it is the one that the others descend from.
+    let all: Vec<i32> = descendants(run.pid()).into_iter().filter(named).collect();
+    let top = all.iter().max_by_key(|pid| descendants(**pid).len());
+    *top.expect("a kernel runs")
+}
+
+fn destroy(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+}
+
+fn all_end(what: &str, pids: &[i32]) {
+    let alive = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty()
+            && !stat
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    };
+    let start = Instant::now();
+    while pids.iter().any(alive) {
+        let left: Vec<String> = pids
+            .iter()
+            .filter(|pid| alive(pid))
+            .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+            .collect();
+        assert!(
+            start.elapsed() < SOON,
+            "{what}: still there after {SOON:?}: {left:?}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
+    if !installed() {
+        return;
+    }
+    let directory = Scratch::new();
+    let file = directory.join("file");
+    std::fs::write(&file, "").expect("a file");
+    let held = try_lock(&file).expect("a lock");
+    for phase in ["locking", "spinning"] {
+        let mut run = boot(phase, &file);
+        destroy(shadow_of(&run));
+        run.expect("lost", SOON);
+        assert!(run.ended(BOOT).success());
+    }
+    drop(held);
+}
+
+#[test]
+fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
+    if !installed() {
+        return;
+    }
+    let directory = Scratch::new();
+    let file = directory.join("file");
+    std::fs::write(&file, "").expect("a file");
+    for phase in ["holding", "transferring"] {
+        let mut run = boot(phase, &file);
+        let family = descendants(run.pid());
+        destroy(kernel_of(&run));
+        let start = Instant::now();
+        eventually("its locks are free", || try_lock(&file).is_some());
+        assert!(start.elapsed() < SOON, "{phase}: {:?}", start.elapsed());
+        assert!(
+            !run.ended(BOOT).success(),
+            "{phase}: a guest that died has not succeeded"
+        );
+        all_end(phase, &family);
+    }
+}
+
+#[test]
+fn death_of_hostd_leaves_no_guest_kernel() {
+    if !installed() {
+        return;
+    }
+    let directory = Scratch::new();
+    let file = directory.join("file");
+    std::fs::write(&file, "").expect("a file");
+    for phase in ["holding", "spinning"] {
+        let run = boot(phase, &file);
+        let family = descendants(run.pid());
+        destroy(run.pid());
+        all_end(phase, &family);
+        assert!(
+            try_lock(&file).is_some(),
+            "{phase}: a lock outlived its shadow"
+        );
+    }
+}
+
+#[test]
+fn death_of_a_process_in_another_kernel_frees_its_lanes() {
+    if !installed() {
+        return;
+    }
+    let directory = Scratch::new();
+    let file = directory.join("file");
+    std::fs::write(&file, "").expect("a file");
+    let _held = try_lock(&file).expect("a lock");
+    // Each process is killed while a call sleeps on the host; the shell goes on, and a last one finds the host as ever.
+    let script = "for n in 1 2 3 4 5 6 7 8; do \"$0\" locking \"$1\" & sleep 0.3; kill -9 $!; wait $! 2>/dev/null; done; sleep 2; \"$0\" once";
+    let mut command = Command::new(program("hostd"));
+    command
+        .args(["run", "--guest", "uml", "--", "sh", "-c", script])
+        .arg(program("guest_runner"))
+        .arg(&file);
+    let mut run = Guest::run(command);
+    (0..8).for_each(|_| drop(run.expect("ready", BOOT)));
+    std::thread::sleep(Duration::from_millis(1800));
+    let output = Command::new(program("hostd"))
+        .args(["status", "--json"])
+        .output()
+        .expect("hostd status");
+    let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let status = all
+        .into_iter()
+        .find(|status| status.pid as i32 == run.pid())
+        .expect("the guest's hostd");
+    assert!(
+        status.guests[0].sessions.len() <= 2,
+        "sessions of dead processes: {:?}",
+        status.guests[0].sessions
+    );
+    assert!(run.ended(BOOT).success());
+}

@@ -1,0 +1,232 @@
+//! Unmodified programs under the preload: each case runs in a native directory and in a host directory seen from a
+//! guest; output, status and the tree that is left behind must be equal.
+
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A file of the build, beside this test's own.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this test");
+    let file = test
+        .ancestors()
+        .nth(2)
+        .expect("the build directory")
+        .join(name);
+    let missing = format!(
+        "{} is missing; run `cargo build --workspace` with the same profile first",
+        file.display()
+    );
+    assert!(file.exists(), "{missing}");
+    file
+}
+
+/// The kind of guest to test in: `local`, or what `HOSTCALL_TEST_GUEST` says.
+fn kind() -> String {
+    std::env::var("HOSTCALL_TEST_GUEST").unwrap_or_else(|_| "local".to_owned())
+}
+
+fn fresh(case: &str, side: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("programs-{case}-{side}"));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).expect("a directory for the case");
+    path
+}
+
+/// Names, types, permissions, sizes and contents below a directory.
+fn tree(root: &Path) -> String {
+    let mut text = String::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(path) = pending.pop() {
+        let metadata = fs::symlink_metadata(&path).expect("metadata");
+        let name = path
+            .strip_prefix(root)
+            .expect("below the root")
+            .display()
+            .to_string();
+        let mode = metadata.permissions().mode();
+        if metadata.is_dir() {
+            writeln!(text, "{name}/ {mode:o}").expect("a string");
+            pending.extend(
+                fs::read_dir(&path)
+                    .expect("a directory")
+                    .map(|entry| entry.expect("an entry").path()),
+            );
+        } else if metadata.is_symlink() {
+            writeln!(
+                text,
+                "{name} -> {}",
+                fs::read_link(&path).expect("a link").display()
+            )
+            .expect("a string");
+        } else {
+            let content = if metadata.is_file() {
+                fs::read(&path).expect("a file")
+            } else {
+                Vec::new()
+            };
+            let content = String::from_utf8_lossy(&content[..content.len().min(2000)]).into_owned();
+            writeln!(
+                text,
+                "{name} {mode:o} {} {} {content:?}",
+                metadata.nlink(),
+                metadata.size()
+            )
+            .expect("a string");
+        }
+    }
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
+}
+
+/// What a run wrote, how it ended and what it left.
+fn outcome(mut command: Command, directory: &Path) -> String {
+    let run = command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = format!(
+        "{}{}{}\n{}",
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr),
+        run.status,
+        tree(directory)
+    );
+    // The prefix first, for parents of the directory are printed too.
+    text.replace("/host", "")
+        .replace(&directory.display().to_string(), "DIRECTORY")
+}
+
+/// Runs a command without what whoever runs the tests has left open; a guest's commands have no such descriptors.
+const CLOSED: &str = r#"for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ $fd -gt 2 ] && eval "exec $fd<&-"; done; exec "$@""#;
+
+/// Runs `shell -c script case DIRECTORY` on both sides; says what differs.
+fn difference(case: &str, shell: &str, script: &str) -> Option<String> {
+    // Paths of one length, for programs write them into files.
+    let (here, there) = (fresh(case, "native-run"), fresh(case, "guest"));
+    let mut native = Command::new("bash");
+    native
+        .args(["-c", CLOSED, "bash", shell, "-c", script, case])
+        .arg(&here)
+        .current_dir("/");
+    let expected = outcome(native, &here);
+    let mut guest = Command::new(built("hostd"));
+    built("libhostcall_preload.so");
+    guest
+        .args(["run", "--guest", &kind(), "--", shell, "-c", script, case])
+        .arg(format!("/host{}", there.display()));
+    let found = outcome(guest, &there);
+    if found == expected {
+        return None;
+    }
+    let all: Vec<(&str, &str)> = expected.lines().zip(found.lines()).collect();
+    let first = all
+        .iter()
+        .position(|(expected, found)| expected != found)
+        .unwrap_or(all.len());
+    let from = |text: &str| {
+        text.lines()
+            .skip(first)
+            .take(4)
+            .collect::<Vec<_>>()
+            .join("\n    ")
+    };
+    Some(format!(
+        "{case} in {shell}, from line {}:\n  expected\n    {}\n  found\n    {}\n",
+        first + 1,
+        from(&expected),
+        from(&found)
+    ))
+}
+
+fn compare<'c>(cases: impl IntoIterator<Item = (&'c str, &'c str, &'c str)>) {
+    let differences: String = cases
+        .into_iter()
+        .filter_map(|(case, shell, script)| difference(case, shell, script))
+        .collect();
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// Compiles `c/CASE.c` and runs it on both sides.
+fn compiled(case: &str) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{case}.c"));
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("programs-{case}"));
+    let status = Command::new("cc")
+        .args(["-w", "-pthread", "-o"])
+        .arg(&program)
+        .arg(source)
+        .status();
+    assert!(
+        status.expect("cc; install gcc").success(),
+        "{case}.c does not compile"
+    );
+    // A host file cannot be executed in the guest, so it is fetched first.
+    let program = program.display();
+    let script = format!(
+        "case $1 in /host/*) bridge=/host;; esac; copy=/tmp/case-$$; cat $bridge{program} > $copy; chmod +x $copy; cd /; $copy $1; rm $copy"
+    );
+    compare([(case, "sh", script.as_str())]);
+}
+
+#[test]
+fn descriptors_as_natively() {
+    compiled("descriptors");
+}
+
+#[test]
+fn processes_as_natively() {
+    compiled("processes");
+}
+
+#[test]
+fn names_as_natively() {
+    compiled("names");
+}
+
+/// Scripts for every shell that is there: name and text, `$1` being the directory.
+const SCRIPTS: &[(&str, &str)] = &[
+    ("append", "cd $1; echo one > a; echo two >> a; cat a >> b; cat a b; wc -c < b; : > a; ls -l a | cut -c1-10"),
+    ("streams", "cd $1; { echo out; echo err >&2; } > both 2>&1; cat both; { echo x >&2; } 2> e; cat e; echo $(cat both); cat none 2>&1; ls none 2> err; cat err | wc -l"),
+    ("here-documents", "cd $1; cat > h <<X\nline $((1+2))\nX\ncat <<Y - h\nfirst\nY\nwhile read l; do echo \"[$l]\"; done < h"),
+    ("high-descriptors", "cd $1; exec 3> three 5>&3; echo 3 >&3; echo 5 >&5; exec 3>&-; echo still >&5; exec 5>&-; cat three; exec 4< three 6<&4; read a <&4; read b <&6; echo $a $b; exec 4<&- 6<&-; exec 9<> rw; echo rw >&9; exec 9>&-; cat rw"),
+    ("closed-streams", "cd $1; echo x > a; cat a >&- 2>/dev/null; echo $?; cat <&- 2>/dev/null; echo $?; (exec 2>&-; cat none); echo $?; (exec >&- 2>&- <&-; echo to-file > z; cat z > y); cat y"),
+    ("pipelines", "cd $1; seq 1000 | sort -rn | tee t | head -3; tail -1 t; cat t | (read x; echo $x; cat > rest); wc -l rest; yes | head -c 300000 > big; wc -c big; cksum < big; (cat; echo end) < rest | tail -1"),
+    ("nested", "cd $1; sh -c 'echo in > n; sh -c \"cat n; pwd; exec cat n\" >> m; cat m'; env -i /bin/cat n; env -i sh -c 'cat n; pwd'; (cd /; cat ${1#/}/n); find . -name n -exec sh -c 'cat $0; pwd' {} \\; ; echo n | xargs cat; nice cat n; nohup cat n 2>/dev/null; timeout 5 cat n; setsid -w cat n"),
+    ("loops", "cd $1; for i in 1 2 3 4 5; do echo $i > f$i; cat f$i; done > all; cat all; for f in f*; do mv $f g${f#f}; done; echo *; i=0; while [ $i -lt 30 ]; do echo $i; i=$((i+1)); done >> count; tail -1 count"),
+    ("background", "cd $1; (sleep 0.1; echo late > late) & echo early > early; wait; cat early late; sleep 5 > s & sleep 0.3; kill $!; wait $! 2>/dev/null; echo $?; cat s"),
+    ("directories", "mkdir -p $1/a/b/c; cd $1/a/b; pwd; cd ../..; pwd; cd a/b/c; cd ../../..; cd -; cd /; cd $1; rmdir a/b/c; mkdir -m 700 m; ls -ld m | cut -c1-10; mkdir a 2>&1; rmdir none 2>&1; cd none 2>/dev/null || echo no; (cd a && pwd -P)"),
+    ("copies", "cd $1; seq 5000 > a; cp a b; cmp a b && echo equal; cp -p a c; cp a /tmp/hc-copy; cp /tmp/hc-copy d; cmp a d; rm /tmp/hc-copy; mv b e; mv e /tmp/hc-moved; mv /tmp/hc-moved f; cmp a f; mkdir dir; cp -r dir dir2; cp a dir; cp -a dir dir3; mv dir3 dir/inside; cat a - < /dev/null > g; cmp a g; cp a a 2>&1; install -m 640 a i; dd if=a of=dd bs=100 skip=2 seek=1 count=3 2>/dev/null; cp --sparse=always a sp; ln a hard; cp -l a hard2; cp -s $PWD/a soft 2>/dev/null; rm soft"),
+    ("links", "cd $1; echo x > a; ln a b; ln -s a c; ln -s /nowhere d; readlink c d; cat c; cat d 2>&1; ls -l c | cut -c1-10; rm a; cat b; cat c 2>&1; ln -sf b c; cat c; test -L d && echo link; test -e d || echo dangling; unlink d; ln b b 2>&1"),
+    ("removal", "cd $1; mkdir -p r/s/t; echo x > r/s/f; echo y > r/g; rm r 2>&1; rm -r r; ls; echo x > k; exec 3< k; rm k; cat <&3; mkdir q; touch q/1 q/2 q/-3; rm -f q/* ; rmdir q; rm -f none; rm none 2>&1"),
+    ("modes", "cd $1; umask 027; echo > a; mkdir d; umask; chmod u+x,g-r a; stat -c '%A %n' a d; chmod 4755 a; stat -c %a a; touch -d '2001-02-03 04:05:06' a; stat -c %y a; touch -r a b; stat -c %Y b; chmod -R go= .; stat -c %a d; truncate -s 10 a; stat -c %s a; test -x a && echo runs; test -w a && echo writes; test a -ot d && echo older"),
+    ("editing", "cd $1; printf 'b\\na\\nc\\n' > f; sort -o f f; cat f; sed -i 's/a/A/' f; sed -i.bak 's/b/B/' f; cat f f.bak; grep -n A f; grep -c . f f.bak; grep -r B . ; uniq f; tac f; head -1 f; tail -n +2 f; tail -c 3 f; od -c f; tr a-z A-Z < f > up; cat up; cut -c1 f; diff f f.bak; cmp f f.bak; split -l 1 f part-; ls; md5sum f"),
+    ("finding", "cd $1; mkdir -p a/b c; touch a/1 a/b/2 c/3; ln -s a l; find . | sort; find . -type f -newer a/1 | sort; find a -depth; find . -name '[0-9]' -delete; find . -empty | sort; find -L . -type d | sort; find . -maxdepth 1 -printf '%y %f\\n' | sort; du -a --apparent-size . | wc -l"),
+    ("devices", "cd $1; echo data > f; cat /dev/stdin < f; cat /dev/fd/3 3< f; echo hi > /dev/stdout; cat - < f; echo more >> /dev/null; cat f > /dev/null; echo out | tee /dev/fd/2 > o; cat o; head -c 5 /dev/zero > z; od z; mkfifo p; (echo through > p &) ; cat p"),
+    ("failures", "cd $1; echo x > none/f; echo $?; cat none; cat . ; echo x > . ; echo > a; cat a/b; chmod 0 a; : < /none; touch a/b/c; mv none x; cp none x; ln none x; cat < none; echo after"),
+    ("archives", "cd $1; mkdir t; seq 100 > t/n; ln -s n t/l; tar cf t.tar t; tar tf t.tar; mkdir u; tar xf t.tar -C u; cmp t/n u/t/n; tar czf - t | tar tzf -; gzip -k t/n; zcat t/n.gz | cmp - t/n; gunzip -f t/n.gz; tar cf - t | (cd u; tar xf -); rm -r u t.tar"),
+];
+
+/// Scripts for bash: what only it does with descriptors and files.
+const BASH: &[(&str, &str)] = &[
+    ("bash-descriptors", "cd $1; exec {v}> auto; echo $v >&2; echo auto >&$v; exec {v}>&-; cat auto; echo both &> b; echo more &>> b; cat b; cat <<< string > s; cat s; diff <(sort s) <(cat s) && echo same; mapfile -t m < b; echo ${m[1]}; x=$(< b); echo $x; coproc cat; echo c >&${COPROC[1]}; exec {COPROC[1]}>&-; read -r l <&${COPROC[0]}; echo $l"),
+    ("bash-source", "cd $1; echo 'echo sourced $1; f() { echo f; }' > s; . ./s x; f; bash s y; bash < s; echo 'cat << E\nhere\nE\nexec cat s' > t; bash t; set -o noclobber; echo z > s; echo $?; shopt -s nullglob; echo none*; echo *; [[ -f s && ! -d s && s -nt /etc/hostname ]] && echo tests; pushd / > /dev/null; popd > /dev/null; pwd"),
+    ("bash-globs", "cd $1; mkdir -p a/b; touch a/1 a/2 a/b/3; echo a/*; shopt -s globstar; echo **/*; echo $1/a/? | tr ' ' '\\n' | sed 's#.*/##'; compgen -f a/ | sort; for f in a/*; do [[ -d $f ]] && echo dir; done; trap 'echo bye > bye' EXIT; printf '%s\\n' > p {1..5}; cat p"),
+];
+
+#[test]
+fn scripts_as_natively() {
+    let shells = |(case, script): &(&'static str, &'static str)| {
+        ["dash", "bash"].map(|shell| (*case, shell, *script))
+    };
+    compare(SCRIPTS.iter().flat_map(shells));
+}
+
+#[test]
+fn bash_as_natively() {
+    compare(BASH.iter().map(|(case, script)| (*case, "bash", *script)));
+}
