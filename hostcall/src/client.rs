@@ -300,7 +300,7 @@ impl Guard<'_> {
                 Ok(Ok(message)) => return Ok(message),
                 Err(_) => return Err(client.lose()),
                 Ok(Err(Wakeup::Interrupted)) => {
-                    if op.spec().blocks && !handlers_restart() {
+                    if op.spec().blocks {
                         page.cancel.0.store(end.cancel_number(), Ordering::Release);
                         client.link.attention(lane);
                     }
@@ -352,35 +352,4 @@ impl Drop for Guard<'_> {
             futex_wake(&self.client.freed, 1);
         }
     }
-}
-
-/// Whether an interrupted call is to go on, as `SA_RESTART` asks.
-///
-/// The sleep cannot tell which handler ran (a futex wait with a limit, like nanosleep, ends with `EINTR` whatever the
-/// handler's flags), so all signals with handlers are asked; one without the flag lets the call fail with `EINTR`.
-/// Not those of faults: whoever sleeps makes none, and language runtimes (Rust's, Go's, Java's) handle them.
-fn handlers_restart() -> bool {
-    const FAULTS: [i32; 6] = [
-        libc::SIGSEGV,
-        libc::SIGBUS,
-        libc::SIGILL,
-        libc::SIGFPE,
-        libc::SIGTRAP,
-        libc::SIGSYS,
-    ];
-    (1..32)
-        .filter(|signal| !FAULTS.contains(signal))
-        .all(|signal| {
-            // SAFETY: sigaction is valid when zeroed; the call only reads the action.
-            let action = unsafe {
-                let mut action: libc::sigaction = std::mem::zeroed();
-                match libc::sigaction(signal, std::ptr::null(), &mut action) {
-                    0 => action,
-                    _ => return true,
-                }
-            };
-            let default =
-                action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
-            default || action.sa_flags & libc::SA_RESTART != 0
-        })
 }

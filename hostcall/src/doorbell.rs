@@ -4,7 +4,7 @@
 use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup, SLEEPING};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// futex(2) on shared memory. Not `FUTEX_PRIVATE_FLAG`, by which std and most crates would never meet the other process.
@@ -127,6 +127,104 @@ pub fn ring_line(line: impl AsRawFd, byte: u8) {
     }
 }
 
+/// Sleeps as a call of the guest's program does: after a handler with `SA_RESTART` the sleep goes on, and
+/// [`Wakeup::Interrupted`] tells of one without.
+///
+/// futex_waitv(2) is the one futex wait with a limit that the kernel restarts so (its limit is absolute). Kernels before
+/// 5.16, and filters that do not know it, get FUTEX_WAIT and a guess.
+fn sleep_as_a_call(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
+    static UNKNOWN: AtomicBool = AtomicBool::new(false);
+    if !UNKNOWN.load(Ordering::Relaxed) {
+        match futex_waitv(word, value, limit) {
+            Err(Errno(libc::EINTR)) => return Wakeup::Interrupted,
+            Err(Errno(libc::ETIMEDOUT)) => return Wakeup::TimedOut,
+            Err(Errno(libc::ENOSYS | libc::EPERM)) => UNKNOWN.store(true, Ordering::Relaxed),
+            _ => return Wakeup::Rung,
+        }
+    }
+    match futex_wait(word, value, limit) {
+        Wakeup::Interrupted if handlers_restart() => Wakeup::Rung,
+        woken => woken,
+    }
+}
+
+/// `struct futex_waitv` of `linux/futex.h`.
+#[repr(C)]
+struct Waiter {
+    value: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// futex_waitv(2) on one shared word.
+fn futex_waitv(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Result<i64, Errno> {
+    /// `FUTEX2_SIZE_U32`, without the private flag.
+    const SIZE_U32: u32 = 2;
+    let _errno = KeepErrno::new();
+    let waiter = Waiter {
+        value: value.into(),
+        address: word.as_ptr() as u64,
+        flags: SIZE_U32,
+        reserved: 0,
+    };
+    let mut until = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut timeout = std::ptr::null();
+    if let Some(limit) = limit {
+        // SAFETY: a live timespec.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut until) };
+        let nanoseconds = until.tv_nsec + i64::from(limit.subsec_nanos());
+        until.tv_sec += limit.as_secs() as i64 + nanoseconds / 1_000_000_000;
+        until.tv_nsec = nanoseconds % 1_000_000_000;
+        timeout = &raw const until;
+    }
+    // SAFETY: one live waiter, whose word outlives the call; the timeout is null or a live timespec.
+    Errno::result(unsafe {
+        libc::syscall(
+            libc::SYS_futex_waitv,
+            &raw const waiter,
+            1,
+            0,
+            timeout,
+            libc::CLOCK_MONOTONIC,
+        )
+    })
+}
+
+/// Whether an interrupted call is to go on, as `SA_RESTART` asks.
+///
+/// For sleeps that cannot tell which handler ran (FUTEX_WAIT with a limit, like nanosleep, ends with `EINTR` whatever the
+/// handler's flags): all signals with handlers are asked; one without the flag lets the call fail with `EINTR`.
+/// Not those of faults: whoever sleeps makes none, and language runtimes (Rust's, Go's, Java's) handle them.
+fn handlers_restart() -> bool {
+    const FAULTS: [i32; 6] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+    ];
+    (1..32)
+        .filter(|signal| !FAULTS.contains(signal))
+        .all(|signal| {
+            // SAFETY: sigaction is valid when zeroed; the call only reads the action.
+            let action = unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                match libc::sigaction(signal, std::ptr::null(), &mut action) {
+                    0 => action,
+                    _ => return true,
+                }
+            };
+            let default =
+                action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN;
+            default || action.sa_flags & libc::SA_RESTART != 0
+        })
+}
+
 /// The doorbell of a guest's lane, whichever kind of boundary lies between.
 #[derive(Clone, Copy, Debug)]
 pub enum Bell {
@@ -139,8 +237,11 @@ pub enum Bell {
 impl Doorbell for Bell {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         match self {
-            Bell::Futex(bell) => bell.sleep(word, limit),
-            Bell::Line(bell) => bell.sleep(word, limit),
+            Bell::Futex(_) => sleep_as_a_call(word, SLEEPING, limit),
+            Bell::Line(bell) => match bell.sleep(word, limit) {
+                Wakeup::Interrupted if handlers_restart() => Wakeup::Rung,
+                woken => woken,
+            },
         }
     }
     fn wake(&self, word: &AtomicU32) {

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod actor;
+pub mod alarm;
 pub mod canaries;
 pub mod cases;
 pub mod confined;

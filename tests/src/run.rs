@@ -17,7 +17,6 @@ use serde_json::{json, Value};
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, CString};
 use std::hash::Hasher;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The mask that every run begins with.
 pub const UMASK: u32 = 0o022;
@@ -47,13 +46,6 @@ pub struct Run {
     pub base: String,
     /// 0 at first, then one more for each new program image.
     pub stage: u32,
-}
-
-/// Signals that [`Run::alarm`] has caught.
-static CAUGHT: AtomicU32 = AtomicU32::new(0);
-
-extern "C" fn count(_: i32) {
-    CAUGHT.fetch_add(1, Ordering::Relaxed);
 }
 
 fn attach(resume: Option<Token>) -> Client {
@@ -329,25 +321,6 @@ impl Run {
             format!("{} names: {}", names.len(), digest(joined.as_bytes())),
         );
         names
-    }
-
-    /// Arranges for a signal after so many milliseconds, with or without `SA_RESTART`.
-    pub fn alarm(&self, milliseconds: i64, restart: bool) {
-        // SAFETY: zeroed structures are valid; the handler only counts; pointers are to live locals.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = count as extern "C" fn(i32) as usize;
-            action.sa_flags = if restart { libc::SA_RESTART } else { 0 };
-            libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
-            let mut timer: libc::itimerval = std::mem::zeroed();
-            timer.it_value.tv_usec = milliseconds * 1000;
-            libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
-        }
-    }
-
-    /// Notes how many signals came.
-    pub fn caught(&self) {
-        self.note(format!("{} signals", CAUGHT.load(Ordering::Relaxed)));
     }
 
     /// Runs `f` in a forked child and waits for it.

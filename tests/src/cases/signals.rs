@@ -14,6 +14,7 @@ table![
     fifo_read_interrupted,
     fifo_read_restarted,
     fifo_open_interrupted,
+    restarted_beside_a_handler_that_is_not,
     fifo_open_and_read,
     large_transfer_with_signals,
 ];
@@ -120,4 +121,16 @@ fn large_transfer_with_signals(run: &mut Run) {
         run.get(fd, 0, data.len());
     }
     run.fstat(fd);
+}
+
+/// What counts is the handler that ran, not another one that would not restart.
+fn restarted_beside_a_handler_that_is_not(run: &mut Run) {
+    run.make(c"f", b"data");
+    let fd = run.open(c"f", O_RDWR, 0);
+    run.handle(SIGUSR1, false);
+    run.ask("hold posix w f 0 0");
+    run.ask("release-after 300 f");
+    run.alarm(100, true);
+    run.record_lock(fd, F_SETLKW, F_WRLCK, 0, 0);
+    run.caught();
 }
