@@ -21,7 +21,7 @@ pub const LINE: &CStr = c"/dev/ttyS0";
 pub const REGION: u8 = MOST_LANES as u8;
 
 /// Longest wait for a pong; hostd answers from its event loop, so this is long even for a busy machine.
-const PATIENCE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// The guest's descriptors: the device, on which the lane locks are held, and the doorbell line.
 #[derive(Debug)]

@@ -327,16 +327,21 @@ impl Guest {
 
     /// Sessions whose process never came are ended; says when the next one is due.
     pub fn expire(&mut self, now: Instant, poller: &mut Poller) -> Option<Instant> {
-        let due = |session: &Session| match session.state {
+        // A device guest's process that still has a lane lives: its execve failed.
+        let served: std::collections::HashSet<u32> = match &self.door {
+            Door::Device { served, .. } => served.iter().flatten().copied().collect(),
+            Door::Socket { .. } => Default::default(),
+        };
+        let due = |(slot, session): (&u32, &Session)| match session.state {
             State::Prepared(_, due) => Some(due),
             // On the same kernel the end of the process itself is seen.
-            State::Held(_, due) if session.process.is_none() => Some(due),
+            State::Held(_, due) if session.process.is_none() && !served.contains(slot) => Some(due),
             _ => None,
         };
         let late: Vec<u32> = self
             .sessions
             .iter()
-            .filter(|(_, session)| due(session).is_some_and(|due| due <= now))
+            .filter(|entry| due(*entry).is_some_and(|due| due <= now))
             .map(|(slot, _)| *slot)
             .collect();
         late.into_iter()
@@ -348,7 +353,7 @@ impl Guest {
             }
         }
         self.sessions
-            .values()
+            .iter()
             .filter_map(due)
             .chain(self.breed_at)
             .min()
