@@ -19,13 +19,15 @@ build: setup ## build everything, optimised
 
 run: setup ## boot a guest: a shell on a terminal, a tour without one
 	@echo "== building (the first time takes a minute or two)"
-	@$(CARGO) build --release -p hostd -p hostcall-preload
+	@$(CARGO) build --release -p hostd -p hostcall-preload -p hostcall-bench
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		echo "== booting a guest"; \
 		target/release/hostd run || true; \
 	else \
 		echo "== booting a guest for a tour"; \
-		exec target/release/hostd run --copy docs/tour.sh:/root/tour.sh -- bash /root/tour.sh; \
+		target/release/hostd run --copy docs/tour.sh:/root/tour.sh -- bash /root/tour.sh || exit 1; \
+		echo; echo "== what calls cost here (a few seconds)"; \
+		target/release/hostcall-bench --only stat --out target; \
 	fi
 
 lint: ## formatting and clippy
