@@ -34,12 +34,18 @@ fn try_lock(path: &Path) -> Option<File> {
     taken.then_some(file)
 }
 
+/// Where the guest process's program lies in the guest: the checkout may be in a place that the guest does not see.
+const RUNNER: &str = "/run/guest_runner";
+
+fn copy() -> String {
+    format!("{}:{RUNNER}", program("guest_runner").display())
+}
+
 /// A booted guest with a process in a phase.
 fn boot(phase: &str, path: &Path) -> Guest {
     let mut command = Command::new(program("hostd"));
     command
-        .args(["run", "--guest", "uml", "--"])
-        .arg(program("guest_runner"))
+        .args(["run", "--guest", "uml", "--copy", &copy(), "--", RUNNER])
         .arg(phase)
         .arg(path);
     let guest = Guest::run(command);
@@ -177,8 +183,8 @@ fn death_of_a_process_in_another_kernel_frees_its_lanes() {
     let script = "for n in 1 2 3 4 5 6 7 8; do \"$0\" locking \"$1\" & sleep 0.3; kill -9 $!; wait $! 2>/dev/null; done; sleep 2; \"$0\" once";
     let mut command = Command::new(program("hostd"));
     command
-        .args(["run", "--guest", "uml", "--", "sh", "-c", script])
-        .arg(program("guest_runner"))
+        .args(["run", "--guest", "uml", "--copy", &copy()])
+        .args(["--", "sh", "-c", script, RUNNER])
         .arg(&file);
     let mut run = Guest::run(command);
     (0..8).for_each(|_| drop(run.expect("ready", BOOT)));

@@ -19,6 +19,10 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a session whose old program image is gone waits for the new one, which attaches as it starts.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const CONTROL: RawFd = 0;
 const CLIENT: RawFd = 1;
@@ -135,6 +139,8 @@ struct Main {
     region: Arc<Region>,
     own_region: bool,
     has_client: bool,
+    /// Until when a new program image may come, once the old one's socket is closed.
+    deserted: Option<Instant>,
 }
 
 /// Runs a shadow, from its fork to its end. The control socket is descriptor 0.
@@ -197,6 +203,7 @@ impl Main {
             region,
             own_region: memfd.is_some(),
             has_client: false,
+            deserted: None,
         };
         if main.own_region {
             main.offer(0);
@@ -224,6 +231,13 @@ impl Main {
             };
             let timeout = if kick {
                 PollTimeout::from(1u8)
+            } else if let Some(due) = self.deserted {
+                let left = due.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    // The process lives but does not come back, so it cannot want its files any more.
+                    return Ok(());
+                }
+                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
             } else {
                 PollTimeout::NONE
             };
@@ -238,6 +252,7 @@ impl Main {
                 if self.session.held.load(Ordering::Relaxed) {
                     // The old image is gone; hostd knows when the process itself ends.
                     self.has_client = false;
+                    self.deserted = Some(Instant::now() + PATIENCE);
                 } else {
                     return Ok(());
                 }
@@ -343,6 +358,7 @@ impl Main {
             let placed = unsafe { libc::dup3(client.as_raw_fd(), CLIENT, libc::O_CLOEXEC) };
             Errno::result(placed.into()).map_err(errno)?;
             self.has_client = true;
+            self.deserted = None;
             if let Some(memfd) = files.next() {
                 let mapping = Mapping::new(memfd.as_fd(), self.region.mapped()).map_err(errno)?;
                 // hostd has written its header.
