@@ -88,6 +88,12 @@ impl Budget {
         least: 4,
         glance: 1500,
     };
+    /// That peer, which nobody can ring: its shortest sleep takes longer than waking a shadow, so even an answer of
+    /// one that slept is better awaited awake.
+    pub const UNRUNG: Budget = Budget {
+        least: 80,
+        ..Budget::DEVICE
+    };
 }
 
 /// Decides how long to spin: by what waits took lately, and not at all while the processor is contended.
@@ -108,6 +114,8 @@ pub struct Pacer {
 const PREEMPTED_US: u64 = 250;
 /// Waits that sleep early after that.
 const CALM_DOWN: u32 = 64;
+/// How early, microseconds at most.
+const CALM_US: u64 = 4;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
 const PROBE_EVERY: u32 = 16;
 
@@ -139,7 +147,7 @@ impl Pacer {
         );
         if self.contended > 0 {
             self.contended -= 1;
-            return least;
+            return least.min(CALM_US * self.ticks_per_us);
         }
         if self.estimate > most {
             self.since_probe += 1;

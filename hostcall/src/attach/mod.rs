@@ -177,7 +177,7 @@ impl Link {
     pub fn budget(&self) -> Budget {
         match self {
             Link::Local(_) => Budget::LOCAL,
-            Link::Device(_) => Budget::DEVICE,
+            Link::Device(_) => Budget::UNRUNG,
         }
     }
 
