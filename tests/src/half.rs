@@ -84,10 +84,9 @@ impl Half {
             region.page(0).expect("a lane"),
             region.arena(0).expect("a lane"),
         );
-        let spinners = AtomicU32::new(0);
         // A hostile ring may seem to hold calls for ever; a session is as good as any other after so many.
         for _ in 0..4 * DEPTH {
-            let Next::Call(call, chunk) = end.next(page, arena, &Ends(page), &spinners, 0)? else {
+            let Next::Call(call, chunk) = end.next(page, arena, &Ends(page))? else {
                 return Ok(());
             };
             let wide = call.flags & flags::WIDE != 0;
@@ -189,6 +188,7 @@ const NO_SPIN: Budget = Budget {
     most: 0,
     least: 0,
     glance: 1,
+    gives_way: false,
 };
 
 /// What came of the host's half.

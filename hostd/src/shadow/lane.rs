@@ -145,13 +145,7 @@ impl Lane {
             complete: true,
         };
         let mut scratch = vec![0; SCRATCH];
-        while let Next::Call(call, chunk) = end.next(
-            page,
-            arena,
-            &session.bell,
-            &head.spinners,
-            session.processors,
-        )? {
+        while let Next::Call(call, chunk) = end.next(page, arena, &session.bell)? {
             session.await_adoption();
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,

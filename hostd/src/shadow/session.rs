@@ -58,8 +58,6 @@ pub struct Session {
     pub slot: u32,
     /// How the other side is woken.
     pub bell: HostBell,
-    /// Processors of the host, and so the most threads that may spin.
-    pub processors: u32,
     /// The file mode creation mask, which umask(2) tells only by changing it.
     pub umask: AtomicU32,
     /// Whether the session waits for a new program image.
@@ -192,7 +190,6 @@ impl Main {
             } else {
                 HostBell::Watched
             },
-            processors: clock.processors,
             umask: AtomicU32::new(0o22),
             held: AtomicBool::new(false),
             adopted: Gate::default(),
