@@ -193,6 +193,7 @@ impl Pacer {
     ///
     /// There may be more spinners than processors, on both sides, and none knows of all the others. So a spinner gives
     /// way every few looks: the processor goes round among the spinners, and whoever has got what it waits for works.
+    #[inline(never)]
     pub fn linger<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
         let start = ticks();
         let most = u64::from(self.budget.most) * self.ticks_per_us;
