@@ -9,6 +9,7 @@ pub mod board;
 pub mod calls;
 pub mod config;
 pub mod guest;
+pub mod idmap;
 pub mod message;
 pub mod reaper;
 pub mod run;

@@ -40,6 +40,9 @@ enum Command {
         /// Memory of a guest with its own kernel.
         #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = hostd::run::size)]
         mem: u64,
+        /// Whose rights the guest's host calls have: a host user's, or each caller's own. Yours when absent.
+        #[arg(long = "as", value_name = "USER|caller")]
+        rights: Option<String>,
         /// Host subtree that the guest sees, PATH[:ro|:rw]; may be repeated. All of / when absent.
         #[arg(long, value_name = "PATH", value_parser = hostd::run::export)]
         export: Vec<hostd::config::Export>,
@@ -136,6 +139,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             mount,
             root,
             mem,
+            rights,
             export,
             copy,
             command,
@@ -145,7 +149,10 @@ fn execute(command: Command) -> Result<ExitCode, String> {
                 GuestKind::Local => Kind::Local,
                 GuestKind::Uml => Kind::Uml,
             };
-            let mut config = hostd::config::GuestConfig::default();
+            let mut config = hostd::config::GuestConfig {
+                rights: rights.map(Into::into).unwrap_or_default(),
+                ..Default::default()
+            };
             if !export.is_empty() {
                 config.exports = export;
             }

@@ -47,6 +47,8 @@ pub enum ToZygote {
         lanes: u32,
         /// Whether the guest's one region comes with this message.
         device: bool,
+        /// Count of changes to the guest's exports that the policy is the outcome of.
+        view: u32,
     },
     /// Fork a shadow. Descriptor: its end of a control socket.
     Spawn {

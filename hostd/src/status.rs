@@ -16,7 +16,7 @@ pub fn text(status: &Status) -> String {
 fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
-        "  guest {} ({}), shadows run as {}",
+        "  guest {} ({}), calls run as {}",
         guest.name, guest.attach, guest.user
     )?;
     let exports: Vec<String> = guest

@@ -41,7 +41,7 @@ pub struct GuestStatus {
     pub name: String,
     /// How it attaches.
     pub attach: String,
-    /// Host user of its shadows.
+    /// Whose rights its calls have: a host user's, or each caller's.
     pub user: String,
     /// What it sees.
     pub exports: Vec<crate::config::Export>,
@@ -328,7 +328,10 @@ fn guest_status(guest: &Guest) -> GuestStatus {
             Door::Socket { path, .. } => format!("socket {}", path.display()),
             Door::Device { region, .. } => format!("device with {} lanes", region.lanes()),
         },
-        user: guest.policy.user.name.clone(),
+        user: match &guest.policy.callers {
+            Some(_) => "each call's caller".to_owned(),
+            None => guest.policy.user.name.clone(),
+        },
         exports: guest.policy.exports.clone(),
         confinement: guest.report.clone(),
         failed: guest.failed.clone(),

@@ -111,6 +111,8 @@ pub struct Session {
     pub unborn: Option<Unborn>,
     /// Since when it is active.
     pub since: Instant,
+    /// The view that it has, by the guest's count.
+    pub view: u32,
 }
 
 /// Whoever waits for a spare shadow.
@@ -135,6 +137,8 @@ pub struct Guest {
     pub config: GuestConfig,
     /// What its shadows may see and use.
     pub policy: Policy,
+    /// Counts the changes to its exports: names the view that new shadows have.
+    pub view: u32,
     /// Lanes of its region or of each shadow's.
     pub lanes: u32,
     /// How it reaches us.
@@ -209,6 +213,7 @@ impl Guest {
             name,
             config,
             policy,
+            view: 0,
             lanes,
             door,
             board,
@@ -225,8 +230,16 @@ impl Guest {
             born: Instant::now(),
             breed_at: None,
         };
+        guest.announce();
         guest.start_zygote(poller)?;
         Ok(guest)
+    }
+
+    /// Writes into a device guest's region what its processes have to know.
+    pub(super) fn announce(&self) {
+        if let Door::Device { region, .. } = &self.door {
+            region.set_policy(self.policy.callers.is_some(), self.view);
+        }
     }
 
     /// Guest processes that are or will be served.
@@ -402,6 +415,7 @@ impl Guest {
             }
             region.write_header(self.board.clock());
         }
+        self.announce();
     }
 }
 

@@ -53,6 +53,7 @@ impl Guest {
             policy: self.policy.clone(),
             lanes: self.lanes,
             device: matches!(self.door, Door::Device { .. }),
+            view: self.view,
         };
         let mut fds = vec![self.board_fd.as_raw_fd()];
         if let Door::Device { memfd, .. } = &self.door {
@@ -237,6 +238,7 @@ impl Guest {
                 claim: Token::NONE,
                 unborn: None,
                 since: Instant::now(),
+                view: self.view,
             };
             self.sessions.insert(slot, session);
             let counts = self.board.slot(slot);

@@ -53,10 +53,9 @@ unsafe fn change_owner(
             path,
             |dirfd, path| sys!(Sysno::fchownat, dirfd, path, uid, gid, flags),
             |dir, path| {
-                done(
-                    session::client()
-                        .and_then(|client| client.fchownat(dir, path, uid, gid, AtFlags(flags))),
-                )
+                done(session::client().and_then(|client| {
+                    client.fchownat(dir, path, uid.into(), gid.into(), AtFlags(flags))
+                }))
             }
         )
     }
@@ -136,7 +135,7 @@ hooks! {
     fn fchown(fd: c_int, uid: uid_t, gid: gid_t) -> c_int {
         match fds::host(fd) {
             Some(remote) => done(session::client().and_then(|client| {
-                client.fchownat(remote.into(), c"", uid, gid, AtFlags(ITSELF))
+                client.fchownat(remote.into(), c"", uid.into(), gid.into(), AtFlags(ITSELF))
             })),
             None => sys!(Sysno::fchown, fd, uid, gid),
         }
