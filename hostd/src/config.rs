@@ -3,11 +3,13 @@
 //! Every key, its default and an example stand in `docs/CONFIG.md`. [`Config::load`] refuses what cannot be meant:
 //! a mistyped key that is ignored would widen what a guest sees or may use.
 
+mod change;
 mod check;
 mod parse;
 mod rights;
 mod user;
 
+pub use change::Change;
 pub use check::{check, Finding, Severity};
 pub use parse::ConfigError;
 pub use rights::{Rights, RightsError};

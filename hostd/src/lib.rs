@@ -8,6 +8,7 @@
 pub mod board;
 pub mod calls;
 pub mod config;
+pub mod export;
 pub mod guest;
 pub mod idmap;
 pub mod message;

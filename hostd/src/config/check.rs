@@ -65,6 +65,18 @@ pub fn check(path: &Path) -> Vec<Finding> {
     findings
 }
 
+/// Judges a list of exports by itself and against the host as it is now.
+pub(super) fn exports_of(list: &[Export]) -> Vec<Finding> {
+    let mut report = Findings::default();
+    exports(&mut report, "", list);
+    for export in list.iter().filter(|export| export.path.is_absolute()) {
+        if let Err(error) = export.path.canonicalize() {
+            report.error("", format!("{}: {error}", export.path.display()));
+        }
+    }
+    report.all
+}
+
 /// Faults that no state of the host can cure, and users that do not exist. All of them are errors.
 pub(super) fn validate(config: &Config) -> Vec<Finding> {
     let mut report = Findings::default();

@@ -1,6 +1,7 @@
 //! One guest: its zygote, its shadows and what they share.
 
 use super::complaints::Complaints;
+use super::exports::Successor;
 use super::poller::{Key, Poller, Source};
 use super::zygote::Zygote;
 use crate::board::Board;
@@ -149,6 +150,8 @@ pub struct Guest {
     /// hostd's program, which is also the zygote's.
     pub(super) program: PathBuf,
     pub(super) zygote: Option<Zygote>,
+    /// The zygote of a view in the making.
+    pub(super) successor: Option<Successor>,
     /// Active layers of the confinement, once the zygote has told.
     pub report: Option<Report>,
     /// What is logged about it.
@@ -220,6 +223,7 @@ impl Guest {
             board_fd,
             program,
             zygote: None,
+            successor: None,
             report: None,
             complaints: Complaints::default(),
             killed: HashSet::new(),
@@ -303,7 +307,12 @@ impl Guest {
 
     /// Ends a session at once: the shadow dies, its lanes are dead, what it shared is closed.
     pub fn end_session(&mut self, slot: u32, poller: &mut Poller) {
-        let shadow = self.sessions.get(&slot).and_then(|s| s.shadow.as_ref());
+        // The zygotes of earlier views are gone and tell nothing.
+        let shadow = self
+            .sessions
+            .get(&slot)
+            .filter(|session| session.view == self.view)
+            .and_then(|session| session.shadow.as_ref());
         self.killed.extend(shadow.map(|(pid, _)| *pid));
         self.lose_session(slot, poller);
     }
@@ -378,6 +387,9 @@ impl Guest {
         all.into_iter()
             .for_each(|slot| self.end_session(slot, poller));
         self.end_zygote(poller);
+        if let Some(successor) = self.successor.take() {
+            successor.abandon(poller);
+        }
         let left = match &self.door {
             Door::Socket { path, .. } => vec![path],
             Door::Device {

@@ -297,6 +297,8 @@ impl Main {
                     nix::unistd::fchdir(cwd)?;
                 }
             }
+            ToShadow::View { view } if self.own_region => self.region.set_view(view),
+            ToShadow::View { .. } => {}
             ToShadow::Answer { errno: 0 } => {
                 self.session.hostd.deliver(Ok(files.into_iter().next()))
             }
