@@ -119,14 +119,12 @@ impl Guest {
         let source = Source::Zygote { guest: self.index };
         self.zygote = Some(successor.zygote.known_as(source, poller));
         self.breed(poller)?;
-        let older = || {
-            let older = self
-                .sessions
-                .iter()
-                .filter(|(_, session)| session.view != self.view);
-            older.map(|(slot, _)| *slot).collect::<Vec<u32>>()
-        };
-        let older = older();
+        let older: Vec<u32> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.view != self.view)
+            .map(|(slot, _)| *slot)
+            .collect();
         if successor.now {
             older
                 .into_iter()

@@ -21,7 +21,7 @@ mod view;
 
 pub use privilege::{FILE_RIGHTS, SWITCHING_RIGHTS};
 pub use report::{Layer, LayerName, Report};
-pub use seccomp::{seal, seal_shadow};
+pub use seccomp::seal;
 
 use crate::config::{Export, HostUser, Limits};
 use crate::idmap::IdMaps;

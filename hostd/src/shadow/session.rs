@@ -160,7 +160,7 @@ impl Main {
             }
         };
         interruptible()?;
-        super::sandbox::seal_shadow(start.callers.as_ref()).map_err(std::io::Error::other)?;
+        super::sandbox::seal(start.callers.as_ref()).map_err(std::io::Error::other)?;
         let translated = start.callers.clone().filter(|maps| !maps.is_identity());
         let session = Box::leak(Box::new(Session {
             fds: FdTable::new(start.open_files),

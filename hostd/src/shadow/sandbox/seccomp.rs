@@ -93,31 +93,21 @@ const DENIED_FCNTL: [i32; 5] = [
 const F_SETSIG: i32 = 10;
 const F_SETOWN_EX: i32 = 15;
 
-/// Limits the calling process, and the threads that it starts later, to the given system calls and the base set.
+/// Limits the calling process, and the threads that it starts later, to the system calls of the op table and the base
+/// set. Only a shadow that acts for its callers can change its ids, and only to those that its maps name.
 ///
 /// Takes effect for the calling thread, so it comes before other threads are started. A kernel without seccomp is no
 /// error: [`enter`](super::enter) has reported it.
 ///
 /// # Errors
 /// The kernel refuses a filter.
-pub fn seal(syscalls: &[i64]) -> Result<(), Error> {
-    seal_with(syscalls, None)
-}
-
-/// Seals a shadow. Only one that acts for its callers can change its ids, and only to those that its maps name.
-///
-/// # Errors
-/// As [`seal`].
-pub fn seal_shadow(callers: Option<&IdMaps>) -> Result<(), Error> {
-    let served = |op| op != Op::Impersonate || callers.is_some();
-    seal_with(&hostcall::ops::syscalls_of(served), callers)
-}
-
-fn seal_with(syscalls: &[i64], callers: Option<&IdMaps>) -> Result<(), Error> {
+pub fn seal(callers: Option<&IdMaps>) -> Result<(), Error> {
     if !available() {
         return Ok(());
     }
-    for program in programs(syscalls, callers, std::process::id())
+    let served = |op| op != Op::Impersonate || callers.is_some();
+    let syscalls = hostcall::ops::syscalls_of(served);
+    for program in programs(&syscalls, callers, std::process::id())
         .map_err(io::Error::other)
         .map_err(step("building the seccomp filter"))?
     {
