@@ -11,6 +11,7 @@ use libc::iovec;
 use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 /// Words of an entry that carry scalar fields.
 pub const WORDS: usize = 6;
@@ -198,7 +199,7 @@ impl<'r> Reader<'r> {
     }
 
     /// The next payload bytes as a private copy.
-    fn private(&mut self) -> Result<&'r [u8], ProtocolError> {
+    pub(crate) fn private(&mut self) -> Result<&'r [u8], ProtocolError> {
         let claimed = self.word()?;
         let shared = self.shared(claimed)?;
         if shared.len() > self.scratch.len() {
@@ -518,6 +519,19 @@ impl<'a> Source<'a> {
             Span::one(bytes.as_ptr().cast_mut(), bytes.len()),
             PhantomData,
         )
+    }
+
+    /// Copies its first bytes, as many as there is room for.
+    pub fn copy_out(&self, to: &mut [u8]) {
+        self.0.pieces(to.len(), |ptr, len, at| {
+            let (Some(ptr), Some(to)) = (NonNull::new(ptr), to.get_mut(at..at + len)) else {
+                return;
+            };
+            #[allow(unsafe_code)]
+            // SAFETY: the piece is readable by the constructor's promise, and mapped while the source lives.
+            let window = unsafe { Window::new(ptr, len) };
+            let _ = window.copy_out(to);
+        });
     }
 }
 

@@ -12,6 +12,7 @@ pub mod guest;
 pub mod half;
 pub mod native;
 pub mod peer;
+pub mod people;
 pub mod random;
 pub mod run;
 pub mod short;

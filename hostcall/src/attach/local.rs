@@ -19,6 +19,15 @@ pub struct Link {
 impl Link {
     /// Connects, introduces the process and maps the region that comes back. Lane 0 is already being served.
     pub fn connect(path: &'static CStr, claim: &Claim) -> Result<(Link, Region), AttachError> {
+        let (link, region, _) = Link::welcomed(path, claim)?;
+        Ok((link, region))
+    }
+
+    /// The same with the count of changes to the guest's exports that the session's view has seen.
+    pub fn welcomed(
+        path: &'static CStr,
+        claim: &Claim,
+    ) -> Result<(Link, Region, u32), AttachError> {
         let no_answer = |errno| AttachError::NoAnswer(path, errno);
         let socket = connect(path).map_err(no_answer)?;
         let link = Link { socket };
@@ -35,7 +44,8 @@ impl Link {
             return Err(AttachError::Refused(Errno(welcome.errno)));
         }
         let region = region.ok_or(no_answer(Errno(libc::EPROTO)))?;
-        Ok((link, map(std::os::fd::AsFd::as_fd(&region))?))
+        let region = map(std::os::fd::AsFd::as_fd(&region))?;
+        Ok((link, region, welcome.view))
     }
 
     fn greet(&self, hello: &Hello) -> Result<(Welcome, Option<OwnedFd>), Errno> {

@@ -140,10 +140,7 @@ impl Lane {
             return Err(ProtocolError::Header("lane number"));
         };
         let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
-        let mut caller = Caller {
-            session,
-            complete: true,
-        };
+        let mut caller = Caller::new(session);
         let mut scratch = vec![0; SCRATCH];
         while let Next::Call(call, chunk) = end.next(page, arena, &session.bell)? {
             session.await_adoption();
@@ -176,6 +173,13 @@ fn execute(
     }
     if session.held.load(Ordering::Relaxed) {
         session.unhold();
+    }
+    if !caller.may_execute(call.code) {
+        caller.complete = false;
+        return Ok(Message {
+            code: libc::EPERM as u32,
+            ..Message::default()
+        });
     }
     caller.complete = true;
     let answer = ops::dispatch(caller, call, chunk, scratch)?;

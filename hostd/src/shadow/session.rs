@@ -5,9 +5,11 @@
 #![allow(unsafe_code)]
 
 use super::fdtable::FdTable;
+use super::gate::Gate;
 use super::hostd::Hostd;
 use super::lane::{HostBell, Lane};
 use crate::board::Board;
+use crate::idmap::IdMaps;
 use crate::message::{self, FromShadow, ToShadow};
 use hostcall::doorbell::futex_wake;
 use hostcall::region::{self, LaneState, Region};
@@ -18,7 +20,7 @@ use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a session whose old program image is gone waits for the new one, which attaches as it starts.
@@ -36,12 +38,16 @@ pub struct Start {
     pub slot: u32,
     /// Lanes of its own region.
     pub lanes: u32,
+    /// Its view, by the guest's count.
+    pub view: u32,
     /// The guest's region, for a device guest.
     pub region: Option<Arc<Region>>,
     /// The board.
     pub board: Arc<Board>,
     /// Limit on open files.
     pub open_files: u64,
+    /// How the ids of callers are mapped, if each call has the rights of its caller.
+    pub callers: Option<IdMaps>,
 }
 
 /// The context of one guest process, shared by the threads of its lanes. Working directory and umask are the
@@ -62,38 +68,12 @@ pub struct Session {
     pub umask: AtomicU32,
     /// Whether the session waits for a new program image.
     pub held: AtomicBool,
+    /// How the ids of callers are mapped, if each call has the rights of its caller.
+    pub callers: Option<IdMaps>,
+    /// The same if some id stands for another than itself.
+    pub translated: Option<IdMaps>,
     /// Opens when a guest process has adopted the session.
     adopted: Gate,
-}
-
-/// Holds back the first call until the context is the guest process's: its lane already waits while the shadow is a
-/// spare, so that attaching does not wait for a thread to start.
-#[derive(Debug, Default)]
-struct Gate {
-    open: AtomicBool,
-    lock: Mutex<()>,
-    opened: Condvar,
-}
-
-impl Gate {
-    fn open(&self) {
-        let _lock = self.lock.lock();
-        self.open.store(true, Ordering::Release);
-        self.opened.notify_all();
-    }
-
-    fn pass(&self) {
-        if self.open.load(Ordering::Acquire) {
-            return;
-        }
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        while !self.open.load(Ordering::Acquire) {
-            lock = self
-                .opened
-                .wait(lock)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
 }
 
 impl Session {
@@ -172,14 +152,14 @@ impl Main {
                 let size = region::size(start.lanes);
                 let memfd = sealed_memfd(c"hostcall-region", size).map_err(errno)?;
                 let mapping = Mapping::new(memfd.as_fd(), size).map_err(errno)?;
-                (
-                    Arc::new(Region::create(mapping, start.lanes, clock)),
-                    Some(memfd),
-                )
+                let region = Region::create(mapping, start.lanes, clock);
+                region.set_policy(start.callers.is_some(), start.view);
+                (Arc::new(region), Some(memfd))
             }
         };
         interruptible()?;
-        super::sandbox::seal(&hostcall::ops::syscalls()).map_err(std::io::Error::other)?;
+        super::sandbox::seal(start.callers.as_ref()).map_err(std::io::Error::other)?;
+        let translated = start.callers.clone().filter(|maps| !maps.is_identity());
         let session = Box::leak(Box::new(Session {
             fds: FdTable::new(start.open_files),
             hostd: Hostd::new(control()),
@@ -192,6 +172,8 @@ impl Main {
             },
             umask: AtomicU32::new(0o22),
             held: AtomicBool::new(false),
+            callers: start.callers,
+            translated,
             adopted: Gate::default(),
         }));
         let mut main = Main {
@@ -312,6 +294,8 @@ impl Main {
                     nix::unistd::fchdir(cwd)?;
                 }
             }
+            ToShadow::View { view } if self.own_region => self.region.set_view(view),
+            ToShadow::View { .. } => {}
             ToShadow::Answer { errno: 0 } => {
                 self.session.hostd.deliver(Ok(files.into_iter().next()))
             }
