@@ -34,6 +34,9 @@ enum Command {
         /// Where the host's files appear in the guest.
         #[arg(long, value_name = "PREFIX", default_value = "/host")]
         mount: PathBuf,
+        /// Do not mount the host's files (hostfs): only programs under the preload see them.
+        #[arg(long)]
+        no_mount: bool,
         /// Directory with the guest's root files, never written to; the host's root when absent.
         #[arg(long, value_name = "DIR", value_parser = hostd::run::root)]
         root: Option<PathBuf>,
@@ -134,6 +137,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         Command::Run {
             guest,
             mount,
+            no_mount,
             root,
             mem,
             export,
@@ -158,6 +162,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             let run = hostd::run::Run {
                 kind,
                 prefix: mount,
+                mount: !no_mount,
                 root,
                 mem_mib: mem,
                 config,
