@@ -519,6 +519,23 @@ impl<'a> Source<'a> {
             PhantomData,
         )
     }
+
+    /// Copies its start to private memory, each byte once, as many as fit; says how many.
+    pub fn copy_out(&self, to: &mut [u8]) -> usize {
+        let (room, len) = (Window::of(to), self.len());
+        let fits = room.len().min(len);
+        self.0.pieces(fits, |ptr, len, at| {
+            let Some(room) = room.part(at, len) else {
+                return;
+            };
+            #[allow(unsafe_code)]
+            // SAFETY: the piece is readable by the constructor's promise; the room has its length.
+            unsafe {
+                memory_to_window(ptr, room, len)
+            };
+        });
+        fits
+    }
 }
 
 impl<'a> Field<'a> for Source<'a> {

@@ -171,10 +171,13 @@ fn conform(user: u32, way: Way) {
     let stage = Stage::new(user);
     let (mut differences, start) = (Vec::new(), Instant::now());
     let only = std::env::var("CASE").ok();
-    for case in
-        cases::all().filter(|case| only.as_ref().is_none_or(|only| case.name.contains(only)))
-    {
-        let (expected, found) = (stage.run(&case, Way::Native), stage.run(&case, way));
+    let direct = cases::direct().filter(|_| way == Way::Client);
+    let cases: Vec<Case> = cases::all()
+        .chain(direct)
+        .filter(|case| only.as_ref().is_none_or(|only| case.name.contains(only)))
+        .collect();
+    for case in &cases {
+        let (expected, found) = (stage.run(case, Way::Native), stage.run(case, way));
         // A case that fails alike everywhere shows nothing.
         let sound = expected.iter().any(|line| line == "-- exit status: 0");
         assert!(
@@ -198,12 +201,7 @@ fn conform(user: u32, way: Way) {
         way.name(),
         differences.join("\n")
     );
-    eprintln!(
-        "{} by {} in {:?}",
-        cases::all().count(),
-        way.name(),
-        start.elapsed()
-    );
+    eprintln!("{} by {} in {:?}", cases.len(), way.name(), start.elapsed());
 }
 
 #[test]
@@ -230,7 +228,7 @@ fn preload_as_nobody() {
 fn every_op_of_the_table_occurs_in_a_case() {
     let stage = Stage::new(0);
     let mut seen = HashSet::new();
-    for case in cases::all() {
+    for case in cases::all().chain(cases::direct()) {
         for line in stage.run(&case, Way::Native) {
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             seen.extend(event["op"].as_str().map(str::to_owned));
@@ -247,5 +245,7 @@ fn every_op_of_the_table_occurs_in_a_case() {
 #[test]
 fn names_of_cases_are_unique() {
     let mut names = HashSet::new();
-    assert!(cases::all().all(|case| names.insert(case.name)));
+    assert!(cases::all()
+        .chain(cases::direct())
+        .all(|case| names.insert(case.name)));
 }

@@ -240,6 +240,31 @@ impl FileCalls for Caller {
         };
         Ok(reply::Lock { lock })
     }
+
+    fn reopen(&mut self, request: request::Reopen) -> Result<reply::Reopen, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        let fd = self.open_anew(fd, request.flags.0)?;
+        Ok(reply::Reopen {
+            fd: self.session.fds.insert(fd),
+        })
+    }
+
+    fn close_many(&mut self, request: request::CloseMany) -> Result<reply::CloseMany, Errno> {
+        let mut numbers = vec![0; request.numbers.len()];
+        request.numbers.copy_out(&mut numbers);
+        let mut closed = 0;
+        for number in numbers.chunks_exact(4) {
+            let fd = RemoteFd(i32::from_le_bytes([
+                number[0], number[1], number[2], number[3],
+            ]));
+            if let Ok(fd) = self.session.fds.remove(fd) {
+                // SAFETY: the descriptor is the guest's and no longer in its table.
+                unsafe { libc::close(fd) };
+                closed += 1;
+            }
+        }
+        Ok(reply::CloseMany { closed })
+    }
 }
 
 /// Closes what a program image was not meant to inherit.

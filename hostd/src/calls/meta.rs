@@ -1,8 +1,9 @@
 //! Metadata: attributes, permissions, owners, times, extended attributes.
 #![allow(unsafe_code)]
 
+use super::link::AttributeArgs;
 use super::{done, Caller};
-use hostcall::ops::{reply, request, MetaCalls};
+use hostcall::ops::{numbers, reply, request, MetaCalls};
 use hostcall::types::{AtFlags, DirFd, Errno};
 use hostcall::wire::Filled;
 use std::ffi::CStr;
@@ -12,6 +13,14 @@ enum Target<'p> {
     Path(&'p CStr),
     Link(&'p CStr),
     Open(i32),
+    Inode(i32),
+}
+
+/// Whether a call means the inode of a descriptor, whatever that was opened for. What functions of libc take (fchmod,
+/// futimens, fgetxattr) is an open file, which an `O_PATH` descriptor is not.
+fn inode(path: &CStr, flags: AtFlags) -> bool {
+    let both = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    path.is_empty() && flags.0 & both == both
 }
 
 impl Caller {
@@ -25,6 +34,7 @@ impl Caller {
         if path.is_empty() && flags.0 & libc::AT_EMPTY_PATH != 0 {
             return match self.session.fds.dir(dirfd)? {
                 libc::AT_FDCWD => Ok(Target::Path(c".")),
+                fd if inode(path, flags) => Ok(Target::Inode(fd)),
                 fd => Ok(Target::Open(fd)),
             };
         }
@@ -39,8 +49,8 @@ impl Caller {
 }
 
 /// The size that an attribute call reports, and how much of it lies in the sink: nothing if only the size was asked for.
-fn sized(size: isize, room: usize) -> Result<(u64, Filled), Errno> {
-    let size = Errno::result(size as i64)? as usize;
+fn sized(size: i64, room: usize) -> Result<(u64, Filled), Errno> {
+    let size = Errno::result(size)? as usize;
     Ok((size as u64, Filled(size.min(room))))
 }
 
@@ -77,7 +87,7 @@ impl MetaCalls for Caller {
                 Target::Path(path) | Target::Link(path) => {
                     libc::statfs(path.as_ptr(), sink.as_ptr().cast())
                 }
-                Target::Open(fd) => libc::fstatfs(fd, sink.as_ptr().cast()),
+                Target::Open(fd) | Target::Inode(fd) => libc::fstatfs(fd, sink.as_ptr().cast()),
             }
         })?;
         Ok(reply::Statfs {
@@ -118,6 +128,14 @@ impl MetaCalls for Caller {
         };
         // A host kernel before 6.6 has no fchmodat2; glibc answers the same for flags that it cannot honour.
         match done(changed) {
+            Err(Errno(libc::ENOSYS)) if inode(path, flags) && dirfd >= 0 => {
+                let link = self.link(dirfd)?;
+                // SAFETY: a NUL-terminated name.
+                let changed = unsafe {
+                    libc::syscall(libc::SYS_fchmodat, link.dir, link.name.as_ptr(), mode.0)
+                };
+                done(changed).map(|()| reply::Fchmodat2 {})
+            }
             Err(Errno(libc::ENOSYS)) => Err(Errno(libc::EOPNOTSUPP)),
             changed => changed.map(|()| reply::Fchmodat2 {}),
         }
@@ -153,15 +171,20 @@ impl MetaCalls for Caller {
             time(times.atime, times.atime_nsec),
             time(times.mtime, times.mtime_nsec),
         ];
-        // An open file is named by a null path, which works on every kernel and also for an O_RDONLY descriptor.
-        let path = if path.is_empty() && dirfd >= 0 {
-            std::ptr::null()
-        } else {
-            path.as_ptr()
+        let set = |dirfd: i32, path: *const std::ffi::c_char, flags: i32| {
+            let times = times.as_ptr();
+            // SAFETY: a null or NUL-terminated private path, two live timespecs. The raw call: libc refuses a null path.
+            done(unsafe { libc::syscall(libc::SYS_utimensat, dirfd, path, times, flags) })
         };
-        let flags = if path.is_null() { 0 } else { flags.0 };
-        // SAFETY: a null or NUL-terminated private path, two live timespecs. The raw call: libc refuses a null path.
-        done(unsafe { libc::syscall(libc::SYS_utimensat, dirfd, path, times.as_ptr(), flags) })?;
+        if path.is_empty() && dirfd >= 0 {
+            // An open file is named by a null path, which works on every kernel.
+            match inode(path, flags) {
+                true => set(dirfd, path.as_ptr(), libc::AT_EMPTY_PATH)?,
+                false => set(dirfd, std::ptr::null(), 0)?,
+            }
+        } else {
+            set(dirfd, path.as_ptr(), flags.0)?;
+        }
         Ok(reply::Utimensat {})
     }
 
@@ -180,12 +203,35 @@ impl MetaCalls for Caller {
             sink,
         } = request;
         let (value, len) = (sink.as_ptr().cast(), sink.len());
+        let name = name.as_ptr();
         // SAFETY: NUL-terminated private strings; the sink is a window inside the lane's mapped arena.
         let size = unsafe {
             match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::getxattr(path.as_ptr(), name.as_ptr(), value, len),
-                Target::Link(path) => libc::lgetxattr(path.as_ptr(), name.as_ptr(), value, len),
-                Target::Open(fd) => libc::fgetxattr(fd, name.as_ptr(), value, len),
+                Target::Path(path) => libc::getxattr(path.as_ptr(), name, value, len) as i64,
+                Target::Link(path) => libc::lgetxattr(path.as_ptr(), name, value, len) as i64,
+                Target::Open(fd) => libc::fgetxattr(fd, name, value, len) as i64,
+                Target::Inode(fd) => self.by_descriptor(
+                    fd,
+                    |fd| libc::fgetxattr(fd, name, value, len) as i64,
+                    |link| {
+                        let args = AttributeArgs {
+                            value: value as u64,
+                            size: len as u32,
+                            flags: 0,
+                        };
+                        let size = size_of_val(&args);
+                        let (dir, path) = (link.dir, link.name.as_ptr());
+                        libc::syscall(
+                            numbers::SYS_getxattrat,
+                            dir,
+                            path,
+                            0,
+                            name,
+                            &raw const args,
+                            size,
+                        )
+                    },
+                )?,
             }
         };
         let (size, filled) = sized(size, len)?;
@@ -202,17 +248,38 @@ impl MetaCalls for Caller {
             create,
         } = request;
         let (data, len) = (value.as_ptr().cast(), value.len());
+        let name = name.as_ptr();
         // SAFETY: NUL-terminated private strings; the source is a window inside the lane's mapped arena, which the
         // kernel copies once.
         done(unsafe {
             match self.target(dirfd, path, flags)? {
-                Target::Path(path) => {
-                    libc::setxattr(path.as_ptr(), name.as_ptr(), data, len, create)
-                }
+                Target::Path(path) => libc::setxattr(path.as_ptr(), name, data, len, create).into(),
                 Target::Link(path) => {
-                    libc::lsetxattr(path.as_ptr(), name.as_ptr(), data, len, create)
+                    libc::lsetxattr(path.as_ptr(), name, data, len, create).into()
                 }
-                Target::Open(fd) => libc::fsetxattr(fd, name.as_ptr(), data, len, create),
+                Target::Open(fd) => libc::fsetxattr(fd, name, data, len, create).into(),
+                Target::Inode(fd) => self.by_descriptor(
+                    fd,
+                    |fd| libc::fsetxattr(fd, name, data, len, create).into(),
+                    |link| {
+                        let args = AttributeArgs {
+                            value: data as u64,
+                            size: len as u32,
+                            flags: create as u32,
+                        };
+                        let size = size_of_val(&args);
+                        let (dir, path) = (link.dir, link.name.as_ptr());
+                        libc::syscall(
+                            numbers::SYS_setxattrat,
+                            dir,
+                            path,
+                            0,
+                            name,
+                            &raw const args,
+                            size,
+                        )
+                    },
+                )?,
             }
         })?;
         Ok(reply::Setxattr {})
@@ -229,9 +296,17 @@ impl MetaCalls for Caller {
         // SAFETY: a NUL-terminated private path; the sink is a window inside the lane's mapped arena.
         let size = unsafe {
             match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::listxattr(path.as_ptr(), list, len),
-                Target::Link(path) => libc::llistxattr(path.as_ptr(), list, len),
-                Target::Open(fd) => libc::flistxattr(fd, list, len),
+                Target::Path(path) => libc::listxattr(path.as_ptr(), list, len) as i64,
+                Target::Link(path) => libc::llistxattr(path.as_ptr(), list, len) as i64,
+                Target::Open(fd) => libc::flistxattr(fd, list, len) as i64,
+                Target::Inode(fd) => self.by_descriptor(
+                    fd,
+                    |fd| libc::flistxattr(fd, list, len) as i64,
+                    |link| {
+                        let (dir, path) = (link.dir, link.name.as_ptr());
+                        libc::syscall(numbers::SYS_listxattrat, dir, path, 0, list, len)
+                    },
+                )?,
             }
         };
         let (size, filled) = sized(size, len)?;
@@ -245,12 +320,21 @@ impl MetaCalls for Caller {
             flags,
             name,
         } = request;
+        let name = name.as_ptr();
         // SAFETY: NUL-terminated private strings.
         done(unsafe {
             match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::removexattr(path.as_ptr(), name.as_ptr()),
-                Target::Link(path) => libc::lremovexattr(path.as_ptr(), name.as_ptr()),
-                Target::Open(fd) => libc::fremovexattr(fd, name.as_ptr()),
+                Target::Path(path) => libc::removexattr(path.as_ptr(), name).into(),
+                Target::Link(path) => libc::lremovexattr(path.as_ptr(), name).into(),
+                Target::Open(fd) => libc::fremovexattr(fd, name).into(),
+                Target::Inode(fd) => self.by_descriptor(
+                    fd,
+                    |fd| libc::fremovexattr(fd, name).into(),
+                    |link| {
+                        let (dir, path) = (link.dir, link.name.as_ptr());
+                        libc::syscall(numbers::SYS_removexattrat, dir, path, 0, name)
+                    },
+                )?,
             }
         })?;
         Ok(reply::Removexattr {})

@@ -42,6 +42,8 @@ pub struct Start {
     pub board: Arc<Board>,
     /// Limit on open files.
     pub open_files: u64,
+    /// The host's proc file system, for the way to the shadow's own descriptors.
+    pub proc: Option<OwnedFd>,
 }
 
 /// The context of one guest process, shared by the threads of its lanes. Working directory and umask are the
@@ -50,6 +52,8 @@ pub struct Start {
 pub struct Session {
     /// The guest's descriptors.
     pub fds: FdTable,
+    /// Directory of this process's descriptors, `/proc/self/fd`, under a number above all of theirs.
+    pub links: Option<RawFd>,
     /// The line to hostd.
     pub hostd: Hostd,
     /// Counters and switches.
@@ -181,9 +185,13 @@ impl Main {
             }
         };
         interruptible()?;
+        let links = start
+            .proc
+            .and_then(|proc| own_links(&proc, start.open_files));
         super::sandbox::seal(&hostcall::ops::syscalls()).map_err(std::io::Error::other)?;
         let session = Box::leak(Box::new(Session {
             fds: FdTable::new(start.open_files),
+            links,
             hostd: Hostd::new(control()),
             board: start.board,
             slot: start.slot,
@@ -469,6 +477,17 @@ impl Main {
 fn wake(word: &AtomicU32) {
     word.store(AWAKE, Ordering::Release);
     futex_wake(word, 1);
+}
+
+/// Narrows the proc file system down to this process's descriptors and puts them above the numbers of the guest, whose
+/// files keep theirs from parent to child.
+fn own_links(proc: &OwnedFd, above: u64) -> Option<RawFd> {
+    use nix::fcntl::{openat, OFlag};
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let fd = openat(proc, "self/fd", flags, nix::sys::stat::Mode::empty()).ok()?;
+    // SAFETY: plain system call; the new descriptor is kept for the life of the process.
+    let placed = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, above as i32) };
+    (placed >= 0).then_some(placed)
 }
 
 /// Installs a handler that does nothing, without `SA_RESTART`: SIGUSR1 interrupts a blocking system call.

@@ -5,6 +5,7 @@
 //! oracle. Where later calls need a descriptor that an earlier one failed to give, they get -1 and fail alike.
 
 mod attributes;
+mod descriptors;
 mod directories;
 mod files;
 mod locks;
@@ -37,7 +38,12 @@ macro_rules! table {
 }
 use table;
 
-/// All cases.
+/// Cases of ops that programs have no function for.
+pub fn direct() -> impl Iterator<Item = Case> {
+    descriptors::CASES.iter().copied()
+}
+
+/// Cases that every way can make.
 pub fn all() -> impl Iterator<Item = Case> {
     let files = [
         opening::CASES,
