@@ -118,6 +118,23 @@ ops! {
         33 close_many CloseMany<'a> [] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }
     }
 
+    /// Watches: inotify(7) on host files. Its events are read by `read`, which waits for them.
+    family WatchCalls {
+        /// Makes an inotify instance, inotify_init1(2). It cannot be duplicated, shared or inherited; a process has at
+        /// most 4 (`EMFILE`).
+        34 watch_open WatchOpen [] (SYS_inotify_init1) { flags: i32 } -> { fd: RemoteFd }
+
+        /// Watches an open file, `O_PATH` ones included, inotify_add_watch(2) with `IN_DONT_FOLLOW`. `ENOENT` if no path
+        /// leads to it any more, `ENOSPC` beyond the 8192 watches of a guest or those that the host has left. A watch
+        /// that ends with its file counts until the instance is closed.
+        35 watch_add WatchAdd [] (SYS_inotify_add_watch SYS_inotify_rm_watch SYS_readlinkat SYS_fstat SYS_newfstatat SYS_lstat) {
+            fd: RemoteFd, target: RemoteFd, mask: u32,
+        } -> { descriptor: i32 }
+
+        /// Ends a watch, inotify_rm_watch(2).
+        36 watch_remove WatchRemove [] (SYS_inotify_rm_watch) { fd: RemoteFd, descriptor: i32 } -> {}
+    }
+
     /// Names: whatever walks a path to find, make or remove a file.
     family PathCalls {
         /// Opens or makes a file, openat(2).

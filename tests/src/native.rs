@@ -4,7 +4,9 @@
 //! Under the preload library the same functions are the library's, and so the same code is another way to run a case.
 #![allow(unsafe_code)]
 
-use hostcall::ops::{self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls};
+use hostcall::ops::{
+    self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls, WatchCalls,
+};
 use hostcall::shm::Window;
 use hostcall::table::{Reply, Request};
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, RecordLock, RemoteFd, RwFlags, Token};
@@ -364,6 +366,34 @@ impl FileCalls for Libc<'_> {
         Ok(reply::CloseMany {
             closed: closed.count() as u32,
         })
+    }
+}
+
+impl WatchCalls for Libc<'_> {
+    fn watch_open(&mut self, request: request::WatchOpen) -> Result<reply::WatchOpen, Errno> {
+        // SAFETY: plain call.
+        let fd = Errno::result(unsafe { libc::inotify_init1(request.flags) }.into())?;
+        Ok(reply::WatchOpen {
+            fd: RemoteFd(fd as i32),
+        })
+    }
+
+    fn watch_add(&mut self, request: request::WatchAdd) -> Result<reply::WatchAdd, Errno> {
+        let request::WatchAdd { fd, target, mask } = request;
+        // SAFETY: plain call.
+        done(unsafe { libc::fcntl(target.0, libc::F_GETFD) })?;
+        let path = format!("/proc/self/fd/{}\0", target.0);
+        // SAFETY: a NUL-terminated path.
+        let added = unsafe { libc::inotify_add_watch(fd.0, path.as_ptr().cast(), mask) };
+        Ok(reply::WatchAdd {
+            descriptor: Errno::result(added.into())? as i32,
+        })
+    }
+
+    fn watch_remove(&mut self, request: request::WatchRemove) -> Result<reply::WatchRemove, Errno> {
+        // SAFETY: plain call.
+        done(unsafe { libc::inotify_rm_watch(request.fd.0, request.descriptor) })?;
+        Ok(reply::WatchRemove {})
     }
 }
 

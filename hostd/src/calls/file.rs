@@ -18,6 +18,7 @@ impl Caller {
 impl FileCalls for Caller {
     fn close(&mut self, request: request::Close) -> Result<reply::Close, Errno> {
         let fd = self.session.fds.remove(request.fd)?;
+        self.session.end_watches(fd);
         // SAFETY: the descriptor is the guest's and no longer in its table.
         done(unsafe { libc::close(fd) })?;
         Ok(reply::Close {})
@@ -173,7 +174,7 @@ impl FileCalls for Caller {
     }
 
     fn dup(&mut self, request: request::Dup) -> Result<reply::Dup, Errno> {
-        let fd = self.session.fds.get(request.fd)?;
+        let fd = self.duplicable(request.fd)?;
         let command = match request.flags.0 & libc::O_CLOEXEC {
             0 => libc::F_DUPFD,
             _ => libc::F_DUPFD_CLOEXEC,
@@ -258,6 +259,7 @@ impl FileCalls for Caller {
                 number[0], number[1], number[2], number[3],
             ]));
             if let Ok(fd) = self.session.fds.remove(fd) {
+                self.session.end_watches(fd);
                 // SAFETY: the descriptor is the guest's and no longer in its table.
                 unsafe { libc::close(fd) };
                 closed += 1;
@@ -275,6 +277,7 @@ pub(crate) fn close_on_exec(session: &crate::shadow::session::Session) {
             if libc::fcntl(fd, libc::F_GETFD) & libc::FD_CLOEXEC != 0
                 && session.fds.remove(RemoteFd(fd)).is_ok()
             {
+                session.end_watches(fd);
                 libc::close(fd);
             }
         }

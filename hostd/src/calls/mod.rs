@@ -9,6 +9,7 @@ mod link;
 mod meta;
 mod path;
 mod session;
+pub mod watch;
 
 use crate::shadow::session::Session;
 use hostcall::types::{DirFd, Errno};

@@ -300,6 +300,8 @@ impl Guest {
         let Some(session) = self.sessions.remove(&slot) else {
             return;
         };
+        // The kernel has ended its watches with it.
+        self.board.slot(slot).watches.store(0, Ordering::Relaxed);
         poller.forget(&session.control, session.key);
         if let Some((_, pidfd, key)) = &session.process {
             poller.forget(pidfd, *key);

@@ -8,6 +8,7 @@ use super::fdtable::FdTable;
 use super::hostd::Hostd;
 use super::lane::{HostBell, Lane};
 use crate::board::Board;
+use crate::calls::watch::Instances;
 use crate::message::{self, FromShadow, ToShadow};
 use hostcall::doorbell::futex_wake;
 use hostcall::region::{self, LaneState, Region};
@@ -66,6 +67,8 @@ pub struct Session {
     pub processors: u32,
     /// The file mode creation mask, which umask(2) tells only by changing it.
     pub umask: AtomicU32,
+    /// The guest's inotify instances.
+    pub instances: Instances,
     /// Whether the session waits for a new program image.
     pub held: AtomicBool,
     /// Opens when a guest process has adopted the session.
@@ -202,6 +205,7 @@ impl Main {
             },
             processors: clock.processors,
             umask: AtomicU32::new(0o22),
+            instances: Instances::default(),
             held: AtomicBool::new(false),
             adopted: Gate::default(),
         }));

@@ -17,6 +17,7 @@ mod processes;
 mod signals;
 mod space;
 mod transfers;
+mod watches;
 
 use crate::run::Run;
 
@@ -40,7 +41,10 @@ use table;
 
 /// Cases of ops that programs have no function for.
 pub fn direct() -> impl Iterator<Item = Case> {
-    descriptors::CASES.iter().copied()
+    [descriptors::CASES, watches::CASES]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 /// Cases that every way can make.
