@@ -251,7 +251,7 @@ pub(crate) struct Guard<'c> {
 }
 
 impl Guard<'_> {
-    fn parts(&mut self) -> (&mut GuestEnd, &Region, u32, Bell) {
+    fn parts(&mut self) -> (&mut GuestEnd, &Region, u32, Bell<'_>) {
         // SAFETY: this guard holds the slot's `busy` word, and `&mut self` makes it the only borrow.
         let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
         let number = lane.number;
@@ -262,7 +262,7 @@ impl Guard<'_> {
             end,
             &self.client.region,
             number,
-            self.client.link.bell(number),
+            self.client.link.bell(&self.client.region, number),
         )
     }
 

@@ -10,7 +10,6 @@ pub mod calls;
 pub mod config;
 pub mod guest;
 pub mod message;
-pub mod reaper;
 pub mod run;
 pub mod serve;
 pub mod server;

@@ -86,7 +86,9 @@ fn main() -> ExitCode {
             log_to_stderr("warn");
             hostd::shadow::zygote::run()
         }
-        Some(role) if role == "guest-init" => hostd::guest::init::main(hostd::reaper::reap),
+        Some(role) if role == "guest-init" => {
+            hostd::guest::init::main(hostcall::attach::resident::reside)
+        }
         _ => {}
     }
     let arguments = Arguments::parse();

@@ -46,6 +46,8 @@ pub enum Door {
         outside: Option<Outside>,
         /// Which shadow serves a lane.
         served: Vec<Option<u32>>,
+        /// Bytes written to the line.
+        rung: u32,
     },
 }
 
