@@ -116,6 +116,15 @@ impl Client {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// Looks whether the host still lives, for a process that makes no calls just now. On the same kernel this costs one
+    /// system call and wakes nobody; across kernels hostd is asked for a sign.
+    pub fn alive(&self) -> bool {
+        if !self.lost() && !self.link.alive(&self.region) {
+            self.lose();
+        }
+        !self.lost()
+    }
+
     /// Whether `fd` is one of the client's own descriptors.
     pub fn owns_fd(&self, fd: RawFd) -> bool {
         self.link.owns(fd)

@@ -112,7 +112,7 @@ ops! {
         /// A new open file description of the inode that a descriptor refers to, `O_PATH` included, as opening
         /// `/proc/self/fd/N` gives it. Only regular files and directories: anything else is `ENXIO` unless the flags
         /// hold `O_PATH`. Nothing is made: `O_CREAT` and `O_TMPFILE` are `EINVAL`.
-        32 reopen Reopen [] (SYS_openat SYS_fstat SYS_newfstatat) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
+        32 reopen Reopen [blocks] (SYS_openat SYS_fstat SYS_newfstatat) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
 
         /// Closes many descriptors, close(2): packed 32-bit numbers, of which those that are not open are passed over.
         33 close_many CloseMany<'a> [] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }

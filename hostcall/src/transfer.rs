@@ -89,6 +89,31 @@ pub unsafe fn write_vectored(
     })
 }
 
+/// Reads at an offset into one buffer: the bytes read.
+pub fn read(
+    client: &Client,
+    fd: RemoteFd,
+    offset: Offset,
+    buffer: &mut [u8],
+) -> Result<usize, Errno> {
+    let vector = iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: the vector is the whole of a live, exclusive slice.
+    unsafe { read_vectored(client, fd, offset, RwFlags(0), &[vector]) }
+}
+
+/// Writes one buffer at an offset: the bytes written.
+pub fn write(client: &Client, fd: RemoteFd, offset: Offset, data: &[u8]) -> Result<usize, Errno> {
+    let vector = iovec {
+        iov_base: data.as_ptr().cast_mut().cast(),
+        iov_len: data.len(),
+    };
+    // SAFETY: the vector is the whole of a live slice, which is only read.
+    unsafe { write_vectored(client, fd, offset, RwFlags(0), &[vector]) }
+}
+
 /// How a transfer is cut.
 #[derive(Clone, Copy)]
 struct Shape {

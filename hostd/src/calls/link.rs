@@ -55,15 +55,9 @@ impl Caller {
         }
         let link = self.link(fd)?;
         // SAFETY: a NUL-terminated name. A number that another lane has closed and reused meanwhile names another of
-        // the guest's files, whose kind has not been looked at: O_NONBLOCK keeps such an open from waiting.
-        let opened =
-            unsafe { libc::openat(link.dir, link.name.as_ptr(), flags | libc::O_NONBLOCK) };
-        let opened = Errno::result(opened.into())? as i32;
-        if flags & (libc::O_NONBLOCK | libc::O_PATH) == 0 {
-            // SAFETY: plain system call on the new descriptor.
-            unsafe { libc::fcntl(opened, libc::F_SETFL, flags) };
-        }
-        Ok(opened)
+        // the guest's files, which the guest could have opened by name.
+        let opened = unsafe { libc::openat(link.dir, link.name.as_ptr(), flags) };
+        Ok(Errno::result(opened.into())? as i32)
     }
 }
 
