@@ -104,14 +104,20 @@ pub fn read(
     unsafe { read_vectored(client, fd, offset, RwFlags(0), &[vector]) }
 }
 
-/// Writes one buffer at an offset: the bytes written.
-pub fn write(client: &Client, fd: RemoteFd, offset: Offset, data: &[u8]) -> Result<usize, Errno> {
+/// Writes one buffer at an offset, or as the flags say: the bytes written.
+pub fn write(
+    client: &Client,
+    fd: RemoteFd,
+    offset: Offset,
+    rw: RwFlags,
+    data: &[u8],
+) -> Result<usize, Errno> {
     let vector = iovec {
         iov_base: data.as_ptr().cast_mut().cast(),
         iov_len: data.len(),
     };
     // SAFETY: the vector is the whole of a live slice, which is only read.
-    unsafe { write_vectored(client, fd, offset, RwFlags(0), &[vector]) }
+    unsafe { write_vectored(client, fd, offset, rw, &[vector]) }
 }
 
 /// How a transfer is cut.

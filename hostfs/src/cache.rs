@@ -71,13 +71,13 @@ impl Cache {
 
     /// The flags of the host's open(2) for those of the guest's.
     ///
-    /// A kernel that writes back reads what it has been given to write in part, and decides itself where the end is.
+    /// Each write says whether it appends, because the guest may change its mind by fcntl(2). A kernel that writes back
+    /// reads what it has been given to write in part.
     pub fn host_flags(self, flags: i32) -> i32 {
-        let flags = flags | libc::O_CLOEXEC;
+        let flags = (flags | libc::O_CLOEXEC) & !libc::O_APPEND;
         if !self.writes_back() {
             return flags;
         }
-        let flags = flags & !libc::O_APPEND;
         match flags & libc::O_ACCMODE {
             libc::O_WRONLY => flags & !libc::O_ACCMODE | libc::O_RDWR,
             _ => flags,
@@ -124,7 +124,8 @@ mod tests {
         let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_TRUNC;
         let always = Cache::Always.host_flags(flags);
         assert_eq!(always, libc::O_RDWR | libc::O_TRUNC | libc::O_CLOEXEC);
-        assert_eq!(Cache::Auto.host_flags(flags), flags | libc::O_CLOEXEC);
+        let auto = Cache::Auto.host_flags(flags);
+        assert_eq!(auto, libc::O_WRONLY | libc::O_TRUNC | libc::O_CLOEXEC);
         assert!(!Cache::Auto
             .features()
             .contains(InitFlags::FUSE_WRITEBACK_CACHE));

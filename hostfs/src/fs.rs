@@ -168,6 +168,15 @@ pub struct Space {
     pub longest_name: u32,
 }
 
+/// Where a write goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To this offset.
+    At(u64),
+    /// To the end, wherever the host finds that.
+    End,
+}
+
 /// What kind of lock is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockKind {
@@ -263,7 +272,7 @@ pub trait FileSystem: Send + Sync + 'static {
         &self,
         caller: &Caller,
         handle: HandleId,
-        offset: u64,
+        place: Place,
         data: &[u8],
         drop_privileges: bool,
     ) -> Result<usize, Errno>;

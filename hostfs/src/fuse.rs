@@ -2,7 +2,8 @@
 
 use crate::cache::Cache;
 use crate::fs::{
-    Attr, Caller, Change, Data, Entry, FileSystem, Lock, LockKind, Make, SetTime, Sized, Time,
+    Attr, Caller, Change, Data, Entry, FileSystem, Lock, LockKind, Make, Place, SetTime, Sized,
+    Time,
 };
 use crate::keeper::{Keeper, Waiting};
 use crate::lock_flags::is_flock;
@@ -136,26 +137,17 @@ fn system_time(time: Time) -> SystemTime {
     }
 }
 
+/// A time of a request. `fuser` counts the nanoseconds of a time before 1970 backwards, as it is given them.
 fn time_of(time: SystemTime) -> Time {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => Time {
             seconds: since.as_secs() as i64,
             nanoseconds: since.subsec_nanos(),
         },
-        Err(before) => {
-            let until = before.duration();
-            let whole = until.as_secs() as i64;
-            match until.subsec_nanos() {
-                0 => Time {
-                    seconds: -whole,
-                    nanoseconds: 0,
-                },
-                part => Time {
-                    seconds: -whole - 1,
-                    nanoseconds: 1_000_000_000 - part,
-                },
-            }
-        }
+        Err(before) => Time {
+            seconds: -(before.duration().as_secs() as i64),
+            nanoseconds: before.duration().subsec_nanos(),
+        },
     }
 }
 
@@ -423,14 +415,20 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         offset: u64,
         data: &[u8],
         write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        // A page that was written through a mapping, or is written back, has its place in the file.
+        let paged = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) || self.cache.writes_back();
+        let place = match flags.0 & libc::O_APPEND != 0 && !paged {
+            true => Place::End,
+            false => Place::At(offset),
+        };
         let drop_privileges = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
         match self
             .fs
-            .write(&caller(req), fh.0, offset, data, drop_privileges)
+            .write(&caller(req), fh.0, place, data, drop_privileges)
         {
             Ok(len) => reply.written(len as u32),
             Err(errno) => reply.error(errno_of(errno)),
@@ -732,20 +730,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_survive_both_ways() {
-        for (seconds, nanoseconds) in [
-            (0, 0),
-            (5, 999_999_999),
-            (-1, 0),
-            (-1, 1),
-            (-7, 999_999_999),
-        ] {
-            let time = Time {
-                seconds,
-                nanoseconds,
-            };
-            assert_eq!(time_of(system_time(time)), time);
-        }
+    fn times_before_1970_are_read_and_written_as_fuser_does() {
+        let early = Time {
+            seconds: -100,
+            nanoseconds: 5,
+        };
+        // -100 s and 5 ns are 99.999999995 s before; a request of them comes as 100.000000005.
+        assert_eq!(
+            system_time(early),
+            UNIX_EPOCH - Duration::new(99, 999_999_995)
+        );
+        assert_eq!(time_of(UNIX_EPOCH - Duration::new(100, 5)), early);
+        let late = Time {
+            seconds: 5,
+            nanoseconds: 999_999_999,
+        };
+        assert_eq!(time_of(system_time(late)), late);
     }
 
     #[test]

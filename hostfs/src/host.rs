@@ -18,7 +18,7 @@ use crate::inode::{Held, Inodes, Unused, Way};
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::transfer;
-use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd};
+use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use hostcall::wire::{Sink, Source};
 use locks::LockFile;
 use stat::{Stat, MASK, STATX};
@@ -38,8 +38,14 @@ const UNUSED: usize = 32;
 pub trait Host: Calls + Send + Sync + 'static {
     /// Reads at an offset, or at the file's own position.
     fn read_at(&self, fd: RemoteFd, offset: Offset, buffer: &mut [u8]) -> Result<usize, Errno>;
-    /// Writes at an offset, or at the file's own position; at its end if it was opened to append.
-    fn write_at(&self, fd: RemoteFd, offset: Offset, data: &[u8]) -> Result<usize, Errno>;
+    /// Writes at an offset, at the file's own position, or with `RWF_APPEND` at its end.
+    fn write_at(
+        &self,
+        fd: RemoteFd,
+        offset: Offset,
+        flags: RwFlags,
+        data: &[u8],
+    ) -> Result<usize, Errno>;
     /// Whether the host is there.
     fn alive(&self) -> bool;
 }
@@ -48,8 +54,14 @@ impl Host for Client {
     fn read_at(&self, fd: RemoteFd, offset: Offset, buffer: &mut [u8]) -> Result<usize, Errno> {
         transfer::read(self, fd, offset, buffer)
     }
-    fn write_at(&self, fd: RemoteFd, offset: Offset, data: &[u8]) -> Result<usize, Errno> {
-        transfer::write(self, fd, offset, data)
+    fn write_at(
+        &self,
+        fd: RemoteFd,
+        offset: Offset,
+        flags: RwFlags,
+        data: &[u8],
+    ) -> Result<usize, Errno> {
+        transfer::write(self, fd, offset, flags, data)
     }
     fn alive(&self) -> bool {
         Client::alive(self)

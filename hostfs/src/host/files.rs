@@ -3,11 +3,11 @@
 use super::stat::Stat;
 use super::{locked, Host, HostFs};
 use crate::cache::Cache;
-use crate::fs::{Caller, Data, Entry, HandleId, Ino, Opened, Time};
+use crate::fs::{Caller, Data, Entry, HandleId, Ino, Opened, Place, Time};
 use crate::handle::{Handle, What};
 use crate::hidden;
 use crate::inode::Held;
-use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd};
+use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,6 +38,8 @@ impl<H: Host> HostFs<H> {
             Err(Errno(libc::EACCES)) if wanted & libc::O_ACCMODE != flags & libc::O_ACCMODE => {
                 anew(wanted & !libc::O_ACCMODE | flags & libc::O_ACCMODE)
             }
+            // A file that can only be appended to is opened for nothing else, ioctl_iflags(2).
+            Err(Errno(libc::EPERM)) if flags & libc::O_APPEND != 0 => anew(wanted | libc::O_APPEND),
             opened => opened,
         };
         let (fd, wanted) = opened?;
@@ -147,17 +149,19 @@ impl<H: Host> HostFs<H> {
         &self,
         caller: &Caller,
         handle: HandleId,
-        offset: u64,
+        place: Place,
         data: &[u8],
         drop_privileges: bool,
     ) -> Result<usize, Errno> {
         let handle = self.handles.get(handle)?;
         let fd = handle.fd()?;
-        let at = match handle.what {
-            What::Stream(_) => Offset::CURRENT,
-            _ => position(offset)?,
+        let (at, flags) = match (&handle.what, place) {
+            (What::Stream(_), _) => (Offset::CURRENT, 0),
+            (_, Place::At(offset)) => (position(offset)?, 0),
+            (_, Place::End) => (Offset::CURRENT, libc::RWF_APPEND),
         };
-        let written = self.host(caller).write_at(fd, at, data)?;
+        let host = self.host(caller);
+        let written = host.write_at(fd, at, RwFlags(flags), data)?;
         handle.written.store(true, Ordering::Relaxed);
         if drop_privileges {
             self.drop_privileges(caller, fd)?;

@@ -36,7 +36,12 @@ impl<H: Host> HostFs<H> {
             if let Some(size) = change.size {
                 self.set_size(caller, fd, change.handle.is_some(), size)?;
             }
-            if change.uid.is_some() || change.gid.is_some() {
+            // A change of nothing is a chown(2) that keeps both: it takes the set-user-id bit away all the same.
+            let nothing = Change {
+                handle: change.handle,
+                ..Change::default()
+            };
+            if change.uid.is_some() || change.gid.is_some() || *change == nothing {
                 let (uid, gid) = (change.uid.unwrap_or(SAME), change.gid.unwrap_or(SAME));
                 host.fchownat(fd.into(), c"", uid, gid, EMPTY)?;
             }

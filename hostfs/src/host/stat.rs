@@ -94,7 +94,6 @@ fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::mem::offset_of;
 
     #[test]

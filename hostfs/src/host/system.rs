@@ -102,11 +102,11 @@ impl<H: Host> FileSystem for HostFs<H> {
         &self,
         caller: &Caller,
         handle: HandleId,
-        offset: u64,
+        place: Place,
         data: &[u8],
         drop_privileges: bool,
     ) -> Result<usize, Errno> {
-        self.write_file(caller, handle, offset, data, drop_privileges)
+        self.write_file(caller, handle, place, data, drop_privileges)
     }
 
     fn flush(&self, caller: &Caller, handle: HandleId, owner: u64) -> Result<(), Errno> {

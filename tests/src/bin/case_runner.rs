@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         .chain(cases::direct())
         .find(|case| case.name == argument(0));
     let (Some(case), Some(way)) = (case, Way::named(argument(1))) else {
-        eprintln!("usage: case_runner CASE native|client|preload BASE [STAGE [TOKEN]]");
+        eprintln!("usage: case_runner CASE native|client|preload|hostfs BASE [STAGE [TOKEN]]");
         return ExitCode::FAILURE;
     };
     let stage = argument(3).parse().unwrap_or(0);
