@@ -174,6 +174,15 @@ impl Client {
         self.view != self.view_generation()
     }
 
+    /// Looks whether the host still lives, for a process that makes no calls just now. On the same kernel this costs one
+    /// system call and wakes nobody; across kernels hostd is asked for a sign.
+    pub fn alive(&self) -> bool {
+        if !self.lost() && !self.link.alive(&self.region) {
+            self.lose();
+        }
+        !self.lost()
+    }
+
     /// Whether `fd` is one of the client's own descriptors.
     pub fn owns_fd(&self, fd: RawFd) -> bool {
         self.link.owns(fd)
@@ -305,7 +314,7 @@ pub(crate) struct Guard<'c> {
 }
 
 impl Guard<'_> {
-    fn parts(&mut self) -> (&mut GuestEnd, &Region, u32, Bell) {
+    fn parts(&mut self) -> (&mut GuestEnd, &Region, u32, Bell<'_>) {
         // SAFETY: this guard holds the slot's `busy` word, and `&mut self` makes it the only borrow.
         let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
         let number = lane.number;
@@ -316,7 +325,7 @@ impl Guard<'_> {
             end,
             &self.client.region,
             number,
-            self.client.link.bell(number),
+            self.client.link.bell(&self.client.region, number),
         )
     }
 

@@ -1,6 +1,7 @@
 //! The doorbells: a futex where both sides share a kernel, a serial line where they do not.
 #![allow(unsafe_code)]
 
+use crate::attach::bells;
 use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup, SLEEPING};
 use std::os::fd::{AsRawFd, RawFd};
@@ -74,14 +75,17 @@ pub fn futex_wake(word: &AtomicU32, count: i32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
 
-/// A guest kernel's serial line: a byte names the lane that wants the host's attention. There is no way to be
-/// rung from it here, so the guest's sleep is a series of naps that grow to a millisecond.
+/// A guest kernel's serial line: a byte names the lane that wants the host's attention. A ring from the host goes by
+/// the guest's resident (see [`bells`]), which takes a while; so the guest's sleep begins as a series of naps that grow
+/// to a millisecond, and stays one where there is no resident.
 #[derive(Clone, Copy, Debug)]
-pub struct SerialLine {
+pub struct SerialLine<'r> {
     /// The line, open for writing.
     pub line: RawFd,
     /// The lane to name.
     pub lane: u8,
+    /// The lane's word that says whether the host is to name it.
+    pub wanted: Option<&'r AtomicU32>,
 }
 
 /// First and longest nap.
@@ -91,7 +95,7 @@ const NAP: (Duration, Duration) = (Duration::from_micros(20), Duration::from_mil
 /// from the start: a guest that yields keeps the host's processor, which the shadow may be waiting for.
 const YIELDS: u32 = 64;
 
-impl Doorbell for SerialLine {
+impl Doorbell for SerialLine<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         let _errno = KeepErrno::new();
         for _ in 0..if coarse_timers() { YIELDS } else { 0 } {
@@ -104,6 +108,12 @@ impl Doorbell for SerialLine {
         while word.load(Ordering::Acquire) == SLEEPING {
             if limit.is_some_and(|limit| slept >= limit) {
                 return Wakeup::TimedOut;
+            }
+            if let Some(wanted) = self.wanted.filter(|_| nap == NAP.1) {
+                let left = limit.map(|limit| limit.saturating_sub(slept));
+                if let Some(woken) = bells::await_ring(word, wanted, self.lane.into(), left) {
+                    return woken;
+                }
             }
             let time = libc::timespec {
                 tv_sec: 0,
@@ -256,14 +266,14 @@ fn handlers_restart() -> bool {
 
 /// The doorbell of a guest's lane, whichever kind of boundary lies between.
 #[derive(Clone, Copy, Debug)]
-pub enum Bell {
+pub enum Bell<'r> {
     /// Same kernel.
     Futex(Futex),
     /// Another kernel.
-    Line(SerialLine),
+    Line(SerialLine<'r>),
 }
 
-impl Doorbell for Bell {
+impl Doorbell for Bell<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         match self {
             Bell::Futex(_) => sleep_as_a_call(word, SLEEPING, limit),
@@ -306,7 +316,11 @@ mod tests {
 
     #[test]
     fn a_nap_ends_when_the_word_changes() {
-        let bell = SerialLine { line: -1, lane: 0 };
+        let bell = SerialLine {
+            line: -1,
+            lane: 0,
+            wanted: None,
+        };
         let word = AtomicU32::new(SLEEPING);
         assert_eq!(
             bell.sleep(&word, Some(Duration::from_millis(3))),

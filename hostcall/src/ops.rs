@@ -14,6 +14,17 @@ use crate::wire::{Field, Filled, Message, ProtocolError, Reader, Sink, Source, W
 use std::ffi::CStr;
 use std::fmt;
 
+/// Numbers of system calls: libc's, and those that are newer, which are the same on every architecture
+/// (`asm-generic/unistd.h`).
+#[allow(missing_docs, non_upper_case_globals)]
+pub mod numbers {
+    pub use libc::*;
+    pub const SYS_setxattrat: c_long = 463;
+    pub const SYS_getxattrat: c_long = 464;
+    pub const SYS_listxattrat: c_long = 465;
+    pub const SYS_removexattrat: c_long = 466;
+}
+
 ops! {
     /// The session itself: context that a shadow holds for its guest process, and what it hands to others.
     family SessionCalls {
@@ -106,6 +117,31 @@ ops! {
 
         /// Record locks, fcntl(2): `F_GETLK`, `F_SETLK`, `F_SETLKW` and their `F_OFD_` forms.
         31 lock Lock [blocks] (SYS_fcntl) { fd: RemoteFd, command: i32, lock: RecordLock } -> { lock: RecordLock }
+
+        /// A new open file description of the inode that a descriptor refers to, `O_PATH` included, as opening
+        /// `/proc/self/fd/N` gives it. Only regular files and directories: anything else is `ENXIO` unless the flags
+        /// hold `O_PATH`. Nothing is made: `O_CREAT` and `O_TMPFILE` are `EINVAL`.
+        32 reopen Reopen [blocks] (SYS_openat SYS_fstat SYS_newfstatat) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
+
+        /// Closes many descriptors, close(2): packed 32-bit numbers, of which those that are not open are passed over.
+        33 close_many CloseMany<'a> [] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }
+    }
+
+    /// Watches: inotify(7) on host files. Its events are read by `read`, which waits for them.
+    family WatchCalls {
+        /// Makes an inotify instance, inotify_init1(2). It cannot be duplicated, shared or inherited; a process has at
+        /// most 4 (`EMFILE`).
+        34 watch_open WatchOpen [] (SYS_inotify_init1) { flags: i32 } -> { fd: RemoteFd }
+
+        /// Watches an open file, `O_PATH` ones included, inotify_add_watch(2) with `IN_DONT_FOLLOW`. `ENOENT` if no path
+        /// leads to it any more, `ENOSPC` beyond the 8192 watches of a guest or those that the host has left. A watch
+        /// that ends with its file counts until the instance is closed.
+        35 watch_add WatchAdd [] (SYS_inotify_add_watch SYS_inotify_rm_watch SYS_readlinkat SYS_fstat SYS_newfstatat SYS_lstat) {
+            fd: RemoteFd, target: RemoteFd, mask: u32,
+        } -> { descriptor: i32 }
+
+        /// Ends a watch, inotify_rm_watch(2).
+        36 watch_remove WatchRemove [] (SYS_inotify_rm_watch) { fd: RemoteFd, descriptor: i32 } -> {}
     }
 
     /// Names: whatever walks a path to find, make or remove a file.
@@ -137,9 +173,14 @@ ops! {
 
         /// Reads a symbolic link, readlinkat(2), as it is stored.
         55 readlinkat Readlinkat<'a> [retry] (SYS_readlinkat) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+
+        /// Finds one name in a directory without following it: an `O_PATH` descriptor and its `struct statx`. The name
+        /// is one component: empty, `..` or with a `/` it is `EINVAL`.
+        56 walk Walk<'a> [] (SYS_openat SYS_statx SYS_close) { dirfd: DirFd, name: &'a CStr, sink: Sink<'a> } -> { fd: RemoteFd, filled: Filled }
     }
 
-    /// Metadata: what a file is, and changes to that.
+    /// Metadata: what a file is, and changes to that. An empty path with `AT_EMPTY_PATH` means an open file; with
+    /// `AT_SYMLINK_NOFOLLOW` as well it means the inode of the descriptor, which may then be an `O_PATH` one.
     family MetaCalls {
         /// Metadata, statx(2): a `struct statx`. `AT_EMPTY_PATH` asks for the descriptor itself.
         64 statx Statx<'a> [retry] (SYS_statx) { dirfd: DirFd, path: &'a CStr, flags: AtFlags, mask: u32, sink: Sink<'a> } -> { filled: Filled }
@@ -163,22 +204,22 @@ ops! {
         70 truncate Truncate<'a> [retry] (SYS_truncate) { path: &'a CStr, len: i64 } -> {}
 
         /// Reads an extended attribute, getxattr(2), lgetxattr(2) or, with an empty path, fgetxattr(2). A capacity of 0 asks for the size.
-        71 getxattr Getxattr<'a> [retry] (SYS_getxattr SYS_lgetxattr SYS_fgetxattr) {
+        71 getxattr Getxattr<'a> [retry] (SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_getxattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr, sink: Sink<'a>,
         } -> { size: u64, filled: Filled }
 
         /// Sets an extended attribute, setxattr(2), lsetxattr(2) or, with an empty path, fsetxattr(2).
-        72 setxattr Setxattr<'a> [] (SYS_setxattr SYS_lsetxattr SYS_fsetxattr) {
+        72 setxattr Setxattr<'a> [] (SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_setxattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr, value: Source<'a>, create: i32,
         } -> {}
 
         /// Lists the names of extended attributes, listxattr(2), llistxattr(2) or flistxattr(2). A capacity of 0 asks for the size.
-        73 listxattr Listxattr<'a> [retry] (SYS_listxattr SYS_llistxattr SYS_flistxattr) {
+        73 listxattr Listxattr<'a> [retry] (SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_listxattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, sink: Sink<'a>,
         } -> { size: u64, filled: Filled }
 
         /// Removes an extended attribute, removexattr(2), lremovexattr(2) or fremovexattr(2).
-        74 removexattr Removexattr<'a> [] (SYS_removexattr SYS_lremovexattr SYS_fremovexattr) {
+        74 removexattr Removexattr<'a> [] (SYS_removexattr SYS_lremovexattr SYS_fremovexattr SYS_removexattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr,
         } -> {}
     }

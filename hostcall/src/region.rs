@@ -46,6 +46,10 @@ pub struct Header {
     pub callers: AtomicU32,
     /// Counts the changes to the guest's exports.
     pub view: AtomicU32,
+    /// Host: bytes written to a device guest's line.
+    pub rung: AtomicU32,
+    /// Guest: bytes that its resident has read from the line.
+    pub heard: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Header>() <= PAGE);
@@ -120,6 +124,8 @@ pub struct LanePage {
     pub calls: Line<Ring>,
     /// Host to guest.
     pub replies: Line<Ring>,
+    /// Device guest: 1 while its thread sleeps on a bell of its own kernel and wants the lane named on the line.
+    pub bell: Line<AtomicU32>,
 }
 
 const _: () = {
@@ -130,6 +136,7 @@ const _: () = {
     assert!(std::mem::offset_of!(LanePage, claim) == 256);
     assert!(std::mem::offset_of!(LanePage, calls) == 320);
     assert!(std::mem::offset_of!(LanePage, replies) == 576);
+    assert!(std::mem::offset_of!(LanePage, bell) == 832);
 };
 
 impl LanePage {

@@ -145,7 +145,7 @@ macro_rules! ops {
                         doc: concat!($($doc, "\n"),*),
                         blocks: has!(blocks $($attribute)*),
                         retry: has!(retry $($attribute)*),
-                        syscalls: &[$(libc::$syscall),*],
+                        syscalls: &[$(numbers::$syscall),*],
                         syscall_names: &[$(stringify!($syscall)),*],
                         request: request::$Name::FIELDS,
                         reply: &[$(FieldSpec {

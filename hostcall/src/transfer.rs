@@ -91,6 +91,37 @@ pub unsafe fn write_vectored<'c>(
     })
 }
 
+/// Reads at an offset into one buffer: the bytes read.
+pub fn read<'c>(
+    caller: impl Into<As<'c>>,
+    fd: RemoteFd,
+    offset: Offset,
+    buffer: &mut [u8],
+) -> Result<usize, Errno> {
+    let vector = iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: the vector is the whole of a live, exclusive slice.
+    unsafe { read_vectored(caller, fd, offset, RwFlags(0), &[vector]) }
+}
+
+/// Writes one buffer at an offset, or as the flags say: the bytes written.
+pub fn write<'c>(
+    caller: impl Into<As<'c>>,
+    fd: RemoteFd,
+    offset: Offset,
+    rw: RwFlags,
+    data: &[u8],
+) -> Result<usize, Errno> {
+    let vector = iovec {
+        iov_base: data.as_ptr().cast_mut().cast(),
+        iov_len: data.len(),
+    };
+    // SAFETY: the vector is the whole of a live slice, which is only read.
+    unsafe { write_vectored(caller, fd, offset, rw, &[vector]) }
+}
+
 /// How a transfer is cut.
 #[derive(Clone, Copy)]
 struct Shape {

@@ -11,7 +11,6 @@ use libc::iovec;
 use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ptr::NonNull;
 
 /// Words of an entry that carry scalar fields.
 pub const WORDS: usize = 6;
@@ -521,17 +520,21 @@ impl<'a> Source<'a> {
         )
     }
 
-    /// Copies its first bytes, as many as there is room for.
-    pub fn copy_out(&self, to: &mut [u8]) {
-        self.0.pieces(to.len(), |ptr, len, at| {
-            let (Some(ptr), Some(to)) = (NonNull::new(ptr), to.get_mut(at..at + len)) else {
+    /// Copies its start to private memory, each byte once, as many as fit; says how many.
+    pub fn copy_out(&self, to: &mut [u8]) -> usize {
+        let (room, len) = (Window::of(to), self.len());
+        let fits = room.len().min(len);
+        self.0.pieces(fits, |ptr, len, at| {
+            let Some(room) = room.part(at, len) else {
                 return;
             };
             #[allow(unsafe_code)]
-            // SAFETY: the piece is readable by the constructor's promise, and mapped while the source lives.
-            let window = unsafe { Window::new(ptr, len) };
-            let _ = window.copy_out(to);
+            // SAFETY: the piece is readable by the constructor's promise; the room has its length.
+            unsafe {
+                memory_to_window(ptr, room, len)
+            };
         });
+        fits
     }
 }
 

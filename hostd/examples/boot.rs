@@ -60,6 +60,7 @@ fn main() {
         root,
         mem_mib,
         prefix: "/host".into(),
+        hostfs: None,
         command: words.collect(),
         env: vec![("BOOT".into(), "yes".into())],
         files: vec![("/proc/self/exe".into(), "/run/hostcall/lib/copy".into())],

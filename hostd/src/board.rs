@@ -32,6 +32,8 @@ pub struct Slot {
     pub errors: AtomicU64,
     /// Lanes served now.
     pub lanes: AtomicU32,
+    /// Watches on host files that the session holds.
+    pub watches: AtomicU32,
 }
 
 const HEAD: usize = 4096;
@@ -80,6 +82,12 @@ impl Board {
             ticks_per_us: self.head().ticks_per_us.load(Ordering::Relaxed),
             processors: self.head().processors.load(Ordering::Relaxed),
         }
+    }
+
+    /// Watches on host files that all sessions hold.
+    pub fn watches(&self) -> u32 {
+        let each = (0..self.slots).map(|slot| self.slot(slot).watches.load(Ordering::Relaxed));
+        each.fold(0, u32::saturating_add)
     }
 
     /// Counts of one session; out-of-range slots share the last.

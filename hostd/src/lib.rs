@@ -12,7 +12,6 @@ pub mod export;
 pub mod guest;
 pub mod idmap;
 pub mod message;
-pub mod reaper;
 pub mod run;
 pub mod serve;
 pub mod server;

@@ -35,6 +35,9 @@ enum Command {
         /// Where the host's files appear in the guest.
         #[arg(long, value_name = "PREFIX", default_value = "/host")]
         mount: PathBuf,
+        /// Do not mount the host's files (hostfs): only programs under the preload see them.
+        #[arg(long)]
+        no_mount: bool,
         /// Directory with the guest's root files, never written to; the host's root when absent.
         #[arg(long, value_name = "DIR", value_parser = hostd::run::root)]
         root: Option<PathBuf>,
@@ -117,7 +120,9 @@ fn main() -> ExitCode {
             log_to_stderr("warn");
             hostd::shadow::zygote::run()
         }
-        Some(role) if role == "guest-init" => hostd::guest::init::main(hostd::reaper::reap),
+        Some(role) if role == "guest-init" => {
+            hostd::guest::init::main(hostcall::attach::resident::reside)
+        }
         _ => {}
     }
     let arguments = Arguments::parse();
@@ -168,6 +173,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         Command::Run {
             guest,
             mount,
+            no_mount,
             root,
             mem,
             rights,
@@ -196,6 +202,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             let run = hostd::run::Run {
                 kind,
                 prefix: mount,
+                mount: !no_mount,
                 root,
                 mem_mib: mem,
                 config,

@@ -167,6 +167,11 @@ pub enum FromShadow {
         /// Which.
         lane: u32,
     },
+    /// A thread of a device guest sleeps: name its lane on the line.
+    Ring {
+        /// Which.
+        lane: u32,
+    },
     /// The guest broke the protocol; the session ends.
     Fault {
         /// What it did.

@@ -18,6 +18,8 @@ pub struct Run {
     pub kind: Kind,
     /// Prefix of host files in the guest.
     pub prefix: PathBuf,
+    /// Whether they are mounted there for every program, not only for those under the preload.
+    pub mount: bool,
     /// Root of the guest; the host's own when absent.
     pub root: Option<PathBuf>,
     /// Memory, MiB.
@@ -30,34 +32,68 @@ pub struct Run {
     pub command: Vec<OsString>,
 }
 
-/// Where the preload library lies in the guest.
-const LIBRARY: &str = "/run/hostcall/lib/libhostcall_preload.so";
+/// A part of ours that a guest needs: name of the file, where packages put it below their prefix, where it lies in the
+/// guest.
+struct Part {
+    name: &'static str,
+    installed: &'static str,
+    guest: &'static str,
+}
 
-/// The preload library beside this program or where packages put it.
-fn library(program: &Path) -> Result<PathBuf, Failure> {
-    const NAME: &str = "libhostcall_preload.so";
-    let beside = program.parent().map(|directory| directory.join(NAME));
-    let installed = program
-        .parent()
-        .and_then(Path::parent)
-        .map(|prefix| prefix.join("lib/hostcall").join(NAME));
-    let places: Vec<PathBuf> = beside.into_iter().chain(installed).collect();
-    let found = places.iter().find(|path| path.is_file()).cloned();
-    found.ok_or_else(|| {
-        let places: Vec<String> = places
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        format!(
-            "{NAME} is not there (looked for {}); build it: cargo build --release --workspace",
-            places.join(" and ")
-        )
-    })
+const LIBRARY: Part = Part {
+    name: "libhostcall_preload.so",
+    installed: "lib/hostcall",
+    guest: "/run/hostcall/lib/libhostcall_preload.so",
+};
+const HOSTFS: Part = Part {
+    name: "hostfs",
+    installed: "bin",
+    guest: "/run/hostcall/bin/hostfs",
+};
+
+impl Part {
+    /// The file beside this program or where packages put it.
+    fn find(&self, program: &Path) -> Result<PathBuf, Failure> {
+        let name = self.name;
+        let beside = program.parent().map(|directory| directory.join(name));
+        let installed = program
+            .parent()
+            .and_then(Path::parent)
+            .map(|prefix| prefix.join(self.installed).join(name));
+        let mut places: Vec<PathBuf> = beside.into_iter().chain(installed).collect();
+        places.dedup();
+        let found = places.iter().find(|path| path.is_file()).cloned();
+        found.ok_or_else(|| {
+            let places: Vec<String> = places
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            format!(
+                "{name} is not there (looked for {}); build it: cargo build --release --workspace",
+                places.join(" and ")
+            )
+        })
+    }
+
+    /// Where the file comes from and goes to.
+    fn copy(&self, from: PathBuf) -> (PathBuf, PathBuf) {
+        (from, PathBuf::from(self.guest))
+    }
 }
 
 /// Boots, serves, runs; the guest is gone when this returns.
 pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
-    let library = library(&program)?;
+    let library = LIBRARY.find(&program)?;
+    let hostfs = match run.mount.then(|| HOSTFS.find(&program)) {
+        Some(Err(error)) => {
+            let prefix = run.prefix.display();
+            log::warn!(
+                "host files are not mounted, only programs under the preload see them at {prefix}: {error}"
+            );
+            None
+        }
+        found => found.and_then(Result::ok),
+    };
     let policy = policy("run", &run.config)?;
     let directory = crate::config::runtime_dir();
     let mut cleanup = None;
@@ -110,7 +146,7 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
         .name("server".to_owned())
         .spawn(move || server.run());
     let serving = serving.map_err(|error| error.to_string())?;
-    let status = boot(run, attach, library);
+    let status = boot(run, attach, library, hostfs);
     drop::<OwnedFd>(stopped);
     let served = serving.join();
     if let Some(private) = cleanup {
@@ -123,10 +159,15 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     }
 }
 
-fn boot(run: Run, attach: guest::Attach, library: PathBuf) -> Result<Status, Failure> {
+fn boot(
+    run: Run,
+    attach: guest::Attach,
+    library: PathBuf,
+    hostfs: Option<PathBuf>,
+) -> Result<Status, Failure> {
     let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
     let mut env = vec![
-        variable("LD_PRELOAD", Path::new(LIBRARY)),
+        variable("LD_PRELOAD", Path::new(LIBRARY.guest)),
         variable("HOSTCALL_PREFIX", &run.prefix),
     ];
     for name in ["HOSTCALL_EXACT_FDS", "HOSTCALL_REPORT"] {
@@ -137,9 +178,11 @@ fn boot(run: Run, attach: guest::Attach, library: PathBuf) -> Result<Status, Fai
         root: run.root,
         mem_mib: run.mem_mib,
         prefix: run.prefix,
+        hostfs: hostfs.is_some().then(|| PathBuf::from(HOSTFS.guest)),
         command: run.command,
         env,
-        files: std::iter::once((library, PathBuf::from(LIBRARY)))
+        files: std::iter::once(LIBRARY.copy(library))
+            .chain(hostfs.map(|program| HOSTFS.copy(program)))
             .chain(run.copies)
             .collect(),
         attach,

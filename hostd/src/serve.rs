@@ -134,6 +134,7 @@ fn region_door(
         line,
         outside,
         served: vec![None; lanes as usize],
+        rung: 0,
     })
 }
 

@@ -1,7 +1,9 @@
 //! The working directory, when it lies on the host.
 //!
-//! Then the shadow stands in the real directory and the guest kernel in the prefix directory, an empty one, so a
-//! relative path that misses the hooks finds nothing instead of something else.
+//! Then the shadow stands in the real directory, and the guest kernel in the same one on the mount of the host's files:
+//! so do calls that no hook covers, and programs that are executed without the preload. Without a mount the guest
+//! kernel stands in the prefix directory, an empty one, so that a relative path which misses the hooks finds nothing
+//! instead of something else.
 #![allow(unsafe_code)]
 
 use crate::real::try_sys;
@@ -15,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
 static ON_HOST: AtomicBool = AtomicBool::new(false);
+/// Whether the guest kernel stands in a prefix without a mount, where it can stay while the shadow moves about.
+static AT_PREFIX: AtomicBool = AtomicBool::new(false);
 
 /// Whether the working directory lies on the host. One load.
 #[inline]
@@ -30,20 +34,51 @@ pub fn adopt() {
 /// The working directory is the guest kernel's again.
 pub fn forget() {
     ON_HOST.store(false, Ordering::Relaxed);
+    AT_PREFIX.store(false, Ordering::Relaxed);
 }
 
-/// After the shadow has moved: the guest kernel follows to the prefix directory.
+/// After the shadow has moved.
 fn entered() -> Result<(), Errno> {
-    if !on_host() {
-        let mut room = [0u8; crate::route::PREFIX_MAX + 1];
-        let prefix = session::prefix().as_bytes();
-        room[..prefix.len()].copy_from_slice(prefix);
-        // In a guest without that directory it stays where it is.
-        // SAFETY: NUL-terminated, for the prefix is shorter than the room.
-        let _ = unsafe { try_sys!(Sysno::chdir, room.as_ptr()) };
-        ON_HOST.store(true, Ordering::Relaxed);
+    ON_HOST.store(true, Ordering::Relaxed);
+    if !AT_PREFIX.load(Ordering::Relaxed) {
+        follow();
     }
     Ok(())
+}
+
+/// Moves the guest kernel to where the shadow stands. Where there is no mount, or it does not reach so far, an empty
+/// directory must do: the mount's own hidden one, or the prefix; in a guest without that it stays where it is.
+fn follow() {
+    let mut room = [0u8; libc::PATH_MAX as usize];
+    let last = room.len() - 1;
+    let moved = match host_path(&mut room[..last]) {
+        Ok(path) => {
+            let len = path.len();
+            room[len] = 0;
+            change(&room[..=len])
+        }
+        Err(_) => false,
+    };
+    if moved {
+        return;
+    }
+    let prefix = session::prefix().as_bytes();
+    for (name, unmounted) in [(b"/.hostcall\0".as_slice(), false), (b"\0", true)] {
+        let mut path = [0u8; crate::route::PREFIX_MAX + 16];
+        path[..prefix.len()].copy_from_slice(prefix);
+        path[prefix.len()..prefix.len() + name.len()].copy_from_slice(name);
+        if change(&path) {
+            AT_PREFIX.store(unmounted, Ordering::Relaxed);
+            return;
+        }
+    }
+}
+
+/// chdir(2) of the guest kernel; `path` holds a NUL.
+fn change(path: &[u8]) -> bool {
+    debug_assert!(path.contains(&0));
+    // SAFETY: NUL-terminated.
+    unsafe { try_sys!(Sysno::chdir, path.as_ptr()) }.is_ok()
 }
 
 /// The absolute path, in the guest's terms, of the host working directory: prefix and host path.

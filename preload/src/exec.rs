@@ -4,7 +4,7 @@
 use crate::environment::Environment;
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{finish, hooks, kernel, set_errno, try_sys};
-use crate::{fds, session};
+use crate::{fds, materialise, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno};
 use libc::{c_char, c_int};
@@ -58,7 +58,9 @@ unsafe fn execute(
     unsafe {
         match place::at(dirfd, path, &mut buffer)? {
             Place::Guest { dirfd, path } => {
-                let environment = match privileged(dirfd, path, flags) {
+                let privileged = privileged(dirfd, path, flags);
+                materialise::prepare(dirfd, path, flags, privileged);
+                let environment = match privileged {
                     true => given,
                     false => edited.as_ptr(),
                 };
@@ -73,10 +75,23 @@ unsafe fn execute(
                 };
                 Err(failed.err().unwrap_or(Errno(libc::EINVAL)))
             }
-            // The guest kernel cannot map a program that it does not have.
-            Place::Host { dir, path } => {
-                session::client()?.faccessat2(dir, path, libc::X_OK, AtFlags(libc::AT_EACCESS))?;
-                Err(Errno(libc::EACCES))
+            // The guest kernel finds a program of the host on the mount, if there is one: by the path as it was given,
+            // for it stands where the shadow stands. Without one it cannot map what it does not have.
+            Place::Host { dir, path: found } => {
+                session::client()?.faccessat2(dir, found, libc::X_OK, AtFlags(libc::AT_EACCESS))?;
+                materialise::prepare(dirfd, path, flags, false);
+                let failed = try_sys!(
+                    Sysno::execveat,
+                    dirfd,
+                    path,
+                    arguments,
+                    edited.as_ptr(),
+                    flags
+                );
+                match failed {
+                    Err(Errno(libc::ENOENT | libc::EBADF)) | Ok(_) => Err(Errno(libc::EACCES)),
+                    Err(errno) => Err(errno),
+                }
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A hooked function ([`shims`]) asks [`fds`] whether a descriptor is a host file, or [`place`] (which applies the pure
 //! [`route`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`].
-//! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program images.
+//! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program
+//! images; [`materialise`] does so for images that do not load this library.
 //!
 //! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
 //! of a threaded program, or before libc is ready.
@@ -14,6 +15,7 @@ mod exec;
 mod fds;
 mod fork;
 mod inherit;
+mod materialise;
 mod place;
 mod real;
 mod report;

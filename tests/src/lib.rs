@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod generator;
 pub mod guest;
 pub mod half;
+pub mod mount;
 pub mod native;
 pub mod peer;
 pub mod people;

@@ -4,7 +4,9 @@
 //! Under the preload library the same functions are the library's, and so the same code is another way to run a case.
 #![allow(unsafe_code)]
 
-use hostcall::ops::{self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls};
+use hostcall::ops::{
+    self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls, WatchCalls,
+};
 use hostcall::shm::Window;
 use hostcall::table::{Reply, Request};
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, RecordLock, RemoteFd, RwFlags, Token};
@@ -339,6 +341,65 @@ impl FileCalls for Libc<'_> {
             },
         })
     }
+
+    fn reopen(&mut self, request: request::Reopen) -> Result<reply::Reopen, Errno> {
+        let path = format!("/proc/self/fd/{}\0", request.fd.0);
+        // SAFETY: a NUL-terminated path; stat is valid when zeroed and lives through the call.
+        let fd = unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            done(libc::fstat(request.fd.0, &mut stat))?;
+            let plain = [libc::S_IFREG, libc::S_IFDIR].contains(&(stat.st_mode & libc::S_IFMT));
+            if !plain && request.flags.0 & libc::O_PATH == 0 {
+                return Err(Errno(libc::ENXIO));
+            }
+            libc::open(path.as_ptr().cast(), request.flags.0)
+        };
+        Ok(reply::Reopen {
+            fd: RemoteFd(Errno::result(fd.into())? as i32),
+        })
+    }
+
+    fn close_many(&mut self, request: request::CloseMany<'_>) -> Result<reply::CloseMany, Errno> {
+        let mut numbers = vec![0; request.numbers.len()];
+        request.numbers.copy_out(&mut numbers);
+        let numbers = numbers.chunks_exact(4).map(|number| {
+            let number = number.try_into().expect("four bytes");
+            i32::from_le_bytes(number)
+        });
+        // SAFETY: a case closes its own descriptors, or numbers that are not open.
+        let closed = numbers.filter(|number| unsafe { libc::close(*number) } == 0);
+        Ok(reply::CloseMany {
+            closed: closed.count() as u32,
+        })
+    }
+}
+
+impl WatchCalls for Libc<'_> {
+    fn watch_open(&mut self, request: request::WatchOpen) -> Result<reply::WatchOpen, Errno> {
+        // SAFETY: plain call.
+        let fd = Errno::result(unsafe { libc::inotify_init1(request.flags) }.into())?;
+        Ok(reply::WatchOpen {
+            fd: RemoteFd(fd as i32),
+        })
+    }
+
+    fn watch_add(&mut self, request: request::WatchAdd) -> Result<reply::WatchAdd, Errno> {
+        let request::WatchAdd { fd, target, mask } = request;
+        // SAFETY: plain call.
+        done(unsafe { libc::fcntl(target.0, libc::F_GETFD) })?;
+        let path = format!("/proc/self/fd/{}\0", target.0);
+        // SAFETY: a NUL-terminated path.
+        let added = unsafe { libc::inotify_add_watch(fd.0, path.as_ptr().cast(), mask) };
+        Ok(reply::WatchAdd {
+            descriptor: Errno::result(added.into())? as i32,
+        })
+    }
+
+    fn watch_remove(&mut self, request: request::WatchRemove) -> Result<reply::WatchRemove, Errno> {
+        // SAFETY: plain call.
+        done(unsafe { libc::inotify_rm_watch(request.fd.0, request.descriptor) })?;
+        Ok(reply::WatchRemove {})
+    }
 }
 
 impl PathCalls for Libc<'_> {
@@ -419,6 +480,37 @@ impl PathCalls for Libc<'_> {
         Ok(reply::Symlinkat {})
     }
 
+    fn walk(&mut self, request: request::Walk<'_>) -> Result<reply::Walk, Errno> {
+        let request::Walk { dirfd, name, sink } = request;
+        let bytes = name.to_bytes();
+        if bytes.is_empty() || bytes == b".." || bytes.contains(&b'/') {
+            return Err(Errno(libc::EINVAL));
+        }
+        let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        // SAFETY: NUL-terminated paths; statx is valid when zeroed and lives through the call.
+        let (fd, data) = unsafe {
+            let fd = Errno::result(libc::openat(dirfd.0, name.as_ptr(), flags).into())? as i32;
+            let mut data: libc::statx = std::mem::zeroed();
+            let mask = libc::STATX_BASIC_STATS | libc::STATX_BTIME;
+            done(libc::statx(
+                fd,
+                c"".as_ptr(),
+                libc::AT_EMPTY_PATH,
+                mask,
+                &mut data,
+            ))?;
+            (fd, data)
+        };
+        // SAFETY: a live statx, which has no padding that statx(2) leaves unset.
+        let bytes = unsafe {
+            std::slice::from_raw_parts((&raw const data).cast::<u8>(), size_of::<libc::statx>())
+        };
+        Ok(reply::Walk {
+            fd: RemoteFd(fd),
+            filled: sink.fill(bytes),
+        })
+    }
+
     fn readlinkat(&mut self, request: request::Readlinkat<'_>) -> Result<reply::Readlinkat, Errno> {
         let request::Readlinkat { dirfd, path, sink } = request;
         let (data, len) = (sink.as_ptr().cast::<c_char>(), sink.len());
@@ -435,12 +527,20 @@ fn descriptor(dirfd: DirFd, path: &CStr, flags: AtFlags) -> bool {
     path.is_empty() && flags.0 & libc::AT_EMPTY_PATH != 0 && dirfd != DirFd::CWD
 }
 
+/// The same with `AT_SYMLINK_NOFOLLOW` means the inode, for which libc has a path.
+fn inode(dirfd: DirFd, path: &CStr, flags: AtFlags) -> Option<std::ffi::CString> {
+    let inode = descriptor(dirfd, path, flags) && flags.0 & libc::AT_SYMLINK_NOFOLLOW != 0;
+    inode.then(|| std::ffi::CString::new(format!("/proc/self/fd/{}", dirfd.0)).expect("no NUL"))
+}
+
 /// Calls one of the three functions that libc has for a path, a link and a descriptor.
 macro_rules! three {
     ($request:ident, $path:ident $link:ident $fd:ident ($($argument:expr),*)) => {{
         // SAFETY: NUL-terminated strings; sinks and sources are memory of their lengths.
         unsafe {
-            if descriptor($request.dirfd, $request.path, $request.flags) {
+            if let Some(path) = inode($request.dirfd, $request.path, $request.flags) {
+                libc::$path(path.as_ptr(), $($argument),*)
+            } else if descriptor($request.dirfd, $request.path, $request.flags) {
                 libc::$fd($request.dirfd.0, $($argument),*)
             } else if $request.flags.0 & libc::AT_SYMLINK_NOFOLLOW != 0 {
                 libc::$link($request.path.as_ptr(), $($argument),*)
@@ -502,11 +602,13 @@ impl MetaCalls for Libc<'_> {
             mode,
             flags,
         } = request;
+        let inode = inode(dirfd, path, flags);
         // SAFETY: a NUL-terminated path.
         done(unsafe {
-            match descriptor(dirfd, path, flags) {
-                true => libc::fchmod(dirfd.0, mode.0),
-                false => libc::fchmodat(dirfd.0, path.as_ptr(), mode.0, flags.0),
+            match (inode, descriptor(dirfd, path, flags)) {
+                (Some(path), _) => libc::chmod(path.as_ptr(), mode.0),
+                (None, true) => libc::fchmod(dirfd.0, mode.0),
+                (None, false) => libc::fchmodat(dirfd.0, path.as_ptr(), mode.0, flags.0),
             }
         })?;
         Ok(reply::Fchmodat2 {})
@@ -542,7 +644,7 @@ impl MetaCalls for Libc<'_> {
         ];
         // SAFETY: a NUL-terminated path, two live timespecs.
         done(unsafe {
-            match path.is_empty() && dirfd != DirFd::CWD {
+            match path.is_empty() && dirfd != DirFd::CWD && inode(dirfd, path, flags).is_none() {
                 true => libc::futimens(dirfd.0, times.as_ptr()),
                 false => libc::utimensat(dirfd.0, path.as_ptr(), times.as_ptr(), flags.0),
             }

@@ -77,7 +77,7 @@ impl Run {
     /// Begins a case, or goes on with it after an exec.
     pub fn start(case: &str, way: Way, base: &str, stage: u32, resume: Option<Token>) -> Run {
         let caller = match way {
-            Way::Native | Way::Preload => Caller::Libc(Native::default()),
+            Way::Native | Way::Preload | Way::Hostfs => Caller::Libc(Native::default()),
             Way::Client => Caller::Client(attach(resume)),
         };
         let run = Run {

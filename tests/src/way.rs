@@ -9,11 +9,13 @@ pub enum Way {
     Client,
     /// libc under the preload library, with the paths below its prefix.
     Preload,
+    /// libc on a hostfs mount, with the paths below it.
+    Hostfs,
 }
 
 impl Way {
     /// All of them, the oracle first.
-    pub const ALL: [Way; 3] = [Way::Native, Way::Client, Way::Preload];
+    pub const ALL: [Way; 4] = [Way::Native, Way::Client, Way::Preload, Way::Hostfs];
 
     /// As the case runner's argument names it.
     pub fn name(self) -> &'static str {
@@ -21,6 +23,7 @@ impl Way {
             Way::Native => "native",
             Way::Client => "client",
             Way::Preload => "preload",
+            Way::Hostfs => "hostfs",
         }
     }
 
@@ -29,11 +32,12 @@ impl Way {
         Way::ALL.into_iter().find(|way| way.name() == name)
     }
 
-    /// Where this way finds a host path.
-    pub fn sees(self, path: &str) -> String {
+    /// Where this way finds a host path; `mountpoint` is that of a hostfs mount.
+    pub fn sees(self, path: &str, mountpoint: &str) -> String {
         match self {
             Way::Native | Way::Client => path.to_owned(),
             Way::Preload => format!("/host{path}"),
+            Way::Hostfs => format!("{mountpoint}{path}"),
         }
     }
 }

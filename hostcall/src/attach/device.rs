@@ -164,10 +164,11 @@ impl Link {
     }
 
     /// The doorbell of a lane.
-    pub fn bell(&self, lane: u32) -> SerialLine {
+    pub fn bell<'r>(&self, region: &'r Region, lane: u32) -> SerialLine<'r> {
         SerialLine {
             line: self.line,
             lane: lane as u8,
+            wanted: region.page(lane).map(|page| &page.bell.0),
         }
     }
 

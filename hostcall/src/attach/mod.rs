@@ -1,7 +1,9 @@
 //! How a guest process and its shadow come to share a region, and what they say to each other besides calls.
 
+pub mod bells;
 pub mod device;
 pub mod local;
+pub mod resident;
 
 use crate::doorbell::{Bell, KeepErrno};
 use crate::region::{Claim, Region};
@@ -169,10 +171,10 @@ impl Link {
     }
 
     /// The doorbell of a lane.
-    pub fn bell(&self, lane: u32) -> Bell {
+    pub fn bell<'r>(&self, region: &'r Region, lane: u32) -> Bell<'r> {
         match self {
             Link::Local(_) => Bell::Futex(crate::doorbell::Futex),
-            Link::Device(link) => Bell::Line(link.bell(lane)),
+            Link::Device(link) => Bell::Line(link.bell(region, lane)),
         }
     }
 

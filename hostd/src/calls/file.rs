@@ -18,6 +18,7 @@ impl Caller {
 impl FileCalls for Caller {
     fn close(&mut self, request: request::Close) -> Result<reply::Close, Errno> {
         let fd = self.session.fds.remove(request.fd)?;
+        self.session.end_watches(fd);
         // SAFETY: the descriptor is the guest's and no longer in its table.
         done(unsafe { libc::close(fd) })?;
         Ok(reply::Close {})
@@ -173,7 +174,7 @@ impl FileCalls for Caller {
     }
 
     fn dup(&mut self, request: request::Dup) -> Result<reply::Dup, Errno> {
-        let fd = self.session.fds.get(request.fd)?;
+        let fd = self.duplicable(request.fd)?;
         let command = match request.flags.0 & libc::O_CLOEXEC {
             0 => libc::F_DUPFD,
             _ => libc::F_DUPFD_CLOEXEC,
@@ -240,6 +241,32 @@ impl FileCalls for Caller {
         };
         Ok(reply::Lock { lock })
     }
+
+    fn reopen(&mut self, request: request::Reopen) -> Result<reply::Reopen, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        let fd = self.open_anew(fd, request.flags.0)?;
+        Ok(reply::Reopen {
+            fd: self.session.fds.insert(fd),
+        })
+    }
+
+    fn close_many(&mut self, request: request::CloseMany) -> Result<reply::CloseMany, Errno> {
+        let mut numbers = vec![0; request.numbers.len()];
+        request.numbers.copy_out(&mut numbers);
+        let mut closed = 0;
+        for number in numbers.chunks_exact(4) {
+            let fd = RemoteFd(i32::from_le_bytes([
+                number[0], number[1], number[2], number[3],
+            ]));
+            if let Ok(fd) = self.session.fds.remove(fd) {
+                self.session.end_watches(fd);
+                // SAFETY: the descriptor is the guest's and no longer in its table.
+                unsafe { libc::close(fd) };
+                closed += 1;
+            }
+        }
+        Ok(reply::CloseMany { closed })
+    }
 }
 
 /// Closes what a program image was not meant to inherit.
@@ -250,6 +277,7 @@ pub(crate) fn close_on_exec(session: &crate::shadow::session::Session) {
             if libc::fcntl(fd, libc::F_GETFD) & libc::FD_CLOEXEC != 0
                 && session.fds.remove(RemoteFd(fd)).is_ok()
             {
+                session.end_watches(fd);
                 libc::close(fd);
             }
         }

@@ -1,85 +1,27 @@
 //! Metadata: attributes, permissions, owners, times, extended attributes.
 #![allow(unsafe_code)]
 
+use super::attribute::Target;
 use super::translate::{self, is_acl};
 use super::{done, Caller};
 use hostcall::ops::{reply, request, MetaCalls};
-use hostcall::types::{AtFlags, DirFd, Errno};
+use hostcall::types::{AtFlags, Errno};
 use hostcall::wire::Filled;
-use std::ffi::{c_void, CStr};
+use std::ffi::CStr;
 
-/// What an extended-attribute call is about: the system has no `*at` forms of them before Linux 6.13.
-enum Target<'p> {
-    Path(&'p CStr),
-    Link(&'p CStr),
-    Open(i32),
+/// Whether a call means the inode of a descriptor, whatever that was opened for. What functions of libc take (fchmod,
+/// futimens, fgetxattr) is an open file, which an `O_PATH` descriptor is not.
+pub(super) fn inode(path: &CStr, flags: AtFlags) -> bool {
+    let both = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    path.is_empty() && flags.0 & both == both
 }
 
 /// Bytes of an attribute's value at most, `XATTR_SIZE_MAX`.
 const LONGEST_VALUE: usize = 65536;
 
-impl Target<'_> {
-    /// getxattr(2) or its kin.
-    ///
-    /// # Safety
-    /// `len` writable bytes at `value`.
-    unsafe fn get(&self, name: &CStr, value: *mut c_void, len: usize) -> isize {
-        let name = name.as_ptr();
-        // SAFETY: NUL-terminated private strings, and the caller's promise.
-        unsafe {
-            match self {
-                Target::Path(path) => libc::getxattr(path.as_ptr(), name, value, len),
-                Target::Link(path) => libc::lgetxattr(path.as_ptr(), name, value, len),
-                Target::Open(fd) => libc::fgetxattr(*fd, name, value, len),
-            }
-        }
-    }
-
-    /// setxattr(2) or its kin.
-    ///
-    /// # Safety
-    /// `len` readable bytes at `value`.
-    unsafe fn set(&self, name: &CStr, value: *const c_void, len: usize, create: i32) -> i32 {
-        let name = name.as_ptr();
-        // SAFETY: NUL-terminated private strings, and the caller's promise.
-        unsafe {
-            match self {
-                Target::Path(path) => libc::setxattr(path.as_ptr(), name, value, len, create),
-                Target::Link(path) => libc::lsetxattr(path.as_ptr(), name, value, len, create),
-                Target::Open(fd) => libc::fsetxattr(*fd, name, value, len, create),
-            }
-        }
-    }
-}
-
-impl Caller {
-    /// A path counts from the working directory; a descriptor comes with an empty path.
-    fn target<'p>(
-        &self,
-        dirfd: DirFd,
-        path: &'p CStr,
-        flags: AtFlags,
-    ) -> Result<Target<'p>, Errno> {
-        if path.is_empty() && flags.0 & libc::AT_EMPTY_PATH != 0 {
-            return match self.session.fds.dir(dirfd)? {
-                libc::AT_FDCWD => Ok(Target::Path(c".")),
-                fd => Ok(Target::Open(fd)),
-            };
-        }
-        if dirfd != DirFd::CWD && !path.to_bytes().starts_with(b"/") {
-            return Err(Errno(libc::EOPNOTSUPP));
-        }
-        Ok(match flags.0 & libc::AT_SYMLINK_NOFOLLOW {
-            0 => Target::Path(path),
-            _ => Target::Link(path),
-        })
-    }
-}
-
 /// The size that an attribute call reports, and how much of it lies in the sink: nothing if only the size was asked for.
-fn sized(size: isize, room: usize) -> Result<(u64, Filled), Errno> {
-    let size = Errno::result(size as i64)? as usize;
-    Ok((size as u64, Filled(size.min(room))))
+fn sized(size: usize, room: usize) -> (u64, Filled) {
+    (size as u64, Filled(size.min(room)))
 }
 
 impl MetaCalls for Caller {
@@ -131,7 +73,7 @@ impl MetaCalls for Caller {
                 Target::Path(path) | Target::Link(path) => {
                     libc::statfs(path.as_ptr(), sink.as_ptr().cast())
                 }
-                Target::Open(fd) => libc::fstatfs(fd, sink.as_ptr().cast()),
+                Target::Open(fd) | Target::Inode(fd) => libc::fstatfs(fd, sink.as_ptr().cast()),
             }
         })?;
         Ok(reply::Statfs {
@@ -177,6 +119,14 @@ impl MetaCalls for Caller {
         };
         // A host kernel before 6.6 has no fchmodat2; glibc answers the same for flags that it cannot honour.
         match done(changed) {
+            Err(Errno(libc::ENOSYS)) if inode(path, flags) && dirfd >= 0 => {
+                let link = self.link(dirfd)?;
+                // SAFETY: a NUL-terminated name.
+                let changed = unsafe {
+                    libc::syscall(libc::SYS_fchmodat, link.dir, link.name.as_ptr(), mode.0)
+                };
+                done(changed).map(|()| reply::Fchmodat2 {})
+            }
             Err(Errno(libc::ENOSYS)) => Err(Errno(libc::EOPNOTSUPP)),
             changed => changed.map(|()| reply::Fchmodat2 {}),
         }
@@ -213,15 +163,20 @@ impl MetaCalls for Caller {
             time(times.atime, times.atime_nsec),
             time(times.mtime, times.mtime_nsec),
         ];
-        // An open file is named by a null path, which works on every kernel and also for an O_RDONLY descriptor.
-        let path = if path.is_empty() && dirfd >= 0 {
-            std::ptr::null()
-        } else {
-            path.as_ptr()
+        let set = |dirfd: i32, path: *const std::ffi::c_char, flags: i32| {
+            let times = times.as_ptr();
+            // SAFETY: a null or NUL-terminated private path, two live timespecs. The raw call: libc refuses a null path.
+            done(unsafe { libc::syscall(libc::SYS_utimensat, dirfd, path, times, flags) })
         };
-        let flags = if path.is_null() { 0 } else { flags.0 };
-        // SAFETY: a null or NUL-terminated private path, two live timespecs. The raw call: libc refuses a null path.
-        done(unsafe { libc::syscall(libc::SYS_utimensat, dirfd, path, times.as_ptr(), flags) })?;
+        if path.is_empty() && dirfd >= 0 {
+            // An open file is named by a null path, which works on every kernel.
+            match inode(path, flags) {
+                true => set(dirfd, path.as_ptr(), libc::AT_EMPTY_PATH)?,
+                false => set(dirfd, std::ptr::null(), 0)?,
+            }
+        } else {
+            set(dirfd, path.as_ptr(), flags.0)?;
+        }
         Ok(reply::Utimensat {})
     }
 
@@ -243,16 +198,16 @@ impl MetaCalls for Caller {
         if let Some(maps) = self.session.translated.as_ref().filter(|_| is_acl(name)) {
             let mut value = vec![0u8; sink.len().min(LONGEST_VALUE)];
             // SAFETY: a live buffer of that length.
-            let size = unsafe { target.get(name, value.as_mut_ptr().cast(), value.len()) };
-            let (size, filled) = sized(size, value.len())?;
+            let size = unsafe { target.get(self, name, value.as_mut_ptr().cast(), value.len()) }?;
+            let (size, filled) = sized(size, value.len());
             let value = &mut value[..filled.0];
             translate::show_acl(value, maps);
             let filled = sink.fill(value);
             return Ok(reply::Getxattr { size, filled });
         }
         // SAFETY: the sink is a window inside the lane's mapped arena.
-        let size = unsafe { target.get(name, sink.as_ptr().cast(), sink.len()) };
-        let (size, filled) = sized(size, sink.len())?;
+        let size = unsafe { target.get(self, name, sink.as_ptr().cast(), sink.len()) }?;
+        let (size, filled) = sized(size, sink.len());
         Ok(reply::Getxattr { size, filled })
     }
 
@@ -271,11 +226,11 @@ impl MetaCalls for Caller {
             value.copy_out(&mut copy);
             translate::read_acl(&mut copy, maps)?;
             // SAFETY: a live buffer of that length.
-            done(unsafe { target.set(name, copy.as_ptr().cast(), copy.len(), create) })?;
+            unsafe { target.set(self, name, copy.as_ptr().cast(), copy.len(), create) }?;
             return Ok(reply::Setxattr {});
         }
         // SAFETY: the source is a window inside the lane's mapped arena, which the kernel copies once.
-        done(unsafe { target.set(name, value.as_ptr().cast(), value.len(), create) })?;
+        unsafe { target.set(self, name, value.as_ptr().cast(), value.len(), create) }?;
         Ok(reply::Setxattr {})
     }
 
@@ -286,16 +241,11 @@ impl MetaCalls for Caller {
             flags,
             sink,
         } = request;
-        let (list, len) = (sink.as_ptr().cast(), sink.len());
-        // SAFETY: a NUL-terminated private path; the sink is a window inside the lane's mapped arena.
-        let size = unsafe {
-            match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::listxattr(path.as_ptr(), list, len),
-                Target::Link(path) => libc::llistxattr(path.as_ptr(), list, len),
-                Target::Open(fd) => libc::flistxattr(fd, list, len),
-            }
-        };
-        let (size, filled) = sized(size, len)?;
+        let target = self.target(dirfd, path, flags)?;
+        let len = sink.len();
+        // SAFETY: the sink is a window inside the lane's mapped arena.
+        let size = unsafe { target.list(self, sink.as_ptr().cast(), len) }?;
+        let (size, filled) = sized(size, len);
         Ok(reply::Listxattr { size, filled })
     }
 
@@ -306,14 +256,7 @@ impl MetaCalls for Caller {
             flags,
             name,
         } = request;
-        // SAFETY: NUL-terminated private strings.
-        done(unsafe {
-            match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::removexattr(path.as_ptr(), name.as_ptr()),
-                Target::Link(path) => libc::lremovexattr(path.as_ptr(), name.as_ptr()),
-                Target::Open(fd) => libc::fremovexattr(fd, name.as_ptr()),
-            }
-        })?;
+        self.target(dirfd, path, flags)?.remove(self, name)?;
         Ok(reply::Removexattr {})
     }
 }

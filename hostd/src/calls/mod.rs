@@ -4,12 +4,15 @@
 //! session's table, and windows that it hands to the kernel without looking into them. What the guest may reach is
 //! the kernel's decision (view, Landlock, user), never a comparison of strings.
 
+mod attribute;
 pub(crate) mod file;
 mod identity;
+mod link;
 mod meta;
 mod path;
 mod session;
 mod translate;
+pub mod watch;
 
 use crate::shadow::session::Session;
 use hostcall::ops::Op;

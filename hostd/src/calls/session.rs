@@ -15,7 +15,7 @@ impl SessionCalls for Caller {
     }
 
     fn share(&mut self, request: request::Share) -> Result<reply::Share, Errno> {
-        let fd = self.session.fds.get(request.fd)?;
+        let fd = self.duplicable(request.fd)?;
         let token = Token::random()?;
         self.session.hostd.ask(
             &FromShadow::Share {
@@ -61,6 +61,7 @@ impl SessionCalls for Caller {
             .fds
             .all()
             .into_iter()
+            .filter(|fd| !self.session.instances.holds(*fd))
             .filter_map(|fd| {
                 // SAFETY: plain system call.
                 let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };

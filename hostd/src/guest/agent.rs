@@ -4,13 +4,14 @@
 use super::frame::{
     Frame, Status, Stream, LINE_WINDOW, MAX_PAYLOAD, OUTPUT_WINDOW, STDIN_WINDOW, VERSION,
 };
+use super::hostfs;
 use super::link::{ready, set_nonblocking, FrameLink};
 use super::plan::{Context, Task};
 use super::spawn::{spawn, Command, Inner};
 use super::sys;
 use nix::errno::Errno;
 use nix::poll::{PollFlags, PollTimeout};
-use nix::sys::signal::{kill, killpg, SigSet, Signal};
+use nix::sys::signal::{killpg, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
@@ -34,6 +35,10 @@ pub fn run(
     children.thread_block().context("block SIGCHLD")?;
     let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .context("signalfd")?;
+    let server = hostfs::mount(task, &children).unwrap_or_else(|notice| {
+        link.push(&Frame::Notice(notice));
+        None
+    });
     let command = match spawn(task, inner) {
         Ok(command) => command,
         Err(error) => {
@@ -55,6 +60,7 @@ pub fn run(
         stdin_owed: 0,
         credit: [OUTPUT_WINDOW; 2],
         command,
+        server,
         status: None,
         reported: false,
     };
@@ -65,6 +71,8 @@ struct Agent {
     link: FrameLink,
     children: SignalFd,
     command: Command,
+    /// The process that serves the mount of the host's files.
+    server: Option<Pid>,
     /// Standard input that COMMAND has not taken yet; at most [`STDIN_WINDOW`].
     input: VecDeque<u8>,
     stdin_closed: bool,
@@ -249,11 +257,12 @@ impl Agent {
         while let Some((pid, status)) = wait_one(WaitPidFlag::WNOHANG) {
             if pid == self.command.pid {
                 self.status = Some(status);
+            } else if Some(pid) == self.server {
+                self.server = None;
             }
         }
         if self.status.is_some() && !self.reported {
-            let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-            while wait_one(WaitPidFlag::empty()).is_some() {}
+            hostfs::end_all(self.server.take());
         }
     }
 
@@ -274,7 +283,8 @@ impl Agent {
     }
 }
 
-fn wait_one(flags: WaitPidFlag) -> Option<(Pid, Status)> {
+/// Reaps one child, if one has ended (`WNOHANG`) or once one ends; `None` when there is none.
+pub fn wait_one(flags: WaitPidFlag) -> Option<(Pid, Status)> {
     loop {
         match waitpid(None, Some(flags)) {
             Ok(WaitStatus::Exited(pid, code)) => return Some((pid, Status::Code(code))),

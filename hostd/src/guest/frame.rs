@@ -90,6 +90,8 @@ pub enum Frame {
     Fail(String),
     /// Guest: this many more bytes of the line were read; see [`LINE_WINDOW`].
     Received(u32),
+    /// Guest, once and before [`Frame::Hello`]: what the guest has to do without; one line for the user.
+    Notice(String),
 }
 
 /// Why a peer's bytes are not a frame.
@@ -133,6 +135,7 @@ const SIGNAL: u8 = 6;
 const EXIT: u8 = 7;
 const FAIL: u8 = 8;
 const RECEIVED: u8 = 9;
+const NOTICE: u8 = 10;
 
 impl Frame {
     /// Appends the frame to `out`. Data longer than one frame holds must be split by the caller.
@@ -177,10 +180,13 @@ impl Frame {
                 out.extend_from_slice(&value.to_le_bytes());
                 EXIT
             }
-            Frame::Fail(text) => {
-                let text = text.as_bytes();
-                out.extend_from_slice(&text[..text.len().min(1024)]);
-                FAIL
+            Frame::Fail(text) | Frame::Notice(text) => {
+                let bytes = text.as_bytes();
+                out.extend_from_slice(&bytes[..bytes.len().min(1024)]);
+                match self {
+                    Frame::Fail(_) => FAIL,
+                    _ => NOTICE,
+                }
             }
             Frame::Received(count) => {
                 out.extend_from_slice(&count.to_le_bytes());
@@ -204,7 +210,7 @@ impl Frame {
         let kind = header[0];
         let len = usize::from(u16::from_le_bytes([header[2], header[3]]));
         // Judged before the payload is waited for, so that a hostile length cannot make us buffer or hang.
-        if !(HELLO..=RECEIVED).contains(&kind) || header[1] != 0 {
+        if !(HELLO..=NOTICE).contains(&kind) || header[1] != 0 {
             return Err(FrameError::UnknownType(kind));
         }
         if len > MAX_PAYLOAD {
@@ -255,6 +261,7 @@ impl Frame {
                     _ => return Err(wrong()),
                 }
             }
+            NOTICE => Frame::Notice(String::from_utf8_lossy(payload).into_owned()),
             _ => Frame::Fail(String::from_utf8_lossy(payload).into_owned()),
         };
         Ok(Some((frame, HEADER + len)))
@@ -272,6 +279,7 @@ impl Frame {
             Frame::Exit(_) => "exit",
             Frame::Fail(_) => "fail",
             Frame::Received(_) => "received",
+            Frame::Notice(_) => "notice",
         }
     }
 }
@@ -298,6 +306,7 @@ mod tests {
             Frame::Exit(Status::Signal(9)),
             Frame::Fail("no such thing".into()),
             Frame::Received(77),
+            Frame::Notice("not mounted".into()),
         ]
     }
 
@@ -330,7 +339,7 @@ mod tests {
                     .wrapping_add(1_442_695_040_888_963_407);
                 *byte = (state >> 56) as u8;
             }
-            line[0] %= 10;
+            line[0] %= 11;
             line[1] %= 2;
             line[3] %= 40;
             refused += usize::from(Frame::decode(&line).is_err());

@@ -22,10 +22,7 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
 
-/// How often the lane reaper runs.
-const REAP_PERIOD: Duration = Duration::from_millis(100);
 /// The doorbell line and the frame line, as the kernel's arguments `ssl0` and `ssl1` make them.
 const DOORBELL: &str = "/dev/ttyS0";
 const CONSOLE: &str = "/dev/ttyS1";
@@ -33,9 +30,9 @@ const REGION: &str = "/dev/mmapper";
 
 /// The whole of `hostd guest-init`; call it first thing in main, before any thread starts.
 ///
-/// `reap_lanes` is called about every 100 ms, in a thread of its own, while a guest with its own kernel
-/// lives: it frees the lanes of the guest's processes that died. The local guest has no need of it.
-pub fn main(reap_lanes: fn()) -> ! {
+/// `reside` is called once, in a thread of its own, in a guest with its own kernel: it is to be the guest's resident as
+/// long as no other process is. The local guest has no need of one.
+pub fn main(reside: fn()) -> ! {
     let arguments: Vec<_> = std::env::args_os().skip(2).collect();
     match arguments
         .iter()
@@ -44,7 +41,7 @@ pub fn main(reap_lanes: fn()) -> ! {
         .as_slice()
     {
         ["helper", plan] => helper::main(plan.parse().unwrap_or(-1)),
-        ["uml", ..] if std::process::id() == 1 => uml(reap_lanes),
+        ["uml", ..] if std::process::id() == 1 => uml(reside),
         _ => {
             eprintln!(
                 "hostd: guest-init is hostd's own part inside a guest; use: hostd run -- COMMAND"
@@ -54,8 +51,8 @@ pub fn main(reap_lanes: fn()) -> ! {
     }
 }
 
-fn uml(reap_lanes: fn()) -> ! {
-    if let Err(error) = boot(reap_lanes) {
+fn uml(reside: fn()) -> ! {
+    if let Err(error) = boot(reside) {
         // The boot log, which hostd shows when the guest fails.
         eprintln!("guest-init: {error}");
     }
@@ -64,7 +61,7 @@ fn uml(reap_lanes: fn()) -> ! {
     std::process::exit(1)
 }
 
-fn boot(reap_lanes: fn()) -> Result<(), String> {
+fn boot(reside: fn()) -> Result<(), String> {
     mount(
         Some("proc"),
         "/proc",
@@ -98,10 +95,7 @@ fn boot(reap_lanes: fn()) -> Result<(), String> {
     setup::environment(&task);
     let link = FrameLink::new(console).context("the frame line")?;
     let result = agent::run(&task, link, Inner::None, move || {
-        std::thread::spawn(move || loop {
-            std::thread::sleep(REAP_PERIOD);
-            reap_lanes();
-        });
+        std::thread::spawn(reside);
     });
     // Held to the end: a line that nobody has open loses its raw mode and what it received.
     drop(doorbell);

@@ -29,6 +29,7 @@ use nix::unistd::{pipe2, Pid};
 mod agent;
 mod frame;
 mod helper;
+mod hostfs;
 pub mod init;
 mod jail;
 mod layers;
@@ -99,6 +100,9 @@ pub struct Launch {
     pub mem_mib: u64,
     /// Where host files will appear in the guest: an empty directory there.
     pub prefix: PathBuf,
+    /// Guest path of the hostfs program, which must be one of `files`: it is started before the command and
+    /// mounts the host's files at the prefix. Without it the prefix stays an empty directory.
+    pub hostfs: Option<PathBuf>,
     /// The program and its arguments, searched in the guest's PATH; empty for the guest's shell.
     pub command: Vec<OsString>,
     /// Environment of the command beyond the guest's own (PATH, HOME, USER, LOGNAME, SHELL).

@@ -197,6 +197,11 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// Whether a process serves it.
+    pub fn is_fuse(&self) -> bool {
+        self.kind == "fuse" || self.kind.starts_with("fuse.")
+    }
+
     /// Whether it shows the kernel's state or a server's, rather than stored files.
     pub fn is_pseudo(&self) -> bool {
         const PSEUDO: [&str; 16] = [

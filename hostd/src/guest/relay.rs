@@ -8,7 +8,7 @@ use super::plan::Stdio;
 use super::signals::SignalPipe;
 use super::sys;
 use super::terminal::RawTerminal;
-use super::Error;
+use super::{Error, Printable};
 use nix::errno::Errno;
 use nix::poll::{PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
@@ -55,6 +55,7 @@ pub struct Relay {
     stdin_credit: u32,
     sinks: [Sink; 2],
     greeted: bool,
+    noticed: bool,
     passed_on: u32,
     deadline: Instant,
     ending: Option<Signal>,
@@ -90,6 +91,7 @@ impl Relay {
             stdin_credit: STDIN_WINDOW,
             sinks: [Sink::default(), Sink::default()],
             greeted: false,
+            noticed: false,
             passed_on: 0,
             deadline: Instant::now() + BOOT_TIMEOUT,
             ending: None,
@@ -236,6 +238,10 @@ impl Relay {
                 Frame::Close(Stream::Stdin) if self.greeted => self.stdin_open = false,
                 Frame::Exit(status) if self.greeted => return Ok(Some(status)),
                 Frame::Fail(text) => return Err(Error::Setup(text)),
+                Frame::Notice(text) if !self.greeted && !self.noticed => {
+                    self.noticed = true;
+                    eprintln!("hostd: {}", Printable(text.as_bytes()));
+                }
                 other => return Err(Error::Protocol(FrameError::Unexpected(other.name()))),
             }
         }

@@ -39,7 +39,8 @@ pub fn environment(task: &Task) {
     for (name, value) in [
         (
             "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            // Last the guest's own tools, by which mount(8) finds `fuse.hostfs`.
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/hostcall/bin",
         ),
         ("HOME", "/root"),
         ("USER", "root"),

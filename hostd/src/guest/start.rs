@@ -97,6 +97,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             command: launch.command,
             env,
             prefix: launch.prefix.into(),
+            hostfs: launch.hostfs.map(Into::into),
             files: targets.into_iter().map(Into::into).collect(),
             stdio,
             nosuid: !nix::unistd::geteuid().is_root(),

@@ -16,6 +16,9 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+/// Bytes on their way to a device guest; its terminal layer holds 4096 and throttles 128 short of that.
+const MOST_RINGS: i32 = 1024;
+
 impl Guest {
     /// Reads the introduction of a process that has connected; `Ok(None)` while it is still to come.
     pub fn introduction(connection: &OwnedFd) -> Result<Option<Hello>> {
@@ -227,6 +230,33 @@ impl Guest {
             header
                 .pong
                 .store(header.ping.load(Ordering::Acquire), Ordering::Release);
+        }
+    }
+
+    /// Names a lane to the guest, whose resident then wakes the thread that sleeps for it.
+    ///
+    /// Never more bytes than the guest's terminal layer holds: it would throttle the line, and UML's serial driver never
+    /// ends that. A ring that is left out costs a sleeper a few milliseconds, for it also looks by itself. `heard` is
+    /// the guest's word; a false one stops its own line only.
+    pub fn ring(&mut self, slot: u32, lane: u32) {
+        let Door::Device {
+            region,
+            line: Some(line),
+            served,
+            rung,
+            ..
+        } = &mut self.door
+        else {
+            return;
+        };
+        if served.get(lane as usize) != Some(&Some(slot)) {
+            return;
+        }
+        let header = region.header();
+        let waiting = rung.wrapping_sub(header.heard.load(Ordering::Acquire)) as i32;
+        if waiting < MOST_RINGS && nix::unistd::write(&*line, &[lane as u8]) == Ok(1) {
+            *rung = rung.wrapping_add(1);
+            header.rung.store(*rung, Ordering::Release);
         }
     }
 

@@ -47,6 +47,8 @@ pub enum Door {
         outside: Option<Outside>,
         /// Which shadow serves a lane.
         served: Vec<Option<u32>>,
+        /// Bytes written to the line.
+        rung: u32,
     },
 }
 
@@ -322,6 +324,8 @@ impl Guest {
         let Some(session) = self.sessions.remove(&slot) else {
             return;
         };
+        // The kernel has ended its watches with it.
+        self.board.slot(slot).watches.store(0, Ordering::Relaxed);
         poller.forget(&session.control, session.key);
         if let Some((_, pidfd, key)) = &session.process {
             poller.forget(pidfd, *key);

@@ -11,19 +11,19 @@ use hostcall::region::{LanePage, Region};
 use hostcall::shm::Window;
 use hostcall::wait::{Budget, Doorbell, Wakeup};
 use hostcall::wire::{flags, Message, ProtocolError, SCRATCH};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{fence, AtomicI32, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Head of a payload that a trace shows.
 const TRACED_BYTES: usize = 256;
 
-/// The host's doorbell: it always sleeps on a futex; whether that wakes a guest depends on the guest's kernel.
+/// How the guest's threads are woken; the host's own always sleep on a futex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostBell {
-    /// The guest's threads sleep on the same kernel.
+    /// They sleep on the same kernel.
     Futex,
-    /// The guest's threads look at their word themselves.
+    /// They look at their word themselves, and after a while they want their lane named on the guest's line.
     Watched,
 }
 
@@ -36,14 +36,27 @@ impl HostBell {
     }
 }
 
-impl Doorbell for HostBell {
+/// The doorbell of one lane's host end.
+struct LaneBell<'l> {
+    session: &'static Session,
+    lane: u32,
+    page: &'l LanePage,
+}
+
+impl Doorbell for LaneBell<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         Futex.sleep(word, limit)
     }
     fn wake(&self, word: &AtomicU32) {
-        match self {
+        match self.session.bell {
             HostBell::Futex => Futex.wake(word),
-            HostBell::Watched => {}
+            HostBell::Watched => {
+                // [B2] Orders taking back SLEEPING before the look for the wish; pairs with [B1].
+                fence(Ordering::SeqCst);
+                if self.page.bell.0.load(Ordering::Relaxed) != 0 {
+                    self.session.hostd.ring(self.lane);
+                }
+            }
         }
     }
 }
@@ -139,10 +152,15 @@ impl Lane {
         let (Some(page), Some(arena)) = (self.page(), self.region.arena(self.number)) else {
             return Err(ProtocolError::Header("lane number"));
         };
+        let bell = LaneBell {
+            session,
+            lane: self.number,
+            page,
+        };
         let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
         let mut caller = Caller::new(session);
         let mut scratch = vec![0; SCRATCH];
-        while let Next::Call(call, chunk) = end.next(page, arena, &session.bell)? {
+        while let Next::Call(call, chunk) = end.next(page, arena, &bell)? {
             session.await_adoption();
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,
@@ -151,7 +169,7 @@ impl Lane {
             // Before the answer, whose release publishes it: a guest that has the answer cancels a later call only.
             self.unanswered
                 .store(call_number(end.answered() + 1), Ordering::Relaxed);
-            end.reply(page, &session.bell, answer);
+            end.reply(page, &bell, answer);
             count(session, &call, &answer);
         }
         Ok(())

@@ -86,6 +86,20 @@ pub fn enter(policy: &Policy) -> Result<Report, Error> {
     Ok(report)
 }
 
+/// The host's proc file system, to be held open while the view closes. It is for the zygote alone: each shadow keeps of
+/// it the directory of its own descriptors and nothing else.
+///
+/// As root it is a copy of the mount that is attached nowhere, so that `..` cannot lead from it. An ordinary user cannot
+/// copy mounts; there `..` is kept from the guest because it has no number for this directory and none of its paths is
+/// looked up in it.
+pub fn proc() -> Option<std::os::fd::OwnedFd> {
+    let proc = mounts::open_at(rustix::fs::CWD, std::path::Path::new("/proc")).ok()?;
+    if !mounts::is_proc_fd(&proc).unwrap_or(false) {
+        return None;
+    }
+    Some(mounts::clone_tree(&proc).unwrap_or(proc))
+}
+
 /// Which mount namespace the shadows live in.
 enum Namespace {
     /// One of their own, made by root.

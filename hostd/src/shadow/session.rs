@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::hostd::Hostd;
 use super::lane::{HostBell, Lane};
 use crate::board::Board;
+use crate::calls::watch::Instances;
 use crate::idmap::IdMaps;
 use crate::message::{self, FromShadow, ToShadow};
 use hostcall::doorbell::futex_wake;
@@ -48,6 +49,8 @@ pub struct Start {
     pub open_files: u64,
     /// How the ids of callers are mapped, if each call has the rights of its caller.
     pub callers: Option<IdMaps>,
+    /// The host's proc file system, for the way to the shadow's own descriptors.
+    pub proc: Option<OwnedFd>,
 }
 
 /// The context of one guest process, shared by the threads of its lanes. Working directory and umask are the
@@ -56,6 +59,8 @@ pub struct Start {
 pub struct Session {
     /// The guest's descriptors.
     pub fds: FdTable,
+    /// Directory of this process's descriptors, `/proc/self/fd`, under a number above all of theirs.
+    pub links: Option<RawFd>,
     /// The line to hostd.
     pub hostd: Hostd,
     /// Counters and switches.
@@ -66,6 +71,8 @@ pub struct Session {
     pub bell: HostBell,
     /// The file mode creation mask, which umask(2) tells only by changing it.
     pub umask: AtomicU32,
+    /// The guest's inotify instances.
+    pub instances: Instances,
     /// Whether the session waits for a new program image.
     pub held: AtomicBool,
     /// How the ids of callers are mapped, if each call has the rights of its caller.
@@ -158,10 +165,14 @@ impl Main {
             }
         };
         interruptible()?;
+        let links = start
+            .proc
+            .and_then(|proc| own_links(&proc, start.open_files));
         super::sandbox::seal(start.callers.as_ref()).map_err(std::io::Error::other)?;
         let translated = start.callers.clone().filter(|maps| !maps.is_identity());
         let session = Box::leak(Box::new(Session {
             fds: FdTable::new(start.open_files),
+            links,
             hostd: Hostd::new(control()),
             board: start.board,
             slot: start.slot,
@@ -171,6 +182,7 @@ impl Main {
                 HostBell::Watched
             },
             umask: AtomicU32::new(0o22),
+            instances: Instances::default(),
             held: AtomicBool::new(false),
             callers: start.callers,
             translated,
@@ -450,6 +462,17 @@ impl Main {
 fn wake(word: &AtomicU32) {
     word.store(AWAKE, Ordering::Release);
     futex_wake(word, 1);
+}
+
+/// Narrows the proc file system down to this process's descriptors and puts them above the numbers of the guest, whose
+/// files keep theirs from parent to child.
+fn own_links(proc: &OwnedFd, above: u64) -> Option<RawFd> {
+    use nix::fcntl::{openat, OFlag};
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let fd = openat(proc, "self/fd", flags, nix::sys::stat::Mode::empty()).ok()?;
+    // SAFETY: plain system call; the new descriptor is kept for the life of the process.
+    let placed = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, above as i32) };
+    (placed >= 0).then_some(placed)
 }
 
 /// Installs a handler that does nothing, without `SA_RESTART`: SIGUSR1 interrupts a blocking system call.

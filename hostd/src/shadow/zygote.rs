@@ -44,6 +44,7 @@ struct Mould {
     board: Arc<Board>,
     open_files: u64,
     callers: Option<IdMaps>,
+    proc: Option<OwnedFd>,
 }
 
 fn serve() -> std::io::Result<()> {
@@ -157,6 +158,7 @@ impl Mould {
             board,
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
+            proc: sandbox::proc(),
         })
     }
 
@@ -185,16 +187,20 @@ impl Mould {
             }
             ForkResult::Child => {
                 // SAFETY: 0 and 1 are ours to set; 1 stays /dev/null until a client's socket takes it. The zygote's
-                // signalfd is closed under its owner, which this copy of the process never comes back to.
-                unsafe {
+                // signalfd and its proc are taken from under their owners, which this copy of the process never comes
+                // back to.
+                let proc = unsafe {
                     libc::dup2(control.as_raw_fd(), 0);
                     libc::close(ends.as_fd().as_raw_fd());
-                }
+                    let proc = self.proc.as_ref().map(AsRawFd::as_raw_fd);
+                    proc.map(|proc| OwnedFd::from_raw_fd(proc))
+                };
                 SigSet::all().thread_unblock()?;
                 drop(control);
                 let (guest, region, board) =
                     (self.guest.clone(), self.region.clone(), self.board.clone());
                 session::run(Start {
+                    proc,
                     guest,
                     slot,
                     lanes: self.lanes,

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |at: usize| arguments.get(at).map(String::as_str).unwrap_or_default();
-    let case = cases::all().find(|case| case.name == argument(0));
+    let case = cases::all()
+        .chain(cases::direct())
+        .find(|case| case.name == argument(0));
     let (Some(case), Some(way)) = (case, Way::named(argument(1))) else {
-        eprintln!("usage: case_runner CASE native|client|preload BASE [STAGE [TOKEN]]");
+        eprintln!("usage: case_runner CASE native|client|preload|hostfs BASE [STAGE [TOKEN]]");
         return ExitCode::FAILURE;
     };
     let stage = argument(3).parse().unwrap_or(0);

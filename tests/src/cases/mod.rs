@@ -5,6 +5,7 @@
 //! oracle. Where later calls need a descriptor that an earlier one failed to give, they get -1 and fail alike.
 
 mod attributes;
+mod descriptors;
 mod directories;
 mod files;
 mod locks;
@@ -16,6 +17,7 @@ mod processes;
 mod signals;
 mod space;
 mod transfers;
+mod watches;
 
 use crate::run::Run;
 
@@ -37,7 +39,15 @@ macro_rules! table {
 }
 use table;
 
-/// All cases.
+/// Cases of ops that programs have no function for.
+pub fn direct() -> impl Iterator<Item = Case> {
+    [descriptors::CASES, watches::CASES]
+        .into_iter()
+        .flatten()
+        .copied()
+}
+
+/// Cases that every way can make.
 pub fn all() -> impl Iterator<Item = Case> {
     let files = [
         opening::CASES,

@@ -30,7 +30,8 @@ pub(super) fn limit(limits: &Limits, report: &mut Report) -> Result<(), Error> {
     let mut note = String::new();
     let (_, hard) =
         getrlimit(Resource::RLIMIT_NOFILE).map_err(step("reading the limit of open files"))?;
-    let mut open_files = limits.open_files;
+    // One more than the guest has: the shadow's way to its own descriptors stands above the guest's numbers.
+    let mut open_files = limits.open_files + 1;
     if setrlimit(Resource::RLIMIT_NOFILE, open_files, open_files).is_err() {
         // An ordinary user cannot go beyond the hard limit of their login; fewer files are a working guest still.
         open_files = open_files.min(hard);
@@ -52,7 +53,8 @@ pub(super) fn limit(limits: &Limits, report: &mut Report) -> Result<(), Error> {
             .map_err(step(format!("limiting {name} to {value} bytes")))?;
     }
     let detail = format!(
-        "{open_files} open files{note}, {} MiB of memory",
+        "{} open files{note}, {} MiB of memory",
+        open_files.min(limits.open_files),
         limits.memory_mib
     );
     report.active(LayerName::Limits, detail);

@@ -192,7 +192,8 @@ pub(super) fn build(plan: &Plan) -> Result<(), Error> {
     nix::unistd::chdir("/").map_err(step("changing to the view's /"))
 }
 
-/// From a directory that the process holds open, `..` would lead out of the view.
+/// From a directory that the process holds open, `..` would lead out of the view. The one that [`proc`](super::proc)
+/// opened is known: it says what keeps it from the guest.
 fn refuse_held_directories() -> Result<(), Error> {
     let doing = || step::<io::Error>("reading /proc/self/fd");
     let entries = std::fs::read_dir("/proc/self/fd").map_err(doing())?;
@@ -209,7 +210,9 @@ fn refuse_held_directories() -> Result<(), Error> {
         };
         // The directory being read is in its own list.
         let own = target.starts_with("/proc") && target.ends_with("fd");
-        if !own && entry.path().is_dir() {
+        let root = target == Path::new("/proc") || target == Path::new("/");
+        let proc = root && mounts::is_proc(&entry.path()).unwrap_or(false);
+        if !own && !proc && entry.path().is_dir() {
             return Err(Error::HeldDirectory { fd, path: target });
         }
     }

@@ -1,0 +1,249 @@
+//! Bells inside a guest that has its own kernel: a word for each lane, in a file of the guest, on which its threads
+//! sleep.
+//!
+//! The host cannot wake a thread of another kernel, and a futex wait on the device is `EFAULT`. So the host names the
+//! lane on the serial line, and one process of the guest, the *resident*, reads the line and rings that lane's word.
+//! Without a resident, or when it has died, sleepers look by themselves: nobody ever waits for a ring alone.
+#![allow(unsafe_code)]
+
+use super::device::LINE;
+use crate::doorbell::{futex_wait, futex_wake};
+use crate::region::{Region, MOST_LANES};
+use crate::shm::Mapping;
+use crate::types::Errno;
+use crate::wait::{Wakeup, SLEEPING};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{fence, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The file. The resident holds an open-file-description lock on its first byte as long as it lives.
+pub const PATH: &CStr = c"/run/hostcall/bells";
+
+/// Bytes of the file.
+const SIZE: usize = 4096;
+const _: () = assert!(MOST_LANES as usize * size_of::<AtomicU32>() <= SIZE);
+
+/// Longest sleep without a look at the lane: what a lost ring costs.
+const LOOK: Duration = Duration::from_millis(20);
+/// Rings that must have been lost in a row before the resident is suspected.
+const SUSPICION: u32 = 2;
+/// How long sleepers do without a resident that they found dead, or that they did not find, in milliseconds.
+const REST: u64 = 1000;
+
+/// The bells of this process's guest, mapped at the first need and kept: a base address, or null.
+static WORDS: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+/// Lost rings in a row.
+static LOST: AtomicU32 = AtomicU32::new(0);
+/// When to look for a resident again, by the coarse monotonic clock, milliseconds.
+static AGAIN: AtomicU64 = AtomicU64::new(0);
+
+/// Sleeps until the lane's bell rings because the host has taken back `SLEEPING` from `word`; at most `limit`.
+/// `wanted` tells the host that its ring will be heard. `None` if there is nobody to ring: look by yourself.
+pub fn await_ring(
+    word: &AtomicU32,
+    wanted: &AtomicU32,
+    lane: u32,
+    limit: Option<Duration>,
+) -> Option<Wakeup> {
+    let bell = bell(lane)?;
+    wanted.store(1, Ordering::Relaxed);
+    // [B1] Orders the wish before the look at the word; pairs with [B2] of whoever rings for the host: it takes SLEEPING
+    // back before it looks for the wish. So the look here sees that, or the look there sees the wish.
+    fence(Ordering::SeqCst);
+    let mut slept = Duration::ZERO;
+    let woken = loop {
+        let seen = bell.load(Ordering::Acquire);
+        // After `seen`: a ring for a change that this look misses changes the bell's word afterwards.
+        if word.load(Ordering::Acquire) != SLEEPING {
+            break Wakeup::Rung;
+        }
+        let left = limit.map_or(LOOK, |limit| limit.saturating_sub(slept));
+        if left.is_zero() {
+            break Wakeup::TimedOut;
+        }
+        match futex_wait(bell, seen, Some(left.min(LOOK))) {
+            Wakeup::Interrupted => break Wakeup::Interrupted,
+            Wakeup::Rung => LOST.store(0, Ordering::Relaxed),
+            Wakeup::TimedOut => {
+                slept += left.min(LOOK);
+                if word.load(Ordering::Acquire) != SLEEPING {
+                    suspect();
+                    break Wakeup::Rung;
+                }
+            }
+        }
+    };
+    wanted.store(0, Ordering::Relaxed);
+    Some(woken)
+}
+
+/// The word of a lane, if somebody rings it.
+fn bell(lane: u32) -> Option<&'static AtomicU32> {
+    let now = now();
+    if now < AGAIN.load(Ordering::Relaxed) || lane >= MOST_LANES {
+        return None;
+    }
+    let mut words = WORDS.load(Ordering::Acquire);
+    if words.is_null() {
+        match map_living() {
+            Some(mapping) => {
+                let fresh = mapping.base().as_ptr().cast();
+                // Kept for the life of the process; of two threads that map at once one keeps a page too many.
+                std::mem::forget(mapping);
+                WORDS.store(fresh, Ordering::Release);
+                words = fresh;
+            }
+            None => {
+                AGAIN.store(now + REST, Ordering::Relaxed);
+                return None;
+            }
+        }
+    }
+    // SAFETY: mapped for good, aligned to a page, with room for every lane, and never looked at but as atomics.
+    Some(unsafe { &*words.add(lane as usize) })
+}
+
+/// A ring has not come. After some, the resident's lock tells whether it lives.
+fn suspect() {
+    if LOST.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICION {
+        LOST.store(0, Ordering::Relaxed);
+        if map_living().is_none() {
+            AGAIN.store(now() + REST, Ordering::Relaxed);
+        }
+    }
+}
+
+fn now() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a live timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+}
+
+fn first_byte(kind: i32) -> libc::flock {
+    // SAFETY: flock is valid when zeroed.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    (lock.l_type, lock.l_whence, lock.l_len) = (kind as i16, libc::SEEK_SET as i16, 1);
+    lock
+}
+
+fn open(flags: i32) -> Result<OwnedFd, Errno> {
+    let flags = flags | libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // SAFETY: a NUL-terminated path; the descriptor that comes back is ours.
+    unsafe {
+        let fd = Errno::result(libc::open(PATH.as_ptr(), flags, 0o666).into())?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// The bells, if a resident holds its lock on them.
+fn map_living() -> Option<Mapping> {
+    let file = open(0).ok()?;
+    let mut lock = first_byte(libc::F_WRLCK);
+    // SAFETY: a live lock, which the call fills in.
+    let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) };
+    let held = asked == 0 && lock.l_type != libc::F_UNLCK as i16;
+    held.then(|| Mapping::new(file.as_fd(), SIZE).ok())?
+}
+
+/// The resident's part: it owns the bells and the line's other direction.
+#[derive(Debug)]
+pub struct Resident {
+    /// Keeps the lock.
+    _file: OwnedFd,
+    words: Mapping,
+    line: OwnedFd,
+}
+
+impl Resident {
+    /// Becomes the guest's resident; `EAGAIN` if it has one.
+    ///
+    /// # Errors
+    /// open(2) of the bells or of the line, mmap(2).
+    pub fn new(region: &Region) -> Result<Resident, Errno> {
+        let file = open(libc::O_CREAT)?;
+        let lock = first_byte(libc::F_WRLCK);
+        // SAFETY: plain system calls, and a live lock. The mode is set again, for the umask has taken from it: every
+        // user of the guest sleeps on the bells.
+        unsafe {
+            let fd = file.as_raw_fd();
+            Errno::result(libc::fcntl(fd, libc::F_OFD_SETLK, &lock).into())?;
+            Errno::result(libc::fchmod(fd, 0o666).into())?;
+            Errno::result(libc::ftruncate(fd, SIZE as i64).into())?;
+        }
+        let words = Mapping::new(file.as_fd(), SIZE)?;
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
+        // SAFETY: a NUL-terminated path; the descriptor that comes back is ours.
+        let line = unsafe {
+            let fd = Errno::result(libc::open(LINE.as_ptr(), flags).into())?;
+            OwnedFd::from_raw_fd(fd as i32)
+        };
+        let resident = Resident {
+            _file: file,
+            words,
+            line,
+        };
+        // What an earlier resident left: its count is lost, so the line is taken for empty once it is.
+        while resident.read()?.1 > 0 {}
+        let header = region.header();
+        let rung = header.rung.load(Ordering::Acquire);
+        header.heard.store(rung, Ordering::Release);
+        Ok(resident)
+    }
+
+    /// Waits for rings, at most `limit`, and passes them on.
+    ///
+    /// # Errors
+    /// poll(2), read(2): the line is gone, and with it the host.
+    pub fn attend(&self, region: &Region, limit: Duration) -> Result<(), Errno> {
+        let mut poll = libc::pollfd {
+            fd: self.line.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one live pollfd.
+        let ready = unsafe { libc::poll(&mut poll, 1, limit.as_millis() as i32) };
+        match Errno::result(ready.into()) {
+            Ok(0) | Err(Errno(libc::EINTR)) => return Ok(()),
+            ready => ready?,
+        };
+        let (lanes, len) = self.read()?;
+        // Before anybody is woken, so that the host knows the line's room.
+        region
+            .header()
+            .heard
+            .fetch_add(len as u32, Ordering::AcqRel);
+        for lane in &lanes[..len] {
+            if u32::from(*lane) >= MOST_LANES {
+                continue;
+            }
+            // SAFETY: mapped while `self` lives, with room for every lane, and never looked at but as atomics.
+            let word = unsafe {
+                self.words
+                    .base()
+                    .cast::<AtomicU32>()
+                    .add((*lane).into())
+                    .as_ref()
+            };
+            word.fetch_add(1, Ordering::AcqRel);
+            futex_wake(word, i32::MAX);
+        }
+        Ok(())
+    }
+
+    /// The bytes on the line and how many there are.
+    fn read(&self) -> Result<([u8; 256], usize), Errno> {
+        let mut bytes = [0u8; 256];
+        // SAFETY: a live buffer and its length.
+        let len = unsafe { libc::read(self.line.as_raw_fd(), bytes.as_mut_ptr().cast(), 256) };
+        match Errno::result(len as i64) {
+            Ok(len) => Ok((bytes, len as usize)),
+            Err(Errno(libc::EAGAIN | libc::EINTR)) => Ok((bytes, 0)),
+            Err(errno) => Err(errno),
+        }
+    }
+}

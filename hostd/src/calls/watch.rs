@@ -1,0 +1,224 @@
+//! Watches: inotify on host files.
+//!
+//! inotify_add_watch(2) takes a path and nothing else, so a watch goes the way to an open file by its path of the
+//! moment, and then looks whether that was the file.
+#![allow(unsafe_code)]
+
+use super::{done, Caller};
+use crate::shadow::session::Session;
+use hostcall::ops::{reply, request, WatchCalls};
+use hostcall::types::{Errno, RemoteFd};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Watches of one guest, over all of its processes. The kernel counts them for the host's user
+/// (`fs.inotify.max_user_watches`), so one guest must not take them all.
+pub const MOST_WATCHES: u32 = 8192;
+/// inotify instances of one guest process; the kernel grants its user 128 (`fs.inotify.max_user_instances`).
+pub const MOST_INSTANCES: usize = 4;
+/// How often a file that is being renamed is gone after.
+const ATTEMPTS: u32 = 8;
+
+/// The inotify instances of a session and the watches that each has. They are never duplicated nor shared, so closing
+/// an instance is known to give back its watches.
+#[derive(Debug, Default)]
+pub struct Instances {
+    by_number: Mutex<BTreeMap<i32, Instance>>,
+    /// How many there are, for those who have none: closing a file asks.
+    count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Instance {
+    /// The highest watch descriptor so far: the kernel numbers new watches upwards, and answers an old number for a
+    /// file that is watched already.
+    last: i32,
+    /// Watches made and not removed. One that ended with its file counts until the instance is closed.
+    watches: u32,
+}
+
+impl Instances {
+    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, Instance>) -> T) -> T {
+        let mut instances = self
+            .by_number
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let answer = f(&mut instances);
+        self.count.store(instances.len(), Ordering::Relaxed);
+        answer
+    }
+
+    /// Whether a descriptor is an instance: it is not to be duplicated or handed on.
+    pub fn holds(&self, fd: i32) -> bool {
+        self.count.load(Ordering::Relaxed) != 0 && self.with(|all| all.contains_key(&fd))
+    }
+
+    /// Forgets a descriptor that is being closed; says how many watches end with it.
+    fn close(&self, fd: i32) -> u32 {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        let closed = self.with(|all| all.remove(&fd));
+        closed.map_or(0, |instance| instance.watches)
+    }
+}
+
+impl Session {
+    /// Books the end of a descriptor's watches, if it is an inotify instance: it is about to be closed.
+    pub(crate) fn end_watches(&self, fd: i32) {
+        let count = self.instances.close(fd);
+        if count > 0 {
+            self.give_watches(count);
+        }
+    }
+
+    /// Takes one of the guest's watches; `ENOSPC` if it has them all.
+    fn take_watch(&self) -> Result<(), Errno> {
+        let own = &self.board.slot(self.slot).watches;
+        own.fetch_add(1, Ordering::Relaxed);
+        match self.board.watches() <= MOST_WATCHES {
+            true => Ok(()),
+            false => {
+                self.give_watches(1);
+                Err(Errno(libc::ENOSPC))
+            }
+        }
+    }
+
+    /// Gives watches back to the guest.
+    fn give_watches(&self, count: u32) {
+        let own = &self.board.slot(self.slot).watches;
+        own.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl Caller {
+    /// The path, in the view, by which an open file can be reached now.
+    fn path_of(&self, fd: i32) -> Result<CString, Errno> {
+        let link = self.link(fd)?;
+        let mut path = vec![0u8; libc::PATH_MAX as usize];
+        // SAFETY: a NUL-terminated name; pointer and length are those of a live buffer.
+        let len = Errno::result(unsafe {
+            libc::readlinkat(
+                link.dir,
+                link.name.as_ptr(),
+                path.as_mut_ptr().cast(),
+                path.len(),
+            )
+        } as i64)? as usize;
+        // A path that fills the buffer may have been cut; one without a slash is no path ("pipe:[1]").
+        if len == path.len() || path[0] != b'/' {
+            return Err(Errno(libc::ENOENT));
+        }
+        path.truncate(len);
+        CString::new(path).map_err(|_| Errno(libc::ENOENT))
+    }
+}
+
+/// What tells one file from another.
+fn identity(stat: impl FnOnce(*mut libc::stat) -> i32) -> Result<(u64, u64), Errno> {
+    // SAFETY: stat is valid when zeroed.
+    let mut data: libc::stat = unsafe { std::mem::zeroed() };
+    done(stat(&mut data))?;
+    Ok((data.st_dev, data.st_ino))
+}
+
+fn identity_at(path: &CStr) -> Result<(u64, u64), Errno> {
+    // SAFETY: a NUL-terminated path and a live stat.
+    identity(|data| unsafe { libc::lstat(path.as_ptr(), data) })
+}
+
+impl WatchCalls for Caller {
+    fn watch_open(&mut self, request: request::WatchOpen) -> Result<reply::WatchOpen, Errno> {
+        self.session.instances.with(|instances| {
+            if instances.len() >= MOST_INSTANCES {
+                return Err(Errno(libc::EMFILE));
+            }
+            // SAFETY: plain system call.
+            let fd = Errno::result(unsafe { libc::inotify_init1(request.flags) }.into())? as i32;
+            instances.insert(fd, Instance::default());
+            Ok(reply::WatchOpen {
+                fd: self.session.fds.insert(fd),
+            })
+        })
+    }
+
+    fn watch_add(&mut self, request: request::WatchAdd) -> Result<reply::WatchAdd, Errno> {
+        let request::WatchAdd { fd, target, mask } = request;
+        let (fd, target) = (self.session.fds.get(fd)?, self.session.fds.get(target)?);
+        if mask == 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        // SAFETY: a live stat.
+        let wanted = identity(|data| unsafe { libc::fstat(target, data) })?;
+        for _ in 0..ATTEMPTS {
+            let path = self.path_of(target)?;
+            if identity_at(&path) != Ok(wanted) {
+                continue;
+            }
+            self.session.take_watch()?;
+            // The file itself is meant, so its last component is not followed.
+            let mask = mask | libc::IN_DONT_FOLLOW;
+            // Under the lock, so that the numbers are seen in the order in which the kernel gave them.
+            let added = self.session.instances.with(|instances| {
+                let instance = instances.get_mut(&fd).ok_or(Errno(libc::EINVAL))?;
+                // SAFETY: a NUL-terminated private path.
+                let added = unsafe { libc::inotify_add_watch(fd, path.as_ptr(), mask) };
+                let descriptor = Errno::result(added.into())? as i32;
+                let new = descriptor > instance.last;
+                if new {
+                    instance.last = descriptor;
+                    instance.watches += 1;
+                }
+                Ok((descriptor, new))
+            });
+            if !matches!(added, Ok((_, true))) {
+                self.session.give_watches(1);
+            }
+            let (descriptor, _) = added?;
+            if identity_at(&path) == Ok(wanted) {
+                return Ok(reply::WatchAdd { descriptor });
+            }
+            // Renamed in between: this may be a watch on what has taken its name.
+            let _ = self.remove_watch(fd, descriptor);
+        }
+        Err(Errno(libc::ENOENT))
+    }
+
+    fn watch_remove(&mut self, request: request::WatchRemove) -> Result<reply::WatchRemove, Errno> {
+        let fd = self.session.fds.get(request.fd)?;
+        self.remove_watch(fd, request.descriptor)?;
+        Ok(reply::WatchRemove {})
+    }
+}
+
+impl Caller {
+    fn remove_watch(&self, fd: i32, descriptor: i32) -> Result<(), Errno> {
+        let counted = self.session.instances.with(|instances| {
+            // SAFETY: plain system call.
+            done(unsafe { libc::inotify_rm_watch(fd, descriptor) })?;
+            let counted = instances
+                .get_mut(&fd)
+                .is_some_and(|instance| instance.watches > 0);
+            if let Some(instance) = instances.get_mut(&fd) {
+                instance.watches -= u32::from(counted);
+            }
+            Ok(counted)
+        })?;
+        if counted {
+            self.session.give_watches(1);
+        }
+        Ok(())
+    }
+
+    /// Whether a descriptor may have a second holder.
+    pub(super) fn duplicable(&self, fd: RemoteFd) -> Result<i32, Errno> {
+        let fd = self.session.fds.get(fd)?;
+        match self.session.instances.holds(fd) {
+            true => Err(Errno(libc::EINVAL)),
+            false => Ok(fd),
+        }
+    }
+}

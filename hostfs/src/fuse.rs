@@ -1,0 +1,757 @@
+//! The guest kernel's requests, turned into calls of [`FileSystem`] and its answers into replies. Nothing else.
+
+use crate::cache::Cache;
+use crate::fs::{
+    Attr, Caller, Change, Data, Entry, FileSystem, Lock, LockKind, Make, Place, SetTime, Sized,
+    Time,
+};
+use crate::keeper::{Keeper, Waiting};
+use crate::lock_flags::is_flock;
+use fuser::*;
+use hostcall::types::Errno as HostErrno;
+use std::cell::RefCell;
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Bytes of the largest write, and of the largest read that is asked for ahead.
+const MOST: u32 = 1 << 20;
+
+thread_local! {
+    /// Where a thread reads to. It grows to the largest read and stays.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A file system behind the kernel's protocol.
+#[derive(Debug)]
+pub struct Adapter<F> {
+    fs: Arc<F>,
+    cache: Cache,
+    keeper: Arc<Keeper>,
+}
+
+impl<F: FileSystem> Adapter<F> {
+    /// Serves `fs` with what the cache mode allows the kernel.
+    pub fn new(fs: Arc<F>, cache: Cache, keeper: Arc<Keeper>) -> Adapter<F> {
+        Adapter { fs, cache, keeper }
+    }
+
+    fn lifetime(&self, entry: &Entry) -> Duration {
+        match entry.cacheable {
+            true => self.cache.lifetime(),
+            false => Duration::ZERO,
+        }
+    }
+
+    fn reply_entry(&self, entry: Result<Entry, HostErrno>, reply: ReplyEntry) {
+        match entry {
+            Ok(entry) => reply.entry(
+                &self.lifetime(&entry),
+                &file_attr(&entry.attr),
+                Generation(entry.generation),
+            ),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn reply_attr(&self, attr: Result<Attr, HostErrno>, reply: ReplyAttr) {
+        match attr {
+            Ok(attr) => reply.attr(&self.cache.lifetime(), &file_attr(&attr)),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn make(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        what: Make<'_>,
+        reply: ReplyEntry,
+    ) {
+        let made =
+            c_string(name).and_then(|name| self.fs.make(&caller(req), parent.0, &name, what));
+        self.reply_entry(made, reply);
+    }
+
+    fn remove(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        directory: bool,
+        reply: ReplyEmpty,
+    ) {
+        let name = c_string(name);
+        let removed =
+            name.and_then(|name| self.fs.unlink(&caller(req), parent.0, &name, directory));
+        empty(removed, reply);
+    }
+}
+
+fn caller(req: &Request) -> Caller {
+    Caller {
+        uid: req.uid(),
+        gid: req.gid(),
+        pid: req.pid(),
+        unique: req.unique().0,
+    }
+}
+
+fn errno_of(errno: HostErrno) -> Errno {
+    Errno::from_i32(errno.0)
+}
+
+fn empty(outcome: Result<(), HostErrno>, reply: ReplyEmpty) {
+    match outcome {
+        Ok(()) => reply.ok(),
+        Err(errno) => reply.error(errno_of(errno)),
+    }
+}
+
+fn c_string(name: &OsStr) -> Result<CString, HostErrno> {
+    CString::new(name.as_bytes()).map_err(|_| HostErrno(libc::EINVAL))
+}
+
+fn kind_of(mode: u32) -> FileType {
+    match mode & libc::S_IFMT {
+        libc::S_IFDIR => FileType::Directory,
+        libc::S_IFLNK => FileType::Symlink,
+        libc::S_IFIFO => FileType::NamedPipe,
+        libc::S_IFSOCK => FileType::Socket,
+        libc::S_IFCHR => FileType::CharDevice,
+        libc::S_IFBLK => FileType::BlockDevice,
+        _ => FileType::RegularFile,
+    }
+}
+
+fn system_time(time: Time) -> SystemTime {
+    let rest = Duration::from_nanos(time.nanoseconds.into());
+    let whole = Duration::from_secs(time.seconds.unsigned_abs());
+    match time.seconds >= 0 {
+        true => UNIX_EPOCH + whole + rest,
+        false => UNIX_EPOCH - whole + rest,
+    }
+}
+
+/// A time of a request. `fuser` counts the nanoseconds of a time before 1970 backwards, as it is given them.
+fn time_of(time: SystemTime) -> Time {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => Time {
+            seconds: since.as_secs() as i64,
+            nanoseconds: since.subsec_nanos(),
+        },
+        Err(before) => Time {
+            seconds: -(before.duration().as_secs() as i64),
+            nanoseconds: before.duration().subsec_nanos(),
+        },
+    }
+}
+
+fn set_time(time: TimeOrNow) -> SetTime {
+    match time {
+        TimeOrNow::Now => SetTime::Now,
+        TimeOrNow::SpecificTime(time) => SetTime::At(time_of(time)),
+    }
+}
+
+/// A device number as the protocol packs it, `new_encode_dev` of linux/kdev_t.h.
+fn pack_device((major, minor): (u32, u32)) -> u32 {
+    minor & 0xff | major << 8 | (minor & !0xff) << 12
+}
+
+fn unpack_device(packed: u32) -> (u32, u32) {
+    (packed >> 8 & 0xfff, packed & 0xff | packed >> 12 & 0xfff00)
+}
+
+fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(attr.ino),
+        size: attr.size,
+        blocks: attr.blocks,
+        atime: system_time(attr.atime),
+        mtime: system_time(attr.mtime),
+        ctime: system_time(attr.ctime),
+        crtime: UNIX_EPOCH,
+        kind: kind_of(attr.mode),
+        perm: (attr.mode & 0o7777) as u16,
+        nlink: attr.links,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: pack_device(attr.device),
+        blksize: attr.unit,
+        flags: 0,
+    }
+}
+
+/// The lock of a request.
+fn lock(req: &Request, owner: LockOwner, (start, end): (u64, u64), kind: i32, pid: u32) -> Lock {
+    Lock {
+        kind: match kind {
+            libc::F_RDLCK => LockKind::Read,
+            libc::F_WRLCK => LockKind::Write,
+            _ => LockKind::Unlock,
+        },
+        start,
+        end,
+        pid,
+        owner: owner.0,
+        flock: is_flock(req),
+    }
+}
+
+impl<F: FileSystem> Filesystem for Adapter<F> {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        let _ = config.add_capabilities(self.cache.features() & config.capabilities());
+        let _ = config.set_max_write(MOST);
+        // The kernel names the most that it reads ahead; more is refused by that number.
+        let _ = config
+            .set_max_readahead(MOST)
+            .or_else(|most| config.set_max_readahead(most));
+        Ok(())
+    }
+
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let found = c_string(name).and_then(|name| self.fs.lookup(&caller(req), parent.0, &name));
+        self.reply_entry(found, reply);
+    }
+
+    fn forget(&self, req: &Request, ino: INodeNo, count: u64) {
+        self.fs.forget(&caller(req), &[(ino.0, count)]);
+    }
+
+    fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
+        let attr = self.fs.getattr(&caller(req), ino.0, fh.map(|fh| fh.0));
+        self.reply_attr(attr, reply);
+    }
+
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let change = Change {
+            mode,
+            uid,
+            gid,
+            size,
+            atime: atime.map(set_time),
+            mtime: mtime.map(set_time),
+            handle: fh.map(|fh| fh.0),
+        };
+        self.reply_attr(self.fs.setattr(&caller(req), ino.0, &change), reply);
+    }
+
+    fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
+        match self.fs.readlink(&caller(req), ino.0) {
+            Ok(target) => reply.data(&target),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        self.make(
+            req,
+            parent,
+            name,
+            Make::Node(mode, unpack_device(rdev)),
+            reply,
+        );
+    }
+
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        self.make(req, parent, name, Make::Directory(mode), reply);
+    }
+
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove(req, parent, name, false, reply);
+    }
+
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove(req, parent, name, true, reply);
+    }
+
+    fn symlink(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        match c_string(target.as_os_str()) {
+            Ok(target) => self.make(req, parent, name, Make::Symlink(&target), reply),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn rename(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let renamed = c_string(name).and_then(|name| {
+            let newname = c_string(newname)?;
+            let (from, to) = (
+                (parent.0, name.as_c_str()),
+                (newparent.0, newname.as_c_str()),
+            );
+            self.fs.rename(&caller(req), from, to, flags.bits())
+        });
+        empty(renamed, reply);
+    }
+
+    fn link(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        newparent: INodeNo,
+        newname: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        self.make(req, newparent, newname, Make::Link(ino.0), reply);
+    }
+
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match self.fs.open(&caller(req), ino.0, flags.0) {
+            Ok(opened) => reply.opened(FileHandle(opened.handle), Cache::open_flags(opened.data)),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let created = c_string(name)
+            .and_then(|name| self.fs.create(&caller(req), parent.0, &name, mode, flags));
+        match created {
+            Ok((entry, opened)) => reply.created(
+                &self.lifetime(&entry),
+                &file_attr(&entry.attr),
+                Generation(entry.generation),
+                FileHandle(opened.handle),
+                Cache::open_flags(opened.data),
+            ),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn read(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        BUFFER.with_borrow_mut(|buffer| {
+            let size = size as usize;
+            if buffer.len() < size {
+                buffer.resize(size, 0);
+            }
+            match self
+                .fs
+                .read(&caller(req), fh.0, offset, &mut buffer[..size])
+            {
+                Ok(len) => reply.data(&buffer[..len]),
+                Err(errno) => reply.error(errno_of(errno)),
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        // A page that was written through a mapping, or is written back, has its place in the file.
+        let paged = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) || self.cache.writes_back();
+        let place = match flags.0 & libc::O_APPEND != 0 && !paged {
+            true => Place::End,
+            false => Place::At(offset),
+        };
+        let drop_privileges = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+        match self
+            .fs
+            .write(&caller(req), fh.0, place, data, drop_privileges)
+        {
+            Ok(len) => reply.written(len as u32),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn flush(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        empty(self.fs.flush(&caller(req), fh.0, lock_owner.0), reply);
+    }
+
+    fn release(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.fs.release(&caller(req), fh.0);
+        reply.ok();
+    }
+
+    fn fsync(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        empty(self.fs.fsync(&caller(req), fh.0, datasync), reply);
+    }
+
+    fn opendir(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        match self.fs.opendir(&caller(req), ino.0, flags.0) {
+            Ok(opened) => {
+                let flags = match opened.data {
+                    Data::Fresh => self.cache.directory_flags(),
+                    _ => FopenFlags::empty(),
+                };
+                reply.opened(FileHandle(opened.handle), flags)
+            }
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn readdir(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let read = self
+            .fs
+            .readdir(&caller(req), fh.0, offset, false, &mut |name| {
+                let kind = kind_of(u32::from(name.kind) << 12);
+                let text = OsStr::from_bytes(name.name.to_bytes());
+                !reply.add(INodeNo(name.ino), name.next, kind, text)
+            });
+        match read {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn readdirplus(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let read = self
+            .fs
+            .readdir(&caller(req), fh.0, offset, true, &mut |name| {
+                // Only `.` and `..` come without metadata, of which the kernel takes the number alone.
+                let bare = Attr {
+                    ino: name.ino,
+                    mode: u32::from(name.kind) << 12,
+                    ..Attr::default()
+                };
+                let entry = name.entry.unwrap_or(Entry {
+                    attr: bare,
+                    generation: 0,
+                    cacheable: false,
+                });
+                let text = OsStr::from_bytes(name.name.to_bytes());
+                let (ttl, attr) = (self.lifetime(&entry), file_attr(&entry.attr));
+                let generation = Generation(entry.generation);
+                !reply.add(INodeNo(name.ino), name.next, text, &ttl, &attr, generation)
+            });
+        match read {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn releasedir(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.fs.release(&caller(req), fh.0);
+        reply.ok();
+    }
+
+    fn fsyncdir(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        empty(self.fs.fsync(&caller(req), fh.0, datasync), reply);
+    }
+
+    fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        match self.fs.statfs(&caller(req), ino.0) {
+            Ok(space) => reply.statfs(
+                space.blocks,
+                space.free,
+                space.available,
+                space.files,
+                space.free_files,
+                space.unit,
+                space.longest_name,
+                space.block,
+            ),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let set = c_string(name)
+            .and_then(|name| self.fs.setxattr(&caller(req), ino.0, &name, value, flags));
+        empty(set, reply);
+    }
+
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let got =
+            c_string(name).and_then(|name| self.fs.getxattr(&caller(req), ino.0, &name, size));
+        reply_sized(got, reply);
+    }
+
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        reply_sized(self.fs.listxattr(&caller(req), ino.0, size), reply);
+    }
+
+    fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let removed =
+            c_string(name).and_then(|name| self.fs.removexattr(&caller(req), ino.0, &name));
+        empty(removed, reply);
+    }
+
+    fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        empty(self.fs.access(&caller(req), ino.0, mask.bits()), reply);
+    }
+
+    fn getlk(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        lock_owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        pid: u32,
+        reply: ReplyLock,
+    ) {
+        let wanted = lock(req, lock_owner, (start, end), typ, pid);
+        match self.fs.getlk(&caller(req), fh.0, &wanted) {
+            Ok(Some(held)) => {
+                let kind = match held.kind {
+                    LockKind::Read => libc::F_RDLCK,
+                    LockKind::Write => libc::F_WRLCK,
+                    LockKind::Unlock => libc::F_UNLCK,
+                };
+                reply.locked(held.start, held.end, kind, held.pid);
+            }
+            Ok(None) => reply.locked(0, 0, libc::F_UNLCK, 0),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn setlk(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        lock_owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        pid: u32,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        let wanted = lock(req, lock_owner, (start, end), typ, pid);
+        let caller = caller(req);
+        match self.fs.setlk(&caller, fh.0, &wanted) {
+            Err(HostErrno(libc::EAGAIN)) if sleep => {
+                let fs = self.fs.clone();
+                self.keeper.wait(Waiting {
+                    pid: caller.pid,
+                    attempt: Box::new(move || fs.setlk(&caller, fh.0, &wanted)),
+                    answer: Box::new(move |outcome| empty(outcome, reply)),
+                });
+            }
+            outcome => empty(outcome, reply),
+        }
+    }
+
+    fn fallocate(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let allocated = self.fs.fallocate(&caller(req), fh.0, offset, length, mode);
+        empty(allocated, reply);
+    }
+
+    fn lseek(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        match self.fs.lseek(&caller(req), fh.0, offset, whence) {
+            Ok(offset) => reply.offset(offset),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    fn copy_file_range(
+        &self,
+        req: &Request,
+        _ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        _ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let (from, to) = ((fh_in.0, offset_in), (fh_out.0, offset_out));
+        match self.fs.copy(&caller(req), from, to, len, flags.bits()) {
+            Ok(copied) => reply.written(copied),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+}
+
+fn reply_sized(value: Result<Sized, HostErrno>, reply: ReplyXattr) {
+    match value {
+        Ok(Sized::Length(length)) => reply.size(length),
+        Ok(Sized::Bytes(bytes)) => reply.data(&bytes),
+        Err(errno) => reply.error(errno_of(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_1970_are_read_and_written_as_fuser_does() {
+        let early = Time {
+            seconds: -100,
+            nanoseconds: 5,
+        };
+        // -100 s and 5 ns are 99.999999995 s before; a request of them comes as 100.000000005.
+        assert_eq!(
+            system_time(early),
+            UNIX_EPOCH - Duration::new(99, 999_999_995)
+        );
+        assert_eq!(time_of(UNIX_EPOCH - Duration::new(100, 5)), early);
+        let late = Time {
+            seconds: 5,
+            nanoseconds: 999_999_999,
+        };
+        assert_eq!(time_of(system_time(late)), late);
+    }
+
+    #[test]
+    fn device_numbers_survive_both_ways() {
+        for device in [(0, 0), (1, 3), (8, 255), (259, 70_000), (4095, 0xfffff)] {
+            assert_eq!(unpack_device(pack_device(device)), device);
+        }
+    }
+}

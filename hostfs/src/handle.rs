@@ -1,0 +1,121 @@
+//! Open files and directories, by the numbers that the guest kernel was given.
+
+use crate::fs::{HandleId, Ino};
+use crate::inode::Held;
+use hostcall::types::{Errno, RemoteFd};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// A directory's stream: names read from the host and not yet handed on.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// Packed `struct linux_dirent64`.
+    pub packed: Vec<u8>,
+    /// Where the next name begins in it.
+    pub at: usize,
+    /// Whether the host has been asked since the stream began.
+    pub begun: bool,
+    /// The position that the next name belongs to; any other one means a seek.
+    pub position: u64,
+}
+
+/// What a handle stands for.
+#[derive(Debug)]
+pub enum What {
+    /// An open file of the host.
+    File(Arc<Held>),
+    /// An open file of the host that has no offsets: a FIFO, a terminal.
+    Stream(Arc<Held>),
+    /// An open directory of the host.
+    Directory(Arc<Held>, Mutex<Stream>),
+    /// Text of our own, as it was when it was opened.
+    Text(Vec<u8>),
+    /// Names of our own, with their inodes and types.
+    Names(Vec<(Ino, u8, &'static std::ffi::CStr)>),
+}
+
+/// An open file or directory.
+#[derive(Debug)]
+pub struct Handle {
+    /// Its inode.
+    pub ino: Ino,
+    /// The flags that it was opened with on the host.
+    pub flags: i32,
+    /// What it stands for.
+    pub what: What,
+    /// Whether something was written since the guest closed a descriptor of it.
+    pub written: AtomicBool,
+}
+
+impl Handle {
+    /// A handle that nothing was written to.
+    pub fn new(ino: Ino, flags: i32, what: What) -> Handle {
+        Handle {
+            ino,
+            flags,
+            what,
+            written: AtomicBool::new(false),
+        }
+    }
+
+    /// The host's descriptor; `EBADF` if there is none.
+    pub fn fd(&self) -> Result<RemoteFd, Errno> {
+        match &self.what {
+            What::File(held) | What::Stream(held) | What::Directory(held, _) => Ok(held.fd()),
+            What::Text(_) | What::Names(_) => Err(Errno(libc::EBADF)),
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Handles {
+    open: RwLock<HashMap<HandleId, Arc<Handle>>>,
+    last: AtomicU64,
+}
+
+impl Handles {
+    /// Enters one; says its number.
+    pub fn insert(&self, handle: Handle) -> HandleId {
+        let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.insert(id, Arc::new(handle));
+        id
+    }
+
+    /// The handle of a number; `EBADF` if there is none.
+    pub fn get(&self, id: HandleId) -> Result<Arc<Handle>, Errno> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.get(&id).cloned().ok_or(Errno(libc::EBADF))
+    }
+
+    /// Takes one out.
+    pub fn remove(&self, id: HandleId) -> Option<Arc<Handle>> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&id)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_never_used_twice() {
+        let handles = Handles::default();
+        let text = || Handle::new(1, 0, What::Text(Vec::new()));
+        let one = handles.insert(text());
+        assert_eq!(handles.get(one).unwrap().fd(), Err(Errno(libc::EBADF)));
+        assert!(handles.remove(one).is_some());
+        assert_ne!(handles.insert(text()), one);
+        assert_eq!(handles.get(one).err(), Some(Errno(libc::EBADF)));
+        assert_eq!(handles.count(), 1);
+    }
+}

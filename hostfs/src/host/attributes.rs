@@ -1,0 +1,90 @@
+//! Extended attributes, access control lists among them.
+
+use super::{Host, HostFs, INODE};
+use crate::fs::{Caller, Ino, Sized};
+use crate::hidden;
+use hostcall::types::Errno;
+use hostcall::wire::{Filled, Sink, Source};
+use std::ffi::CStr;
+
+impl<H: Host> HostFs<H> {
+    pub(super) fn get_attribute(
+        &self,
+        caller: &Caller,
+        ino: Ino,
+        name: &CStr,
+        room: u32,
+    ) -> Result<Sized, Errno> {
+        if hidden::is_own(ino) {
+            return Err(Errno(libc::ENODATA));
+        }
+        let held = self.fd(caller, ino)?;
+        sized(room, |sink| {
+            let host = self.host(caller);
+            let got = host.getxattr(held.fd().into(), c"", INODE, name, sink)?;
+            Ok((got.size, got.filled))
+        })
+    }
+
+    pub(super) fn set_attribute(
+        &self,
+        caller: &Caller,
+        ino: Ino,
+        name: &CStr,
+        value: &[u8],
+        flags: i32,
+    ) -> Result<(), Errno> {
+        let held = self.fd(caller, ino)?;
+        let host = self.host(caller);
+        let value = Source::new(value);
+        host.setxattr(held.fd().into(), c"", INODE, name, value, flags)
+            .map(drop)
+    }
+
+    pub(super) fn list_attributes(
+        &self,
+        caller: &Caller,
+        ino: Ino,
+        room: u32,
+    ) -> Result<Sized, Errno> {
+        if hidden::is_own(ino) {
+            return Ok(match room {
+                0 => Sized::Length(0),
+                _ => Sized::Bytes(Vec::new()),
+            });
+        }
+        let held = self.fd(caller, ino)?;
+        sized(room, |sink| {
+            let host = self.host(caller);
+            let got = host.listxattr(held.fd().into(), c"", INODE, sink)?;
+            Ok((got.size, got.filled))
+        })
+    }
+
+    pub(super) fn remove_attribute(
+        &self,
+        caller: &Caller,
+        ino: Ino,
+        name: &CStr,
+    ) -> Result<(), Errno> {
+        let held = self.fd(caller, ino)?;
+        let host = self.host(caller);
+        host.removexattr(held.fd().into(), c"", INODE, name)
+            .map(drop)
+    }
+}
+
+/// Asks for the length where there is no room, else for the bytes.
+fn sized(
+    room: u32,
+    ask: impl Fn(Sink<'_>) -> Result<(u64, Filled), Errno>,
+) -> Result<Sized, Errno> {
+    // The system's own limit on values and lists.
+    let mut bytes = vec![0; (room as usize).min(64 << 10)];
+    let (size, filled) = ask(Sink::new(&mut bytes))?;
+    if room == 0 {
+        return Ok(Sized::Length(size as u32));
+    }
+    bytes.truncate(filled.0);
+    Ok(Sized::Bytes(bytes))
+}

@@ -1,0 +1,270 @@
+//! Open files: opening, making, reading, writing, space, copies.
+
+use super::stat::Stat;
+use super::{locked, Host, HostFs};
+use crate::cache::Cache;
+use crate::fs::{Caller, Data, Entry, HandleId, Ino, Opened, Place, Time};
+use crate::handle::{Handle, What};
+use crate::hidden;
+use crate::inode::Held;
+use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
+use std::ffi::CStr;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The longest copy of one request: the reply has 32 bits for its length.
+const COPY: u64 = 1 << 30;
+
+/// Changes closer together than this may bear one time: the coarsest clock of a kernel ticks a hundred times a second.
+const TICK: Duration = Duration::from_millis(20);
+
+impl<H: Host> HostFs<H> {
+    pub(super) fn open_file(&self, caller: &Caller, ino: Ino, flags: i32) -> Result<Opened, Errno> {
+        if let Some(fd) = locked(&self.waiting).take(caller.pid, ino) {
+            return Ok(self.adopt(caller, ino, fd));
+        }
+        if hidden::is_own(ino) {
+            return self.open_own(ino, flags);
+        }
+        let held = self.fd(caller, ino)?;
+        let wanted = self.settings.cache.host_flags(flags);
+        let host = self.host(caller);
+        let anew = |flags| {
+            self.opening(caller, || host.reopen(held.fd(), OpenFlags(flags)))
+                .map(|reply| (reply.fd, flags))
+        };
+        let opened = match anew(wanted) {
+            // Only what a file may be read by as well is written to in parts by a kernel that writes back.
+            Err(Errno(libc::EACCES)) if wanted & libc::O_ACCMODE != flags & libc::O_ACCMODE => {
+                anew(wanted & !libc::O_ACCMODE | flags & libc::O_ACCMODE)
+            }
+            // A file that can only be appended to is opened for nothing else, ioctl_iflags(2).
+            Err(Errno(libc::EPERM)) if flags & libc::O_APPEND != 0 => anew(wanted | libc::O_APPEND),
+            opened => opened,
+        };
+        let (fd, wanted) = opened?;
+        let file = Held::new(fd, &self.unused);
+        let unchanged = self.settings.cache == Cache::Auto && self.unchanged(caller, ino, fd)?;
+        self.inodes().opened(ino, &file);
+        Ok(Opened {
+            handle: self
+                .handles
+                .insert(Handle::new(ino, wanted, What::File(file))),
+            data: self.settings.cache.data(flags, unchanged),
+        })
+    }
+
+    /// Makes a handle of a file that another process of the guest has opened.
+    fn adopt(&self, caller: &Caller, ino: Ino, fd: RemoteFd) -> Opened {
+        let file = Held::new(fd, &self.unused);
+        let flags = self.host(caller).fcntl(fd, libc::F_GETFL, 0);
+        let flags = flags.map_or(libc::O_RDWR, |reply| reply.value);
+        let (what, data) = if hidden::is_own(ino) {
+            (What::Stream(file), Data::Stream)
+        } else {
+            self.inodes().opened(ino, &file);
+            (What::File(file), self.settings.cache.data(flags, false))
+        };
+        Opened {
+            handle: self.handles.insert(Handle::new(ino, flags, what)),
+            data,
+        }
+    }
+
+    /// Whether a file is as it was when the guest opened it last, so that what the guest kernel has cached since is
+    /// right. Remembers how it is now.
+    fn unchanged(&self, caller: &Caller, ino: Ino, fd: RemoteFd) -> Result<bool, Errno> {
+        let stat = self.stat(caller, fd)?;
+        let now = state(&stat);
+        let mut inodes = self.inodes();
+        let same = now.is_some() && inodes.remembered(ino) == now;
+        inodes.remember(ino, now);
+        Ok(same)
+    }
+
+    pub(super) fn create_file(
+        &self,
+        caller: &Caller,
+        parent: Ino,
+        name: &CStr,
+        mode: u32,
+        flags: i32,
+    ) -> Result<(Entry, Opened), Errno> {
+        self.not_hidden(parent, name)?;
+        let directory = self.fd(caller, parent)?;
+        // The guest kernel found no such name. If there is one by now, it may be a link or something that opening acts
+        // on; then it must look again.
+        let wanted = self.settings.cache.host_flags(flags) | libc::O_CREAT;
+        let safe = OpenFlags(wanted | libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let host = self.host(caller);
+        let made = self.opening(caller, || {
+            host.openat(directory.fd().into(), name, safe, Mode(mode))
+        });
+        let fd = made.map_err(|errno| match errno {
+            Errno(libc::ELOOP | libc::ENXIO) => Errno(libc::ESTALE),
+            errno => errno,
+        })?;
+        let file = Held::new(fd.fd, &self.unused);
+        let stat = self.stat(caller, file.fd())?;
+        if stat.kind() != libc::S_IFREG {
+            return Err(Errno(libc::ESTALE));
+        }
+        let entry = self.entry(&stat, None, Some((parent, name)));
+        self.inodes().opened(entry.attr.ino, &file);
+        let handle = Handle::new(entry.attr.ino, wanted, What::File(file));
+        let opened = Opened {
+            handle: self.handles.insert(handle),
+            data: self.settings.cache.data(flags, false),
+        };
+        Ok((entry, opened))
+    }
+
+    pub(super) fn read_file(
+        &self,
+        caller: &Caller,
+        handle: HandleId,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, Errno> {
+        let handle = self.handles.get(handle)?;
+        match &handle.what {
+            What::Text(text) => {
+                let start = usize::try_from(offset).map_or(text.len(), |at| at.min(text.len()));
+                let len = buffer.len().min(text.len() - start);
+                buffer[..len].copy_from_slice(&text[start..start + len]);
+                Ok(len)
+            }
+            What::Stream(file) => {
+                let host = self.host(caller);
+                host.read_at(file.fd(), Offset::CURRENT, buffer)
+            }
+            _ => {
+                let host = self.host(caller);
+                host.read_at(handle.fd()?, position(offset)?, buffer)
+            }
+        }
+    }
+
+    pub(super) fn write_file(
+        &self,
+        caller: &Caller,
+        handle: HandleId,
+        place: Place,
+        data: &[u8],
+        drop_privileges: bool,
+    ) -> Result<usize, Errno> {
+        let handle = self.handles.get(handle)?;
+        let fd = handle.fd()?;
+        let (at, flags) = match (&handle.what, place) {
+            (What::Stream(_), _) => (Offset::CURRENT, 0),
+            (_, Place::At(offset)) => (position(offset)?, 0),
+            (_, Place::End) => (Offset::CURRENT, libc::RWF_APPEND),
+        };
+        let host = self.host(caller);
+        let written = host.write_at(fd, at, RwFlags(flags), data)?;
+        handle.written.store(true, Ordering::Relaxed);
+        if drop_privileges {
+            self.drop_privileges(caller, fd)?;
+        }
+        Ok(written)
+    }
+
+    /// Takes the set-user-id bit away, and the set-group-id bit where it is one (and not a mark for locking). A shadow of
+    /// root keeps them on its own writes.
+    fn drop_privileges(&self, caller: &Caller, fd: RemoteFd) -> Result<(), Errno> {
+        let mode = self.stat(caller, fd)?.attr.mode;
+        let mut kept = mode & !libc::S_ISUID;
+        if mode & libc::S_IXGRP != 0 {
+            kept &= !libc::S_ISGID;
+        }
+        if kept != mode {
+            let flags = AtFlags(libc::AT_EMPTY_PATH);
+            let host = self.host(caller);
+            host.fchmodat2(fd.into(), c"", Mode(kept & 0o7777), flags)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush_file(
+        &self,
+        caller: &Caller,
+        id: HandleId,
+        owner: u64,
+    ) -> Result<(), Errno> {
+        let handle = self.handles.get(id)?;
+        self.drop_owner(caller, handle.ino, owner);
+        if !handle.written.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A file system of the host that has errors to tell tells them when a descriptor is closed.
+        let host = self.host(caller);
+        let copy = self.opening(caller, || {
+            host.dup(handle.fd()?, OpenFlags(libc::O_CLOEXEC))
+        })?;
+        host.close(copy.fd).map(drop)
+    }
+
+    pub(super) fn release_file(&self, caller: &Caller, id: HandleId) {
+        let Some(handle) = self.handles.remove(id) else {
+            return;
+        };
+        self.drop_handle(handle.ino, id);
+        if let What::File(held) | What::Directory(held, _) = &handle.what {
+            self.inodes().closed(handle.ino, held);
+        }
+        drop(handle);
+        self.close_unused(caller, 1);
+    }
+
+    pub(super) fn sync_file(
+        &self,
+        caller: &Caller,
+        handle: HandleId,
+        data_only: bool,
+    ) -> Result<(), Errno> {
+        let handle = self.handles.get(handle)?;
+        let (host, fd) = (self.host(caller), handle.fd()?);
+        match data_only {
+            true => host.fdatasync(fd).map(drop),
+            false => host.fsync(fd).map(drop),
+        }
+    }
+
+    pub(super) fn copy_range(
+        &self,
+        caller: &Caller,
+        from: (HandleId, u64),
+        to: (HandleId, u64),
+        len: u64,
+        flags: u64,
+    ) -> Result<u32, Errno> {
+        let (source, target) = (self.handles.get(from.0)?, self.handles.get(to.0)?);
+        let flags = u32::try_from(flags).map_err(|_| Errno(libc::EINVAL))?;
+        let copied = self.host(caller).copy_file_range(
+            source.fd()?,
+            position(from.1)?,
+            target.fd()?,
+            position(to.1)?,
+            len.min(COPY),
+            flags,
+        )?;
+        target.written.store(true, Ordering::Relaxed);
+        Ok(copied.copied as u32)
+    }
+}
+
+/// An offset of the guest's for the host, whose offsets have a sign.
+pub(super) fn position(offset: u64) -> Result<Offset, Errno> {
+    i64::try_from(offset)
+        .map(Offset)
+        .map_err(|_| Errno(libc::EINVAL))
+}
+
+/// What tells whether a file has changed; `None` if it was changed so lately that another change might not show.
+fn state(stat: &Stat) -> Option<(Time, u64)> {
+    let changed = stat.attr.mtime;
+    let since_epoch = Duration::new(changed.seconds.try_into().ok()?, changed.nanoseconds);
+    let age = SystemTime::now().duration_since(UNIX_EPOCH + since_epoch);
+    age.is_ok_and(|age| age > TICK)
+        .then_some((changed, stat.attr.size))
+}

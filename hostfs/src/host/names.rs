@@ -1,0 +1,164 @@
+//! Names: finding, making, moving and removing them.
+
+use super::{locked, Host, HostFs, EMPTY, UNUSED};
+use crate::fs::{Caller, Entry, Ino, Make, ROOT};
+use crate::hidden::{self, Found};
+use crate::inode::Held;
+use hostcall::types::{AtFlags, Errno, Mode, OpenFlags, Token};
+use std::ffi::CStr;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+impl<H: Host> HostFs<H> {
+    pub(super) fn look_up(
+        &self,
+        caller: &Caller,
+        parent: Ino,
+        name: &CStr,
+    ) -> Result<Entry, Errno> {
+        match hidden::find(parent, name) {
+            Found::Host => self.find(caller, parent, name),
+            Found::Own(ino) => Ok(hidden::entry(ino)),
+            Found::Token(token) => self.shared(caller, token),
+            Found::Nothing => Err(Errno(libc::ENOENT)),
+        }
+    }
+
+    /// Takes over an open file that another process of the guest shares, and keeps it for the open that follows.
+    fn shared(&self, caller: &Caller, token: Token) -> Result<Entry, Errno> {
+        self.drop_waiting(caller);
+        let host = self.host(caller);
+        let fd = host.redeem(token, OpenFlags(libc::O_CLOEXEC))?.fd;
+        let stat = self.stat(caller, fd)?;
+        let plain = matches!(stat.kind(), libc::S_IFREG | libc::S_IFDIR);
+        let entry = if plain {
+            // A name that will not be found again: what the file is reached by is a descriptor of its own.
+            let path = OpenFlags(libc::O_PATH | libc::O_CLOEXEC);
+            let path = Held::new(host.reopen(fd, path)?.fd, &self.unused);
+            Entry {
+                cacheable: false,
+                ..self.entry(&stat, Some(path), None)
+            }
+        } else {
+            // The guest kernel would open a FIFO or a device of its own; as a regular file it asks us.
+            hidden::entry(self.streams.fetch_add(1, Ordering::Relaxed))
+        };
+        locked(&self.waiting).put(caller.pid, entry.attr.ino, fd);
+        Ok(entry)
+    }
+
+    /// Gives back shared files that were looked up and never opened.
+    pub(super) fn drop_waiting(&self, caller: &Caller) {
+        let late = locked(&self.waiting).expired();
+        for fd in late {
+            let _ = self.host(caller).close(fd);
+        }
+    }
+
+    pub(super) fn make_name(
+        &self,
+        caller: &Caller,
+        parent: Ino,
+        name: &CStr,
+        what: Make<'_>,
+    ) -> Result<Entry, Errno> {
+        self.not_hidden(parent, name)?;
+        let directory = self.fd(caller, parent)?;
+        let (host, at) = (self.host(caller), directory.fd().into());
+        match what {
+            Make::Directory(mode) => {
+                host.mkdirat(at, name, Mode(mode))?;
+            }
+            Make::Node(mode, (major, minor)) => {
+                let device = libc::makedev(major, minor);
+                host.mknodat(at, name, Mode(mode), device)?;
+            }
+            Make::Symlink(target) => {
+                let stored = self.stored_target(target);
+                host.symlinkat(stored, at, name)?;
+            }
+            Make::Link(ino) => {
+                let file = self.fd(caller, ino)?;
+                host.linkat(file.fd().into(), c"", at, name, EMPTY)?;
+            }
+        }
+        let (stat, path) = self.walk(caller, &directory, name)?;
+        let entry = self.entry(&stat, Some(path), Some((parent, name)));
+        self.close_unused(caller, UNUSED);
+        Ok(entry)
+    }
+
+    pub(super) fn remove_name(
+        &self,
+        caller: &Caller,
+        parent: Ino,
+        name: &CStr,
+        directory: bool,
+    ) -> Result<(), Errno> {
+        self.not_hidden(parent, name)?;
+        let at = self.fd(caller, parent)?;
+        let kept = self.keep(caller, parent, name);
+        let flags = AtFlags(if directory { libc::AT_REMOVEDIR } else { 0 });
+        self.host(caller).unlinkat(at.fd().into(), name, flags)?;
+        let mut inodes = self.inodes();
+        inodes.unnamed(parent, name);
+        if let Some((ino, held)) = kept {
+            inodes.give(ino, held);
+        }
+        Ok(())
+    }
+
+    pub(super) fn move_name(
+        &self,
+        caller: &Caller,
+        from: (Ino, &CStr),
+        to: (Ino, &CStr),
+        flags: u32,
+    ) -> Result<(), Errno> {
+        self.not_hidden(from.0, from.1)?;
+        self.not_hidden(to.0, to.1)?;
+        let (old, new) = (self.fd(caller, from.0)?, self.fd(caller, to.0)?);
+        let exchange = flags & libc::RENAME_EXCHANGE != 0;
+        let kept = match exchange {
+            true => None,
+            false => self.keep(caller, to.0, to.1),
+        };
+        let host = self.host(caller);
+        host.renameat2(old.fd().into(), from.1, new.fd().into(), to.1, flags)?;
+        let mut inodes = self.inodes();
+        inodes.renamed(from, to, exchange);
+        if let Some((ino, held)) = kept {
+            inodes.give(ino, held);
+        }
+        Ok(())
+    }
+
+    /// A descriptor of what is about to lose its name, if the guest kernel knows it: nothing else will lead to it. Where
+    /// there is none to be had, the removal itself will say why, or the file is another one already.
+    fn keep(&self, caller: &Caller, parent: Ino, name: &CStr) -> Option<(Ino, Arc<Held>)> {
+        let ino = self.inodes().named(parent, name)?;
+        Some((ino, self.fd(caller, ino).ok()?))
+    }
+
+    /// The target of a link as the host is to store it: what the guest names below the mount is the host's own path.
+    fn stored_target<'t>(&self, target: &'t CStr) -> &'t CStr {
+        let Some(prefix) = &self.settings.prefix else {
+            return target;
+        };
+        let bytes = target.to_bytes_with_nul();
+        match bytes.strip_prefix(prefix.as_slice()) {
+            Some(rest) if rest.starts_with(b"/") => {
+                CStr::from_bytes_with_nul(rest).unwrap_or(target)
+            }
+            Some(b"\0") => c"/",
+            _ => target,
+        }
+    }
+
+    pub(super) fn not_hidden(&self, parent: Ino, name: &CStr) -> Result<(), Errno> {
+        match hidden::is_own(parent) || parent == ROOT && name == hidden::NAME {
+            true => Err(Errno(libc::EPERM)),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `hostfs MOUNTPOINT`: see `hostfs --help` and docs/HOSTFS.md.
+#![deny(unsafe_code)]
+
+use clap::Parser;
+use hostfs::background::{split, Ready};
+use hostfs::mount;
+use hostfs::options::{Arguments, Options};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = Options::parse(&arguments).and_then(|options| {
+        let mut ready = match arguments.foreground {
+            true => Ready::foreground(),
+            false => match split() {
+                Ok(ready) => ready,
+                Err(code) => return Ok(code),
+            },
+        };
+        mount::run(&options, &mut ready).map(|()| ExitCode::SUCCESS)
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("hostfs: {error}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,255 @@
+//! Mounting and unmounting; each failure names the cure.
+
+use crate::background::Ready;
+use crate::fuse::Adapter;
+use crate::host::{Host, HostFs, Settings};
+use crate::keeper::Keeper;
+use crate::options::{Options, Users};
+use fuser::{Config, MountOption, Session, SessionACL};
+use hostcall::client::{self, Client};
+use nix::mount::{umount2, MntFlags};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often an idle mount looks whether its host lives.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Mounts and serves until the mount is gone.
+///
+/// # Errors
+/// What went wrong and what to do about it.
+pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
+    let mountpoint = prepare(&options.mountpoint)?;
+    check_device()?;
+    let client = attach(options)?;
+    let settings = Settings {
+        cache: options.cache,
+        handles: options.handles,
+        prefix: (options.follow_on_host && mountpoint != Path::new("/"))
+            .then(|| mountpoint.as_os_str().as_bytes().to_owned()),
+    };
+    let fs = HostFs::new(client, settings)
+        .map(Arc::new)
+        .map_err(|errno| format!("the root of the host's exports cannot be opened: {errno}"))?;
+    // Before any thread starts, so that only the one that waits for them sees them.
+    let signals = ends();
+    signals
+        .thread_set_mask()
+        .map_err(|errno| format!("blocking signals: {errno}"))?;
+    let keeper = Keeper::start().map_err(|error| format!("starting a thread: {error}"))?;
+    let session = Session::new(
+        Adapter::new(fs.clone(), options.cache, keeper),
+        &mountpoint,
+        &config(options),
+    )
+    .map_err(|error| explain(&mountpoint, &error))?;
+    ready.tell();
+    let watch = Watch {
+        mountpoint: mountpoint.clone(),
+        fs,
+        writes_back: options.cache.writes_back(),
+    };
+    std::thread::Builder::new()
+        .name("watch".to_owned())
+        .spawn(move || watch.run(&signals))
+        .map_err(|error| format!("starting a thread: {error}"))?;
+    let served = session.run();
+    served.map_err(|error| format!("{}: {error}", mountpoint.display()))
+}
+
+fn ends() -> SigSet {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals
+}
+
+fn config(options: &Options) -> Config {
+    let mut config = Config::default();
+    config.mount_options = options.mount.clone();
+    config
+        .mount_options
+        .push(MountOption::FSName(options.name.clone()));
+    config
+        .mount_options
+        .push(MountOption::Subtype("hostfs".to_owned()));
+    let root = nix::unistd::geteuid().is_root();
+    config.acl = match options.users {
+        Users::All => SessionACL::All,
+        Users::Usual if root => SessionACL::All,
+        Users::Root => SessionACL::RootAndOwner,
+        Users::Owner | Users::Usual => SessionACL::Owner,
+    };
+    config.n_threads = Some(options.threads);
+    config.clone_fd = true;
+    config
+}
+
+/// Finds the mountpoint usable: a directory that holds no mount of ours. A mount whose server is gone is taken away.
+fn prepare(mountpoint: &Path) -> Result<PathBuf, String> {
+    let shown = mountpoint.display();
+    match mountpoint.metadata() {
+        Ok(data) if data.is_dir() => {}
+        Ok(_) => {
+            return Err(format!(
+                "{shown} is not a directory; make one: mkdir DIRECTORY"
+            ))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
+            unmount(mountpoint).map_err(|error| {
+                format!("{shown} holds a mount whose server is gone, and it cannot be unmounted ({error}): fusermount3 -uz {shown}")
+            })?;
+            eprintln!("hostfs: unmounted {shown}, whose server was gone");
+            return prepare(mountpoint);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(format!("{shown} does not exist; make it: mkdir -p {shown}"))
+        }
+        Err(error) => return Err(format!("{shown}: {error}")),
+    }
+    let real = mountpoint
+        .canonicalize()
+        .map_err(|error| format!("{shown}: {error}"))?;
+    if real.join(".hostcall/status").exists() {
+        return Err(format!(
+            "{shown} has hostfs mounted already; unmount it first: umount {shown}"
+        ));
+    }
+    Ok(real)
+}
+
+fn check_device() -> Result<(), String> {
+    let open = |path: &str| {
+        std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+    };
+    let Err(error) = open("/dev/fuse") else {
+        return Ok(());
+    };
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let module = known
+        .lines()
+        .any(|line| line.trim_end().ends_with("\tfuse"));
+    Err(match error.raw_os_error() {
+        Some(libc::ENOENT) if module => {
+            "there is no /dev/fuse: mknod -m 666 /dev/fuse c 10 229".to_owned()
+        }
+        Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => {
+            "the kernel has no FUSE: modprobe fuse (or insmod fuse.ko)".to_owned()
+        }
+        Some(libc::EACCES | libc::EPERM) => {
+            format!("/dev/fuse cannot be opened ({error}): run as root, or chmod 666 /dev/fuse")
+        }
+        _ => format!("/dev/fuse: {error}"),
+    })
+}
+
+fn attach(options: &Options) -> Result<Client, String> {
+    if let Some(path) = &options.attach {
+        std::env::set_var("HOSTCALL_ATTACH", path);
+    }
+    // The guest kernel has applied the umask of whoever asks.
+    let own = client::Options {
+        resume: None,
+        umask: 0,
+    };
+    Client::attach(&own).map_err(|error| error.to_string())
+}
+
+/// Says in words what a failed mount needs.
+fn explain(mountpoint: &Path, error: &io::Error) -> String {
+    let (shown, text) = (mountpoint.display(), error.to_string());
+    let text = text.trim();
+    if text.contains("user_allow_other") {
+        return "only root may let others use the mount: add `user_allow_other` to /etc/fuse.conf, or mount without allow_other".to_owned();
+    }
+    if error.kind() == io::ErrorKind::NotFound {
+        return format!(
+            "mounting on {shown} takes root or the program fusermount3: apt-get install fuse3"
+        );
+    }
+    if text.contains("EBUSY") {
+        return format!(
+            "{shown} is busy: something is mounted there, or being mounted; see `findmnt {shown}`"
+        );
+    }
+    if text.contains("EPERM") || error.kind() == io::ErrorKind::PermissionDenied {
+        return format!("mounting on {shown} is not permitted ({text}); run as root, or in a user namespace of your own: unshare -rm");
+    }
+    format!("mounting on {shown}: {text}")
+}
+
+/// Takes the mount away, also while it is in use: those users get ENOTCONN.
+fn unmount(mountpoint: &Path) -> io::Result<()> {
+    let Err(errno) = umount2(mountpoint, MntFlags::MNT_DETACH) else {
+        return Ok(());
+    };
+    let helper = Command::new("fusermount3")
+        .args(["-u", "-z", "--"])
+        .arg(mountpoint)
+        .stderr(std::process::Stdio::null())
+        .status();
+    match helper {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(errno.into()),
+    }
+}
+
+/// Ends the mount when it is told to, or when the host is gone.
+struct Watch<H> {
+    mountpoint: PathBuf,
+    fs: Arc<HostFs<H>>,
+    writes_back: bool,
+}
+
+impl<H: Host> Watch<H> {
+    fn run(&self, signals: &SigSet) {
+        let told = SignalFd::new(signals);
+        loop {
+            if let Ok(told) = &told {
+                if wait(told, LOOK) {
+                    self.end();
+                }
+            } else {
+                std::thread::sleep(LOOK);
+            }
+            if !self.fs.alive() {
+                eprintln!(
+                    "hostfs: the host is gone; {} is unmounted",
+                    self.mountpoint.display()
+                );
+                let _ = unmount(&self.mountpoint);
+                std::process::exit(1);
+            }
+        }
+    }
+
+    /// Unmounts: at once if nobody uses the mount; else lazily, after what is still to be written was written.
+    fn end(&self) -> ! {
+        if umount2(&self.mountpoint, MntFlags::UMOUNT_NOFOLLOW).is_err() {
+            if self.writes_back {
+                let _ = std::fs::File::open(&self.mountpoint).map(nix::unistd::syncfs);
+            }
+            let _ = unmount(&self.mountpoint);
+        }
+        std::process::exit(0)
+    }
+}
+
+/// Waits for a signal, at most so long; says whether one came.
+fn wait(told: &SignalFd, limit: Duration) -> bool {
+    use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+    use std::os::fd::AsFd;
+    let mut fds = [PollFd::new(told.as_fd(), PollFlags::POLLIN)];
+    let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+    matches!(poll(&mut fds, limit), Ok(1)) && matches!(told.read_signal(), Ok(Some(_)))
+}
