@@ -31,6 +31,15 @@ fn export(daemon: &Daemon, guest: &str, arguments: &[&str]) -> Result<String, St
     }
 }
 
+/// Sets a flag when it goes, be it by a panic.
+struct OnDrop<'f>(&'f AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn opens(client: &Client, path: &Path) -> Result<(), Errno> {
     let opened = client.openat(CWD, &c(path), OpenFlags(libc::O_RDONLY), Mode(0))?;
     client.close(opened.fd).map(drop)
@@ -142,6 +151,8 @@ fn exports_change_under_load() {
     let busy = daemon.attach();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // A change that fails ends the load as well, and with it the test.
+        let _end = OnDrop(&stop);
         let (daemon, busy, stop, file) = (&daemon, &busy, &stop, &file);
         for thread in 0..2 {
             scope.spawn(move || {
@@ -184,7 +195,6 @@ fn exports_change_under_load() {
             assert_eq!(opens(&client, file), Err(Errno(libc::ENOENT)));
             leave(client);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     leave(busy);
     eventually("the sessions have ended", || {

@@ -47,7 +47,8 @@ pub struct GuestStatus {
     pub user: String,
     /// What it sees.
     pub exports: Vec<crate::config::Export>,
-    /// How often that has changed.
+    /// How often that has changed. Absent where a hostd of an older version answers.
+    #[serde(default)]
     pub view: u32,
     /// Layers of the shadows' confinement.
     pub confinement: Option<crate::shadow::sandbox::Report>,
@@ -77,6 +78,7 @@ pub struct SessionStatus {
     /// What it is doing.
     pub state: String,
     /// After how many changes to the guest's exports its view was made.
+    #[serde(default)]
     pub view: u32,
     /// Lanes served.
     pub lanes: u32,
