@@ -391,7 +391,11 @@ impl Guard<'_> {
                 }
                 Ok(Err(_)) => {}
             }
-            if matches!(page.state(), None | Some(LaneState::Dead)) {
+            // Ours is none of the other states: the host has let go of the lane, and will never answer.
+            if !matches!(
+                page.state(),
+                Some(LaneState::Claimed | LaneState::Waiting | LaneState::Served)
+            ) {
                 return Err(client.lose());
             }
         }

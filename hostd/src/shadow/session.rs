@@ -329,6 +329,8 @@ impl Main {
         files: Vec<OwnedFd>,
     ) -> std::io::Result<()> {
         if image {
+            // One whose thread has left may be the new image's by now, and must not be taken away again.
+            self.lanes.retain(|lane| !lane.has_left());
             // The old image's threads are gone; a call that one of them left behind is interrupted.
             self.end_lanes(if self.own_region {
                 LaneState::Dead
