@@ -21,3 +21,4 @@ mod lock_flags;
 pub mod mount;
 pub mod options;
 pub mod ranges;
+pub mod watch;

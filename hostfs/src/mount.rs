@@ -31,6 +31,7 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
     let settings = Settings {
         cache: options.cache,
         handles: options.handles,
+        watches: options.watches,
         prefix: (options.follow_on_host && mountpoint != Path::new("/"))
             .then(|| mountpoint.as_os_str().as_bytes().to_owned()),
     };
@@ -49,6 +50,23 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         &config(options),
     )
     .map_err(|error| explain(&mountpoint, &error))?;
+    let (followed, notifier) = (fs.clone(), session.notifier());
+    std::thread::Builder::new()
+        .name("follow".to_owned())
+        .spawn(move || followed.follow(&notifier))
+        .map_err(|error| format!("starting a thread: {error}"))?;
+    if options.cache.writes_back() {
+        let (settled, notifier) = (fs.clone(), session.notifier());
+        std::thread::Builder::new()
+            .name("settle".to_owned())
+            .spawn(move || settled.settle(&notifier))
+            .map_err(|error| format!("starting a thread: {error}"))?;
+    }
+    // Waits where the guest has no use for it.
+    std::thread::Builder::new()
+        .name("resident".to_owned())
+        .spawn(hostcall::attach::resident::reside)
+        .map_err(|error| format!("starting a thread: {error}"))?;
     ready.tell();
     let watch = Watch {
         mountpoint: mountpoint.clone(),
