@@ -8,6 +8,7 @@ mod locks;
 mod metadata;
 mod names;
 mod own;
+pub mod shared;
 pub mod stat;
 mod system;
 

@@ -74,11 +74,14 @@ pub struct Watches {
     order: BTreeMap<u64, Ino>,
     clock: u64,
     limit: usize,
+    /// Whether the kernel keeps a file's data whatever it is told of its times.
+    keeps: bool,
 }
 
 impl Watches {
-    /// Books for at most `limit` directories.
-    pub fn new(limit: usize) -> Watches {
+    /// Books for at most `limit` directories. With `keeps`, new metadata do not make the kernel give up data; so the state
+    /// that counts is the one before them.
+    pub fn new(limit: usize, keeps: bool) -> Watches {
         Watches {
             told: HashMap::new(),
             believed: HashMap::new(),
@@ -87,12 +90,16 @@ impl Watches {
             order: BTreeMap::new(),
             clock: 0,
             limit,
+            keeps,
         }
     }
 
     /// The kernel is being told of an inode.
     pub fn tell(&mut self, ino: Ino, state: State) {
-        self.told.entry(ino).or_default().state = Some(state);
+        let told = self.told.entry(ino).or_default();
+        if told.state.is_none() || !self.keeps {
+            told.state = Some(state);
+        }
     }
 
     /// This mount changes an inode.
@@ -248,7 +255,7 @@ mod tests {
 
     #[test]
     fn only_what_others_changed_is_stale() {
-        let mut watches = Watches::new(8);
+        let mut watches = Watches::new(8, false);
         assert_eq!(watches.judge(5, state(1, 1)), Stale::Nothing, "never told");
         watches.tell(5, state(1, 1));
         assert_eq!(watches.judge(5, state(1, 1)), Stale::Nothing, "the same");
@@ -266,8 +273,18 @@ mod tests {
     }
 
     #[test]
+    fn data_that_is_kept_is_judged_by_its_own_time() {
+        for (keeps, stale) in [(false, Stale::Nothing), (true, Stale::Everything)] {
+            let mut watches = Watches::new(8, keeps);
+            watches.tell(5, state(1, 1));
+            watches.tell(5, state(2, 1));
+            assert_eq!(watches.judge(5, state(2, 1)), stale);
+        }
+    }
+
+    #[test]
     fn the_directory_used_longest_ago_gives_way() {
-        let mut watches = Watches::new(2);
+        let mut watches = Watches::new(2, false);
         for (ino, watch) in [(10, 1), (11, 2)] {
             assert!(watches.wants(ino));
             assert_eq!(watches.enter(ino, Some(watch)), None);
@@ -292,7 +309,7 @@ mod tests {
 
     #[test]
     fn an_inode_is_let_go_when_its_old_look_ups_are_back() {
-        let mut watches = Watches::new(2);
+        let mut watches = Watches::new(2, false);
         watches.disbelieve(7, 3);
         watches.forget(7, 2, false);
         assert_eq!(watches.believed(), [7]);

@@ -57,7 +57,7 @@ impl Coherence {
         let instance = host.watch_open(libc::IN_CLOEXEC).ok()?.fd;
         Some(Coherence {
             instance,
-            watches: Mutex::new(Watches::new(limit)),
+            watches: Mutex::new(Watches::new(limit, cache.writes_back())),
             believed: Condvar::new(),
         })
     }
