@@ -5,6 +5,7 @@
 //! one of this process's own. A signal handler that interrupts a call simply takes another lane.
 #![allow(unsafe_code)]
 
+use crate::acting::{ActsFor, As, Credentials};
 use crate::attach::{AttachError, Link};
 use crate::doorbell::{futex_wait, futex_wake, Bell};
 use crate::lane::GuestEnd;
@@ -46,6 +47,9 @@ struct Slot {
 struct Lane {
     number: u32,
     end: Option<GuestEnd>,
+    acts_for: ActsFor,
+    /// A signal came while a call was waited for that cannot be cancelled: it is the next call's.
+    interrupted: bool,
 }
 
 /// A session with the host.
@@ -56,6 +60,14 @@ pub struct Client {
     slots: [Slot; MOST],
     /// Slots from this index on have no lane yet.
     opened: AtomicU32,
+    /// Whether the host gives each call the rights of its caller.
+    callers: bool,
+    /// Counts changes of the process's own ids.
+    own: AtomicU32,
+    /// Threads of the process may differ in their ids.
+    own_varies: AtomicBool,
+    /// The session's view: a count of the changes to the guest's exports.
+    view: u32,
     lost: AtomicBool,
     /// Counts lanes that became idle while somebody waited for one; a private futex.
     freed: AtomicU32,
@@ -80,7 +92,8 @@ impl Client {
             resume: options.resume.unwrap_or(Token::NONE),
             umask: options.umask,
         };
-        let (link, region, lane) = Link::find(&claim)?;
+        let (link, region, lane, view) = Link::find(&claim)?;
+        let callers = region.has_callers();
         let client = Client {
             link: ManuallyDrop::new(link),
             region: ManuallyDrop::new(region),
@@ -91,9 +104,15 @@ impl Client {
                     lane: UnsafeCell::new(Lane {
                         number: 0,
                         end: None,
+                        acts_for: ActsFor::Unknown,
+                        interrupted: false,
                     }),
                 }
             }; MOST],
+            callers,
+            own: AtomicU32::new(0),
+            own_varies: AtomicBool::new(false),
+            view,
             opened: AtomicU32::new(1),
             lost: AtomicBool::new(false),
             freed: AtomicU32::new(0),
@@ -108,6 +127,8 @@ impl Client {
         Lane {
             number: lane,
             end: Some(GuestEnd::new(self.link.budget(), self.region.clock())),
+            acts_for: ActsFor::Unknown,
+            interrupted: false,
         }
     }
 
@@ -123,6 +144,43 @@ impl Client {
             self.lose();
         }
         !self.lost()
+    }
+
+    /// Calls on behalf of somebody, where the host gives each call the rights of its caller; elsewhere it is the same
+    /// as calling for the process.
+    pub fn acting_as<'c>(&'c self, who: &'c Credentials<'c>) -> As<'c> {
+        As::other(self, who)
+    }
+
+    /// Whether the host gives each call the rights of its caller.
+    pub fn has_callers(&self) -> bool {
+        self.callers
+    }
+
+    /// The process has changed its ids or groups: its calls are its new self's from now on. If only one thread's have
+    /// changed, setfsuid(2), or may have, each call asks from now on whose it is.
+    pub fn ids_changed(&self, of_one_thread: bool) {
+        if of_one_thread {
+            self.own_varies.store(true, Ordering::Release);
+        }
+        self.own.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The version of the ids that all threads share, if they do.
+    pub(crate) fn own_version(&self) -> Option<u32> {
+        let version = self.own.load(Ordering::Acquire);
+        (!self.own_varies.load(Ordering::Acquire)).then_some(version)
+    }
+
+    /// Counts the changes to the guest's exports. Read for nothing: it is a word of the region.
+    pub fn view_generation(&self) -> u32 {
+        self.region.view()
+    }
+
+    /// Whether the guest's exports have changed since this session began. Its open files go on working and it keeps
+    /// the view that it has; a session that is begun now sees the new one.
+    pub fn view_is_outdated(&self) -> bool {
+        self.view != self.view_generation()
     }
 
     /// Whether `fd` is one of the client's own descriptors.
@@ -241,15 +299,11 @@ impl Client {
     }
 }
 
+/// For the process itself.
 impl Calls for Client {
+    #[inline]
     fn call<R: Request>(&self, request: R) -> Result<R::Reply, Errno> {
-        if self.lost() {
-            return Err(Errno(libc::ENOTCONN));
-        }
-        let mut guard = self.lane()?;
-        guard.send(&request, 0)?;
-        let answer = guard.receive(R::OP)?;
-        guard.finish(&request, answer)
+        As::from(self).call(request)
     }
 }
 
@@ -284,23 +338,54 @@ impl Guard<'_> {
         end.send(page, arena, &bell, request, flags)
     }
 
-    /// Waits for the next reply, however long it takes while the host lives. A signal cancels an op that blocks.
+    /// Whether another call may be in flight.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.parts().0.has_room()
+    }
+
+    /// Whom the lane acts for.
+    pub(crate) fn acts_for(&mut self) -> &mut ActsFor {
+        // SAFETY: as in `parts`.
+        unsafe { &mut (*self.client.slots[self.slot].lane.get()).acts_for }
+    }
+
+    /// Notes that a signal came; whether one had come before.
+    fn note_signal(&mut self, came: bool) -> bool {
+        // SAFETY: as in `parts`.
+        let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
+        std::mem::replace(&mut lane.interrupted, came)
+    }
+
+    /// Waits for the next reply, however long it takes while the host lives. A signal cancels an op that blocks; one
+    /// that comes while another op is waited for cancels the next that blocks and is already in flight behind it.
     pub(crate) fn receive(&mut self, op: Op) -> Result<Message, Errno> {
         let client = self.client;
+        let blocks = op.spec().blocks;
+        let was_interrupted = self.note_signal(false);
         let (end, region, lane, bell) = self.parts();
         let Some(page) = region.page(lane) else {
             return Err(client.lose());
         };
+        let cancel = |end: &GuestEnd| {
+            page.cancel.0.store(end.cancel_number(), Ordering::Release);
+            client.link.attention(lane);
+        };
+        if blocks && was_interrupted {
+            cancel(end);
+        }
+        let mut interrupted = false;
         loop {
             match end.receive(page, &bell, PATIENCE) {
-                Ok(Ok(message)) => return Ok(message),
-                Err(_) => return Err(client.lose()),
-                Ok(Err(Wakeup::Interrupted)) => {
-                    if op.spec().blocks {
-                        page.cancel.0.store(end.cancel_number(), Ordering::Release);
-                        client.link.attention(lane);
-                    }
+                Ok(Ok(message)) => {
+                    let more = end.in_flight() > 0;
+                    self.note_signal(interrupted && more);
+                    return Ok(message);
                 }
+                Err(_) => return Err(client.lose()),
+                Ok(Err(Wakeup::Interrupted)) => match blocks {
+                    true => cancel(end),
+                    false => interrupted = true,
+                },
                 Ok(Err(Wakeup::TimedOut)) if !client.link.alive(region) => {
                     return Err(client.lose())
                 }

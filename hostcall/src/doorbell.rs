@@ -90,14 +90,15 @@ pub struct SerialLine<'r> {
 
 /// First and longest nap.
 const NAP: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(1));
-/// Times that the processor is given to other guest threads before the first nap. A guest kernel without fine timers
-/// makes 10 ms of the shortest nap; so many system calls take about a millisecond in it.
+/// Times that the processor is given to other guest threads before the first nap, in a guest kernel without fine timers,
+/// which makes 10 ms of the shortest nap; so many system calls take about a millisecond in it. Elsewhere a nap is better
+/// from the start: a guest that yields keeps the host's processor, which the shadow may be waiting for.
 const YIELDS: u32 = 64;
 
 impl Doorbell for SerialLine<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         let _errno = KeepErrno::new();
-        for _ in 0..YIELDS {
+        for _ in 0..if coarse_timers() { YIELDS } else { 0 } {
             if word.load(Ordering::Acquire) != SLEEPING {
                 return Wakeup::Rung;
             }
@@ -131,6 +132,25 @@ impl Doorbell for SerialLine<'_> {
     fn wake(&self, _: &AtomicU32) {
         ring_line(self.line, self.lane);
     }
+}
+
+/// Whether this kernel's sleeps end at its clock tick only, as clock_getres(2) tells.
+fn coarse_timers() -> bool {
+    const UNKNOWN: u32 = 0;
+    const FINE: u32 = 1;
+    const COARSE: u32 = 2;
+    static TIMERS: AtomicU32 = AtomicU32::new(UNKNOWN);
+    if TIMERS.load(Ordering::Relaxed) == UNKNOWN {
+        let mut resolution = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: a live timespec.
+        unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC, &mut resolution) };
+        let fine = resolution.tv_sec == 0 && resolution.tv_nsec < 1_000_000;
+        TIMERS.store(if fine { FINE } else { COARSE }, Ordering::Relaxed);
+    }
+    TIMERS.load(Ordering::Relaxed) == COARSE
 }
 
 /// Writes one byte to a line, waiting while it is full: a lost byte would be a lost wake-up.

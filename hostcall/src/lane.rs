@@ -7,7 +7,6 @@ use crate::table::Request;
 use crate::types::Errno;
 use crate::wait::{notify, sleep_unless, Budget, Clock, Doorbell, Pacer, Wakeup};
 use crate::wire::{Message, ProtocolError, Writer};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The guest's private half of a lane.
@@ -131,33 +130,23 @@ impl HostEnd {
         }
     }
 
-    /// Waits for the next call. `spinners` counts the host threads that spin now, so that there are never more of
-    /// them than `processors`.
+    /// Waits for the next call.
     pub fn next<'l, D: Doorbell>(
         &mut self,
         page: &LanePage,
         arena: Window<'l>,
         bell: &D,
-        spinners: &AtomicU32,
-        processors: u32,
     ) -> Result<Next<'l>, ProtocolError> {
         let slot = self.calls.slot();
         let call = loop {
             let mut look = || self.calls.poll(&page.calls.0).transpose();
-            // Not counted among the spinners: it is over before a count of it would be seen, and a shared counter is
-            // a price that the fastest calls would pay.
             if let Some(found) = self.pacer.glance(&mut look) {
                 break found?;
             }
             if page.state() != Some(LaneState::Served) {
                 return Ok(Next::Closed);
             }
-            let may_spin = spinners.fetch_add(1, Ordering::Relaxed) < processors;
-            let found = match may_spin {
-                true => self.pacer.linger(&mut look),
-                false => None,
-            };
-            spinners.fetch_sub(1, Ordering::Relaxed);
+            let found = self.pacer.linger(&mut look);
             // The state is looked at again after the announcement, or a release that came in between would not wake us.
             let found = found.map_or_else(
                 || {

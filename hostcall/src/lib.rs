@@ -9,11 +9,14 @@
 #![deny(unsafe_code)]
 
 #[cfg(not(loom))]
+pub mod acting;
+#[cfg(not(loom))]
 pub mod attach;
 #[cfg(not(loom))]
 pub mod client;
 #[cfg(not(loom))]
 pub mod doorbell;
+pub mod ids;
 #[cfg(not(loom))]
 pub mod lane;
 #[cfg(not(loom))]

@@ -4,6 +4,7 @@
 //! `blocks` calls may wait for another process and can be cancelled; `retry` calls may be repeated after a lost
 //! answer. Numbers 128–255 are kept for execution and pipes.
 
+use crate::ids::{Groups, GuestGid, GuestUid};
 use crate::shm::Window;
 use crate::table::{answer, has, ops, FieldSpec, Line, OpSpec, Reply, Request, Witness};
 use crate::types::{
@@ -55,6 +56,14 @@ ops! {
 
         /// Sets the file mode creation mask, umask(2).
         9 umask Umask [] (SYS_umask) { mask: Mode } -> { old: Mode }
+
+        /// Says whose rights the calls have that follow on this lane: file-system ids and supplementary groups (at most
+        /// 1024), credentials(7). `EPERM` where an id has no host id, and where the guest's calls have a fixed user's
+        /// rights; after any failure the lane's calls answer `EPERM` until this succeeds. A mask of -1 leaves the
+        /// session's umask(2); any other parts this lane's mask and working directory from the session's for good.
+        10 impersonate Impersonate<'a> [] (SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_capset SYS_unshare SYS_umask) {
+            uid: GuestUid, gid: GuestGid, mask: u32, groups: Groups<'a>,
+        } -> {}
     }
 
     /// Open files: whatever needs a descriptor and no name.
@@ -186,7 +195,7 @@ ops! {
         67 fchmodat2 Fchmodat2<'a> [retry] (SYS_fchmodat2 SYS_fchmodat SYS_fchmod) { dirfd: DirFd, path: &'a CStr, mode: Mode, flags: AtFlags } -> {}
 
         /// Changes owner and group, fchownat(2); -1 keeps one.
-        68 fchownat Fchownat<'a> [retry] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: u32, gid: u32, flags: AtFlags } -> {}
+        68 fchownat Fchownat<'a> [retry] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: GuestUid, gid: GuestGid, flags: AtFlags } -> {}
 
         /// Sets the times, utimensat(2). An empty path means the descriptor itself.
         69 utimensat Utimensat<'a> [] (SYS_utimensat) { dirfd: DirFd, path: &'a CStr, times: Times, flags: AtFlags } -> {}
@@ -244,8 +253,14 @@ impl fmt::Display for Trace<'_> {
 
 /// The host system calls that serving every op needs.
 pub fn syscalls() -> Vec<i64> {
+    syscalls_of(|_| true)
+}
+
+/// The host system calls that serving some of the ops needs.
+pub fn syscalls_of(served: impl Fn(Op) -> bool) -> Vec<i64> {
     let mut all: Vec<i64> = Op::ALL
         .iter()
+        .filter(|op| served(**op))
         .flat_map(|op| op.spec().syscalls)
         .copied()
         .collect();

@@ -14,7 +14,7 @@ use crate::wire::{flags, Message, ProtocolError};
 /// "hostcall", little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"hostcall");
 /// Version of layout and op table; the two sides must agree.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Size of the pages that the region is made of, bytes.
 pub const PAGE: usize = 4096;
 /// Bytes of payload that one call in flight may have.
@@ -42,6 +42,10 @@ pub struct Header {
     pub ping: AtomicU32,
     /// Host: the last question answered.
     pub pong: AtomicU32,
+    /// 1 if each call has the rights of its caller, which the guest then names.
+    pub callers: AtomicU32,
+    /// Counts the changes to the guest's exports.
+    pub view: AtomicU32,
     /// Host: bytes written to a device guest's line.
     pub rung: AtomicU32,
     /// Guest: bytes that its resident has read from the line.
@@ -229,6 +233,31 @@ impl Region {
             .store(clock.ticks_per_us, Ordering::Relaxed);
         header.processors.store(clock.processors, Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
+    }
+
+    /// Host: says whether each call has the rights of its caller, and which view the guest's exports make now.
+    pub fn set_policy(&self, callers: bool, view: u32) {
+        self.header()
+            .callers
+            .store(callers.into(), Ordering::Relaxed);
+        self.set_view(view);
+    }
+
+    /// Host: the guest's exports have changed.
+    pub fn set_view(&self, view: u32) {
+        // Release: pairs with the acquire in `view`. Whoever sees the count begins a session with the new view, for
+        // hostd has stopped giving out the old one.
+        self.header().view.store(view, Ordering::Release);
+    }
+
+    /// Counts the changes to the guest's exports.
+    pub fn view(&self) -> u32 {
+        self.header().view.load(Ordering::Acquire)
+    }
+
+    /// Whether each call has the rights of its caller.
+    pub fn has_callers(&self) -> bool {
+        self.header().callers.load(Ordering::Relaxed) != 0
     }
 
     /// What the header says of the host's processors.

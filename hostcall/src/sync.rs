@@ -13,6 +13,14 @@ pub(crate) fn relax() {
     std::hint::spin_loop();
 }
 
+/// Lets another thread that wants this processor have it; does nothing when there is none.
+pub(crate) fn give_way() {
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(not(loom))]
+    std::thread::yield_now();
+}
+
 /// A sequentially consistent fence.
 #[allow(unsafe_code)]
 pub(crate) fn full_fence() {

@@ -7,7 +7,7 @@
 //! in pieces of the arena's size.
 #![allow(unsafe_code)]
 
-use crate::client::Client;
+use crate::acting::{Approach, As};
 use crate::ops::{request, Calls};
 use crate::region::{ARENA, CHUNK};
 use crate::ring::DEPTH;
@@ -20,15 +20,16 @@ use libc::iovec;
 ///
 /// # Safety
 /// Every buffer must be writable for its length.
-pub unsafe fn read_vectored(
-    client: &Client,
+pub unsafe fn read_vectored<'c>(
+    caller: impl Into<As<'c>>,
     fd: RemoteFd,
     offset: Offset,
     rw: RwFlags,
     vectors: &[iovec],
 ) -> Result<usize, Errno> {
+    let caller = caller.into();
     let total = total(vectors)?;
-    let shape = match total > CHUNK && !regular(client, fd)? {
+    let shape = match total > CHUNK && !regular(caller, fd)? {
         true => Shape {
             total: CHUNK,
             ..Shape::pipelined(total)
@@ -45,30 +46,31 @@ pub unsafe fn read_vectored(
             sink,
         }
     };
-    transfer(client, vectors, offset, shape, make, |reply| reply.filled.0)
+    transfer(caller, vectors, offset, shape, make, |reply| reply.filled.0)
 }
 
 /// Writes `vectors`, writev(2), pwritev2(2): the bytes written, which may be fewer than given.
 ///
 /// # Safety
 /// Every buffer must be readable for its length.
-pub unsafe fn write_vectored(
-    client: &Client,
+pub unsafe fn write_vectored<'c>(
+    caller: impl Into<As<'c>>,
     fd: RemoteFd,
     offset: Offset,
     rw: RwFlags,
     vectors: &[iovec],
 ) -> Result<usize, Errno> {
+    let caller = caller.into();
     let total = total(vectors)?;
     let shape = match total <= CHUNK {
         true => Shape::pipelined(total),
-        false if rw.0 & libc::RWF_APPEND != 0 || appends(client, fd)? => Shape {
+        false if rw.0 & libc::RWF_APPEND != 0 || appends(caller, fd)? => Shape {
             total,
             chunk: ARENA,
             depth: 1,
             flags: flags::WIDE,
         },
-        false if regular(client, fd)? => Shape::pipelined(total),
+        false if regular(caller, fd)? => Shape::pipelined(total),
         false => Shape {
             depth: 1,
             ..Shape::pipelined(total)
@@ -84,14 +86,14 @@ pub unsafe fn write_vectored(
             source,
         }
     };
-    transfer(client, vectors, offset, shape, make, |reply| {
+    transfer(caller, vectors, offset, shape, make, |reply| {
         reply.written as usize
     })
 }
 
 /// Reads at an offset into one buffer: the bytes read.
-pub fn read(
-    client: &Client,
+pub fn read<'c>(
+    caller: impl Into<As<'c>>,
     fd: RemoteFd,
     offset: Offset,
     buffer: &mut [u8],
@@ -101,12 +103,12 @@ pub fn read(
         iov_len: buffer.len(),
     };
     // SAFETY: the vector is the whole of a live, exclusive slice.
-    unsafe { read_vectored(client, fd, offset, RwFlags(0), &[vector]) }
+    unsafe { read_vectored(caller, fd, offset, RwFlags(0), &[vector]) }
 }
 
 /// Writes one buffer at an offset, or as the flags say: the bytes written.
-pub fn write(
-    client: &Client,
+pub fn write<'c>(
+    caller: impl Into<As<'c>>,
     fd: RemoteFd,
     offset: Offset,
     rw: RwFlags,
@@ -117,7 +119,7 @@ pub fn write(
         iov_len: data.len(),
     };
     // SAFETY: the vector is the whole of a live slice, which is only read.
-    unsafe { write_vectored(client, fd, offset, rw, &[vector]) }
+    unsafe { write_vectored(caller, fd, offset, rw, &[vector]) }
 }
 
 /// How a transfer is cut.
@@ -153,12 +155,12 @@ fn total(vectors: &[iovec]) -> Result<usize, Errno> {
         .ok_or(Errno(libc::EINVAL))
 }
 
-fn regular(client: &Client, fd: RemoteFd) -> Result<bool, Errno> {
+fn regular(caller: As<'_>, fd: RemoteFd) -> Result<bool, Errno> {
     let mut data = std::mem::MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the sink is the whole of a live statx, for which every bit pattern is a value.
     let data = unsafe {
         let sink = Sink::from_raw(data.as_mut_ptr().cast(), size_of::<libc::statx>());
-        client.statx(
+        caller.statx(
             fd.into(),
             c"",
             AtFlags(libc::AT_EMPTY_PATH),
@@ -170,28 +172,38 @@ fn regular(client: &Client, fd: RemoteFd) -> Result<bool, Errno> {
     Ok(u32::from(data.stx_mode) & libc::S_IFMT == libc::S_IFREG)
 }
 
-fn appends(client: &Client, fd: RemoteFd) -> Result<bool, Errno> {
-    Ok(client.fcntl(fd, libc::F_GETFL, 0)?.value & libc::O_APPEND != 0)
+fn appends(caller: As<'_>, fd: RemoteFd) -> Result<bool, Errno> {
+    Ok(caller.fcntl(fd, libc::F_GETFL, 0)?.value & libc::O_APPEND != 0)
 }
 
 /// Moves bytes by calls that `make` builds for (vectors, skip, length, offset); `moved` reads a reply.
 fn transfer<'v, R: Request + Copy>(
-    client: &Client,
+    caller: As<'_>,
     mut vectors: &'v [iovec],
     offset: Offset,
     shape: Shape,
     make: impl Fn(&'v [iovec], usize, usize, Offset) -> R,
     moved: impl Fn(R::Reply) -> usize,
 ) -> Result<usize, Errno> {
-    if client.lost() {
+    if caller.client.lost() {
         return Err(Errno(libc::ENOTCONN));
     }
-    let mut lane = client.lane()?;
+    let mut lane = caller.client.lane()?;
+    let mut approach = caller.approach(&mut lane)?;
+    if shape.flags & flags::WIDE != 0 {
+        // A wide payload needs the arena to itself.
+        lane.arrive(approach, 0)?;
+        approach = Approach::Done;
+    }
+    let mut approach = Some(approach);
     let mut flying = [None::<(R, usize)>; DEPTH];
     let (mut skip, mut sent, mut calls, mut received, mut done) = (0, 0, 0usize, 0usize, 0);
     let mut end = None;
     loop {
-        while end.is_none() && calls - received < shape.depth && (sent < shape.total || calls == 0)
+        while end.is_none()
+            && calls - received < shape.depth
+            && lane.has_room()
+            && (sent < shape.total || calls == 0)
         {
             while vectors.first().is_some_and(|first| first.iov_len <= skip) && sent < shape.total {
                 skip -= vectors[0].iov_len;
@@ -204,10 +216,17 @@ fn transfer<'v, R: Request + Copy>(
                 Offset(offset.0.wrapping_add(sent as i64))
             };
             let request = make(vectors, skip, len, at);
-            let link = if calls > received { flags::LINK } else { 0 };
+            let link = match &approach {
+                Some(approach) if calls == 0 => approach.flags(),
+                _ if calls > received => flags::LINK,
+                _ => 0,
+            };
             lane.send(&request, shape.flags | link)?;
             flying[calls % DEPTH] = Some((request, len));
             (skip, sent, calls) = (skip + len, sent + len, calls + 1);
+        }
+        if let Some(approach) = approach.take() {
+            lane.arrive(approach, calls)?;
         }
         let Some((request, len)) = flying[received % DEPTH].take() else {
             break;

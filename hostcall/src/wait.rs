@@ -9,7 +9,7 @@
 //! sequentially consistent fence on both sides, one of the fences is first in their single order: if the sleeper's
 //! ([W1]), the waker's load sees `sleeping`; if the waker's ([W2]), the sleeper's last look sees the message.
 
-use crate::sync::{full_fence, relax, AtomicU32, Ordering};
+use crate::sync::{full_fence, give_way, relax, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Value of a sleep word whose owner is awake.
@@ -73,6 +73,8 @@ pub struct Budget {
     pub least: u32,
     /// Polls before that, without `pause` (which costs up to 140 cycles, a good part of a whole round trip).
     pub glance: u32,
+    /// Whether a spinner gives way to other threads. Not on a guest's kernel, where that costs a slow system call.
+    pub gives_way: bool,
 }
 
 impl Budget {
@@ -81,12 +83,21 @@ impl Budget {
         most: 50,
         least: 2,
         glance: 1500,
+        gives_way: true,
     };
     /// A peer on another kernel, where a doorbell costs a guest system call and a line interrupt.
     pub const DEVICE: Budget = Budget {
         most: 200,
         least: 4,
         glance: 1500,
+        gives_way: true,
+    };
+    /// That peer, which nobody can ring: its shortest sleep takes longer than waking a shadow, so even an answer of
+    /// one that slept is better awaited awake.
+    pub const UNRUNG: Budget = Budget {
+        least: 80,
+        gives_way: false,
+        ..Budget::DEVICE
     };
 }
 
@@ -101,6 +112,8 @@ pub struct Pacer {
     contended: u32,
     /// Waits since the last probe while the peer is thought slow.
     since_probe: u32,
+    /// Waits for which to give way early, because the last ones found other spinners on this processor.
+    crowded: u32,
 }
 
 /// A gap of this many microseconds between two polls means that another job ran on this processor. A job gets a slice
@@ -108,6 +121,14 @@ pub struct Pacer {
 const PREEMPTED_US: u64 = 250;
 /// Waits that sleep early after that.
 const CALM_DOWN: u32 = 64;
+/// How early, microseconds at most.
+const CALM_US: u64 = 4;
+/// Giving way that took longer than this, microseconds, let another thread run: without one it takes half of one.
+const SHARED_US: u64 = 2;
+/// Waits that give way early after that, and the polls that they begin with.
+const CROWDED: (u32, u32) = (32, 16);
+/// Polls between two times of giving way.
+const POLLS: u32 = 8;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
 const PROBE_EVERY: u32 = 16;
 
@@ -128,6 +149,7 @@ impl Pacer {
             estimate: 0,
             contended: 0,
             since_probe: 0,
+            crowded: 0,
         }
     }
 
@@ -139,7 +161,7 @@ impl Pacer {
         );
         if self.contended > 0 {
             self.contended -= 1;
-            return least;
+            return least.min(CALM_US * self.ticks_per_us);
         }
         if self.estimate > most {
             self.since_probe += 1;
@@ -155,7 +177,12 @@ impl Pacer {
     /// the answer to a short call of a peer that spins arrives within it.
     #[inline]
     pub fn glance<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
-        let found = (0..self.budget.glance).find_map(|_| poll());
+        let polls = match self.crowded {
+            0 => self.budget.glance,
+            _ => CROWDED.1,
+        };
+        self.crowded = self.crowded.saturating_sub(1);
+        let found = (0..polls).find_map(|_| poll());
         if found.is_some() {
             self.learn(0);
         }
@@ -163,24 +190,39 @@ impl Pacer {
     }
 
     /// The rest of a spin, with `pause` between looks.
+    ///
+    /// There may be more spinners than processors, on both sides, and none knows of all the others. So a spinner gives
+    /// way every few looks: the processor goes round among the spinners, and whoever has got what it waits for works.
+    #[inline(never)]
     pub fn linger<T>(&mut self, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
         let start = ticks();
         let most = u64::from(self.budget.most) * self.ticks_per_us;
+        // Another job would keep the processor that it is given for a whole slice; the sleep that is near is better.
+        let gives_way = self.budget.gives_way && self.contended == 0;
         let allowance = self.allowance();
         let mut last = start;
         while last.wrapping_sub(start) < allowance {
-            if let Some(found) = poll() {
-                let wait = ticks().wrapping_sub(start);
-                // Two sides that sleep find each other slow only because they do, and would for ever: a spin in spite
-                // of the estimate that was not in vain tells more than the estimate. (One in vain tells that the peer
-                // needs this processor, or is slow indeed.)
-                match self.estimate > most {
-                    true => self.estimate = wait,
-                    false => self.learn(wait),
+            for _ in 0..POLLS {
+                if let Some(found) = poll() {
+                    let wait = ticks().wrapping_sub(start);
+                    // Two sides that sleep find each other slow only because they do, and would for ever: a spin in
+                    // spite of the estimate that was not in vain tells more than the estimate. (One in vain tells that
+                    // the peer needs this processor, or is slow indeed.)
+                    match self.estimate > most {
+                        true => self.estimate = wait,
+                        false => self.learn(wait),
+                    }
+                    return Some(found);
                 }
-                return Some(found);
+                relax();
             }
-            relax();
+            if gives_way {
+                let before = ticks();
+                give_way();
+                if ticks().wrapping_sub(before) > SHARED_US * self.ticks_per_us {
+                    self.crowded = CROWDED.0;
+                }
+            }
             let now = ticks();
             if now.wrapping_sub(last) > PREEMPTED_US * self.ticks_per_us {
                 // Never spin against a job that wants this processor: the peer may be waiting for it too.

@@ -198,7 +198,7 @@ impl<'r> Reader<'r> {
     }
 
     /// The next payload bytes as a private copy.
-    fn private(&mut self) -> Result<&'r [u8], ProtocolError> {
+    pub(crate) fn private(&mut self) -> Result<&'r [u8], ProtocolError> {
         let claimed = self.word()?;
         let shared = self.shared(claimed)?;
         if shared.len() > self.scratch.len() {

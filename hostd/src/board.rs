@@ -16,8 +16,6 @@ pub const OPS: usize = 256;
 pub struct Head {
     /// Whether somebody watches: shadows send a trace line for each call.
     pub tracing: AtomicU32,
-    /// Shadow threads that spin now.
-    pub spinners: AtomicU32,
     /// Trace lines dropped because hostd was behind.
     pub dropped: AtomicU64,
     ticks_per_us: AtomicU32,

@@ -3,15 +3,20 @@
 //! Every key, its default and an example stand in `docs/CONFIG.md`. [`Config::load`] refuses what cannot be meant:
 //! a mistyped key that is ignored would widen what a guest sees or may use.
 
+mod change;
 mod check;
 mod parse;
+mod rights;
 mod user;
 
+pub use change::Change;
 pub use check::{check, Finding, Severity};
 pub use parse::ConfigError;
+pub use rights::{Rights, RightsError};
 pub(crate) use user::runtime_dir;
 pub use user::{HostUser, UserError};
 
+use crate::idmap::Range;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,32 +67,28 @@ impl Config {
 pub struct GuestConfig {
     /// How the guest's processes reach hostd.
     pub attach: Attach,
-    /// Host user that the guest's shadows run as; the calling user when absent.
-    pub user: Option<String>,
+    /// Whose rights its calls have; the calling user's when absent.
+    #[serde(rename = "as", skip_serializing_if = "Rights::is_own")]
+    pub rights: Rights,
+    /// With `as: caller`, which host users the guest's users stand for; each for itself when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid_map: Option<Vec<Range>>,
+    /// The same of groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gid_map: Option<Vec<Range>>,
     /// Host subtrees that the guest sees.
     pub exports: Vec<Export>,
     /// Bounds on what the guest can make the host spend.
     pub limits: Limits,
 }
 
-impl GuestConfig {
-    /// The host user that the guest's shadows run as.
-    ///
-    /// # Errors
-    /// The host has no user of that name.
-    pub fn host_user(&self) -> Result<HostUser, UserError> {
-        match &self.user {
-            Some(name) => HostUser::named(name),
-            None => HostUser::calling(),
-        }
-    }
-}
-
 impl Default for GuestConfig {
     fn default() -> Self {
         GuestConfig {
             attach: Attach::default(),
-            user: None,
+            rights: Rights::Own,
+            uid_map: None,
+            gid_map: None,
             exports: vec![Export::default()],
             limits: Limits::default(),
         }

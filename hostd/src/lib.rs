@@ -8,7 +8,9 @@
 pub mod board;
 pub mod calls;
 pub mod config;
+pub mod export;
 pub mod guest;
+pub mod idmap;
 pub mod message;
 pub mod run;
 pub mod serve;

@@ -2,7 +2,8 @@
 #![deny(unsafe_code)]
 
 use clap::{Parser, Subcommand, ValueEnum};
-use hostd::config::{Config, Severity};
+use hostd::config::{Change, Config, Severity};
+use hostd::export::Selection;
 use hostd::guest::{Kind, Status};
 use hostd::server::admin::{self, Question};
 use std::ffi::OsString;
@@ -43,6 +44,9 @@ enum Command {
         /// Memory of a guest with its own kernel.
         #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = hostd::run::size)]
         mem: u64,
+        /// Whose rights the guest's host calls have: a host user's, or each caller's own. Yours when absent.
+        #[arg(long = "as", value_name = "USER|caller")]
+        rights: Option<String>,
         /// Host subtree that the guest sees, PATH[:ro|:rw]; may be repeated. All of / when absent.
         #[arg(long, value_name = "PATH", value_parser = hostd::run::export)]
         export: Vec<hostd::config::Export>,
@@ -65,10 +69,40 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         guest: Option<String>,
     },
+    /// Show what running guests see of the host, or change it while they run.
+    Export {
+        #[command(subcommand)]
+        change: Option<ExportChange>,
+        /// Of this guest only; needed where several run.
+        #[arg(long, value_name = "NAME", global = true)]
+        guest: Option<String>,
+        /// Of the hostd with this process id only, where guests of several have one name.
+        #[arg(long, value_name = "PID", global = true)]
+        hostd: Option<u32>,
+    },
     /// Check a configuration file.
     Check {
         /// JSON file.
         file: PathBuf,
+    },
+}
+
+/// Processes of the guest that have made a host call keep what they see, and their open files, until they end.
+#[derive(Debug, Subcommand)]
+enum ExportChange {
+    /// Export one more host subtree, or change the mode of an export.
+    Add {
+        /// PATH[:ro|:rw]
+        #[arg(value_parser = hostd::run::export)]
+        export: hostd::config::Export,
+    },
+    /// Export a host subtree no more.
+    Remove {
+        /// As `hostd export` lists it.
+        path: PathBuf,
+        /// Also end the sessions of processes that still see it: their host calls fail from then on.
+        #[arg(long)]
+        now: bool,
     },
 }
 
@@ -142,6 +176,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             no_mount,
             root,
             mem,
+            rights,
             export,
             copy,
             command,
@@ -151,7 +186,10 @@ fn execute(command: Command) -> Result<ExitCode, String> {
                 GuestKind::Local => Kind::Local,
                 GuestKind::Uml => Kind::Uml,
             };
-            let mut config = hostd::config::GuestConfig::default();
+            let mut config = hostd::config::GuestConfig {
+                rights: rights.map(Into::into).unwrap_or_default(),
+                ..Default::default()
+            };
             if !export.is_empty() {
                 config.exports = export;
             }
@@ -175,6 +213,11 @@ fn execute(command: Command) -> Result<ExitCode, String> {
         }
         Command::Status { json } => status(json),
         Command::Trace { guest } => trace(guest),
+        Command::Export {
+            change,
+            guest,
+            hostd,
+        } => export(change, Selection { guest, hostd }),
         Command::Check { file } => check(&file),
     }
 }
@@ -263,6 +306,19 @@ fn trace(guest: Option<String>) -> Result<ExitCode, String> {
         )),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn export(change: Option<ExportChange>, selection: Selection) -> Result<ExitCode, String> {
+    match change {
+        None => print!("{}", hostd::export::list(&selection)?),
+        Some(ExportChange::Add { export }) => {
+            hostd::export::change(&selection, Change::Add(export), false)?;
+        }
+        Some(ExportChange::Remove { path, now }) => {
+            hostd::export::change(&selection, Change::Remove(path), now)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn check(file: &std::path::Path) -> Result<ExitCode, String> {

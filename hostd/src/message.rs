@@ -42,11 +42,13 @@ pub enum ToZygote {
         /// Name of the guest, for process titles and logs.
         guest: String,
         /// What the guest may see and use.
-        policy: crate::shadow::sandbox::Policy,
+        policy: Box<crate::shadow::sandbox::Policy>,
         /// Lanes of a shadow's own region (local) or of the guest's (device).
         lanes: u32,
         /// Whether the guest's one region comes with this message.
         device: bool,
+        /// Count of changes to the guest's exports that the policy is the outcome of.
+        view: u32,
     },
     /// Fork a shadow. Descriptor: its end of a control socket.
     Spawn {
@@ -111,6 +113,11 @@ pub enum ToShadow {
     Context {
         /// File mode creation mask.
         umask: u32,
+    },
+    /// The guest's exports have changed; this session keeps its view.
+    View {
+        /// Count of changes.
+        view: u32,
     },
     /// Answer to the last request; a redeemed file comes with it.
     Answer {

@@ -19,11 +19,12 @@ pub type Failure = String;
 
 /// What a guest of this configuration may see and use.
 pub fn policy(name: &str, config: &GuestConfig) -> Result<Policy, Failure> {
-    let user = config
-        .host_user()
+    let (user, callers) = config
+        .rights()
         .map_err(|error| format!("guest {name}: {error}"))?;
     Ok(Policy {
         user,
+        callers,
         exports: config.exports.clone(),
         limits: config.limits.clone(),
     })

@@ -16,7 +16,7 @@ pub fn text(status: &Status) -> String {
 fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
-        "  guest {} ({}), shadows run as {}",
+        "  guest {} ({}), calls run as {}",
         guest.name, guest.attach, guest.user
     )?;
     let exports: Vec<String> = guest
@@ -42,10 +42,15 @@ fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
         let number = |pid: Option<i32>| pid.map_or("?".to_owned(), |pid| pid.to_string());
         writeln!(
             text,
-            "      shadow {} of process {}: {}, {} lanes, {} calls ({} errors), {} s",
+            "      shadow {} of process {}: {}{}, {} lanes, {} calls ({} errors), {} s",
             number(session.shadow),
             number(session.process),
             session.state,
+            if session.view == guest.view {
+                ""
+            } else {
+                " with earlier exports"
+            },
             session.lanes,
             session.calls,
             session.errors,

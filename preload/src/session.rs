@@ -52,6 +52,9 @@ const RETRY: i64 = 1000;
 static UMASK: AtomicU32 = AtomicU32::new(UNKNOWN);
 const UNKNOWN: u32 = u32::MAX;
 
+/// Threads of this process may differ in their ids.
+static IDS_VARY: AtomicBool = AtomicBool::new(false);
+
 struct PrefixCell(UnsafeCell<Prefix>);
 // SAFETY: written by the constructor only, before other threads exist.
 unsafe impl Sync for PrefixCell {}
@@ -148,7 +151,11 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
             // SAFETY: we hold ATTACHING and nothing is published, so nobody else looks at the slot.
             let client = unsafe { (*CLIENT.0.get()).write(client) };
             FILLED.store(true, Ordering::Relaxed);
-            page.client.store(client, Ordering::Release);
+            page.client.store(client, Ordering::SeqCst);
+            // After it, so that a change which found no client is found here.
+            if IDS_VARY.load(Ordering::SeqCst) {
+                client.ids_changed(true);
+            }
             FAILED_AT.store(0, Ordering::Relaxed);
             Ok(client)
         }
@@ -223,6 +230,16 @@ pub fn prepare_fork() -> Option<Token> {
         .then(|| client.fork_session().ok())
         .flatten()
         .map(|reply| reply.token)
+}
+
+/// The process has changed its ids or groups, or one of its threads has changed that thread's.
+pub fn ids_changed(of_one_thread: bool) {
+    if of_one_thread {
+        IDS_VARY.store(true, Ordering::SeqCst);
+    }
+    if let Some(client) = attached() {
+        client.ids_changed(of_one_thread);
+    }
 }
 
 /// umask(2): sets the mask on both sides and answers the old one.

@@ -150,6 +150,7 @@ pub fn policy(who: As, exports: &[Export]) -> Policy {
     };
     Policy {
         user,
+        callers: None,
         exports: exports.to_vec(),
         limits: Limits::default(),
     }

@@ -27,7 +27,7 @@ pub fn call(op: Op, choices: &mut impl Choices, chunk: Window<'_>) -> Message {
                 path.push(0);
                 writer.bytes(&path)
             }
-            "bytes" => writer.bytes(&choices.bytes()),
+            "bytes" | "groups" => writer.bytes(&choices.bytes()),
             _ => {
                 (0..field.words).for_each(|_| writer.word(choices.word()));
                 Ok(())

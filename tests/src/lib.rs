@@ -13,6 +13,7 @@ pub mod half;
 pub mod mount;
 pub mod native;
 pub mod peer;
+pub mod people;
 pub mod random;
 pub mod run;
 pub mod short;

@@ -134,6 +134,11 @@ impl SessionCalls for Libc<'_> {
         let old = unsafe { libc::umask(request.mask.0) };
         Ok(reply::Umask { old: Mode(old) })
     }
+
+    fn impersonate(&mut self, _: request::Impersonate<'_>) -> Result<reply::Impersonate, Errno> {
+        // What a call by libc answers to is the program's own ids: as where the guest's calls have one user's rights.
+        Err(Errno(libc::EPERM))
+    }
 }
 
 fn duplicate(flags: i32) -> c_int {
@@ -618,7 +623,7 @@ impl MetaCalls for Libc<'_> {
             flags,
         } = request;
         // SAFETY: a NUL-terminated path.
-        done(unsafe { libc::fchownat(dirfd.0, path.as_ptr(), uid, gid, flags.0) })?;
+        done(unsafe { libc::fchownat(dirfd.0, path.as_ptr(), uid.0, gid.0, flags.0) })?;
         Ok(reply::Fchownat {})
     }
 

@@ -69,7 +69,7 @@ impl Run {
 
     /// fchownat(2).
     pub fn chown(&self, path: &CStr, uid: u32, gid: u32, flags: i32) {
-        let _ = self.fchownat(CWD, path, uid, gid, AtFlags(flags));
+        let _ = self.fchownat(CWD, path, uid.into(), gid.into(), AtFlags(flags));
     }
 
     /// access(2).

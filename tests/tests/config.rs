@@ -1,8 +1,9 @@
 //! The configuration's document agrees with the code that reads it.
 
 use hostd::config::{
-    check, Access, Attach, Config, DeviceAttach, Export, GuestConfig, Limits, Severity,
+    check, Access, Attach, Config, DeviceAttach, Export, GuestConfig, Limits, Rights, Severity,
 };
+use hostd::idmap::Range;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -42,7 +43,9 @@ fn complete() -> Config {
     };
     let guest = |attach| GuestConfig {
         attach,
-        user: Some("root".to_owned()),
+        rights: Rights::User("root".to_owned()),
+        uid_map: Some(vec![Range::ALL]),
+        gid_map: Some(vec![Range::ALL]),
         exports: vec![Export::default()],
         limits: Limits {
             lanes: Some(1),
@@ -63,7 +66,7 @@ fn every_key_stands_in_the_document() {
     let document = document();
     let mut found = BTreeSet::new();
     keys(&serde_json::to_value(complete()).unwrap(), &mut found);
-    assert_eq!(found.len(), 15, "{found:?}");
+    assert_eq!(found.len(), 20, "{found:?}");
     for key in found {
         let heading = format!("`{key}`\n");
         let row = format!("| `{key}` |");

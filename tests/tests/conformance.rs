@@ -61,7 +61,7 @@ impl Stage {
     fn new(user: u32, way: Way, cache: &str) -> Stage {
         let name = if user == 0 { "root" } else { "nobody" };
         let daemon =
-            Daemon::configured(|_| json!({"exports": [{"path": "/", "mode": "rw"}], "user": name}));
+            Daemon::configured(|_| json!({"exports": [{"path": "/", "mode": "rw"}], "as": name}));
         let copy = |file: &str| {
             let to = daemon.directory.join(file);
             std::fs::copy(program(file), &to).expect("a copy for the user");

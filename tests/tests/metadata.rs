@@ -197,7 +197,7 @@ const ACTS: &[Act] = &[
         native: |file, _| done(unsafe { libc::chown(file.as_ptr(), 65534, 65534) }.into()),
         guest: |client, file, _| {
             client
-                .fchownat(DirFd::CWD, file, 65534, 65534, AtFlags(0))
+                .fchownat(DirFd::CWD, file, 65534.into(), 65534.into(), AtFlags(0))
                 .map(drop)
         },
     },
@@ -206,7 +206,7 @@ const ACTS: &[Act] = &[
         native: |file, _| done(unsafe { libc::chown(file.as_ptr(), 1, 1) }.into()),
         guest: |client, file, _| {
             client
-                .fchownat(DirFd::CWD, file, 1, 1, AtFlags(0))
+                .fchownat(DirFd::CWD, file, 1.into(), 1.into(), AtFlags(0))
                 .map(drop)
         },
     },
@@ -218,8 +218,8 @@ const ACTS: &[Act] = &[
                 .fchownat(
                     DirFd::CWD,
                     file,
-                    u32::MAX,
-                    u32::MAX,
+                    u32::MAX.into(),
+                    u32::MAX.into(),
                     AtFlags(libc::AT_SYMLINK_NOFOLLOW),
                 )
                 .map(drop)
@@ -343,7 +343,7 @@ fn with_shadow(check: impl Fn(&Daemon, &Client, Option<u32>)) {
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
             }
             match name {
-                Some(name) => json!({"exports": exports(directory), "user": name}),
+                Some(name) => json!({"exports": exports(directory), "as": name}),
                 None => json!({"exports": exports(directory)}),
             }
         });

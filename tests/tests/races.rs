@@ -63,7 +63,9 @@ fn walk(client: &Client, random: &mut Random, dir: DirFd, path: &CStr, other: &C
             .setxattr(dir, path, AtFlags(0), c"user.mark", Source::new(b"x"), 0)
             .map(drop),
         3 => client.unlinkat(dir, other, AtFlags(0)).map(drop),
-        4 => client.fchownat(dir, path, 1, 1, AtFlags(0)).map(drop),
+        4 => client
+            .fchownat(dir, path, 1.into(), 1.into(), AtFlags(0))
+            .map(drop),
         _ => Ok(()),
     };
     assert_ne!(changed, Err(Errno(libc::ENOTCONN)), "the session has ended");

@@ -241,6 +241,7 @@ fn exports_that_cannot_be_used_are_named() {
         become_nobody();
         let policy = Policy {
             user: HostUser::named("root").unwrap(),
+            callers: None,
             exports: vec![rw("/")],
             limits: Limits::default(),
         };

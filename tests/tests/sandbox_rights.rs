@@ -2,6 +2,7 @@
 
 use hostcall_tests::confined::{confined, forked, open_errno, policy, ro, rw, As, End, Tree, ALL};
 use hostd::config::Export;
+use hostd::idmap::{IdMap, IdMaps, Range};
 use hostd::shadow::sandbox::{self, LayerName, Report};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -91,7 +92,7 @@ fn the_report_names_every_layer_once_with_a_reason() {
 /// Makes one system call in a sealed process.
 fn sealed(number: i64, arguments: [i64; 4]) -> End {
     forked(|| {
-        sandbox::seal(&hostcall::ops::syscalls()).unwrap();
+        sandbox::seal(None).unwrap();
         let [a, b, c, d] = arguments;
         // SAFETY: the calls tried here have null or plain integer arguments; none changes this process's memory.
         let result = unsafe { libc::syscall(number, a, b, c, d, 0, 0) };
@@ -144,6 +145,15 @@ fn seccomp_kills_whoever_leaves_the_list() {
         ("io_uring_setup", libc::SYS_io_uring_setup, [0; 4]),
         ("open_by_handle_at", libc::SYS_open_by_handle_at, [0; 4]),
         ("setuid", libc::SYS_setuid, [0; 4]),
+        ("setfsuid", libc::SYS_setfsuid, [1000, 0, 0, 0]),
+        ("setfsgid", libc::SYS_setfsgid, [-1, 0, 0, 0]),
+        ("setgroups", libc::SYS_setgroups, [0; 4]),
+        ("capset", libc::SYS_capset, [0; 4]),
+        (
+            "a mask of its own",
+            libc::SYS_unshare,
+            [libc::CLONE_FS.into(), 0, 0, 0],
+        ),
         ("keyctl", libc::SYS_keyctl, [0; 4]),
         ("kill", libc::SYS_kill, [1, 0, 0, 0]),
         ("tgkill of another process", libc::SYS_tgkill, [1, 1, 0, 0]),
@@ -178,6 +188,96 @@ fn seccomp_kills_whoever_leaves_the_list() {
             End::Killed(Signal::SIGSYS),
             "{name}"
         );
+    }
+}
+
+/// A shadow that acts for its callers takes ids that the maps name, and is dead before it takes another.
+#[test]
+fn seccomp_holds_the_maps_of_callers() {
+    let range = |host| Range {
+        guest: 0,
+        host,
+        count: 1000,
+    };
+    let maps = IdMaps {
+        uids: IdMap::new(&[range(50_000)]).unwrap(),
+        gids: IdMap::new(&[
+            range(60_000),
+            Range {
+                guest: 5000,
+                host: 7,
+                count: 1,
+            },
+        ])
+        .unwrap(),
+    };
+    let tried = |number: i64, argument: i64| {
+        let maps = maps.clone();
+        let end = forked(move || {
+            sandbox::seal(Some(&maps)).unwrap();
+            // SAFETY: a plain integer argument; the thread ends with the process.
+            unsafe { libc::syscall(number, argument) };
+            "allowed".to_owned()
+        });
+        end == End::Done("allowed".to_owned())
+    };
+    let (uid, gid) = (libc::SYS_setfsuid, libc::SYS_setfsgid);
+    for id in [50_000, 50_999, 65534, -1] {
+        assert!(tried(uid, id), "user {id}");
+    }
+    for id in [0, 1000, 49_999, 51_000, 65535, -2, 1 << 32] {
+        assert!(!tried(uid, id), "user {id}");
+    }
+    for (id, allowed) in [
+        (60_000, true),
+        (7, true),
+        (6, false),
+        (8, false),
+        (0, false),
+    ] {
+        assert_eq!(tried(gid, id), allowed, "group {id}");
+    }
+    assert!(tried(libc::SYS_unshare, libc::CLONE_FS.into()));
+    for flags in [libc::CLONE_NEWNS, libc::CLONE_NEWUSER, libc::CLONE_FILES] {
+        assert!(!tried(libc::SYS_unshare, (libc::CLONE_FS | flags).into()));
+    }
+    assert!(!tried(libc::SYS_setuid, 50_000));
+}
+
+/// Root's rights on files stay only where somebody in the guest stands for root.
+#[test]
+fn a_shadow_for_callers_keeps_what_its_maps_need() {
+    use rustix::thread::{capabilities, capability_is_in_bounding_set, CapabilitySet};
+    let apart = IdMaps {
+        uids: IdMap::new(&[Range {
+            guest: 0,
+            host: 50_000,
+            count: 1000,
+        }])
+        .unwrap(),
+        gids: IdMap::identity(),
+    };
+    let switching = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    let files = sandbox::FILE_RIGHTS;
+    for (maps, expected) in [
+        (IdMaps::identity(), switching | files),
+        (apart, switching | CapabilitySet::DAC_OVERRIDE),
+    ] {
+        let tree = Tree::new();
+        let policy = sandbox::Policy {
+            callers: Some(maps),
+            ..policy(As::Root, &tree.both())
+        };
+        let end = forked(move || {
+            sandbox::enter(&policy).unwrap_or_else(|error| panic!("{error}"));
+            let held = capabilities(None).unwrap();
+            assert_eq!((held.effective, held.permitted), (expected, expected));
+            assert_eq!(nix::unistd::getgroups().unwrap(), []);
+            assert!(!capability_is_in_bounding_set(CapabilitySet::SYS_ADMIN).unwrap());
+            assert!(!nix::sys::prctl::get_dumpable().unwrap());
+            String::new()
+        });
+        assert_eq!(end, End::Done(String::new()));
     }
 }
 
@@ -233,7 +333,7 @@ fn a_sealed_shadow_works() {
     let tree = Tree::new();
     for who in ALL {
         confined(who, &tree.both(), |_| {
-            sandbox::seal(&hostcall::ops::syscalls()).unwrap();
+            sandbox::seal(None).unwrap();
             let file = tree.at("rw/file");
             let threads: Vec<_> = (0..4)
                 .map(|index| {
@@ -257,7 +357,7 @@ fn a_sealed_shadow_works() {
 #[test]
 fn a_shadow_that_aborts_is_seen_to_abort() {
     let end = forked(|| {
-        sandbox::seal(&hostcall::ops::syscalls()).unwrap();
+        sandbox::seal(None).unwrap();
         std::process::abort()
     });
     assert_eq!(end, End::Killed(Signal::SIGABRT));
@@ -300,7 +400,7 @@ fn confinement_costs_a_stat_little() {
         measured(&|| {
             sandbox::enter(&policy(As::Root, exports)).unwrap();
             if seal {
-                sandbox::seal(&hostcall::ops::syscalls()).unwrap();
+                sandbox::seal(None).unwrap();
             }
             stat_cost(&path)
         })
@@ -308,7 +408,7 @@ fn confinement_costs_a_stat_little() {
     let start = Instant::now();
     let sealing = measured(&|| {
         let start = Instant::now();
-        sandbox::seal(&hostcall::ops::syscalls()).unwrap();
+        sandbox::seal(None).unwrap();
         start.elapsed().as_micros()
     });
     let view = in_view(&tree.both(), false);

@@ -19,6 +19,15 @@ pub struct Link {
 impl Link {
     /// Connects, introduces the process and maps the region that comes back. Lane 0 is already being served.
     pub fn connect(path: &'static CStr, claim: &Claim) -> Result<(Link, Region), AttachError> {
+        let (link, region, _) = Link::welcomed(path, claim)?;
+        Ok((link, region))
+    }
+
+    /// The same with the count of changes to the guest's exports that the session's view has seen.
+    pub fn welcomed(
+        path: &'static CStr,
+        claim: &Claim,
+    ) -> Result<(Link, Region, u32), AttachError> {
         let no_answer = |errno| AttachError::NoAnswer(path, errno);
         let socket = connect(path).map_err(no_answer)?;
         let link = Link { socket };
@@ -35,7 +44,8 @@ impl Link {
             return Err(AttachError::Refused(Errno(welcome.errno)));
         }
         let region = region.ok_or(no_answer(Errno(libc::EPROTO)))?;
-        Ok((link, map(std::os::fd::AsFd::as_fd(&region))?))
+        let region = map(std::os::fd::AsFd::as_fd(&region))?;
+        Ok((link, region, welcome.view))
     }
 
     fn greet(&self, hello: &Hello) -> Result<(Welcome, Option<OwnedFd>), Errno> {
@@ -142,6 +152,14 @@ fn connect(path: &CStr) -> Result<RawFd, Errno> {
     let bytes = path.to_bytes();
     // SAFETY: sockaddr_un is valid when zeroed; every pointer and length below is that of a live local.
     unsafe {
+        // Before all else: a guest of another kernel, where each system call is slow, looks here first and in vain.
+        let exists = libc::syscall(
+            libc::SYS_faccessat,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::F_OK,
+        );
+        Errno::result(exists)?;
         let mut address: libc::sockaddr_un = std::mem::zeroed();
         if bytes.len() >= address.sun_path.len() {
             return Err(Errno(libc::ENAMETOOLONG));

@@ -101,8 +101,9 @@ pub enum Link {
 }
 
 impl Link {
-    /// Finds the host: `$HOSTCALL_ATTACH`, then the socket, then the devices. The claim is for the first lane.
-    pub fn find(claim: &Claim) -> Result<(Link, Region, u32), AttachError> {
+    /// Finds the host: `$HOSTCALL_ATTACH`, then the socket, then the devices. The claim is for the first lane, whose
+    /// number comes back, and with it the count of changes to the guest's exports that the session's view has seen.
+    pub fn find(claim: &Claim) -> Result<(Link, Region, u32, u32), AttachError> {
         let _errno = KeepErrno::new();
         if let Some(path) = named() {
             return match path.to_bytes().starts_with(b"/dev/") {
@@ -127,17 +128,19 @@ impl Link {
         Err(AttachError::Nowhere)
     }
 
-    fn local(path: &'static CStr, claim: &Claim) -> Result<(Link, Region, u32), AttachError> {
-        let (link, region) = local::Link::connect(path, claim)?;
-        Ok((Link::Local(link), region, 0))
+    fn local(path: &'static CStr, claim: &Claim) -> Result<(Link, Region, u32, u32), AttachError> {
+        let (link, region, view) = local::Link::welcomed(path, claim)?;
+        Ok((Link::Local(link), region, 0, view))
     }
 
-    fn device(path: &'static CStr, claim: &Claim) -> Result<(Link, Region, u32), AttachError> {
+    fn device(path: &'static CStr, claim: &Claim) -> Result<(Link, Region, u32, u32), AttachError> {
         let (link, region) = device::Link::open(path)?;
+        // Before the claim: a change that comes in between may then seem missed, but is never overlooked.
+        let view = region.view();
         let lane = link
             .claim(&region, claim)
             .map_err(|errno| AttachError::NoAnswer(path, errno))?;
-        Ok((Link::Device(link), region, lane))
+        Ok((Link::Device(link), region, lane, view))
     }
 
     /// Takes another lane for this process; `EAGAIN` if there is none.
@@ -179,7 +182,7 @@ impl Link {
     pub fn budget(&self) -> Budget {
         match self {
             Link::Local(_) => Budget::LOCAL,
-            Link::Device(_) => Budget::DEVICE,
+            Link::Device(_) => Budget::UNRUNG,
         }
     }
 
@@ -257,6 +260,8 @@ pub struct Welcome {
     pub version: u32,
     /// 0, or why hostd refuses.
     pub errno: i32,
+    /// Changes to the guest's exports that the session's view has seen.
+    pub view: u32,
 }
 
 impl Hello {
@@ -305,19 +310,21 @@ impl Hello {
 
 impl Welcome {
     /// Bytes on the socket.
-    pub const SIZE: usize = 8;
+    pub const SIZE: usize = 16;
 
     /// As it is sent.
     pub fn to_bytes(&self) -> [u8; Welcome::SIZE] {
-        (u64::from(self.version) << 32 | u64::from(self.errno as u32)).to_le_bytes()
+        let head = u128::from(self.version) << 32 | u128::from(self.errno as u32);
+        (u128::from(self.view) << 64 | head).to_le_bytes()
     }
 
     /// Reads what hostd sent.
     pub fn from_bytes(bytes: [u8; Welcome::SIZE]) -> Welcome {
-        let word = u64::from_le_bytes(bytes);
+        let word = u128::from_le_bytes(bytes);
         Welcome {
             version: (word >> 32) as u32,
             errno: word as u32 as i32,
+            view: (word >> 64) as u32,
         }
     }
 }
@@ -340,6 +347,7 @@ mod tests {
         let welcome = Welcome {
             version: 1,
             errno: libc::EMFILE,
+            view: 3,
         };
         assert_eq!(Welcome::from_bytes(welcome.to_bytes()), welcome);
     }

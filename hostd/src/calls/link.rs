@@ -96,3 +96,29 @@ pub(super) struct AttributeArgs {
     /// `XATTR_CREATE` and `XATTR_REPLACE`.
     pub flags: u32,
 }
+
+impl AttributeArgs {
+    /// Arguments of a call.
+    pub(super) fn new(value: u64, size: usize, flags: u32) -> AttributeArgs {
+        AttributeArgs {
+            value,
+            size: size as u32,
+            flags,
+        }
+    }
+
+    /// getxattrat(2) or setxattrat(2) on a link.
+    ///
+    /// # Safety
+    /// `name` is a NUL-terminated string; the value is as large as the arguments say, and writable for the former.
+    pub(super) unsafe fn call(
+        &self,
+        number: libc::c_long,
+        link: &Link,
+        name: *const libc::c_char,
+    ) -> i64 {
+        let (dir, path, size) = (link.dir, link.name.as_ptr(), size_of::<AttributeArgs>());
+        // SAFETY: the caller's promise; `self` is live.
+        unsafe { libc::syscall(number, dir, path, 0, name, std::ptr::from_ref(self), size) }
+    }
+}

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use super::link::AttributeArgs;
+use super::translate::{self, is_acl};
 use super::{done, Caller};
 use hostcall::ops::{numbers, reply, request, MetaCalls};
 use hostcall::types::{AtFlags, DirFd, Errno};
 use hostcall::wire::Filled;
-use std::ffi::CStr;
+use std::ffi::{c_void, CStr};
 
 /// What an extended-attribute call is about: the system has no `*at` forms of them before Linux 6.13.
 enum Target<'p> {
@@ -21,6 +22,71 @@ enum Target<'p> {
 fn inode(path: &CStr, flags: AtFlags) -> bool {
     let both = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     path.is_empty() && flags.0 & both == both
+}
+
+/// Bytes of an attribute's value at most, `XATTR_SIZE_MAX`.
+const LONGEST_VALUE: usize = 65536;
+
+impl Target<'_> {
+    /// getxattr(2) or its kin.
+    ///
+    /// # Safety
+    /// `len` writable bytes at `value`.
+    unsafe fn get(
+        &self,
+        caller: &Caller,
+        name: &CStr,
+        value: *mut c_void,
+        len: usize,
+    ) -> Result<i64, Errno> {
+        let name = name.as_ptr();
+        // SAFETY: NUL-terminated private strings, and the caller's promise.
+        Errno::result(unsafe {
+            match self {
+                Target::Path(path) => libc::getxattr(path.as_ptr(), name, value, len) as i64,
+                Target::Link(path) => libc::lgetxattr(path.as_ptr(), name, value, len) as i64,
+                Target::Open(fd) => libc::fgetxattr(*fd, name, value, len) as i64,
+                Target::Inode(fd) => {
+                    let get = |fd| libc::fgetxattr(fd, name, value, len) as i64;
+                    let args = AttributeArgs::new(value as u64, len, 0);
+                    return caller.by_descriptor(*fd, get, |link| {
+                        args.call(numbers::SYS_getxattrat, link, name)
+                    });
+                }
+            }
+        })
+    }
+
+    /// setxattr(2) or its kin.
+    ///
+    /// # Safety
+    /// `len` readable bytes at `value`.
+    unsafe fn set(
+        &self,
+        caller: &Caller,
+        name: &CStr,
+        value: *const c_void,
+        len: usize,
+        create: i32,
+    ) -> Result<(), Errno> {
+        let name = name.as_ptr();
+        // SAFETY: NUL-terminated private strings, and the caller's promise.
+        done(unsafe {
+            match self {
+                Target::Path(path) => libc::setxattr(path.as_ptr(), name, value, len, create),
+                Target::Link(path) => libc::lsetxattr(path.as_ptr(), name, value, len, create),
+                Target::Open(fd) => libc::fsetxattr(*fd, name, value, len, create),
+                Target::Inode(fd) => {
+                    let set = |fd| libc::fsetxattr(fd, name, value, len, create).into();
+                    let args = AttributeArgs::new(value as u64, len, create as u32);
+                    let set = caller.by_descriptor(*fd, set, |link| {
+                        args.call(numbers::SYS_setxattrat, link, name)
+                    });
+                    return set.map(drop);
+                }
+            }
+        })
+    }
 }
 
 impl Caller {
@@ -67,6 +133,22 @@ impl MetaCalls for Caller {
         if sink.len() < size_of::<libc::statx>() {
             return Err(Errno(libc::EINVAL));
         }
+        if let Some(maps) = &self.session.translated {
+            // SAFETY: statx is valid when zeroed; a NUL-terminated private path and a live structure.
+            let data = unsafe {
+                let mut data: libc::statx = std::mem::zeroed();
+                done(libc::statx(dirfd, path.as_ptr(), flags.0, mask, &mut data))?;
+                translate::show_statx(&mut data, maps);
+                data
+            };
+            // SAFETY: the bytes of a live structure that was zeroed whole, padding included.
+            let bytes = unsafe {
+                std::slice::from_raw_parts((&raw const data).cast(), size_of::<libc::statx>())
+            };
+            return Ok(reply::Statx {
+                filled: sink.fill(bytes),
+            });
+        }
         // SAFETY: a NUL-terminated private path; the sink is a window of the size just checked inside the lane's mapped
         // arena. The kernel writes there itself; nothing of it is read back.
         done(unsafe { libc::statx(dirfd, path.as_ptr(), flags.0, mask, sink.as_ptr().cast()) })?;
@@ -103,8 +185,13 @@ impl MetaCalls for Caller {
             flags,
         } = request;
         let dirfd = self.dir(dirfd, path)?;
+        // A lane that acts for its caller has the caller's ids as effective ones only.
+        let flags = match self.identity {
+            Some(_) => flags.0 | libc::AT_EACCESS,
+            None => flags.0,
+        };
         // SAFETY: a NUL-terminated private path. The raw call: libc's emulates flags by the wrong ids.
-        done(unsafe { libc::syscall(libc::SYS_faccessat2, dirfd, path.as_ptr(), mode, flags.0) })?;
+        done(unsafe { libc::syscall(libc::SYS_faccessat2, dirfd, path.as_ptr(), mode, flags) })?;
         Ok(reply::Faccessat2 {})
     }
 
@@ -150,8 +237,9 @@ impl MetaCalls for Caller {
             flags,
         } = request;
         let dirfd = self.dir(dirfd, path)?;
+        let (uid, gid) = translate::owner(uid, gid, self.session.translated.as_ref())?;
         // SAFETY: a NUL-terminated private path.
-        done(unsafe { libc::fchownat(dirfd, path.as_ptr(), uid, gid, flags.0) })?;
+        done(unsafe { libc::fchownat(dirfd, path.as_ptr(), uid.0, gid.0, flags.0) })?;
         Ok(reply::Fchownat {})
     }
 
@@ -202,39 +290,20 @@ impl MetaCalls for Caller {
             name,
             sink,
         } = request;
-        let (value, len) = (sink.as_ptr().cast(), sink.len());
-        let name = name.as_ptr();
-        // SAFETY: NUL-terminated private strings; the sink is a window inside the lane's mapped arena.
-        let size = unsafe {
-            match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::getxattr(path.as_ptr(), name, value, len) as i64,
-                Target::Link(path) => libc::lgetxattr(path.as_ptr(), name, value, len) as i64,
-                Target::Open(fd) => libc::fgetxattr(fd, name, value, len) as i64,
-                Target::Inode(fd) => self.by_descriptor(
-                    fd,
-                    |fd| libc::fgetxattr(fd, name, value, len) as i64,
-                    |link| {
-                        let args = AttributeArgs {
-                            value: value as u64,
-                            size: len as u32,
-                            flags: 0,
-                        };
-                        let size = size_of_val(&args);
-                        let (dir, path) = (link.dir, link.name.as_ptr());
-                        libc::syscall(
-                            numbers::SYS_getxattrat,
-                            dir,
-                            path,
-                            0,
-                            name,
-                            &raw const args,
-                            size,
-                        )
-                    },
-                )?,
-            }
-        };
-        let (size, filled) = sized(size, len)?;
+        let target = self.target(dirfd, path, flags)?;
+        if let Some(maps) = self.session.translated.as_ref().filter(|_| is_acl(name)) {
+            let mut value = vec![0u8; sink.len().min(LONGEST_VALUE)];
+            // SAFETY: a live buffer of that length.
+            let size = unsafe { target.get(self, name, value.as_mut_ptr().cast(), value.len())? };
+            let (size, filled) = sized(size, value.len())?;
+            let value = &mut value[..filled.0];
+            translate::show_acl(value, maps);
+            let filled = sink.fill(value);
+            return Ok(reply::Getxattr { size, filled });
+        }
+        // SAFETY: the sink is a window inside the lane's mapped arena.
+        let size = unsafe { target.get(self, name, sink.as_ptr().cast(), sink.len())? };
+        let (size, filled) = sized(size, sink.len())?;
         Ok(reply::Getxattr { size, filled })
     }
 
@@ -247,41 +316,17 @@ impl MetaCalls for Caller {
             value,
             create,
         } = request;
-        let (data, len) = (value.as_ptr().cast(), value.len());
-        let name = name.as_ptr();
-        // SAFETY: NUL-terminated private strings; the source is a window inside the lane's mapped arena, which the
-        // kernel copies once.
-        done(unsafe {
-            match self.target(dirfd, path, flags)? {
-                Target::Path(path) => libc::setxattr(path.as_ptr(), name, data, len, create).into(),
-                Target::Link(path) => {
-                    libc::lsetxattr(path.as_ptr(), name, data, len, create).into()
-                }
-                Target::Open(fd) => libc::fsetxattr(fd, name, data, len, create).into(),
-                Target::Inode(fd) => self.by_descriptor(
-                    fd,
-                    |fd| libc::fsetxattr(fd, name, data, len, create).into(),
-                    |link| {
-                        let args = AttributeArgs {
-                            value: data as u64,
-                            size: len as u32,
-                            flags: create as u32,
-                        };
-                        let size = size_of_val(&args);
-                        let (dir, path) = (link.dir, link.name.as_ptr());
-                        libc::syscall(
-                            numbers::SYS_setxattrat,
-                            dir,
-                            path,
-                            0,
-                            name,
-                            &raw const args,
-                            size,
-                        )
-                    },
-                )?,
-            }
-        })?;
+        let target = self.target(dirfd, path, flags)?;
+        if let Some(maps) = self.session.translated.as_ref().filter(|_| is_acl(name)) {
+            let mut copy = vec![0u8; value.len().min(LONGEST_VALUE)];
+            value.copy_out(&mut copy);
+            translate::read_acl(&mut copy, maps)?;
+            // SAFETY: a live buffer of that length.
+            unsafe { target.set(self, name, copy.as_ptr().cast(), copy.len(), create)? };
+            return Ok(reply::Setxattr {});
+        }
+        // SAFETY: the source is a window inside the lane's mapped arena, which the kernel copies once.
+        unsafe { target.set(self, name, value.as_ptr().cast(), value.len(), create)? };
         Ok(reply::Setxattr {})
     }
 

@@ -5,14 +5,18 @@
 //! the kernel's decision (view, Landlock, user), never a comparison of strings.
 
 pub(crate) mod file;
+mod identity;
 mod link;
 mod meta;
 mod path;
 mod session;
+mod translate;
 pub mod watch;
 
 use crate::shadow::session::Session;
+use hostcall::ops::Op;
 use hostcall::types::{DirFd, Errno};
+use identity::Identity;
 use std::ffi::CStr;
 
 /// The calling lane: its session, and how its last transfer went.
@@ -22,9 +26,28 @@ pub struct Caller {
     pub session: &'static Session,
     /// Whether the last call did all that it was asked to; linked calls are cancelled if not.
     pub complete: bool,
+    /// Whose rights its calls have, if they have their callers'.
+    identity: Option<Identity>,
 }
 
 impl Caller {
+    /// A lane's, on the thread that is to execute its calls.
+    pub fn new(session: &'static Session) -> Caller {
+        Caller {
+            session,
+            complete: true,
+            identity: session.callers.as_ref().map(Identity::nobody),
+        }
+    }
+
+    /// Whether a call can be executed: it is known whose rights it has, or it says so itself.
+    pub fn may_execute(&self, code: u32) -> bool {
+        match &self.identity {
+            None => true,
+            Some(identity) => identity.is_known() || code == Op::Impersonate as u32,
+        }
+    }
+
     /// Where a path starts, for a system call. An absolute path starts at the root, whatever the descriptor is.
     fn dir(&self, dirfd: DirFd, path: &CStr) -> Result<i32, Errno> {
         match path.to_bytes().first() {

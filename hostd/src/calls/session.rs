@@ -135,4 +135,13 @@ impl SessionCalls for Caller {
         let old = unsafe { libc::umask(mask) };
         Ok(reply::Umask { old: Mode(old) })
     }
+
+    fn impersonate(&mut self, request: request::Impersonate) -> Result<reply::Impersonate, Errno> {
+        let (Some(maps), Some(identity)) = (&self.session.callers, &mut self.identity) else {
+            return Err(Errno(libc::EPERM));
+        };
+        let mask = self.session.umask.load(Ordering::Relaxed);
+        identity.become_caller(maps, &request, mask)?;
+        Ok(reply::Impersonate {})
+    }
 }

@@ -1,8 +1,7 @@
 //! What is wrong with a configuration, as far as it can be known before a guest starts.
 
 use super::parse::{self, ConfigError};
-use super::{Access, Attach, Config, Export, GuestConfig, Limits};
-use nix::unistd::Uid;
+use super::{Access, Attach, Config, Export, GuestConfig, Limits, Rights};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fmt;
@@ -66,6 +65,18 @@ pub fn check(path: &Path) -> Vec<Finding> {
     findings
 }
 
+/// Judges a list of exports by itself and against the host as it is now.
+pub(super) fn exports_of(list: &[Export]) -> Vec<Finding> {
+    let mut report = Findings::default();
+    exports(&mut report, "", list);
+    for export in list.iter().filter(|export| export.path.is_absolute()) {
+        if let Err(error) = export.path.canonicalize() {
+            report.error("", format!("{}: {error}", export.path.display()));
+        }
+    }
+    report.all
+}
+
 /// Faults that no state of the host can cure, and users that do not exist. All of them are errors.
 pub(super) fn validate(config: &Config) -> Vec<Finding> {
     let mut report = Findings::default();
@@ -79,16 +90,8 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
         attachment(&mut report, &key, &guest.attach, &mut taken);
         exports(&mut report, &key, &guest.exports);
         limits(&mut report, &key, &guest.limits);
-        match guest.host_user() {
-            Err(error) => report.error(&format!("{key}.user"), error),
-            Ok(user) if !Uid::effective().is_root() && user.uid != Uid::effective().as_raw() => {
-                let message = format!(
-                    "only root can run shadows as {}; run hostd as root or as {0}",
-                    user.name
-                );
-                report.error(&format!("{key}.user"), message);
-            }
-            Ok(_) => {}
+        if let Err(error) = guest.rights() {
+            report.error(&format!("{key}.{}", error.key()), error);
         }
     }
     report.all
@@ -236,8 +239,14 @@ fn plain_path(report: &mut Findings, key: &str, path: &Path) -> bool {
     false
 }
 
-/// What depends on the host as it is now.
+/// What depends on the host as it is now, and what is allowed but seldom meant.
 fn against_host(report: &mut Findings, key: &str, guest: &GuestConfig) {
+    if guest.rights == Rights::Caller && guest.uid_map.is_none() {
+        report.warning(
+            &format!("{key}.as"),
+            "without uid_map the guest's root acts as the host's root; map it to another user unless that is meant",
+        );
+    }
     for (index, export) in guest.exports.iter().enumerate() {
         let key = format!("{key}.exports[{index}].path");
         if !export.path.is_absolute() {
@@ -372,10 +381,38 @@ mod tests {
 
     #[test]
     fn users_exist() {
-        assert!(faults(r#"{"user": "no-such-user"}"#)[0].contains("no user"));
-        assert!(faults(r#"{"user": "a\u0000b"}"#)[0].contains("user"));
+        assert!(faults(r#"{"as": "no-such-user"}"#)[0].contains("no user"));
+        assert!(faults(r#"{"as": "a\u0000b"}"#)[0].contains("user"));
         let name = crate::config::HostUser::calling().unwrap().name;
-        assert_eq!(faults(&format!(r#"{{"user": "{name}"}}"#)), [""; 0]);
+        assert_eq!(faults(&format!(r#"{{"as": "{name}"}}"#)), [""; 0]);
+    }
+
+    #[test]
+    fn callers_are_mapped_by_sound_ranges_and_only_for_root() {
+        let map = |key: &str, ranges: &str| {
+            faults(&format!(r#"{{"as": "caller", "{key}": [{ranges}]}}"#)).join("\n")
+        };
+        let sound = r#"{"guest": 0, "host": 100000, "count": 65536}"#;
+        let expected = match nix::unistd::geteuid().is_root() {
+            true => "",
+            false => "error: guests.g.as: only root can act for each caller of a guest; run hostd as root, or name one user",
+        };
+        assert_eq!(map("uid_map", sound), expected);
+        let fault = map("gid_map", r#"{"guest": 0, "host": 0, "count": 0}"#);
+        assert_eq!(
+            fault,
+            "error: guests.g.gid_map: range [0] is empty; give it a `count`"
+        );
+        let fault = map("uid_map", &format!("{sound}, {sound}"));
+        assert!(
+            fault.contains("[0] and [1] share ids of the guest"),
+            "{fault}"
+        );
+        let alone = faults(&format!(r#"{{"uid_map": [{sound}]}}"#));
+        assert!(
+            alone[0].starts_with("error: guests.g.uid_map: has a meaning only with"),
+            "{alone:?}"
+        );
     }
 
     #[test]

@@ -125,6 +125,9 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Config, ConfigError> {
     })
 }
 
+/// Names that are unlike the ones they stand for.
+const SYNONYMS: &[(&str, &str)] = &[("user", "as")];
+
 /// Adds the nearest known name to serde's "unknown field `x`, expected one of `a`, `b`".
 fn with_nearest(message: &str) -> String {
     let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
@@ -135,6 +138,12 @@ fn with_nearest(message: &str) -> String {
         return message.to_owned();
     };
     let known = || tail.split('`').skip(1).step_by(2);
+    if let Some((_, name)) = SYNONYMS
+        .iter()
+        .find(|(other, name)| *other == unknown && known().any(|known| known == *name))
+    {
+        return format!("{head}`; did you mean `{name}`?");
+    }
     let nearest = known()
         .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .min();
@@ -208,6 +217,10 @@ mod tests {
         assert!(fault(device).ends_with("did you mean `region`?"));
         let kind = r#"{"guests": {"a": {"attach": {"locla": "/x"}}}}"#;
         assert!(fault(kind).ends_with("did you mean `local`?"));
+        let user = r#"{"guests": {"a": {"user": "me"}}}"#;
+        assert!(fault(user).ends_with("unknown field `user`; did you mean `as`?"));
+        let map = r#"{"guests": {"a": {"uid_map": [{"guets": 1}]}}}"#;
+        assert!(fault(map).ends_with("did you mean `guest`?"));
         let mode = r#"{"guests": {"a": {"exports": [{"mode": "r"}]}}}"#;
         assert!(fault(mode).contains("did you mean `r"), "{}", fault(mode));
     }
@@ -216,7 +229,7 @@ mod tests {
     fn a_key_unlike_any_other_gets_the_list() {
         assert_eq!(
             fault(r#"{"guests": {"a": {"colour": 1}}}"#),
-            "c.json:1:26: unknown field `colour`; known here: attach, user, exports, limits"
+            "c.json:1:26: unknown field `colour`; known here: attach, as, uid_map, gid_map, exports, limits"
         );
     }
 
@@ -224,8 +237,8 @@ mod tests {
     fn faults_say_where_they_stand() {
         assert!(fault("{\n\"guests\": [}").starts_with("c.json:2:"));
         assert!(fault(r#"{"guests": {"a": {}, "a": {}}}"#).contains("guest `a` stands twice"));
-        let twice = r#"{"guests": {"a": {"user": "x", "user": "y"}}}"#;
-        assert!(fault(twice).contains("duplicate field `user`"));
+        let twice = r#"{"guests": {"a": {"as": "x", "as": "y"}}}"#;
+        assert!(fault(twice).contains("duplicate field `as`"));
         let negative = r#"{"guests": {"a": {"limits": {"processes": -1}}}}"#;
         assert!(fault(negative).contains("expected u32"));
         let bytes = parse(Path::new("c.json"), b"{\n \"guests\": \"\xff\"}").unwrap_err();

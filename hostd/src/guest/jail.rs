@@ -14,6 +14,7 @@ use super::setup::open_sources;
 use super::sys::{self, Side};
 use super::uml::{self, InitProgram};
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
+use nix::sched::{sched_getcpu, sched_setaffinity, CpuSet};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{chdir, pivot_root, Pid};
@@ -286,12 +287,24 @@ fn forbidden() -> Result<BpfProgram, String> {
     filter.context("seccomp")?.try_into().context("seccomp")
 }
 
+/// Ties the kernel and all its processes to the processor that this one was started on, which fork(2) chose as the
+/// idlest.
+///
+/// The guest has one virtual processor, so never more than one of them runs; but each of its system calls hands over
+/// from a process to the kernel and back, and across processors that costs three times what it does on one.
+fn stay_on_one_processor() -> nix::Result<()> {
+    let mut own = CpuSet::new();
+    own.set(sched_getcpu()?)?;
+    sched_setaffinity(Pid::from_raw(0), &own)
+}
+
 fn execute(mem_mib: u64, init: &InitProgram, lines: &Lines) -> String {
     let prepared = || -> Result<(), String> {
         for fd in [&lines.region, &lines.doorbell, &lines.console] {
             sys::keep_over_exec(fd.as_fd().as_raw_fd()).context("keep a line")?;
         }
         sys::default_signals();
+        stay_on_one_processor().context("sched_setaffinity")?;
         seccompiler::apply_filter(&forbidden()?).context("seccomp")
     };
     if let Err(error) = prepared() {

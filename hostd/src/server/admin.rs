@@ -23,6 +23,8 @@ pub enum Question {
         /// Of this guest only.
         guest: Option<String>,
     },
+    /// A change to a guest's exports; the answer is an [`Outcome`](super::exports::Outcome).
+    Export(super::exports::Request),
 }
 
 /// The state of one hostd.
@@ -41,10 +43,12 @@ pub struct GuestStatus {
     pub name: String,
     /// How it attaches.
     pub attach: String,
-    /// Host user of its shadows.
+    /// Whose rights its calls have: a host user's, or each caller's.
     pub user: String,
     /// What it sees.
     pub exports: Vec<crate::config::Export>,
+    /// How often that has changed.
+    pub view: u32,
     /// Layers of the shadows' confinement.
     pub confinement: Option<crate::shadow::sandbox::Report>,
     /// Why it cannot be served.
@@ -72,6 +76,8 @@ pub struct SessionStatus {
     pub process: Option<i32>,
     /// What it is doing.
     pub state: String,
+    /// After how many changes to the guest's exports its view was made.
+    pub view: u32,
     /// Lanes served.
     pub lanes: u32,
     /// Calls answered.
@@ -104,6 +110,16 @@ pub fn running() -> Vec<UnixStream> {
         .filter_map(|name| connect(name).ok())
         .filter(same_user)
         .collect()
+}
+
+/// The hostd of the calling user with this process id.
+pub fn connect(pid: u32) -> Result<UnixStream> {
+    let name = control_name(nix::unistd::geteuid().as_raw(), pid);
+    let stream = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    match same_user(&stream) {
+        true => Ok(stream),
+        false => Err(ErrorKind::PermissionDenied.into()),
+    }
 }
 
 /// Anybody may bind or connect to an abstract name, so each side looks who the other is.
@@ -206,16 +222,19 @@ impl Tools {
         Ok(())
     }
 
-    /// A tool asks, takes more of its answer, or leaves.
-    pub fn hear(&mut self, key: Key, guests: &[Guest], poller: &mut Poller) {
-        let Some(tool) = self.connected.get_mut(&key) else {
-            return;
-        };
+    /// A tool asks, takes more of its answer, or leaves. A change that it asks for comes back: it is not made here.
+    pub fn hear(
+        &mut self,
+        key: Key,
+        guests: &[Guest],
+        poller: &mut Poller,
+    ) -> Option<super::exports::Request> {
+        let tool = self.connected.get_mut(&key)?;
         if !tool.answer.is_empty() {
             if !matches!(tool.reply(), Ok(false)) {
                 self.leave(key, guests, poller);
             }
-            return;
+            return None;
         }
         match tool.question() {
             Ok(None) => {}
@@ -230,16 +249,33 @@ impl Tools {
                 tool.trace = Some(guest);
                 self.switch(guests);
             }
-            Ok(Some(Question::Status)) => {
-                tool.answer = serde_json::to_vec(&status(guests)).unwrap_or_default();
-                tool.answer.push(b'\n');
-                let waits = matches!(tool.reply(), Ok(false))
-                    && poller.await_room(&tool.stream, key).is_ok();
-                if !waits {
-                    self.leave(key, guests, poller);
-                }
+            Ok(Some(Question::Status)) => self.answer(key, &status(guests), guests, poller),
+            Ok(Some(Question::Export(request))) => {
+                tool.asked.clear();
+                return Some(request);
             }
             Err(_) => self.leave(key, guests, poller),
+        }
+        None
+    }
+
+    /// Answers a tool, if it is still there; it leaves when it has taken all.
+    pub fn answer(
+        &mut self,
+        key: Key,
+        answer: &impl Serialize,
+        guests: &[Guest],
+        poller: &mut Poller,
+    ) {
+        let Some(tool) = self.connected.get_mut(&key) else {
+            return;
+        };
+        tool.answer = serde_json::to_vec(answer).unwrap_or_default();
+        tool.answer.push(b'\n');
+        let waits =
+            matches!(tool.reply(), Ok(false)) && poller.await_room(&tool.stream, key).is_ok();
+        if !waits {
+            self.leave(key, guests, poller);
         }
     }
 
@@ -314,6 +350,7 @@ fn guest_status(guest: &Guest) -> GuestStatus {
                     State::Held(..) => "held",
                 }
                 .to_owned(),
+                view: session.view,
                 lanes: counts.lanes.load(Ordering::Relaxed),
                 calls: Op::ALL.iter().map(count).sum(),
                 errors: counts.errors.load(Ordering::Relaxed),
@@ -328,8 +365,12 @@ fn guest_status(guest: &Guest) -> GuestStatus {
             Door::Socket { path, .. } => format!("socket {}", path.display()),
             Door::Device { region, .. } => format!("device with {} lanes", region.lanes()),
         },
-        user: guest.policy.user.name.clone(),
+        user: match &guest.policy.callers {
+            Some(_) => "each call's caller".to_owned(),
+            None => guest.policy.user.name.clone(),
+        },
         exports: guest.policy.exports.clone(),
+        view: guest.view,
         confinement: guest.report.clone(),
         failed: guest.failed.clone(),
         spares: guest

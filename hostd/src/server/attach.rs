@@ -61,9 +61,11 @@ impl Guest {
             return Ok(());
         };
         let image = matches!(session.state, State::Held(..));
+        let callers = self.policy.callers.is_some();
         if image {
             // The old image may have left anything in the rings of the old region.
-            session.memfd = Some(fresh_region(self.lanes, self.board.clock())?);
+            let region = fresh_region(self.lanes, self.board.clock(), callers, self.view)?;
+            session.memfd = Some(region);
         }
         let Some(memfd) = session.memfd.as_ref().map(AsRawFd::as_raw_fd) else {
             return refuse(&connection, Errno(libc::EIO));
@@ -75,6 +77,7 @@ impl Guest {
         let welcome = Welcome {
             version: VERSION,
             errno: 0,
+            view: session.view,
         }
         .to_bytes();
         let rights = [ControlMessage::ScmRights(&[memfd])];
@@ -378,6 +381,7 @@ fn refuse(connection: &OwnedFd, errno: Errno) -> Result<()> {
     let bytes = Welcome {
         version: VERSION,
         errno: errno.0,
+        view: 0,
     }
     .to_bytes();
     // Whoever does not listen to the refusal will see the end of the connection.
@@ -389,13 +393,10 @@ fn refuse(connection: &OwnedFd, errno: Errno) -> Result<()> {
     Ok(())
 }
 
-fn fresh_region(lanes: u32, clock: Clock) -> Result<OwnedFd> {
+fn fresh_region(lanes: u32, clock: Clock, callers: bool, view: u32) -> Result<OwnedFd> {
     let size = region::size(lanes);
     let memfd = sealed_memfd(c"hostcall-region", size).map_err(super::io)?;
-    Region::create(
-        Mapping::new(memfd.as_fd(), size).map_err(super::io)?,
-        lanes,
-        clock,
-    );
+    let mapping = Mapping::new(memfd.as_fd(), size).map_err(super::io)?;
+    Region::create(mapping, lanes, clock).set_policy(callers, view);
     Ok(memfd)
 }

@@ -1,6 +1,7 @@
 //! One guest: its zygote, its shadows and what they share.
 
 use super::complaints::Complaints;
+use super::exports::Successor;
 use super::poller::{Key, Poller, Source};
 use super::zygote::Zygote;
 use crate::board::Board;
@@ -113,6 +114,8 @@ pub struct Session {
     pub unborn: Option<Unborn>,
     /// Since when it is active.
     pub since: Instant,
+    /// The view that it has, by the guest's count.
+    pub view: u32,
 }
 
 /// Whoever waits for a spare shadow.
@@ -137,6 +140,8 @@ pub struct Guest {
     pub config: GuestConfig,
     /// What its shadows may see and use.
     pub policy: Policy,
+    /// Counts the changes to its exports: names the view that new shadows have.
+    pub view: u32,
     /// Lanes of its region or of each shadow's.
     pub lanes: u32,
     /// How it reaches us.
@@ -147,6 +152,8 @@ pub struct Guest {
     /// hostd's program, which is also the zygote's.
     pub(super) program: PathBuf,
     pub(super) zygote: Option<Zygote>,
+    /// The zygote of a view in the making.
+    pub(super) successor: Option<Successor>,
     /// Active layers of the confinement, once the zygote has told.
     pub report: Option<Report>,
     /// What is logged about it.
@@ -211,12 +218,14 @@ impl Guest {
             name,
             config,
             policy,
+            view: 0,
             lanes,
             door,
             board,
             board_fd,
             program,
             zygote: None,
+            successor: None,
             report: None,
             complaints: Complaints::default(),
             killed: HashSet::new(),
@@ -227,8 +236,16 @@ impl Guest {
             born: Instant::now(),
             breed_at: None,
         };
+        guest.announce();
         guest.start_zygote(poller)?;
         Ok(guest)
+    }
+
+    /// Writes into a device guest's region what its processes have to know.
+    pub(super) fn announce(&self) {
+        if let Door::Device { region, .. } = &self.door {
+            region.set_policy(self.policy.callers.is_some(), self.view);
+        }
     }
 
     /// Guest processes that are or will be served.
@@ -292,7 +309,12 @@ impl Guest {
 
     /// Ends a session at once: the shadow dies, its lanes are dead, what it shared is closed.
     pub fn end_session(&mut self, slot: u32, poller: &mut Poller) {
-        let shadow = self.sessions.get(&slot).and_then(|s| s.shadow.as_ref());
+        // The zygotes of earlier views are gone and tell nothing.
+        let shadow = self
+            .sessions
+            .get(&slot)
+            .filter(|session| session.view == self.view)
+            .and_then(|session| session.shadow.as_ref());
         self.killed.extend(shadow.map(|(pid, _)| *pid));
         self.lose_session(slot, poller);
     }
@@ -369,6 +391,9 @@ impl Guest {
         all.into_iter()
             .for_each(|slot| self.end_session(slot, poller));
         self.end_zygote(poller);
+        if let Some(successor) = self.successor.take() {
+            successor.abandon(poller);
+        }
         let left = match &self.door {
             Door::Socket { path, .. } => vec![path],
             Door::Device {
@@ -406,6 +431,7 @@ impl Guest {
             }
             region.write_header(self.board.clock());
         }
+        self.announce();
     }
 }
 

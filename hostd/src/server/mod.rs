@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod attach;
 pub mod complaints;
+pub mod exports;
 pub mod guest;
 pub mod poller;
 pub mod requests;
@@ -143,6 +144,7 @@ impl Server {
             Source::Listener { guest } => (guest, "a process that connects"),
             Source::Hello { guest } => (guest, "a process that introduces itself"),
             Source::Zygote { guest } => (guest, "its zygote"),
+            Source::Successor { guest } => (guest, "the zygote of its new view"),
             Source::Shadow { guest, .. } => (guest, "a shadow"),
             Source::Process { guest, .. } => (guest, "the end of a process"),
             Source::Line { guest } => (guest, "its doorbell line"),
@@ -158,7 +160,7 @@ impl Server {
         match source {
             Source::Stop => {}
             Source::Admin => self.tools.accept(poller)?,
-            Source::Tool => self.tools.hear(key, &self.guests, poller),
+            Source::Tool => self.hear_tool(key),
             Source::Listener { guest } => return self.accept(guest),
             Source::Hello { guest } => {
                 let Some(stranger) = self.strangers.get(&key) else {
@@ -176,6 +178,11 @@ impl Server {
                 }
             }
             Source::Zygote { guest } => self.guests[guest].hear_zygote(poller)?,
+            Source::Successor { guest } => {
+                if let Some((tool, outcome)) = self.guests[guest].hear_successor(poller)? {
+                    self.tools.answer(tool, &outcome, &self.guests, poller);
+                }
+            }
             Source::Shadow { guest, slot } => {
                 if let Some(line) = self.guests[guest].hear_shadow(slot, poller)? {
                     let guests = &self.guests;
@@ -194,6 +201,23 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// A tool says something. What it asks to be changed is begun at once; most answers come later.
+    fn hear_tool(&mut self, key: Key) {
+        let poller = &mut self.poller;
+        let Some(request) = self.tools.hear(key, &self.guests, poller) else {
+            return;
+        };
+        let named = |guest: &&mut Guest| guest.name == request.guest;
+        let begun = match self.guests.iter_mut().find(named) {
+            Some(guest) => guest.change_exports(&request, key, poller),
+            None => Err(format!("no guest {} is served here", request.guest)),
+        };
+        if let Err(error) = begun {
+            let outcome: exports::Outcome = Err(error);
+            self.tools.answer(key, &outcome, &self.guests, poller);
+        }
     }
 
     fn accept(&mut self, guest: usize) -> Result<()> {

@@ -29,6 +29,11 @@ pub enum Source {
         /// Index of the guest.
         guest: usize,
     },
+    /// The zygote of a view in the making says something or ends.
+    Successor {
+        /// Index of the guest.
+        guest: usize,
+    },
     /// A shadow says something or ends.
     Shadow {
         /// Index of the guest.
@@ -79,6 +84,11 @@ impl Poller {
             .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, key))?;
         self.sources.insert(key, source);
         Ok(key)
+    }
+
+    /// Says anew what a watched descriptor stands for.
+    pub fn rename(&mut self, key: Key, source: Source) {
+        self.sources.insert(key, source);
     }
 
     /// Waits from now on until a watched descriptor takes output, and no longer for input.

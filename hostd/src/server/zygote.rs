@@ -3,6 +3,7 @@
 use super::guest::{Door, Guest, Session, State};
 use super::poller::{Key, Poller, Source};
 use crate::message::{self, FromZygote, ToZygote};
+use crate::shadow::sandbox::Policy;
 use crate::shadow::SPARES;
 use hostcall::types::Token;
 use nix::sys::socket::{setsockopt, socketpair, sockopt, AddressFamily, SockFlag, SockType};
@@ -33,9 +34,43 @@ pub struct Zygote {
     key: Key,
 }
 
+impl Zygote {
+    /// Its next message.
+    pub(super) fn hear(&self) -> Result<(FromZygote, Vec<OwnedFd>)> {
+        message::receive_long(&self.socket, false)
+    }
+
+    /// Ends its process; the shadows that it has forked live on.
+    pub(super) fn end(mut self, poller: &mut Poller) {
+        poller.forget(&self.socket, self.key);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The same zygote, watched for another reason.
+    pub(super) fn known_as(self, source: Source, poller: &mut Poller) -> Zygote {
+        poller.rename(self.key, source);
+        self
+    }
+}
+
 impl Guest {
     /// Starts a zygote and gives it the guest's policy.
     pub(super) fn start_zygote(&mut self, poller: &mut Poller) -> Result<()> {
+        let source = Source::Zygote { guest: self.index };
+        self.zygote = Some(self.make_zygote(&self.policy, self.view, source, poller)?);
+        self.born = Instant::now();
+        Ok(())
+    }
+
+    /// Starts a zygote for a view of the guest.
+    pub(super) fn make_zygote(
+        &self,
+        policy: &Policy,
+        view: u32,
+        source: Source,
+        poller: &mut Poller,
+    ) -> Result<Zygote> {
         let (ours, theirs) = socketpair(
             AddressFamily::Unix,
             SockType::SeqPacket,
@@ -50,23 +85,22 @@ impl Guest {
             .spawn()?;
         let begin = ToZygote::Begin {
             guest: self.name.clone(),
-            policy: self.policy.clone(),
+            policy: Box::new(policy.clone()),
             lanes: self.lanes,
             device: matches!(self.door, Door::Device { .. }),
+            view,
         };
         let mut fds = vec![self.board_fd.as_raw_fd()];
         if let Door::Device { memfd, .. } = &self.door {
             fds.push(memfd.as_raw_fd());
         }
         message::send(&ours, &begin, &fds)?;
-        let key = poller.watch(&ours, Source::Zygote { guest: self.index })?;
-        self.zygote = Some(Zygote {
+        let key = poller.watch(&ours, source)?;
+        Ok(Zygote {
             child,
             socket: ours,
             key,
-        });
-        self.born = Instant::now();
-        Ok(())
+        })
     }
 
     /// Hears the zygote.
@@ -74,7 +108,7 @@ impl Guest {
         let Some(zygote) = &self.zygote else {
             return Ok(());
         };
-        match message::receive_long(&zygote.socket, false) {
+        match zygote.hear() {
             Ok((FromZygote::Ready { report }, _)) => {
                 log::info!("guest {}: {report}", self.name);
                 self.report = Some(report);
@@ -150,10 +184,8 @@ impl Guest {
     pub(super) fn end_zygote(&mut self, poller: &mut Poller) {
         // Nobody will tell of them any more, and their numbers become others'.
         self.killed.clear();
-        if let Some(mut zygote) = self.zygote.take() {
-            poller.forget(&zygote.socket, zygote.key);
-            let _ = zygote.child.kill();
-            let _ = zygote.child.wait();
+        if let Some(zygote) = self.zygote.take() {
+            zygote.end(poller);
         }
     }
 
@@ -237,6 +269,7 @@ impl Guest {
                 claim: Token::NONE,
                 unborn: None,
                 since: Instant::now(),
+                view: self.view,
             };
             self.sessions.insert(slot, session);
             let counts = self.board.slot(slot);

@@ -158,14 +158,9 @@ impl Lane {
             page,
         };
         let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
-        let mut caller = Caller {
-            session,
-            complete: true,
-        };
+        let mut caller = Caller::new(session);
         let mut scratch = vec![0; SCRATCH];
-        while let Next::Call(call, chunk) =
-            end.next(page, arena, &bell, &head.spinners, session.processors)?
-        {
+        while let Next::Call(call, chunk) = end.next(page, arena, &bell)? {
             session.await_adoption();
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,
@@ -196,6 +191,13 @@ fn execute(
     }
     if session.held.load(Ordering::Relaxed) {
         session.unhold();
+    }
+    if !caller.may_execute(call.code) {
+        caller.complete = false;
+        return Ok(Message {
+            code: libc::EPERM as u32,
+            ..Message::default()
+        });
     }
     caller.complete = true;
     let answer = ops::dispatch(caller, call, chunk, scratch)?;

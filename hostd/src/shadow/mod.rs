@@ -1,6 +1,7 @@
 //! Shadows: the host processes that stand for guest processes, and how they are made and confined.
 
 pub mod fdtable;
+mod gate;
 pub mod hostd;
 pub mod lane;
 pub mod sandbox;

@@ -19,10 +19,12 @@ mod report;
 mod seccomp;
 mod view;
 
+pub use privilege::{FILE_RIGHTS, SWITCHING_RIGHTS};
 pub use report::{Layer, LayerName, Report};
 pub use seccomp::seal;
 
 use crate::config::{Export, HostUser, Limits};
+use crate::idmap::IdMaps;
 use nix::sched::CloneFlags;
 use rustix::thread::CapabilitySet;
 use std::fmt;
@@ -34,6 +36,8 @@ use std::path::PathBuf;
 pub struct Policy {
     /// The host user they run as.
     pub user: HostUser,
+    /// How the ids of callers are mapped, if each call has the rights of its caller; `user` is root then.
+    pub callers: Option<IdMaps>,
     /// The host subtrees they see.
     pub exports: Vec<Export>,
     /// What they may use.
@@ -74,7 +78,10 @@ pub fn enter(policy: &Policy) -> Result<Report, Error> {
     landlock::restrict(&plan, &mut report)?;
     privilege::limit(&policy.limits, &mut report)?;
     let ids_mapped = matches!(namespace, Namespace::OwnMapped);
-    privilege::become_user(&policy.user, ids_mapped, &mut report)?;
+    match &policy.callers {
+        None => privilege::become_user(&policy.user, ids_mapped, &mut report)?,
+        Some(maps) => privilege::stay_root(maps, &mut report)?,
+    }
     seccomp::probe(&mut report);
     Ok(report)
 }
@@ -164,6 +171,8 @@ pub enum Error {
         /// Whom.
         name: String,
     },
+    /// Acting for callers was asked for without the right to take their ids.
+    Callers,
     /// The kernel grants this user no user namespace.
     UserNamespace(io::Error),
     /// A step that must succeed did not.
@@ -202,6 +211,9 @@ impl fmt::Display for Error {
             Error::OtherUser { name } => {
                 write!(f, "only root can run shadows as {name}; run hostd as root or as {name}")
             }
+            Error::Callers => f.write_str(
+                "only root with CAP_SETUID and CAP_SETGID can act for each caller of a guest; run hostd as root, or name one user",
+            ),
             Error::UserNamespace(source) => write!(
                 f,
                 "the kernel grants no user namespace ({source}), which exports other than / need: run hostd as root, or \

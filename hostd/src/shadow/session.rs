@@ -5,10 +5,12 @@
 #![allow(unsafe_code)]
 
 use super::fdtable::FdTable;
+use super::gate::Gate;
 use super::hostd::Hostd;
 use super::lane::{HostBell, Lane};
 use crate::board::Board;
 use crate::calls::watch::Instances;
+use crate::idmap::IdMaps;
 use crate::message::{self, FromShadow, ToShadow};
 use hostcall::doorbell::futex_wake;
 use hostcall::region::{self, LaneState, Region};
@@ -19,7 +21,7 @@ use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a session whose old program image is gone waits for the new one, which attaches as it starts.
@@ -37,6 +39,8 @@ pub struct Start {
     pub slot: u32,
     /// Lanes of its own region.
     pub lanes: u32,
+    /// Its view, by the guest's count.
+    pub view: u32,
     /// The guest's region, for a device guest.
     pub region: Option<Arc<Region>>,
     /// The board.
@@ -45,6 +49,8 @@ pub struct Start {
     pub open_files: u64,
     /// The host's proc file system, for the way to the shadow's own descriptors.
     pub proc: Option<OwnedFd>,
+    /// How the ids of callers are mapped, if each call has the rights of its caller.
+    pub callers: Option<IdMaps>,
 }
 
 /// The context of one guest process, shared by the threads of its lanes. Working directory and umask are the
@@ -63,46 +69,18 @@ pub struct Session {
     pub slot: u32,
     /// How the other side is woken.
     pub bell: HostBell,
-    /// Processors of the host, and so the most threads that may spin.
-    pub processors: u32,
     /// The file mode creation mask, which umask(2) tells only by changing it.
     pub umask: AtomicU32,
     /// The guest's inotify instances.
     pub instances: Instances,
     /// Whether the session waits for a new program image.
     pub held: AtomicBool,
+    /// How the ids of callers are mapped, if each call has the rights of its caller.
+    pub callers: Option<IdMaps>,
+    /// The same if some id stands for another than itself.
+    pub translated: Option<IdMaps>,
     /// Opens when a guest process has adopted the session.
     adopted: Gate,
-}
-
-/// Holds back the first call until the context is the guest process's: its lane already waits while the shadow is a
-/// spare, so that attaching does not wait for a thread to start.
-#[derive(Debug, Default)]
-struct Gate {
-    open: AtomicBool,
-    lock: Mutex<()>,
-    opened: Condvar,
-}
-
-impl Gate {
-    fn open(&self) {
-        let _lock = self.lock.lock();
-        self.open.store(true, Ordering::Release);
-        self.opened.notify_all();
-    }
-
-    fn pass(&self) {
-        if self.open.load(Ordering::Acquire) {
-            return;
-        }
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        while !self.open.load(Ordering::Acquire) {
-            lock = self
-                .opened
-                .wait(lock)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
 }
 
 impl Session {
@@ -181,17 +159,17 @@ impl Main {
                 let size = region::size(start.lanes);
                 let memfd = sealed_memfd(c"hostcall-region", size).map_err(errno)?;
                 let mapping = Mapping::new(memfd.as_fd(), size).map_err(errno)?;
-                (
-                    Arc::new(Region::create(mapping, start.lanes, clock)),
-                    Some(memfd),
-                )
+                let region = Region::create(mapping, start.lanes, clock);
+                region.set_policy(start.callers.is_some(), start.view);
+                (Arc::new(region), Some(memfd))
             }
         };
         interruptible()?;
         let links = start
             .proc
             .and_then(|proc| own_links(&proc, start.open_files));
-        super::sandbox::seal(&hostcall::ops::syscalls()).map_err(std::io::Error::other)?;
+        super::sandbox::seal(start.callers.as_ref()).map_err(std::io::Error::other)?;
+        let translated = start.callers.clone().filter(|maps| !maps.is_identity());
         let session = Box::leak(Box::new(Session {
             fds: FdTable::new(start.open_files),
             links,
@@ -203,10 +181,11 @@ impl Main {
             } else {
                 HostBell::Watched
             },
-            processors: clock.processors,
             umask: AtomicU32::new(0o22),
             instances: Instances::default(),
             held: AtomicBool::new(false),
+            callers: start.callers,
+            translated,
             adopted: Gate::default(),
         }));
         let mut main = Main {
@@ -327,6 +306,8 @@ impl Main {
                     nix::unistd::fchdir(cwd)?;
                 }
             }
+            ToShadow::View { view } if self.own_region => self.region.set_view(view),
+            ToShadow::View { .. } => {}
             ToShadow::Answer { errno: 0 } => {
                 self.session.hostd.deliver(Ok(files.into_iter().next()))
             }

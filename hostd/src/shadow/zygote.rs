@@ -7,6 +7,7 @@
 use super::sandbox;
 use super::session::{self, Start};
 use crate::board::Board;
+use crate::idmap::IdMaps;
 use crate::message::{self, FromZygote, ToZygote};
 use hostcall::region::{self, Region};
 use hostcall::shm::Mapping;
@@ -38,10 +39,12 @@ pub fn run() -> ! {
 struct Mould {
     guest: String,
     lanes: u32,
+    view: u32,
     region: Option<Arc<Region>>,
     board: Arc<Board>,
     open_files: u64,
     proc: Option<OwnedFd>,
+    callers: Option<IdMaps>,
 }
 
 fn serve() -> std::io::Result<()> {
@@ -60,13 +63,14 @@ fn serve() -> std::io::Result<()> {
             policy,
             lanes,
             device,
+            view,
         },
         fds,
     ) = message::receive_long(&socket, true)?
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
-    let mould = Mould::make(guest, &policy, lanes, device, fds)?;
+    let mould = Mould::make(guest, &policy, (lanes, view), device, fds)?;
     match sandbox::enter(&policy) {
         Ok(report) => message::send(&socket, &FromZygote::Ready { report }, &[])?,
         Err(error) => {
@@ -123,7 +127,7 @@ impl Mould {
     fn make(
         guest: String,
         policy: &sandbox::Policy,
-        lanes: u32,
+        (lanes, view): (u32, u32),
         device: bool,
         fds: Vec<OwnedFd>,
     ) -> std::io::Result<Mould> {
@@ -149,10 +153,12 @@ impl Mould {
         Ok(Mould {
             guest,
             lanes,
+            view,
             region,
             board,
             open_files: policy.limits.open_files,
             proc: sandbox::proc(),
+            callers: policy.callers.clone(),
         })
     }
 
@@ -198,9 +204,11 @@ impl Mould {
                     guest,
                     slot,
                     lanes: self.lanes,
+                    view: self.view,
                     region,
                     board,
                     open_files: self.open_files,
+                    callers: self.callers.clone(),
                 })
             }
         }

@@ -1,7 +1,7 @@
 //! Permissions, owners, access, length and extended attributes: chmod(2), chown(2), access(2), truncate(2), xattr(7).
 #![allow(unsafe_code)]
 
-use super::by_place;
+use super::{by_place, identity};
 use crate::real::{done, finish, hooks, sys, Symbol};
 use crate::{fds, session};
 use hostcall::ops::Calls;
@@ -53,10 +53,9 @@ unsafe fn change_owner(
             path,
             |dirfd, path| sys!(Sysno::fchownat, dirfd, path, uid, gid, flags),
             |dir, path| {
-                done(
-                    session::client()
-                        .and_then(|client| client.fchownat(dir, path, uid, gid, AtFlags(flags))),
-                )
+                done(session::client().and_then(|client| {
+                    client.fchownat(dir, path, uid.into(), gid.into(), AtFlags(flags))
+                }))
             }
         )
     }
@@ -75,7 +74,7 @@ unsafe fn may_access(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_in
             |dir, path| {
                 done(
                     session::client()
-                        .and_then(|client| client.faccessat2(dir, path, mode, AtFlags(flags))),
+                        .and_then(|client| identity::may_access(client, dir, path, mode, flags)),
                 )
             }
         )
@@ -136,7 +135,7 @@ hooks! {
     fn fchown(fd: c_int, uid: uid_t, gid: gid_t) -> c_int {
         match fds::host(fd) {
             Some(remote) => done(session::client().and_then(|client| {
-                client.fchownat(remote.into(), c"", uid, gid, AtFlags(ITSELF))
+                client.fchownat(remote.into(), c"", uid.into(), gid.into(), AtFlags(ITSELF))
             })),
             None => sys!(Sysno::fchown, fd, uid, gid),
         }

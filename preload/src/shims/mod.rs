@@ -9,6 +9,7 @@ pub mod copy;
 pub mod create;
 pub mod descriptor;
 pub mod dir;
+pub mod identity;
 pub mod io;
 pub mod libio;
 pub mod lock;
@@ -51,6 +52,7 @@ pub fn resolve_all() {
     crate::spawn::resolve();
     copy::resolve();
     descriptor::resolve();
+    identity::resolve();
     io::resolve();
     open::resolve();
     ready::resolve();

@@ -3,6 +3,7 @@
 
 use super::table;
 use crate::run::Run;
+use hostcall::ids::{GuestGid, GuestUid};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Mode, OpenFlags, RemoteFd, Times};
 use hostcall::wire::{Sink, Source};
@@ -125,7 +126,13 @@ fn changing_by_path_descriptor(run: &mut Run) {
     let path = run.open(c"f", O_PATH, 0);
     let _ = run.fchmodat2(path.into(), c"", Mode(0o4751), INODE);
     run.fstat(path);
-    let _ = run.fchownat(path.into(), c"", u32::MAX, u32::MAX, AtFlags(AT_EMPTY_PATH));
+    let _ = run.fchownat(
+        path.into(),
+        c"",
+        GuestUid(u32::MAX),
+        GuestGid(u32::MAX),
+        AtFlags(AT_EMPTY_PATH),
+    );
     let times = Times {
         atime: 1_000_000,
         mtime: 2_000_000,
@@ -189,6 +196,12 @@ fn links_by_path_descriptor(run: &mut Run) {
         mtime_nsec: 8,
     };
     let _ = run.utimensat(path.into(), c"", times, INODE);
-    let _ = run.fchownat(path.into(), c"", u32::MAX, u32::MAX, AtFlags(AT_EMPTY_PATH));
+    let _ = run.fchownat(
+        path.into(),
+        c"",
+        GuestUid(u32::MAX),
+        GuestGid(u32::MAX),
+        AtFlags(AT_EMPTY_PATH),
+    );
     run.fstat(path);
 }

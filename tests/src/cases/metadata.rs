@@ -3,6 +3,7 @@
 use super::table;
 use crate::run::Run;
 use crate::short::{times, CWD};
+use hostcall::ids::{Groups, GuestGid, GuestUid};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, RemoteFd};
 use hostcall::wire::Sink;
@@ -17,7 +18,8 @@ table![
     times_set,
     times_now_and_omitted,
     access_checks,
-    suid_dropped
+    suid_dropped,
+    impersonation_refused
 ];
 
 fn stat_flags(run: &mut Run) {
@@ -107,7 +109,7 @@ fn owners(run: &mut Run) {
         run.stat_at(CWD, c"l", AT_SYMLINK_NOFOLLOW);
     }
     let fd = run.open(c"f", O_RDWR, 0);
-    let _ = run.fchownat(fd.into(), c"", 5, 6, AtFlags(AT_EMPTY_PATH));
+    let _ = run.fchownat(fd.into(), c"", 5.into(), 6.into(), AtFlags(AT_EMPTY_PATH));
     run.chown(c"l", 7, 8, 0);
     run.chown(c"absent", 1, 1, 0);
     run.chown(c"f", 1, 1, 0x4000_0000);
@@ -193,5 +195,16 @@ fn suid_dropped(run: &mut Run) {
     run.make(c"from", b"0123456789");
     let from = run.open(c"from", O_RDONLY, 0);
     run.copy((from, 0), (fd, 0), 5, 0);
+    run.stat(c"f");
+}
+
+/// Where the guest's calls have one user's rights, none can have another's.
+fn impersonation_refused(run: &mut Run) {
+    for id in [0, 1, 65534, u32::MAX] {
+        let groups = [GuestGid(id)];
+        let groups = Groups::new(&groups);
+        let _ = run.impersonate(GuestUid(id), GuestGid(id), u32::MAX, groups);
+    }
+    run.make(c"f", b"");
     run.stat(c"f");
 }

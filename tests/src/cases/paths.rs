@@ -175,8 +175,14 @@ fn empty_paths(run: &mut Run) {
     run.stat_at(fd.into(), c"", 0);
     run.stat_at(CWD, c"", AT_EMPTY_PATH);
     let _ = run.faccessat2(fd.into(), c"", R_OK, AtFlags(AT_EMPTY_PATH));
-    let _ = run.fchownat(fd.into(), c"", u32::MAX, u32::MAX, AtFlags(AT_EMPTY_PATH));
-    let _ = run.fchownat(fd.into(), c"", u32::MAX, u32::MAX, AtFlags(0));
+    let _ = run.fchownat(
+        fd.into(),
+        c"",
+        u32::MAX.into(),
+        u32::MAX.into(),
+        AtFlags(AT_EMPTY_PATH),
+    );
+    let _ = run.fchownat(fd.into(), c"", u32::MAX.into(), u32::MAX.into(), AtFlags(0));
     run.fchmod(fd, 0o600);
     let _ = run.utimensat(
         fd.into(),

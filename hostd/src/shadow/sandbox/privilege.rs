@@ -2,6 +2,7 @@
 
 use super::{step, Error, LayerName, Report};
 use crate::config::{HostUser, Limits};
+use crate::idmap::IdMaps;
 use nix::sys::prctl;
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::unistd::{setgroups, setresgid, setresuid, Gid, Uid};
@@ -14,12 +15,15 @@ use rustix::thread::{self, CapabilitySet, CapabilitySets};
 /// `CAP_LEASE`, which stalls other users' opens; `CAP_LINUX_IMMUTABLE` and `CAP_SYS_RESOURCE`, which undo what the
 /// administrator set up; `CAP_SYS_ADMIN`, at the price of `trusted.` attributes. `CAP_MKNOD` stays: a node made in the
 /// view cannot be opened there, and whoever may make set-user-id files of root gains nothing by it.
-const KEPT_BY_ROOT: CapabilitySet = CapabilitySet::CHOWN
+pub const FILE_RIGHTS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::MKNOD)
     .union(CapabilitySet::SETFCAP);
+
+/// What a shadow keeps that takes its callers' ids.
+pub const SWITCHING_RIGHTS: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
 /// Bounds what one process can use. Must precede the change of user, who may lack the right to raise a hard limit.
 pub(super) fn limit(limits: &Limits, report: &mut Report) -> Result<(), Error> {
@@ -66,9 +70,8 @@ pub(super) fn become_user(
 ) -> Result<(), Error> {
     let doing = |what: &str| format!("{what} of {}", user.name);
     let held = thread::capabilities(None).map_err(step("reading capabilities"))?;
-    drop_bounding_set();
-    let switches = CapabilitySet::SETUID | CapabilitySet::SETGID;
-    if !ids_mapped && held.effective.contains(switches) {
+    drop_bounding_set(FILE_RIGHTS);
+    if !ids_mapped && held.effective.contains(SWITCHING_RIGHTS) {
         // Groups before the user, whose change takes the right to set them.
         let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
         let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
@@ -81,9 +84,48 @@ pub(super) fn become_user(
         });
     }
     let kept = match user.uid {
-        0 => held.permitted & KEPT_BY_ROOT,
+        0 => held.permitted & FILE_RIGHTS,
         _ => CapabilitySet::empty(),
     };
+    keep(kept)?;
+    report.active(
+        LayerName::User,
+        format!(
+            "{} with {} capabilities",
+            user.name,
+            kept.bits().count_ones()
+        ),
+    );
+    Ok(())
+}
+
+/// Stays root with the right to take the ids of callers, and gives up every right that neither this nor file operations
+/// need. Those that root has on files stay where a user of the guest stands for root.
+///
+/// The threads that execute calls give up more, each for itself. `CAP_DAC_OVERRIDE` stays with the first one, which
+/// enters the working directory that a child inherits, whoever may search the way to it.
+pub(super) fn stay_root(maps: &IdMaps, report: &mut Report) -> Result<(), Error> {
+    let held = thread::capabilities(None).map_err(step("reading capabilities"))?;
+    if !Uid::effective().is_root() || !held.effective.contains(SWITCHING_RIGHTS) {
+        return Err(Error::Callers);
+    }
+    let kept = match maps.reaches_root() {
+        true => SWITCHING_RIGHTS | FILE_RIGHTS,
+        false => SWITCHING_RIGHTS | CapabilitySet::DAC_OVERRIDE,
+    };
+    drop_bounding_set(kept);
+    setgroups(&[]).map_err(step("leaving all groups"))?;
+    keep(held.permitted & kept)?;
+    let whom = match maps.reaches_root() {
+        true => "each call's caller, root among them",
+        false => "each call's caller, never root",
+    };
+    report.active(LayerName::User, whom);
+    Ok(())
+}
+
+/// Gives up all capabilities but these, and hides from other processes.
+fn keep(kept: CapabilitySet) -> Result<(), Error> {
     let sets = CapabilitySets {
         effective: kept,
         permitted: kept,
@@ -94,14 +136,7 @@ pub(super) fn become_user(
     thread::set_capabilities(None, sets).map_err(step("dropping capabilities"))?;
     // Shadows of one guest share a user. Not being dumpable keeps each out of the other's /proc/PID/{mem,fd,root}, and
     // gives /proc/self/mem, by which a process overwrites its own code, to root. Last: changing ids resets it.
-    prctl::set_dumpable(false).map_err(step("hiding from other processes"))?;
-
-    let count = kept.bits().count_ones();
-    report.active(
-        LayerName::User,
-        format!("{} with {count} capabilities", user.name),
-    );
-    Ok(())
+    prctl::set_dumpable(false).map_err(step("hiding from other processes"))
 }
 
 /// Gives up set-user-id and file capabilities at exec for good. Landlock and seccomp ask for it, so it comes first.
@@ -113,14 +148,14 @@ pub(super) fn no_new_privs(report: &mut Report) -> Result<(), Error> {
 
 /// Empties the bounding set but for what is kept. Only exec uses it, and shadows have neither exec nor `no_new_privs`
 /// off, so that a container which lacks `CAP_SETPCAP` loses nothing.
-fn drop_bounding_set() {
+fn drop_bounding_set(kept: CapabilitySet) {
     for bit in 0..64 {
         let one = CapabilitySet::from_bits_retain(1 << bit);
         let known = thread::capability_is_in_bounding_set(one);
         if known.is_err() {
             break;
         }
-        if !KEPT_BY_ROOT.contains(one) {
+        if !kept.contains(one) {
             let _ = thread::remove_capability_from_bounding_set(one);
         }
     }

@@ -6,9 +6,11 @@
 //!
 //! Order in the list does not matter for speed: the kernel keeps a bitmap of the calls that are allowed whatever their
 //! arguments (Linux 5.11, `seccomp_cache_check`) and runs no filter for them. Only calls whose arguments are
-//! examined (fcntl, mmap, mprotect, clone, prctl, tgkill) pay for the walk.
+//! examined (fcntl, mmap, mprotect, clone, prctl, tgkill, setfsuid, setfsgid) pay for the walk.
 
 use super::{step, Error, LayerName, Report};
+use crate::idmap::{IdMaps, OVERFLOW};
+use hostcall::ops::Op;
 use seccompiler::{
     apply_filter, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule,
@@ -91,18 +93,21 @@ const DENIED_FCNTL: [i32; 5] = [
 const F_SETSIG: i32 = 10;
 const F_SETOWN_EX: i32 = 15;
 
-/// Limits the calling process, and the threads that it starts later, to the given system calls and the base set.
+/// Limits the calling process, and the threads that it starts later, to the system calls of the op table and the base
+/// set. Only a shadow that acts for its callers can change its ids, and only to those that its maps name.
 ///
 /// Takes effect for the calling thread, so it comes before other threads are started. A kernel without seccomp is no
 /// error: [`enter`](super::enter) has reported it.
 ///
 /// # Errors
 /// The kernel refuses a filter.
-pub fn seal(syscalls: &[i64]) -> Result<(), Error> {
+pub fn seal(callers: Option<&IdMaps>) -> Result<(), Error> {
     if !available() {
         return Ok(());
     }
-    for program in programs(syscalls, std::process::id())
+    let served = |op| op != Op::Impersonate || callers.is_some();
+    let syscalls = hostcall::ops::syscalls_of(served);
+    for program in programs(&syscalls, callers, std::process::id())
         .map_err(io::Error::other)
         .map_err(step("building the seccomp filter"))?
     {
@@ -130,7 +135,11 @@ fn available() -> bool {
 }
 
 /// Three filters, of which the kernel takes the strictest answer: each knows one answer besides "allow" or "kill".
-fn programs(syscalls: &[i64], pid: u32) -> Result<[BpfProgram; 3], seccompiler::BackendError> {
+fn programs(
+    syscalls: &[i64],
+    callers: Option<&IdMaps>,
+    pid: u32,
+) -> Result<[BpfProgram; 3], seccompiler::BackendError> {
     // The list comes last: once it is in force, no further filter can be installed.
     Ok([
         filter(
@@ -146,7 +155,7 @@ fn programs(syscalls: &[i64], pid: u32) -> Result<[BpfProgram; 3], seccompiler::
             errno(libc::ENOSYS),
         )?,
         filter(
-            allowed(syscalls, pid)?,
+            allowed(syscalls, callers, pid)?,
             SeccompAction::KillProcess,
             SeccompAction::Allow,
         )?,
@@ -169,7 +178,11 @@ fn filter(
     SeccompFilter::new(rules, otherwise, matched, arch)?.try_into()
 }
 
-fn allowed(syscalls: &[i64], pid: u32) -> Result<Rules, seccompiler::BackendError> {
+fn allowed(
+    syscalls: &[i64],
+    callers: Option<&IdMaps>,
+    pid: u32,
+) -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = BASE
         .iter()
         .chain(BASE_OF_ARCH)
@@ -186,12 +199,37 @@ fn allowed(syscalls: &[i64], pid: u32) -> Result<Rules, seccompiler::BackendErro
     rules.insert(libc::SYS_mprotect, vec![rule(2, no_exec())?]);
     let name = (SeccompCmpOp::Eq, libc::PR_SET_NAME as u64);
     rules.insert(libc::SYS_prctl, vec![rule(0, name)?]);
+    if let Some(maps) = callers {
+        rules.insert(libc::SYS_setfsuid, taking(maps.uids.host_ranges())?);
+        rules.insert(libc::SYS_setfsgid, taking(maps.gids.host_ranges())?);
+        // A mask and a working directory of a thread's own; any other flag would be a namespace or leave the session.
+        let own = (SeccompCmpOp::Eq, libc::CLONE_FS as u64);
+        rules.insert(libc::SYS_unshare, vec![rule(0, own)?]);
+    }
     // Interrupting a lane's blocked call, and abort(3).
     rules.insert(
         libc::SYS_tgkill,
         vec![rule(0, (SeccompCmpOp::Eq, pid.into()))?],
     );
     Ok(rules)
+}
+
+/// The ids that a thread may take: those of the host that the guest's stand for, nobody's, and none, which only asks.
+fn taking(
+    ranges: impl Iterator<Item = (u32, u32)>,
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    ranges
+        .chain([(OVERFLOW, OVERFLOW), (u32::MAX, u32::MAX)])
+        .map(|(first, last)| {
+            let bound = |operator, id: u32| {
+                SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, id.into())
+            };
+            SeccompRule::new(vec![
+                bound(SeccompCmpOp::Ge, first)?,
+                bound(SeccompCmpOp::Le, last)?,
+            ])
+        })
+        .collect()
 }
 
 fn denied_fcntl() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
