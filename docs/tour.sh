@@ -20,5 +20,6 @@ show "sort -r < $host/dir/renamed.txt > $host/sorted.txt 2>&1; cat $host/sorted.
 show "cd $host/dir && pwd && wc -l renamed.txt && cd"
 show "head -c 8M /dev/zero | tee $host/zeros | wc -c; stat -c '%n: %s bytes' $host/zeros"
 show "find $host | sort; rm -r $host/dir $host/zeros; ls $host"
+show "busybox cat $host/sorted.txt   # a static program: by the mount"
 show "cat $host/missing"
 show "ls /host/etc | wc -l"

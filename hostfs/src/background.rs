@@ -55,10 +55,8 @@ impl Ready {
         if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
             let _ = dup2_stdin(&null);
             let _ = dup2_stdout(&null);
-            // A log keeps hearing of the end; a terminal does not.
-            if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-                let _ = dup2_stderr(&null);
-            }
+            // Whoever reads what the command says would wait for the mount's end otherwise.
+            let _ = dup2_stderr(&null);
         }
         let _ = parent.write_all(b"+");
     }

@@ -2,15 +2,16 @@
 
 use crate::cache::Cache;
 use crate::fs::{
-    Attr, Caller, Change, Data, Entry, FileSystem, Lock, LockKind, Make, Place, SetTime, Sized,
-    Time,
+    Attr, Caller, Change, Data, Entry, FileSystem, Ino, Lock, LockKind, Make, Place, SetTime,
+    Sized, Time,
 };
+use crate::host::coherence::Notify;
 use crate::keeper::{Keeper, Waiting};
 use crate::lock_flags::is_flock;
 use fuser::*;
 use hostcall::types::Errno as HostErrno;
 use std::cell::RefCell;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -23,6 +24,18 @@ const MOST: u32 = 1 << 20;
 thread_local! {
     /// Where a thread reads to. It grows to the largest read and stays.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Notify for Notifier {
+    // A kernel that does not know the name or the inode has nothing to forget.
+    fn entry(&self, parent: Ino, name: &CStr) {
+        let _ = self.inval_entry(INodeNo(parent), OsStr::from_bytes(name.to_bytes()));
+    }
+
+    fn inode(&self, ino: Ino, data: bool) {
+        // A negative offset leaves the data alone.
+        let _ = self.inval_inode(INodeNo(ino), if data { 0 } else { -1 }, 0);
+    }
 }
 
 /// A file system behind the kernel's protocol.

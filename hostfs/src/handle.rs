@@ -1,6 +1,7 @@
 //! Open files and directories, by the numbers that the guest kernel was given.
 
 use crate::fs::{HandleId, Ino};
+use crate::host::shared::Shared;
 use crate::inode::Held;
 use hostcall::types::{Errno, RemoteFd};
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ pub enum What {
     File(Arc<Held>),
     /// An open file of the host that has no offsets: a FIFO, a terminal.
     Stream(Arc<Held>),
+    /// An open file of the host that another process of the guest shares.
+    Shared(Shared),
     /// An open directory of the host.
     Directory(Arc<Held>, Mutex<Stream>),
     /// Text of our own, as it was when it was opened.
@@ -63,6 +66,7 @@ impl Handle {
     pub fn fd(&self) -> Result<RemoteFd, Errno> {
         match &self.what {
             What::File(held) | What::Stream(held) | What::Directory(held, _) => Ok(held.fd()),
+            What::Shared(shared) => Ok(shared.file.fd()),
             What::Text(_) | What::Names(_) => Err(Errno(libc::EBADF)),
         }
     }

@@ -1,12 +1,14 @@
 //! The file system by host calls: what every family of operations needs, and the trait's own methods in their files.
 
 mod attributes;
+pub mod coherence;
 mod dirs;
 mod files;
 mod locks;
 mod metadata;
 mod names;
 mod own;
+pub mod shared;
 pub mod stat;
 mod system;
 
@@ -15,6 +17,7 @@ use crate::fs::{Attr, Caller, Entry, Ino, ROOT};
 use crate::handle::Handles;
 use crate::hidden::{self, Waiting};
 use crate::inode::{Held, Inodes, Unused, Way};
+use coherence::Coherence;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::transfer;
@@ -75,6 +78,8 @@ pub struct Settings {
     pub cache: Cache,
     /// `O_PATH` descriptors to hold at most.
     pub handles: usize,
+    /// Directories to watch on the host at most.
+    pub watches: usize,
     /// Put before absolute targets of symbolic links, so that following them stays on the host; `None` leaves them.
     pub prefix: Option<Vec<u8>>,
 }
@@ -90,6 +95,7 @@ pub struct HostFs<H> {
     locks: Mutex<HashMap<(Ino, u64), LockFile>>,
     waiting: Mutex<Waiting>,
     streams: AtomicU64,
+    coherence: Option<Coherence>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -108,6 +114,7 @@ impl<H: Host> HostFs<H> {
         let root = Held::new(root, &unused);
         let key = statx(&host, root.fd())?.key;
         Ok(HostFs {
+            coherence: Coherence::new(&host, settings.cache, settings.watches),
             inodes: Mutex::new(Inodes::new(key, root, settings.handles)),
             host,
             settings,
@@ -223,6 +230,7 @@ impl<H: Host> HostFs<H> {
     /// Enters what was found under a name.
     fn entry(&self, stat: &Stat, path: Option<Arc<Held>>, place: Option<(Ino, &CStr)>) -> Entry {
         let (ino, generation) = self.inodes().enter(stat.key, path, place);
+        self.tell(ino, stat);
         Entry {
             attr: stat.under(ino),
             generation,
@@ -233,6 +241,7 @@ impl<H: Host> HostFs<H> {
     /// Looks up a name that the host holds.
     fn find(&self, caller: &Caller, parent: Ino, name: &CStr) -> Result<Entry, Errno> {
         let directory = self.fd(caller, parent)?;
+        self.watch(caller, parent, &directory);
         let (stat, path) = self.walk(caller, &directory, name)?;
         let entry = self.entry(&stat, Some(path), Some((parent, name)));
         self.close_unused(caller, UNUSED);
@@ -245,7 +254,9 @@ impl<H: Host> HostFs<H> {
     }
 
     fn attr(&self, caller: &Caller, ino: Ino, fd: RemoteFd) -> Result<Attr, Errno> {
-        Ok(self.stat(caller, fd)?.under(ino))
+        let stat = self.stat(caller, fd)?;
+        self.tell(ino, &stat);
+        Ok(stat.under(ino))
     }
 
     /// What `.hostcall/status` says.
@@ -253,10 +264,11 @@ impl<H: Host> HostFs<H> {
         let (known, held) = self.inodes().count();
         format!(
             "cache: {}\nhost: {}\ninodes known: {known}\npath descriptors on the host: {held} (root included), at most {} \
-             besides those of files without a name\nopen files: {}\nowners of record locks: {}\nabsolute symbolic links: {}\n",
+             besides those of files without a name\nwatched directories: {}\nopen files: {}\nowners of record locks: {}\nabsolute symbolic links: {}\n",
             self.settings.cache.name(),
             if self.host.alive() { "attached" } else { "gone" },
             self.settings.handles,
+            self.coherence.as_ref().map_or(0, Coherence::count),
             self.handles.count(),
             locked(&self.locks).len(),
             match &self.settings.prefix {

@@ -313,6 +313,32 @@ impl Inodes {
         self.names.get(&(parent, name.to_owned())).copied()
     }
 
+    /// Whether an inode is known and stands for this file.
+    pub fn is(&self, ino: Ino, key: &Key) -> bool {
+        self.known.get(&ino).is_some_and(|inode| inode.key == *key)
+    }
+
+    /// How many look-ups of an inode the kernel has not taken back.
+    pub fn lookups(&self, ino: Ino) -> u64 {
+        self.known.get(&ino).map_or(0, |inode| inode.lookups)
+    }
+
+    /// Parent and name by which an inode was found last.
+    pub fn place_of(&self, ino: Ino) -> Option<(Ino, CString)> {
+        self.known.get(&ino)?.place.clone()
+    }
+
+    /// Whether an inode is known.
+    pub fn knows(&self, ino: Ino) -> bool {
+        self.known.contains_key(&ino)
+    }
+
+    /// All known inodes, and all known names.
+    pub fn all(&self) -> (Vec<Ino>, Vec<(Ino, CString)>) {
+        let names = self.names.keys().cloned().collect();
+        (self.known.keys().copied().collect(), names)
+    }
+
     /// Takes back look-ups.
     pub fn forget(&mut self, ino: Ino, count: u64) {
         let Some(inode) = self.known.get_mut(&ino).filter(|_| ino != ROOT) else {

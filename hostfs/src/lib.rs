@@ -5,7 +5,7 @@
 //! in the open [`handle`]s; [`cache`] says what the kernel may keep; [`keeper`] waits for locks.
 //!
 //! Lock order: the inode table, the handles, the held locks and the keeper's queue are never held together, and none of
-//! them while a host call is made, but for a directory's stream, whose position belongs to one reader at a time.
+//! them while a host call is made, but for a directory's stream and a shared file, whose positions belong to one transfer at a time.
 #![deny(unsafe_code)]
 
 pub mod background;
@@ -21,3 +21,4 @@ mod lock_flags;
 pub mod mount;
 pub mod options;
 pub mod ranges;
+pub mod watch;

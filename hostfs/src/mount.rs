@@ -6,6 +6,7 @@ use crate::host::{Host, HostFs, Settings};
 use crate::keeper::Keeper;
 use crate::options::{Options, Users};
 use fuser::{Config, MountOption, Session, SessionACL};
+use hostcall::attach::AttachError;
 use hostcall::client::{self, Client};
 use nix::mount::{umount2, MntFlags};
 use nix::sys::signal::{SigSet, Signal};
@@ -14,6 +15,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
     let settings = Settings {
         cache: options.cache,
         handles: options.handles,
+        watches: options.watches,
         prefix: (options.follow_on_host && mountpoint != Path::new("/"))
             .then(|| mountpoint.as_os_str().as_bytes().to_owned()),
     };
@@ -49,10 +52,29 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         &config(options),
     )
     .map_err(|error| explain(&mountpoint, &error))?;
+    let (followed, notifier) = (fs.clone(), session.notifier());
+    std::thread::Builder::new()
+        .name("follow".to_owned())
+        .spawn(move || followed.follow(&notifier))
+        .map_err(|error| format!("starting a thread: {error}"))?;
+    if options.cache.writes_back() {
+        let (settled, notifier) = (fs.clone(), session.notifier());
+        std::thread::Builder::new()
+            .name("settle".to_owned())
+            .spawn(move || settled.settle(&notifier))
+            .map_err(|error| format!("starting a thread: {error}"))?;
+    }
+    // Waits where the guest has no use for it.
+    std::thread::Builder::new()
+        .name("resident".to_owned())
+        .spawn(hostcall::attach::resident::reside)
+        .map_err(|error| format!("starting a thread: {error}"))?;
     ready.tell();
+    let lost = Arc::new(AtomicBool::new(false));
     let watch = Watch {
         mountpoint: mountpoint.clone(),
         fs,
+        lost: lost.clone(),
         writes_back: options.cache.writes_back(),
     };
     std::thread::Builder::new()
@@ -60,6 +82,10 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .spawn(move || watch.run(&signals))
         .map_err(|error| format!("starting a thread: {error}"))?;
     let served = session.run();
+    while lost.load(Ordering::Acquire) {
+        // The watch has said why and ends the process.
+        std::thread::park();
+    }
     served.map_err(|error| format!("{}: {error}", mountpoint.display()))
 }
 
@@ -162,7 +188,13 @@ fn attach(options: &Options) -> Result<Client, String> {
         resume: None,
         umask: 0,
     };
-    Client::attach(&own).map_err(|error| error.to_string())
+    Client::attach(&own).map_err(|error| match (&options.attach, error) {
+        (Some(path), AttachError::Named(errno)) => format!(
+            "nothing to attach to at {} ({errno}): name the socket or device of a running hostd",
+            path.display()
+        ),
+        (_, error) => error.to_string(),
+    })
 }
 
 /// Says in words what a failed mount needs.
@@ -208,6 +240,8 @@ fn unmount(mountpoint: &Path) -> io::Result<()> {
 struct Watch<H> {
     mountpoint: PathBuf,
     fs: Arc<HostFs<H>>,
+    /// Whether the host is gone, which is no good end.
+    lost: Arc<AtomicBool>,
     writes_back: bool,
 }
 
@@ -223,6 +257,7 @@ impl<H: Host> Watch<H> {
                 std::thread::sleep(LOOK);
             }
             if !self.fs.alive() {
+                self.lost.store(true, Ordering::Release);
                 eprintln!(
                     "hostfs: the host is gone; {} is unmounted",
                     self.mountpoint.display()

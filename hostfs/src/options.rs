@@ -10,6 +10,9 @@ const THREADS: usize = 4;
 /// `O_PATH` descriptors held on the host, unless told otherwise: a quarter of what a shadow may open.
 const HANDLES: usize = 256;
 
+/// Directories watched on the host, unless told otherwise.
+const WATCHES: usize = 1024;
+
 /// Mounts the host's exports in this guest, so that every program sees them.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -22,6 +25,7 @@ Options of -o, separated by commas:
                           everything for a day, writes included
   symlinks=host|stored    absolute targets of links are followed on the host (default), or left as they are stored
   handles=N               path descriptors held on the host at most (default 256)
+  watches=N               directories watched on the host for changes, 0 for none (default 1024)
   threads=N               threads that serve the kernel (default 4)
   attach=PATH             the socket or device of the host; the same as SOURCE
   allow_other, allow_root, private   who may use the mount: everyone (default for root), its owner and root, its owner
@@ -70,6 +74,8 @@ pub struct Options {
     pub follow_on_host: bool,
     /// Descriptors to hold.
     pub handles: usize,
+    /// Directories to watch.
+    pub watches: usize,
     /// Threads.
     pub threads: usize,
     /// Who may use it.
@@ -81,8 +87,8 @@ pub struct Options {
 }
 
 /// Options with a value, and without.
-const VALUED: [&str; 7] = [
-    "cache", "symlinks", "handles", "threads", "attach", "fsname", "subtype",
+const VALUED: [&str; 8] = [
+    "cache", "symlinks", "handles", "watches", "threads", "attach", "fsname", "subtype",
 ];
 const PLAIN: [&str; 19] = [
     "allow_other",
@@ -128,6 +134,7 @@ impl Options {
             cache: Cache::default(),
             follow_on_host: true,
             handles: HANDLES,
+            watches: WATCHES,
             threads: THREADS,
             users: Users::Usual,
             name: "host".to_owned(),
@@ -184,6 +191,7 @@ impl Options {
                 }
             }
             "handles" => self.handles = number(name, value, 16..=1 << 20)?,
+            "watches" => self.watches = number(name, value, 0..=8192)?,
             "threads" => self.threads = number(name, value, 1..=64)?,
             "attach" => self.attach = Some(value.into()),
             "fsname" => self.name = value.to_owned(),

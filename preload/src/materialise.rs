@@ -56,6 +56,10 @@ fn materialise(fd: c_int, remote: RemoteFd) -> Result<(), Errno> {
     // SAFETY: a NUL-terminated path; the number that is replaced is a placeholder of ours.
     unsafe {
         let opened = try_sys!(Sysno::openat, libc::AT_FDCWD, path, flags, 0)?;
+        // The mount takes transfers from the position that the file has for the guest kernel: at first the host's.
+        if let Ok(place) = client.lseek(remote, 0, libc::SEEK_CUR) {
+            let _ = try_sys!(Sysno::lseek, opened, place.offset, libc::SEEK_SET);
+        }
         let placed = try_sys!(Sysno::dup3, opened, fd, 0);
         let _ = try_sys!(Sysno::close, opened);
         placed.map(drop)

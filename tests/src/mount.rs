@@ -102,6 +102,8 @@ impl Drop for Mount {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Where the calling thread has entered the namespace: nothing must keep the directory from being removed.
+        let _ = nix::mount::umount2(&self.mountpoint, nix::mount::MntFlags::MNT_DETACH);
         if std::thread::panicking() {
             eprintln!("hostfs said: {}", self.log());
         }

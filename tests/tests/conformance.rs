@@ -58,7 +58,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(user: u32, way: Way) -> Stage {
+    fn new(user: u32, way: Way, cache: &str) -> Stage {
         let name = if user == 0 { "root" } else { "nobody" };
         let daemon =
             Daemon::configured(|_| json!({"exports": [{"path": "/", "mode": "rw"}], "as": name}));
@@ -68,7 +68,8 @@ impl Stage {
             to
         };
         let (runner, library) = (copy("case_runner"), copy("libhostcall_preload.so"));
-        let mount = (way == Way::Hostfs).then(|| Mount::of(&daemon, "cache=none,symlinks=stored"));
+        let mount = (way == Way::Hostfs)
+            .then(|| Mount::of(&daemon, &format!("cache={cache},symlinks=stored")));
         if let Some(mount) = &mount {
             mount.enter();
         }
@@ -201,11 +202,15 @@ fn difference(expected: &[String], found: &[String]) -> String {
 }
 
 fn conform(user: u32, way: Way) {
+    conform_with(user, way, "none");
+}
+
+fn conform_with(user: u32, way: Way, cache: &str) {
     if user == 0 && !Uid::effective().is_root() {
         eprintln!("skipped: needs root");
         return;
     }
-    let stage = Stage::new(user, way);
+    let stage = Stage::new(user, way, cache);
     let (mut differences, start) = (Vec::new(), Instant::now());
     let only = std::env::var("CASE").ok();
     let direct = cases::direct().filter(|_| way == Way::Client);
@@ -279,8 +284,13 @@ fn hostfs_as_nobody() {
 }
 
 #[test]
+fn hostfs_that_caches() {
+    conform_with(0, Way::Hostfs, "auto");
+}
+
+#[test]
 fn every_op_of_the_table_occurs_in_a_case() {
-    let stage = Stage::new(0, Way::Native);
+    let stage = Stage::new(0, Way::Native, "none");
     let mut seen = HashSet::new();
     for case in cases::all().chain(cases::direct()) {
         for line in stage.run(&case, Way::Native) {

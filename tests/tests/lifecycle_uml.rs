@@ -45,7 +45,9 @@ fn copy() -> String {
 fn boot(phase: &str, path: &Path) -> Guest {
     let mut command = Command::new(program("hostd"));
     command
-        .args(["run", "--guest", "uml", "--copy", &copy(), "--", RUNNER])
+        // Without a mount, whose server would be a session too.
+        .args(["run", "--guest", "uml", "--no-mount", "--copy", &copy()])
+        .args(["--", RUNNER])
         .arg(phase)
         .arg(path);
     let guest = Guest::run(command);

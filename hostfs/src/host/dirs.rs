@@ -29,6 +29,7 @@ impl<H: Host> HostFs<H> {
             return self.open_own(ino, flags);
         }
         let held = self.fd(caller, ino)?;
+        self.watch(caller, ino, &held);
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | flags & libc::O_NOATIME;
         let host = self.host(caller);
         let fd = self

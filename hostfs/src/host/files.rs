@@ -63,7 +63,7 @@ impl<H: Host> HostFs<H> {
             (What::Stream(file), Data::Stream)
         } else {
             self.inodes().opened(ino, &file);
-            (What::File(file), self.settings.cache.data(flags, false))
+            (What::Shared(self.share(caller, file)), Data::Direct)
         };
         Opened {
             handle: self.handles.insert(Handle::new(ino, flags, what)),
@@ -138,6 +138,7 @@ impl<H: Host> HostFs<H> {
                 let host = self.host(caller);
                 host.read_at(file.fd(), Offset::CURRENT, buffer)
             }
+            What::Shared(shared) => self.read_shared(caller, shared, offset, buffer),
             _ => {
                 let host = self.host(caller);
                 host.read_at(handle.fd()?, position(offset)?, buffer)
@@ -161,7 +162,12 @@ impl<H: Host> HostFs<H> {
             (_, Place::End) => (Offset::CURRENT, libc::RWF_APPEND),
         };
         let host = self.host(caller);
-        let written = host.write_at(fd, at, RwFlags(flags), data)?;
+        let written = match (&handle.what, place) {
+            (What::Shared(shared), Place::At(offset)) => {
+                self.write_shared(caller, shared, offset, data)?
+            }
+            _ => host.write_at(fd, at, RwFlags(flags), data)?,
+        };
         handle.written.store(true, Ordering::Relaxed);
         if drop_privileges {
             self.drop_privileges(caller, fd)?;

@@ -17,7 +17,12 @@ impl<H: Host> FileSystem for HostFs<H> {
         for (ino, count) in inodes {
             known.forget(*ino, *count);
         }
+        let forgotten: Vec<(Ino, u64, bool)> = inodes
+            .iter()
+            .map(|(ino, count)| (*ino, *count, !known.knows(*ino)))
+            .collect();
         drop(known);
+        self.untell(&forgotten);
         // At once: a descriptor of a file without a name keeps its space on the host.
         self.close_unused(caller, 1);
         self.drop_waiting(caller);
@@ -28,6 +33,7 @@ impl<H: Host> FileSystem for HostFs<H> {
     }
 
     fn setattr(&self, caller: &Caller, ino: Ino, change: &Change) -> Result<Attr, Errno> {
+        let _own = self.own(ino);
         self.set_attr(caller, ino, change)
     }
 
@@ -50,6 +56,7 @@ impl<H: Host> FileSystem for HostFs<H> {
         name: &CStr,
         what: Make<'_>,
     ) -> Result<Entry, Errno> {
+        let _own = self.own(parent);
         self.make_name(caller, parent, name, what)
     }
 
@@ -60,6 +67,7 @@ impl<H: Host> FileSystem for HostFs<H> {
         name: &CStr,
         directory: bool,
     ) -> Result<(), Errno> {
+        let _own = self.own(parent);
         self.remove_name(caller, parent, name, directory)
     }
 
@@ -70,6 +78,7 @@ impl<H: Host> FileSystem for HostFs<H> {
         to: (Ino, &CStr),
         flags: u32,
     ) -> Result<(), Errno> {
+        let _own = (self.own(from.0), self.own(to.0));
         self.move_name(caller, from, to, flags)
     }
 
@@ -85,6 +94,7 @@ impl<H: Host> FileSystem for HostFs<H> {
         mode: u32,
         flags: i32,
     ) -> Result<(Entry, Opened), Errno> {
+        let _own = self.own(parent);
         self.create_file(caller, parent, name, mode, flags)
     }
 
@@ -106,6 +116,7 @@ impl<H: Host> FileSystem for HostFs<H> {
         data: &[u8],
         drop_privileges: bool,
     ) -> Result<usize, Errno> {
+        let _own = self.own(self.handles.get(handle)?.ino);
         self.write_file(caller, handle, place, data, drop_privileges)
     }
 
@@ -131,6 +142,7 @@ impl<H: Host> FileSystem for HostFs<H> {
     ) -> Result<(), Errno> {
         let handle = self.handles.get(handle)?;
         let (Offset(offset), Offset(len)) = (position(offset)?, position(len)?);
+        let _own = self.own(handle.ino);
         let host = self.host(caller);
         host.fallocate(handle.fd()?, mode, offset, len)?;
         handle.written.store(true, Ordering::Relaxed);
@@ -156,6 +168,7 @@ impl<H: Host> FileSystem for HostFs<H> {
         len: u64,
         flags: u64,
     ) -> Result<u32, Errno> {
+        let _own = self.own(self.handles.get(to.0)?.ino);
         self.copy_range(caller, from, to, len, flags)
     }
 
@@ -186,6 +199,7 @@ impl<H: Host> FileSystem for HostFs<H> {
         value: &[u8],
         flags: i32,
     ) -> Result<(), Errno> {
+        let _own = self.own(ino);
         self.set_attribute(caller, ino, name, value, flags)
     }
 
@@ -194,6 +208,7 @@ impl<H: Host> FileSystem for HostFs<H> {
     }
 
     fn removexattr(&self, caller: &Caller, ino: Ino, name: &CStr) -> Result<(), Errno> {
+        let _own = self.own(ino);
         self.remove_attribute(caller, ino, name)
     }
 

@@ -1,0 +1,289 @@
+//! Coherence: what changes on the host while the guest kernel has it cached.
+//!
+//! Directories in which names were looked up or listed are watched on the host. A thread of its own reads the events,
+//! looks what has really changed, and has the guest kernel forget that.
+
+use super::stat::{Stat, MASK as STATX_MASK, STATX};
+use super::{locked, Host, HostFs};
+use crate::cache::Cache;
+use crate::fs::{Caller, Ino};
+use crate::hidden;
+use crate::inode::Held;
+use crate::watch::{events, Event, Stale, State, Watches, MASK};
+use hostcall::types::{AtFlags, Errno, Offset, RemoteFd, RwFlags};
+use hostcall::wire::Sink;
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Events are gathered so long, so that a burst costs one look at each file.
+const GATHER: Duration = Duration::from_millis(5);
+/// First and longest time between attempts at an open file.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// Bytes of events that are read at once.
+const ROOM: usize = 64 << 10;
+/// Whoever acts for nobody in the guest.
+const NOBODY: Caller = Caller {
+    uid: 0,
+    gid: 0,
+    pid: 0,
+    unique: 0,
+};
+
+/// Tells the guest kernel what to forget.
+pub trait Notify {
+    /// A name in a directory.
+    fn entry(&self, parent: Ino, name: &CStr);
+    /// An inode's metadata, and its data if `data` says so.
+    fn inode(&self, ino: Ino, data: bool);
+}
+
+/// The host's watches.
+#[derive(Debug)]
+pub(super) struct Coherence {
+    instance: RemoteFd,
+    watches: Mutex<Watches>,
+    /// Rung when the kernel is to let go of an inode.
+    believed: Condvar,
+}
+
+impl Coherence {
+    /// For at most `limit` directories; `None` in a mode that keeps nothing, or where the host grants no watches.
+    pub(super) fn new<H: Host>(host: &H, cache: Cache, limit: usize) -> Option<Coherence> {
+        if cache == Cache::None || limit == 0 {
+            return None;
+        }
+        let instance = host.watch_open(libc::IN_CLOEXEC).ok()?.fd;
+        Some(Coherence {
+            instance,
+            watches: Mutex::new(Watches::new(limit, cache.writes_back())),
+            believed: Condvar::new(),
+        })
+    }
+
+    /// How many directories are watched.
+    pub(super) fn count(&self) -> usize {
+        locked(&self.watches).count()
+    }
+}
+
+/// A change that this mount makes: its events, while it lasts and shortly after, are known.
+pub(super) struct Own<'f, H>(&'f HostFs<H>, Ino);
+
+impl<H> Drop for Own<'_, H> {
+    fn drop(&mut self) {
+        if let Some(coherence) = &self.0.coherence {
+            locked(&coherence.watches).own(self.1);
+        }
+    }
+}
+
+fn state(stat: &Stat) -> State {
+    State {
+        ctime: stat.attr.ctime,
+        mtime: stat.attr.mtime,
+        size: stat.attr.size,
+    }
+}
+
+impl<H: Host> HostFs<H> {
+    /// The guest kernel is told of an inode.
+    pub(super) fn tell(&self, ino: Ino, stat: &Stat) {
+        if let Some(coherence) = &self.coherence {
+            locked(&coherence.watches).tell(ino, state(stat));
+        }
+    }
+
+    /// The guest kernel has taken back look-ups: inode, how many, whether all.
+    pub(super) fn untell(&self, inodes: &[(Ino, u64, bool)]) {
+        if let Some(coherence) = &self.coherence {
+            let mut watches = locked(&coherence.watches);
+            for (ino, count, all) in inodes {
+                watches.forget(*ino, *count, *all);
+            }
+        }
+    }
+
+    /// Begins a change of our own.
+    pub(super) fn own(&self, ino: Ino) -> Own<'_, H> {
+        if let Some(coherence) = &self.coherence {
+            locked(&coherence.watches).own(ino);
+        }
+        Own(self, ino)
+    }
+
+    /// Sees to it that a directory is watched, before the guest kernel is told what is in it. Where the host has no
+    /// watch to give, what the kernel keeps is right until its time is over.
+    pub(super) fn watch(&self, caller: &Caller, ino: Ino, directory: &Held) {
+        let Some(coherence) = &self.coherence else {
+            return;
+        };
+        if !locked(&coherence.watches).wants(ino) {
+            return;
+        }
+        let host = self.host(caller);
+        let added = host.watch_add(coherence.instance, directory.fd(), MASK);
+        let watch = added.ok().map(|reply| reply.descriptor);
+        let ended = locked(&coherence.watches).enter(ino, watch);
+        if let Some(ended) = ended {
+            // It may have ended with its directory.
+            let _ = host.watch_remove(coherence.instance, ended);
+        }
+    }
+
+    /// Follows the events for ever; returns when the host is gone, or at once if nothing is watched.
+    pub fn follow(&self, notify: &impl Notify) {
+        let Some(coherence) = &self.coherence else {
+            return;
+        };
+        let mut room = vec![0; ROOM];
+        loop {
+            let sink = Sink::new(&mut room);
+            match self
+                .host(&NOBODY)
+                .read(coherence.instance, Offset::CURRENT, RwFlags(0), sink)
+            {
+                Ok(read) => self.heed(coherence, &events(&room[..read.filled.0]), notify),
+                Err(Errno(libc::EINTR)) => {}
+                Err(_) => return,
+            }
+            std::thread::sleep(GATHER);
+        }
+    }
+
+    fn heed(&self, coherence: &Coherence, events: &[Event], notify: &impl Notify) {
+        let mut touched: BTreeSet<(Ino, CString)> = BTreeSet::new();
+        for event in events {
+            if event.mask & libc::IN_Q_OVERFLOW != 0 {
+                return self.distrust(coherence, notify);
+            }
+            let mut watches = locked(&coherence.watches);
+            let directory = watches.directory(event.watch);
+            if event.mask & libc::IN_IGNORED != 0 {
+                watches.ended(event.watch);
+            }
+            let Some(directory) = directory else { continue };
+            const NAMES: u32 =
+                libc::IN_CREATE | libc::IN_DELETE | libc::IN_MOVED_FROM | libc::IN_MOVED_TO;
+            if event.mask & NAMES != 0 {
+                touched.insert((directory, CString::default()));
+            }
+            touched.insert((directory, event.name.clone()));
+        }
+        for (directory, name) in &touched {
+            match name.is_empty() {
+                true => self.look(coherence, *directory, notify),
+                false => self.look_at_name(coherence, *directory, name, notify),
+            }
+        }
+    }
+
+    /// Looks whether an inode has changed.
+    fn look(&self, coherence: &Coherence, ino: Ino, notify: &impl Notify) {
+        let stat = self
+            .fd(&NOBODY, ino)
+            .and_then(|held| self.stat(&NOBODY, held.fd()));
+        match stat {
+            Ok(stat) => self.judge(coherence, ino, &stat, notify),
+            Err(_) => notify.inode(ino, true),
+        }
+    }
+
+    fn look_at_name(
+        &self,
+        coherence: &Coherence,
+        directory: Ino,
+        name: &CStr,
+        notify: &impl Notify,
+    ) {
+        if directory == crate::fs::ROOT && name == hidden::NAME {
+            return;
+        }
+        // A name that is not known here is not known to the kernel, which keeps no absent names.
+        let Some(ino) = self.inodes().named(directory, name) else {
+            return;
+        };
+        let found = self.fd(&NOBODY, directory).and_then(|held| {
+            let mut bytes = [0; STATX];
+            let flags = AtFlags(libc::AT_SYMLINK_NOFOLLOW);
+            let sink = Sink::new(&mut bytes);
+            self.host(&NOBODY)
+                .statx(held.fd().into(), name, flags, STATX_MASK, sink)?;
+            Ok(Stat::parse(&bytes))
+        });
+        let same = |stat: &Stat| self.inodes().is(ino, &stat.key);
+        match found {
+            Ok(stat) if same(&stat) => self.judge(coherence, ino, &stat, notify),
+            _ => {
+                notify.entry(directory, name);
+                // It may live on under another name, or in open files.
+                self.look(coherence, ino, notify);
+            }
+        }
+    }
+
+    fn judge(&self, coherence: &Coherence, ino: Ino, stat: &Stat, notify: &impl Notify) {
+        let stale = locked(&coherence.watches).judge(ino, state(stat));
+        match stale {
+            Stale::Nothing => {}
+            Stale::Metadata => notify.inode(ino, false),
+            Stale::Everything => {
+                notify.inode(ino, true);
+                if self.settings.cache.writes_back() && stat.kind() == libc::S_IFREG {
+                    let lookups = self.inodes().lookups(ino);
+                    locked(&coherence.watches).disbelieve(ino, lookups);
+                    self.let_go(ino, notify);
+                    coherence.believed.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Has the guest kernel let go of an inode. One that writes back believes no length but its own as long as it has the
+    /// inode; it drops that with its name, unless the file is open.
+    fn let_go(&self, ino: Ino, notify: &impl Notify) {
+        let place = self.inodes().place_of(ino);
+        if let Some((parent, name)) = place {
+            notify.entry(parent, &name);
+        }
+    }
+
+    /// Repeats that for inodes of files that were open, for ever.
+    pub fn settle(&self, notify: &impl Notify) {
+        let Some(coherence) = &self.coherence else {
+            return;
+        };
+        let mut pause = PAUSE.0;
+        loop {
+            let believed = {
+                let mut watches = locked(&coherence.watches);
+                while watches.believed().is_empty() {
+                    pause = PAUSE.0;
+                    watches = coherence
+                        .believed
+                        .wait(watches)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                watches.believed()
+            };
+            for ino in believed {
+                self.let_go(ino, notify);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Events were lost: the guest kernel forgets all that it has.
+    fn distrust(&self, coherence: &Coherence, notify: &impl Notify) {
+        locked(&coherence.watches).distrust();
+        let (inodes, names) = self.inodes().all();
+        for (parent, name) in names {
+            notify.entry(parent, &name);
+        }
+        for ino in inodes {
+            notify.inode(ino, true);
+        }
+    }
+}

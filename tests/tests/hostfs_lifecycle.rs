@@ -1,0 +1,200 @@
+//! A mount's beginning and end: each failure names the cure, each death leaves no hung process and a clear errno, and the
+//! next mount works.
+
+use hostcall_tests::daemon::{eventually, program, Daemon, PATIENCE};
+use hostcall_tests::mount::Mount;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+fn mounted(options: &str) -> (Daemon, Mount, PathBuf) {
+    let daemon = Daemon::start();
+    let mount = Mount::of(&daemon, options);
+    mount.enter();
+    let guest = mount.path(daemon.export(""));
+    (daemon, mount, guest)
+}
+
+fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
+    result.err().and_then(|error| error.raw_os_error())
+}
+
+/// hostfs as a user runs it.
+fn hostfs(arguments: &[&Path], options: &str) -> Output {
+    Command::new(program("hostfs"))
+        .args(arguments)
+        .args(["-o", options])
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn is_mounted(place: &Path) -> bool {
+    let table = fs::read_to_string("/proc/thread-self/mounts").unwrap();
+    let place = place.to_str().unwrap();
+    table
+        .lines()
+        .any(|line| line.split(' ').nth(1) == Some(place))
+}
+
+#[test]
+fn each_failure_names_the_cure() {
+    let daemon = Daemon::start();
+    let place = daemon.directory.join("absent");
+    let failed = hostfs(&[daemon.socket(), &place], "");
+    assert!(said(&failed).contains("mkdir -p"), "{}", said(&failed));
+    let file = daemon.directory.join("file");
+    fs::write(&file, "").unwrap();
+    let failed = hostfs(&[daemon.socket(), &file], "");
+    assert!(
+        said(&failed).contains("not a directory"),
+        "{}",
+        said(&failed)
+    );
+    fs::create_dir(&place).unwrap();
+    let failed = hostfs(&[&daemon.directory.join("no.sock"), &place], "");
+    assert!(said(&failed).contains("no.sock"), "{}", said(&failed));
+    let failed = hostfs(&[daemon.socket(), &place], "chache=none");
+    assert!(
+        said(&failed).contains("did you mean `cache`"),
+        "{}",
+        said(&failed)
+    );
+    assert!(!is_mounted(&place));
+    for failed in [failed] {
+        assert_eq!(failed.status.code(), Some(1));
+        assert_eq!(said(&failed).lines().count(), 1);
+    }
+}
+
+#[test]
+fn sigterm_unmounts() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let (_daemon, mut mount, guest) = mounted("cache=always");
+        fs::write(guest.join("f"), "data").unwrap();
+        kill(Pid::from_raw(mount.pid()), signal).unwrap();
+        assert_eq!(mount.wait(), Some(0));
+        assert!(!is_mounted(&mount.mountpoint));
+        assert_eq!(mount.log(), "");
+    }
+}
+
+#[test]
+fn a_mount_in_use_goes_with_what_was_written() {
+    let (daemon, mut mount, guest) = mounted("cache=always");
+    let mut file = File::create(guest.join("f")).unwrap();
+    file.write_all(&[b'x'; 100_000]).unwrap();
+    kill(Pid::from_raw(mount.pid()), Signal::SIGTERM).unwrap();
+    assert_eq!(mount.wait(), Some(0));
+    assert!(!is_mounted(&mount.mountpoint));
+    assert_eq!(fs::read(daemon.export("f")).unwrap(), [b'x'; 100_000]);
+    let after = file.write_all(b"y").and_then(|()| file.sync_all());
+    let clear = [Some(libc::ENOTCONN), Some(libc::ECONNABORTED)];
+    assert!(clear.contains(&errno(after)));
+}
+
+#[test]
+fn umount_ends_hostfs() {
+    let (_daemon, mut mount, _guest) = mounted("cache=auto");
+    nix::mount::umount(&mount.mountpoint).unwrap();
+    assert_eq!(mount.wait(), Some(0));
+}
+
+#[test]
+fn in_the_background_the_command_returns_once_mounted() {
+    let (daemon, mount, _guest) = mounted("cache=auto");
+    let place = daemon.directory.join("other");
+    fs::create_dir(&place).unwrap();
+    let begun = hostfs(&[daemon.socket(), &place], "cache=none");
+    assert!(begun.status.success(), "{}", said(&begun));
+    assert!(place.join(".hostcall/status").exists());
+    let again = hostfs(&[daemon.socket(), &place], "");
+    assert!(said(&again).contains("mounted already"), "{}", said(&again));
+    nix::mount::umount(&place).unwrap();
+    drop(mount);
+}
+
+#[test]
+fn death_of_hostd_ends_the_mount() {
+    let (daemon, mut mount, guest) = mounted("cache=none");
+    fs::write(guest.join("f"), "data").unwrap();
+    let file = OpenOptions::new().read(true).open(guest.join("f")).unwrap();
+    let start = Instant::now();
+    kill(Pid::from_raw(daemon.pid()), Signal::SIGKILL).unwrap();
+    let mut failed = None;
+    eventually("reading fails", || {
+        failed = errno(file.read_at(&mut [0; 4], 0));
+        failed.is_some()
+    });
+    let clear = [libc::ENOTCONN, libc::EIO, libc::ECONNABORTED];
+    assert!(clear.contains(&failed.unwrap()), "{failed:?}");
+    assert_eq!(mount.wait(), Some(1));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(mount.log().lines().count(), 1, "{}", mount.log());
+    assert!(mount.log().contains("the host is gone"));
+    assert!(!is_mounted(&mount.mountpoint));
+}
+
+#[test]
+fn death_of_the_shadow_ends_the_mount_and_the_next_one_works() {
+    let (daemon, mut mount, guest) = mounted("cache=none");
+    fs::write(guest.join("f"), "data").unwrap();
+    let shadow = daemon.status().sessions[0].shadow.unwrap();
+    kill(Pid::from_raw(shadow), Signal::SIGKILL).unwrap();
+    assert_eq!(mount.wait(), Some(1));
+    assert!(!is_mounted(&mount.mountpoint));
+    let next = Mount::of(&daemon, "cache=none");
+    next.enter();
+    assert_eq!(fs::read(next.path(daemon.export("f"))).unwrap(), b"data");
+}
+
+#[test]
+fn death_of_hostfs_leaves_a_clear_errno_and_the_next_one_clears_up() {
+    let (daemon, mut mount, guest) = mounted("cache=none");
+    fs::write(guest.join("f"), "data").unwrap();
+    let file = File::open(guest.join("f")).unwrap();
+    let before = daemon.footprint();
+    kill(Pid::from_raw(mount.pid()), Signal::SIGKILL).unwrap();
+    mount.wait();
+    assert_eq!(errno(fs::metadata(&guest)), Some(libc::ENOTCONN));
+    assert_eq!(errno(file.read_at(&mut [0; 4], 0)), Some(libc::ENOTCONN));
+    eventually("its session ends", || {
+        daemon.footprint().sessions < before.sessions
+    });
+    let next = hostfs(&[daemon.socket(), &mount.mountpoint], "cache=none");
+    assert!(next.status.success(), "{}", said(&next));
+    assert!(said(&next).contains("whose server was gone"));
+    assert_eq!(fs::read(guest.join("f")).unwrap(), b"data");
+    nix::mount::umount2(&mount.mountpoint, nix::mount::MntFlags::MNT_DETACH).unwrap();
+}
+
+#[test]
+fn a_process_that_reads_when_hostfs_dies_is_not_stuck() {
+    let (daemon, mut mount, guest) = mounted("cache=none");
+    fs::write(daemon.export("f"), vec![7; 4 << 20]).unwrap();
+    let mut reader = Command::new("sh")
+        .args([
+            "-c",
+            "while cat \"$0\" > /dev/null; do :; done",
+            guest.join("f").to_str().unwrap(),
+        ])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    kill(Pid::from_raw(mount.pid()), Signal::SIGKILL).unwrap();
+    mount.wait();
+    let start = Instant::now();
+    while reader.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < PATIENCE, "the reader hangs");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
