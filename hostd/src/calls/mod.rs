@@ -5,7 +5,7 @@
 //! the kernel's decision (view, Landlock, user), never a comparison of strings.
 
 pub(crate) mod file;
-mod link;
+pub(crate) mod link;
 mod meta;
 mod path;
 mod session;
