@@ -13,7 +13,6 @@ use fuser::*;
 use hostcall::types::Errno as HostErrno;
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -24,7 +23,7 @@ thread_local! {
 }
 
 impl<F: FileSystem> Filesystem for Adapter<F> {
-    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
         self.negotiate(config);
         Ok(())
     }

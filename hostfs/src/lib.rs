@@ -5,7 +5,8 @@
 //! in the open [`handle`]s; [`cache`] says what the kernel may keep; [`keeper`] waits for locks.
 //!
 //! Lock order: the inode table, the handles, the held locks and the keeper's queue are never held together, and none of
-//! them while a host call is made, but for a directory's stream, whose position belongs to one reader at a time.
+//! them while a host call is made, but for a directory's stream, whose position belongs to one reader at a time. The list
+//! of [unused](inode::Unused) descriptors may be locked under any of them and locks nothing.
 #![deny(unsafe_code)]
 
 pub mod background;
