@@ -602,8 +602,8 @@ impl MetaCalls for Libc<'_> {
             mode,
             flags,
         } = request;
-        // SAFETY: a NUL-terminated path.
         let inode = inode(dirfd, path, flags);
+        // SAFETY: a NUL-terminated path.
         done(unsafe {
             match (inode, descriptor(dirfd, path, flags)) {
                 (Some(path), _) => libc::chmod(path.as_ptr(), mode.0),

@@ -6,7 +6,7 @@
 
 pub(crate) mod file;
 mod identity;
-mod link;
+pub(crate) mod link;
 mod meta;
 mod path;
 mod session;
