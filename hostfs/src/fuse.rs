@@ -2,10 +2,10 @@
 
 mod adapter;
 mod convert;
+mod notify;
 
 use crate::cache::Cache;
-use crate::fs::{Attr, Change, Data, Entry, FileSystem, Ino, Make, Place};
-use crate::host::coherence::Notify;
+use crate::fs::{Attr, Change, Data, Entry, FileSystem, Make, Place};
 use crate::keeper::Waiting;
 pub use adapter::Adapter;
 use adapter::{empty, reply_lock, reply_sized, reply_space};
@@ -13,7 +13,7 @@ use convert::*;
 use fuser::*;
 use hostcall::types::Errno as HostErrno;
 use std::cell::RefCell;
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -21,18 +21,6 @@ use std::time::SystemTime;
 thread_local! {
     /// Where a thread reads to. It grows to the largest read and stays.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Notify for Notifier {
-    // A kernel that does not know the name or the inode has nothing to forget.
-    fn entry(&self, parent: Ino, name: &CStr) {
-        let _ = self.inval_entry(INodeNo(parent), OsStr::from_bytes(name.to_bytes()));
-    }
-
-    fn inode(&self, ino: Ino, data: bool) {
-        // A negative offset leaves the data alone.
-        let _ = self.inval_inode(INodeNo(ino), if data { 0 } else { -1 }, 0);
-    }
 }
 
 impl<F: FileSystem> Filesystem for Adapter<F> {
