@@ -1,229 +1,31 @@
 //! The guest kernel's requests, turned into calls of [`FileSystem`] and its answers into replies. Nothing else.
 
+mod adapter;
+mod convert;
+mod notify;
+
 use crate::cache::Cache;
-use crate::fs::{
-    Attr, Caller, Change, Data, Entry, FileSystem, Ino, Lock, LockKind, Make, Place, SetTime,
-    Sized, Time,
-};
-use crate::host::coherence::Notify;
-use crate::keeper::{Keeper, Waiting};
-use crate::lock_flags::is_flock;
+use crate::fs::{Attr, Change, Data, Entry, FileSystem, Make, Place};
+use crate::keeper::Waiting;
+pub use adapter::Adapter;
+use adapter::{empty, reply_lock, reply_sized, reply_space};
+use convert::*;
 use fuser::*;
 use hostcall::types::Errno as HostErrno;
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, OsStr};
-use std::io;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Bytes of the largest write, and of the largest read that is asked for ahead.
-const MOST: u32 = 1 << 20;
+use std::time::SystemTime;
 
 thread_local! {
     /// Where a thread reads to. It grows to the largest read and stays.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Notify for Notifier {
-    // A kernel that does not know the name or the inode has nothing to forget.
-    fn entry(&self, parent: Ino, name: &CStr) {
-        let _ = self.inval_entry(INodeNo(parent), OsStr::from_bytes(name.to_bytes()));
-    }
-
-    fn inode(&self, ino: Ino, data: bool) {
-        // A negative offset leaves the data alone.
-        let _ = self.inval_inode(INodeNo(ino), if data { 0 } else { -1 }, 0);
-    }
-}
-
-/// A file system behind the kernel's protocol.
-#[derive(Debug)]
-pub struct Adapter<F> {
-    fs: Arc<F>,
-    cache: Cache,
-    keeper: Arc<Keeper>,
-}
-
-impl<F: FileSystem> Adapter<F> {
-    /// Serves `fs` with what the cache mode allows the kernel.
-    pub fn new(fs: Arc<F>, cache: Cache, keeper: Arc<Keeper>) -> Adapter<F> {
-        Adapter { fs, cache, keeper }
-    }
-
-    fn lifetime(&self, entry: &Entry) -> Duration {
-        match entry.cacheable {
-            true => self.cache.lifetime(),
-            false => Duration::ZERO,
-        }
-    }
-
-    fn reply_entry(&self, entry: Result<Entry, HostErrno>, reply: ReplyEntry) {
-        match entry {
-            Ok(entry) => reply.entry(
-                &self.lifetime(&entry),
-                &file_attr(&entry.attr),
-                Generation(entry.generation),
-            ),
-            Err(errno) => reply.error(errno_of(errno)),
-        }
-    }
-
-    fn reply_attr(&self, attr: Result<Attr, HostErrno>, reply: ReplyAttr) {
-        match attr {
-            Ok(attr) => reply.attr(&self.cache.lifetime(), &file_attr(&attr)),
-            Err(errno) => reply.error(errno_of(errno)),
-        }
-    }
-
-    fn make(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        what: Make<'_>,
-        reply: ReplyEntry,
-    ) {
-        let made =
-            c_string(name).and_then(|name| self.fs.make(&caller(req), parent.0, &name, what));
-        self.reply_entry(made, reply);
-    }
-
-    fn remove(
-        &self,
-        req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        directory: bool,
-        reply: ReplyEmpty,
-    ) {
-        let name = c_string(name);
-        let removed =
-            name.and_then(|name| self.fs.unlink(&caller(req), parent.0, &name, directory));
-        empty(removed, reply);
-    }
-}
-
-fn caller(req: &Request) -> Caller {
-    Caller {
-        uid: req.uid(),
-        gid: req.gid(),
-        pid: req.pid(),
-        unique: req.unique().0,
-    }
-}
-
-fn errno_of(errno: HostErrno) -> Errno {
-    Errno::from_i32(errno.0)
-}
-
-fn empty(outcome: Result<(), HostErrno>, reply: ReplyEmpty) {
-    match outcome {
-        Ok(()) => reply.ok(),
-        Err(errno) => reply.error(errno_of(errno)),
-    }
-}
-
-fn c_string(name: &OsStr) -> Result<CString, HostErrno> {
-    CString::new(name.as_bytes()).map_err(|_| HostErrno(libc::EINVAL))
-}
-
-fn kind_of(mode: u32) -> FileType {
-    match mode & libc::S_IFMT {
-        libc::S_IFDIR => FileType::Directory,
-        libc::S_IFLNK => FileType::Symlink,
-        libc::S_IFIFO => FileType::NamedPipe,
-        libc::S_IFSOCK => FileType::Socket,
-        libc::S_IFCHR => FileType::CharDevice,
-        libc::S_IFBLK => FileType::BlockDevice,
-        _ => FileType::RegularFile,
-    }
-}
-
-fn system_time(time: Time) -> SystemTime {
-    let rest = Duration::from_nanos(time.nanoseconds.into());
-    let whole = Duration::from_secs(time.seconds.unsigned_abs());
-    match time.seconds >= 0 {
-        true => UNIX_EPOCH + whole + rest,
-        false => UNIX_EPOCH - whole + rest,
-    }
-}
-
-/// A time of a request. `fuser` counts the nanoseconds of a time before 1970 backwards, as it is given them.
-fn time_of(time: SystemTime) -> Time {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => Time {
-            seconds: since.as_secs() as i64,
-            nanoseconds: since.subsec_nanos(),
-        },
-        Err(before) => Time {
-            seconds: -(before.duration().as_secs() as i64),
-            nanoseconds: before.duration().subsec_nanos(),
-        },
-    }
-}
-
-fn set_time(time: TimeOrNow) -> SetTime {
-    match time {
-        TimeOrNow::Now => SetTime::Now,
-        TimeOrNow::SpecificTime(time) => SetTime::At(time_of(time)),
-    }
-}
-
-/// A device number as the protocol packs it, `new_encode_dev` of linux/kdev_t.h.
-fn pack_device((major, minor): (u32, u32)) -> u32 {
-    minor & 0xff | major << 8 | (minor & !0xff) << 12
-}
-
-fn unpack_device(packed: u32) -> (u32, u32) {
-    (packed >> 8 & 0xfff, packed & 0xff | packed >> 12 & 0xfff00)
-}
-
-fn file_attr(attr: &Attr) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(attr.ino),
-        size: attr.size,
-        blocks: attr.blocks,
-        atime: system_time(attr.atime),
-        mtime: system_time(attr.mtime),
-        ctime: system_time(attr.ctime),
-        crtime: UNIX_EPOCH,
-        kind: kind_of(attr.mode),
-        perm: (attr.mode & 0o7777) as u16,
-        nlink: attr.links,
-        uid: attr.uid,
-        gid: attr.gid,
-        rdev: pack_device(attr.device),
-        blksize: attr.unit,
-        flags: 0,
-    }
-}
-
-/// The lock of a request.
-fn lock(req: &Request, owner: LockOwner, (start, end): (u64, u64), kind: i32, pid: u32) -> Lock {
-    Lock {
-        kind: match kind {
-            libc::F_RDLCK => LockKind::Read,
-            libc::F_WRLCK => LockKind::Write,
-            _ => LockKind::Unlock,
-        },
-        start,
-        end,
-        pid,
-        owner: owner.0,
-        flock: is_flock(req),
-    }
-}
-
 impl<F: FileSystem> Filesystem for Adapter<F> {
-    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        let _ = config.add_capabilities(self.cache.features() & config.capabilities());
-        let _ = config.set_max_write(MOST);
-        // The kernel names the most that it reads ahead; more is refused by that number.
-        let _ = config
-            .set_max_readahead(MOST)
-            .or_else(|most| config.set_max_readahead(most));
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        self.negotiate(config);
         Ok(())
     }
 
@@ -382,16 +184,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     ) {
         let created = c_string(name)
             .and_then(|name| self.fs.create(&caller(req), parent.0, &name, mode, flags));
-        match created {
-            Ok((entry, opened)) => reply.created(
-                &self.lifetime(&entry),
-                &file_attr(&entry.attr),
-                Generation(entry.generation),
-                FileHandle(opened.handle),
-                Cache::open_flags(opened.data),
-            ),
-            Err(errno) => reply.error(errno_of(errno)),
-        }
+        self.reply_created(created, reply);
     }
 
     fn read(
@@ -575,19 +368,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     }
 
     fn statfs(&self, req: &Request, ino: INodeNo, reply: ReplyStatfs) {
-        match self.fs.statfs(&caller(req), ino.0) {
-            Ok(space) => reply.statfs(
-                space.blocks,
-                space.free,
-                space.available,
-                space.files,
-                space.free_files,
-                space.unit,
-                space.longest_name,
-                space.block,
-            ),
-            Err(errno) => reply.error(errno_of(errno)),
-        }
+        reply_space(self.fs.statfs(&caller(req), ino.0), reply);
     }
 
     fn setxattr(
@@ -638,18 +419,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyLock,
     ) {
         let wanted = lock(req, lock_owner, (start, end), typ, pid);
-        match self.fs.getlk(&caller(req), fh.0, &wanted) {
-            Ok(Some(held)) => {
-                let kind = match held.kind {
-                    LockKind::Read => libc::F_RDLCK,
-                    LockKind::Write => libc::F_WRLCK,
-                    LockKind::Unlock => libc::F_UNLCK,
-                };
-                reply.locked(held.start, held.end, kind, held.pid);
-            }
-            Ok(None) => reply.locked(0, 0, libc::F_UNLCK, 0),
-            Err(errno) => reply.error(errno_of(errno)),
-        }
+        reply_lock(self.fs.getlk(&caller(req), fh.0, &wanted), reply);
     }
 
     fn setlk(
@@ -726,45 +496,6 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         match self.fs.copy(&caller(req), from, to, len, flags.bits()) {
             Ok(copied) => reply.written(copied),
             Err(errno) => reply.error(errno_of(errno)),
-        }
-    }
-}
-
-fn reply_sized(value: Result<Sized, HostErrno>, reply: ReplyXattr) {
-    match value {
-        Ok(Sized::Length(length)) => reply.size(length),
-        Ok(Sized::Bytes(bytes)) => reply.data(&bytes),
-        Err(errno) => reply.error(errno_of(errno)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_before_1970_are_read_and_written_as_fuser_does() {
-        let early = Time {
-            seconds: -100,
-            nanoseconds: 5,
-        };
-        // -100 s and 5 ns are 99.999999995 s before; a request of them comes as 100.000000005.
-        assert_eq!(
-            system_time(early),
-            UNIX_EPOCH - Duration::new(99, 999_999_995)
-        );
-        assert_eq!(time_of(UNIX_EPOCH - Duration::new(100, 5)), early);
-        let late = Time {
-            seconds: 5,
-            nanoseconds: 999_999_999,
-        };
-        assert_eq!(time_of(system_time(late)), late);
-    }
-
-    #[test]
-    fn device_numbers_survive_both_ways() {
-        for device in [(0, 0), (1, 3), (8, 255), (259, 70_000), (4095, 0xfffff)] {
-            assert_eq!(unpack_device(pack_device(device)), device);
         }
     }
 }

@@ -5,7 +5,9 @@
 //! in the open [`handle`]s; [`cache`] says what the kernel may keep; [`keeper`] waits for locks.
 //!
 //! Lock order: the inode table, the handles, the held locks and the keeper's queue are never held together, and none of
-//! them while a host call is made, but for a directory's stream and a shared file, whose positions belong to one transfer at a time.
+//! them while a host call is made, but for a directory's stream and a shared file, whose positions belong to one transfer
+//! at a time. The list of [unused](inode::Unused) descriptors and the books of [`watch`] may be locked under any of them and
+//! lock nothing.
 #![deny(unsafe_code)]
 
 pub mod background;

@@ -232,6 +232,43 @@ fn what_was_written_at_the_end_is_on_the_host() {
     }
 }
 
+/// A thread of another kernel that waits for the host is woken by the guest's resident, and wakes by itself when that has
+/// died: hostfs is it, or the guest's first process.
+#[test]
+fn a_long_wait_ends_whether_or_not_a_resident_lives() {
+    let directory = Scratch::new();
+    let path = directory.join("lock");
+    for kind in kinds() {
+        for first in ["true", "busybox kill -9 $(busybox pidof hostfs)"] {
+            let file = fs::File::create(&path).expect("a file");
+            let held = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive)
+                .map_err(|(_, errno)| errno)
+                .expect("a lock that nobody has");
+            let script = format!(
+                "{first}; echo ready; flock /host{} echo locked",
+                path.display()
+            );
+            let mut child = hostd(&program("hostd"), kind, &[], &script)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("hostd runs");
+            let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+            let mut line = String::new();
+            output.read_line(&mut line).expect("a line");
+            assert_eq!(line, "ready\n", "{kind}");
+            std::thread::sleep(Duration::from_millis(500));
+            drop(held);
+            let start = std::time::Instant::now();
+            line.clear();
+            output.read_line(&mut line).expect("a line");
+            assert_eq!(line, "locked\n", "{kind}");
+            assert!(start.elapsed() < Duration::from_secs(2), "{kind}: {first}");
+            child.wait().expect("our child");
+        }
+    }
+}
+
 #[test]
 fn a_guest_ends_at_once() {
     let started = std::time::Instant::now();

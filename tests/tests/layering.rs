@@ -10,7 +10,7 @@ use std::process::Command;
 const EDGES: &[(&str, &[&str])] = &[
     ("hostcall", &[]),
     ("hostcall-preload", &["hostcall"]),
-    ("hostfs", &["hostcall"]),
+    ("hostcall-hostfs", &["hostcall"]),
     ("hostcall-shell", &["hostcall"]),
     ("hostd", &["hostcall"]),
 ];

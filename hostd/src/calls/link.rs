@@ -9,7 +9,9 @@
 
 use super::Caller;
 use hostcall::types::Errno;
+use nix::fcntl::{openat, OFlag};
 use std::ffi::CString;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A descriptor's name relative to the directory of descriptors.
 pub(super) struct Link {
@@ -84,4 +86,14 @@ impl Caller {
         unsafe { libc::close(anew) };
         called
     }
+}
+
+/// Narrows the proc file system down to this process's descriptors and puts them above the numbers of the guest, whose
+/// files keep theirs from parent to child.
+pub(crate) fn own(proc: &OwnedFd, above: u64) -> Option<RawFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let fd = openat(proc, "self/fd", flags, nix::sys::stat::Mode::empty()).ok()?;
+    // SAFETY: plain system call; the new descriptor is kept for the life of the process.
+    let placed = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, above as i32) };
+    (placed >= 0).then_some(placed)
 }

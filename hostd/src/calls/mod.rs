@@ -7,7 +7,7 @@
 mod attribute;
 pub(crate) mod file;
 mod identity;
-mod link;
+pub(crate) mod link;
 mod meta;
 mod path;
 mod session;

@@ -1,7 +1,7 @@
 //! Which descriptors of a shadow are the guest's: a bitmap, one load a check.
 //!
 //! A guest names its open files by the shadow's own descriptor numbers. The shadow's internal descriptors are 0, 1
-//! and 2. The only other one that appears while calls are executed is the working directory that a fork hands on: a
+//! and 2, and one above the guest's numbers (`calls/link.rs`). The only other one that appears while calls are executed is the working directory that a fork hands on: a
 //! race of two lanes can make it appear, for a moment, under a number that was the guest's, and it leads nowhere that
 //! the guest cannot go.
 

@@ -167,7 +167,7 @@ impl Main {
         interruptible()?;
         let links = start
             .proc
-            .and_then(|proc| own_links(&proc, start.open_files));
+            .and_then(|proc| crate::calls::link::own(&proc, start.open_files));
         super::sandbox::seal(start.callers.as_ref()).map_err(std::io::Error::other)?;
         let translated = start.callers.clone().filter(|maps| !maps.is_identity());
         let session = Box::leak(Box::new(Session {
@@ -464,17 +464,6 @@ impl Main {
 fn wake(word: &AtomicU32) {
     word.store(AWAKE, Ordering::Release);
     futex_wake(word, 1);
-}
-
-/// Narrows the proc file system down to this process's descriptors and puts them above the numbers of the guest, whose
-/// files keep theirs from parent to child.
-fn own_links(proc: &OwnedFd, above: u64) -> Option<RawFd> {
-    use nix::fcntl::{openat, OFlag};
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let fd = openat(proc, "self/fd", flags, nix::sys::stat::Mode::empty()).ok()?;
-    // SAFETY: plain system call; the new descriptor is kept for the life of the process.
-    let placed = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, above as i32) };
-    (placed >= 0).then_some(placed)
 }
 
 /// Installs a handler that does nothing, without `SA_RESTART`: SIGUSR1 interrupts a blocking system call.

@@ -5,6 +5,7 @@ use super::{Host, HostFs, EMPTY, INODE};
 use crate::fs::{Attr, Caller, Change, HandleId, Ino, SetTime, Space, ROOT};
 use crate::handle::Handle;
 use crate::hidden;
+use hostcall::ids::{GuestGid, GuestUid};
 use hostcall::types::{AtFlags, Errno, Mode, OpenFlags, RemoteFd, Times};
 use hostcall::wire::Sink;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ impl<H: Host> HostFs<H> {
             };
             if change.uid.is_some() || change.gid.is_some() || *change == nothing {
                 let (uid, gid) = (change.uid.unwrap_or(SAME), change.gid.unwrap_or(SAME));
-                host.fchownat(fd.into(), c"", uid.into(), gid.into(), EMPTY)?;
+                host.fchownat(fd.into(), c"", GuestUid(uid), GuestGid(gid), EMPTY)?;
             }
             if let Some(mode) = change.mode {
                 // After the owner, whose change takes the set-user-id bit away.

@@ -1,0 +1,147 @@
+//! The adapter itself, and how an outcome becomes a reply.
+
+use super::convert::*;
+use crate::cache::Cache;
+use crate::fs::{Attr, Entry, FileSystem, Lock, LockKind, Make, Opened, Sized, Space};
+use crate::keeper::Keeper;
+use fuser::*;
+use hostcall::types::Errno as HostErrno;
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of the largest write, and of the largest read that is asked for ahead.
+const MOST: u32 = 1 << 20;
+
+/// A file system behind the kernel's protocol.
+#[derive(Debug)]
+pub struct Adapter<F> {
+    pub(super) fs: Arc<F>,
+    pub(super) cache: Cache,
+    pub(super) keeper: Arc<Keeper>,
+}
+
+impl<F: FileSystem> Adapter<F> {
+    /// Serves `fs` with what the cache mode allows the kernel.
+    pub fn new(fs: Arc<F>, cache: Cache, keeper: Arc<Keeper>) -> Adapter<F> {
+        Adapter { fs, cache, keeper }
+    }
+
+    /// Asks the kernel for what the cache mode wants, as far as it can.
+    pub(super) fn negotiate(&self, config: &mut KernelConfig) {
+        let _ = config.add_capabilities(self.cache.features() & config.capabilities());
+        let _ = config.set_max_write(MOST);
+        // The kernel names the most that it reads ahead; more is refused by that number.
+        let _ = config
+            .set_max_readahead(MOST)
+            .or_else(|most| config.set_max_readahead(most));
+    }
+
+    pub(super) fn lifetime(&self, entry: &Entry) -> Duration {
+        match entry.cacheable {
+            true => self.cache.lifetime(),
+            false => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn reply_entry(&self, entry: Result<Entry, HostErrno>, reply: ReplyEntry) {
+        match entry {
+            Ok(entry) => reply.entry(
+                &self.lifetime(&entry),
+                &file_attr(&entry.attr),
+                Generation(entry.generation),
+            ),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    pub(super) fn reply_attr(&self, attr: Result<Attr, HostErrno>, reply: ReplyAttr) {
+        match attr {
+            Ok(attr) => reply.attr(&self.cache.lifetime(), &file_attr(&attr)),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    pub(super) fn make(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        what: Make<'_>,
+        reply: ReplyEntry,
+    ) {
+        let made =
+            c_string(name).and_then(|name| self.fs.make(&caller(req), parent.0, &name, what));
+        self.reply_entry(made, reply);
+    }
+
+    pub(super) fn remove(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        directory: bool,
+        reply: ReplyEmpty,
+    ) {
+        let name = c_string(name);
+        let removed =
+            name.and_then(|name| self.fs.unlink(&caller(req), parent.0, &name, directory));
+        empty(removed, reply);
+    }
+
+    pub(super) fn reply_created(
+        &self,
+        created: Result<(Entry, Opened), HostErrno>,
+        reply: ReplyCreate,
+    ) {
+        match created {
+            Ok((entry, opened)) => reply.created(
+                &self.lifetime(&entry),
+                &file_attr(&entry.attr),
+                Generation(entry.generation),
+                FileHandle(opened.handle),
+                Cache::open_flags(opened.data),
+            ),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+}
+
+pub(super) fn empty(outcome: Result<(), HostErrno>, reply: ReplyEmpty) {
+    match outcome {
+        Ok(()) => reply.ok(),
+        Err(errno) => reply.error(errno_of(errno)),
+    }
+}
+
+pub(super) fn reply_sized(value: Result<Sized, HostErrno>, reply: ReplyXattr) {
+    match value {
+        Ok(Sized::Length(length)) => reply.size(length),
+        Ok(Sized::Bytes(bytes)) => reply.data(&bytes),
+        Err(errno) => reply.error(errno_of(errno)),
+    }
+}
+
+pub(super) fn reply_lock(held: Result<Option<Lock>, HostErrno>, reply: ReplyLock) {
+    match held {
+        Ok(Some(held)) => reply.locked(held.start, held.end, lock_type(held.kind), held.pid),
+        Ok(None) => reply.locked(0, 0, lock_type(LockKind::Unlock), 0),
+        Err(errno) => reply.error(errno_of(errno)),
+    }
+}
+
+pub(super) fn reply_space(space: Result<Space, HostErrno>, reply: ReplyStatfs) {
+    match space {
+        Ok(space) => reply.statfs(
+            space.blocks,
+            space.free,
+            space.available,
+            space.files,
+            space.free_files,
+            space.unit,
+            space.longest_name,
+            space.block,
+        ),
+        Err(errno) => reply.error(errno_of(errno)),
+    }
+}
