@@ -10,9 +10,6 @@ use hostcall::types::{AtFlags, Errno, Mode, OpenFlags, RemoteFd, Times};
 use hostcall::wire::Sink;
 use std::sync::Arc;
 
-/// Keeps one of owner and group as it is, chown(2).
-const SAME: u32 = u32::MAX;
-
 impl<H: Host> HostFs<H> {
     pub(super) fn get_attr(
         &self,
@@ -43,8 +40,9 @@ impl<H: Host> HostFs<H> {
                 ..Change::default()
             };
             if change.uid.is_some() || change.gid.is_some() || *change == nothing {
-                let (uid, gid) = (change.uid.unwrap_or(SAME), change.gid.unwrap_or(SAME));
-                host.fchownat(fd.into(), c"", GuestUid(uid), GuestGid(gid), EMPTY)?;
+                let uid = change.uid.map_or(GuestUid::NONE, GuestUid);
+                let gid = change.gid.map_or(GuestGid::NONE, GuestGid);
+                host.fchownat(fd.into(), c"", uid, gid, EMPTY)?;
             }
             if let Some(mode) = change.mode {
                 // After the owner, whose change takes the set-user-id bit away.
