@@ -1,7 +1,10 @@
 //! What the contests share: workers, the other process of the floors, the clock's rate.
 
 use crate::echo::Echo;
+use crate::mounts::{Mounts, Server};
 use crate::place::{Place, Worker};
+use crate::task::Call;
+use crate::tree::{Job, Tree};
 use hostcall::wait::ticks;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,6 +15,8 @@ use std::time::{Duration, Instant};
 pub struct Bench {
     workers: HashMap<&'static str, Worker>,
     echo: Option<Echo>,
+    mounts: Result<Mounts, String>,
+    tree: Option<Tree>,
     /// Rate of the processor's counter.
     pub ticks_per_second: f64,
     /// A file of the sequential contests' size, in the page cache.
@@ -27,6 +32,7 @@ impl Bench {
         } else {
             std::env::temp_dir()
         };
+        let mounts = Mounts::new(&directory);
         let data = directory.join(format!("hostcall-bench-{}", std::process::id()));
         let blocks = crate::workload::BLOCKS as usize;
         std::fs::write(&data, vec![1u8; blocks << 20])
@@ -37,6 +43,8 @@ impl Bench {
         Ok(Bench {
             workers: HashMap::new(),
             echo: None,
+            mounts,
+            tree: None,
             ticks_per_second,
             data,
         })
@@ -50,6 +58,37 @@ impl Bench {
         self.workers
             .get_mut(place.name())
             .ok_or_else(|| "no worker".to_owned())
+    }
+
+    /// A file for a call, as a server shows it.
+    pub fn mounted_file(&mut self, server: Server, call: Call) -> Result<String, String> {
+        let mounts = self.mounts.as_mut().map_err(|error| error.clone())?;
+        let name = match call {
+            Call::Read1m | Call::Write1m => "data",
+            _ => "file",
+        };
+        let file = mounts.base().join(name);
+        if !file.exists() {
+            let blocks = crate::workload::BLOCKS as usize;
+            let len = if name == "data" {
+                blocks << 20
+            } else {
+                1 << 16
+            };
+            std::fs::write(&file, vec![1u8; len]).map_err(|error| error.to_string())?;
+        }
+        Ok(mounts.path(server)?.join(name).display().to_string())
+    }
+
+    /// How long a program takes on a tree that a server shows.
+    pub fn tree_job(&mut self, server: Server, job: Job) -> Result<Duration, String> {
+        let mounts = self.mounts.as_mut().map_err(|error| error.clone())?;
+        let shown = mounts.path(server)?;
+        if self.tree.is_none() {
+            self.tree = Some(Tree::plant(&mounts.base())?);
+        }
+        let tree = self.tree.as_ref().ok_or("no tree")?;
+        tree.time(job, &shown)
     }
 
     /// The other process of the floors.

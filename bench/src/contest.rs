@@ -3,8 +3,10 @@
 
 use crate::bench::Bench;
 use crate::echo::{Wait, Work};
+use crate::mounts::Server;
 use crate::place::Place;
 use crate::task::{Call, Manner, Road, Task};
+use crate::tree::Job;
 use serde::Serialize;
 
 /// One thing that is measured.
@@ -20,6 +22,22 @@ pub enum Source {
         call: Call,
         /// The file, as the worker names it.
         path: String,
+    },
+    /// Calls of a worker on the host, by libc, on a file that a server shows.
+    Mounted {
+        /// Who serves it.
+        server: Server,
+        /// The call.
+        call: Call,
+        /// How often.
+        manner: Manner,
+    },
+    /// A program's run on a tree that a server shows.
+    Tree {
+        /// Who serves it.
+        server: Server,
+        /// What is done.
+        job: Job,
     },
     /// A bare round trip, with the work of a call in it or without.
     Echo(Wait, Work),
@@ -47,6 +65,8 @@ pub enum Unit {
     Nanoseconds,
     /// Microseconds a call.
     Microseconds,
+    /// Milliseconds a run.
+    Milliseconds,
     /// Gigabytes a second, for calls of 1 MiB.
     Gigabytes,
     /// Millions of calls a second, of all threads.
@@ -63,6 +83,7 @@ impl Unit {
         match self {
             Unit::Nanoseconds => "ns",
             Unit::Microseconds => "µs",
+            Unit::Milliseconds => "ms",
             Unit::Gigabytes => "GB/s",
             Unit::Millions => "M/s",
             Unit::Kibibytes => "KiB",
@@ -239,6 +260,28 @@ impl Contest {
                 };
                 bench.worker(*place)?.ask(&task)?
             }
+            Source::Mounted {
+                server,
+                call,
+                manner,
+            } => {
+                let path = bench.mounted_file(*server, *call)?;
+                let task = Task::Measure {
+                    call: *call,
+                    road: Road::Libc,
+                    path,
+                    manner: *manner,
+                };
+                let ticks = bench.worker(Place::Host)?.ask(&task)?;
+                return Ok(ticks
+                    .into_iter()
+                    .map(|ticks| self.convert(bench, ticks, *manner))
+                    .collect());
+            }
+            Source::Tree { server, job } => {
+                let took = bench.tree_job(*server, *job)?;
+                return Ok(vec![took.as_secs_f64() * 1e3]);
+            }
             Source::Echo(wait, work) => match self.manner {
                 Manner::Together(rounds) | Manner::Threads(_, rounds) => {
                     vec![bench.echo()?.together(rounds, *wait, *work)]
@@ -260,13 +303,13 @@ impl Contest {
         };
         Ok(ticks
             .into_iter()
-            .map(|ticks| self.convert(bench, ticks))
+            .map(|ticks| self.convert(bench, ticks, self.manner))
             .collect())
     }
 
-    fn convert(&self, bench: &Bench, ticks: u64) -> f64 {
+    fn convert(&self, bench: &Bench, ticks: u64, manner: Manner) -> f64 {
         let seconds = ticks as f64 / bench.ticks_per_second;
-        let calls = match self.manner {
+        let calls = match manner {
             Manner::Together(rounds) => f64::from(rounds),
             Manner::Each(..) => 1.0,
             Manner::Threads(threads, rounds) => f64::from(threads) * f64::from(rounds),
@@ -275,6 +318,7 @@ impl Contest {
             Unit::Nanoseconds => seconds / calls * 1e9,
             Unit::Gigabytes => calls * f64::from(1 << 20) / seconds / 1e9,
             Unit::Millions => calls / seconds / 1e6,
+            Unit::Milliseconds => seconds / calls * 1e3,
             Unit::Microseconds | Unit::Kibibytes | Unit::Percent => seconds / calls * 1e6,
         }
     }

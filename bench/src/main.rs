@@ -6,11 +6,13 @@ mod contest;
 mod echo;
 mod load;
 mod machine;
+mod mounts;
 mod place;
 mod plot;
 mod report;
 mod rows;
 mod task;
+mod tree;
 mod worker;
 mod workload;
 

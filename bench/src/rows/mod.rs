@@ -3,6 +3,7 @@
 mod contended;
 mod empty;
 mod files;
+mod mounted;
 mod sequential;
 pub mod session;
 mod threads;
@@ -60,6 +61,7 @@ pub fn all(data: &Path) -> Vec<Contest> {
     all.extend(sequential::contests(&data));
     all.extend(threads::contests());
     all.extend(contended::contests());
+    all.extend(mounted::contests());
     all.extend(session::contests());
     all
 }

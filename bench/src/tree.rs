@@ -1,0 +1,119 @@
+//! Programs that walk, fill and remove a tree of 10,000 files.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Directories, and files in each of them.
+const SHAPE: (u32, u32) = (100, 100);
+
+/// What is done to the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// find(1), with sizes.
+    Find,
+    /// du(1).
+    Du,
+    /// What `git status` asks of each file, in a tree without changes.
+    GitStatus,
+    /// `tar x` of it.
+    Untar,
+    /// `rm -r` of a copy.
+    Remove,
+}
+
+/// The tree in a directory of the host.
+#[derive(Debug)]
+pub struct Tree {
+    base: PathBuf,
+}
+
+fn run(program: &str, arguments: &[&str], directory: &Path) -> Result<(), String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "{program} {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+/// A mount shows inodes and devices of its own, which are no changes.
+const GIT: [&str; 8] = [
+    "-c",
+    "safe.directory=*",
+    "-c",
+    "core.checkStat=minimal",
+    "-c",
+    "core.trustctime=false",
+    "-c",
+    "gc.auto=0",
+];
+
+impl Tree {
+    /// Makes it, a repository that holds it, and an archive of it.
+    pub fn plant(base: &Path) -> Result<Tree, String> {
+        let failed = |error: std::io::Error| format!("a tree: {error}");
+        let root = base.join("tree");
+        for directory in 0..SHAPE.0 {
+            let directory = root.join(format!("directory-{directory}"));
+            std::fs::create_dir_all(&directory).map_err(failed)?;
+            for file in 0..SHAPE.1 {
+                let text = format!("{file}\n").repeat(file as usize);
+                std::fs::write(directory.join(format!("file-{file}")), text).map_err(failed)?;
+            }
+        }
+        run("tar", &["cf", "../tree.tar", "."], &root)?;
+        // Files as old as the index would be read again.
+        std::thread::sleep(Duration::from_millis(1100));
+        run("git", &["init", "-q"], &root)?;
+        let add: Vec<&str> = GIT.into_iter().chain(["add", "-A"]).collect();
+        run("git", &add, &root)?;
+        Ok(Tree {
+            base: base.to_owned(),
+        })
+    }
+
+    /// Does a job where `shown` shows the base; how long it took.
+    pub fn time(&self, job: Job, shown: &Path) -> Result<Duration, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // A name that no kernel has heard of.
+        let name = format!("copy-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let copy = self.base.join(&name);
+        match job {
+            Job::Untar => std::fs::create_dir(&copy).map_err(|error| error.to_string())?,
+            Job::Remove => {
+                std::fs::create_dir(&copy).map_err(|error| error.to_string())?;
+                run("tar", &["xf", "tree.tar", "-C", &name], &self.base)?;
+            }
+            _ => {}
+        }
+        let start = Instant::now();
+        match job {
+            Job::Find => run("find", &["tree", "-printf", "%s\n"], shown)?,
+            Job::Du => run("du", &["-s", "tree"], shown)?,
+            Job::GitStatus => {
+                let status: Vec<&str> = GIT.into_iter().chain(["diff-files", "--quiet"]).collect();
+                run("git", &status, &shown.join("tree"))?;
+            }
+            Job::Untar => run("tar", &["xf", "tree.tar", "-C", &name], shown)?,
+            Job::Remove => run("rm", &["-r", &name], shown)?,
+        }
+        let took = start.elapsed();
+        if copy.exists() {
+            run("rm", &["-r", &name], &self.base)?;
+        }
+        Ok(took)
+    }
+}

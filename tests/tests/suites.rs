@@ -1,0 +1,192 @@
+//! Suites that others wrote for file systems, on a mount: pjdfstest for what POSIX says, fsx and fio for data.
+
+use hostcall_tests::daemon::Scratch;
+use hostcall_tests::mounted::{Mounted, MODES};
+use hostcall_tests::outside::{may_mount, program, succeed, told};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What pjdfstest says of each of its tests: `ok`, `skipped`, `FAILED`.
+type Verdicts = BTreeMap<String, String>;
+
+/// Everything that Linux has; two users of the base system. What stays out needs a file system that may be remounted
+/// read-only below running tests, which would be the machine's own in the native run.
+const PJDFSTEST: &str = r#"
+[features]
+posix_fallocate = {}
+rename_ctime = {}
+stat_st_birthtime = {}
+utime_now = {}
+utimensat = {}
+
+[settings]
+naptime = 0.01
+allow_remount = false
+
+[dummy_auth]
+entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
+"#;
+
+/// Tests of pjdfstest 0.2.2 that pass on a local file system.
+const PASSED: usize = 383;
+
+fn pjdfstest(directory: &Path) -> (Verdicts, String) {
+    let scratch = Scratch::new();
+    let config = scratch.join("pjdfstest.toml");
+    std::fs::write(&config, PJDFSTEST).unwrap();
+    let output = program("pjdfstest")
+        .arg("-c")
+        .arg(&config)
+        .arg("-p")
+        .arg(directory)
+        .output()
+        .unwrap();
+    let text = told(&output);
+    let verdict = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (name, verdict) = (words.next()?, words.next()?);
+        let known = name.contains("::") && words.next().is_none();
+        known.then(|| (name.to_owned(), verdict.to_owned()))
+    };
+    (text.lines().filter_map(verdict).collect(), text)
+}
+
+fn those<'v>(verdicts: &'v Verdicts, wanted: &str) -> BTreeSet<&'v str> {
+    let of = verdicts.iter().filter(|(_, verdict)| *verdict == wanted);
+    of.map(|(name, _)| name.as_str()).collect()
+}
+
+fn passes_what_the_native_file_system_passes(cache: &str) {
+    if !may_mount() {
+        return;
+    }
+    let mounted = Mounted::for_callers(cache);
+    let native = mounted.host("native");
+    std::fs::create_dir(&native).unwrap();
+    std::fs::create_dir(mounted.host("mounted")).unwrap();
+    let (expected, text) = pjdfstest(&native);
+    assert_eq!(those(&expected, "ok").len(), PASSED, "native:\n{text}");
+    let (found, text) = pjdfstest(&mounted.path("mounted"));
+    let differ: Vec<_> = expected
+        .iter()
+        .filter(|(name, verdict)| found.get(*name) != Some(verdict))
+        .map(|(name, verdict)| format!("{name}: {:?}, native {verdict}", found.get(name)))
+        .collect();
+    assert!(differ.is_empty(), "{differ:#?}\n{text}");
+    assert_eq!(found.len(), expected.len());
+}
+
+#[test]
+fn pjdfstest_without_a_cache() {
+    passes_what_the_native_file_system_passes("none");
+}
+
+#[test]
+fn pjdfstest_with_a_cache_from_open_to_close() {
+    passes_what_the_native_file_system_passes("auto");
+}
+
+#[test]
+fn pjdfstest_with_everything_cached() {
+    passes_what_the_native_file_system_passes("always");
+}
+
+/// Weights of fsx's operations, but for those that map.
+const FSX: &str = "
+flen = 262144
+[opsize]
+max = 65536
+[weights]
+close_open = 2
+read = 10
+write = 10
+truncate = 5
+fsync = 1
+fdatasync = 1
+posix_fallocate = 2
+punch_hole = 2
+sendfile = 2
+posix_fadvise = 1
+copy_file_range = 3
+";
+
+const MAPPED: &str = "mapread = 10\nmapwrite = 10\ninvalidate = 1\n";
+const UNMAPPED: &str = "mapread = 0\nmapwrite = 0\ninvalidate = 0\n";
+
+fn fsx(operations: u32) {
+    if !may_mount() {
+        return;
+    }
+    for cache in MODES {
+        let mounted = Mounted::start(cache);
+        for (name, weights) in [("mapped", MAPPED), ("unmapped", UNMAPPED)] {
+            let config = mounted.daemon.directory.join("fsx.toml");
+            std::fs::write(&config, format!("{FSX}{weights}")).unwrap();
+            let text = succeed(
+                program("fsx")
+                    .arg("-f")
+                    .arg(&config)
+                    .args(["-N", &operations.to_string(), "-S", "20261124", "-P"])
+                    .arg(&*mounted.daemon.directory)
+                    .arg(mounted.path(name)),
+            );
+            // The host has what the guest wrote last.
+            let (host, guest) = (mounted.host(name), mounted.path(name));
+            assert_eq!(
+                std::fs::read(host).unwrap(),
+                std::fs::read(guest).unwrap(),
+                "{cache} {name}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn fsx_with_and_without_maps() {
+    fsx(5_000);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn fsx_100_000_operations_with_and_without_maps() {
+    fsx(100_000);
+}
+
+fn fio(mib: u32) {
+    if !may_mount() {
+        return;
+    }
+    const ENGINES: [(&str, &[&str]); 4] = [
+        ("psync", &[]),
+        ("psync", &["--direct=1"]),
+        ("libaio", &["--direct=1", "--iodepth=8"]),
+        ("mmap", &[]),
+    ];
+    for cache in MODES {
+        let mounted = Mounted::start(cache);
+        for (engine, more) in ENGINES {
+            let text = succeed(
+                program("fio")
+                    .args(["--name=verify", "--rw=randwrite", "--bsrange=4k-64k"])
+                    .args(["--blockalign=4k", "--verify=crc32c", "--verify_fatal=1"])
+                    .args(["--do_verify=1", "--numjobs=2", "--group_reporting"])
+                    .args(["--randseed=7", "--fallocate=none"])
+                    .args([format!("--size={mib}m"), format!("--ioengine={engine}")])
+                    .args(more)
+                    .arg(format!("--directory={}", mounted.path("").display())),
+            );
+            assert!(text.contains("err= 0"), "{cache} {engine} {more:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn fio_finds_what_it_wrote() {
+    fio(4);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn fio_finds_what_it_wrote_in_large_files() {
+    fio(96);
+}
