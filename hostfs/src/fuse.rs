@@ -2,7 +2,6 @@
 
 mod adapter;
 mod convert;
-mod notify;
 
 use crate::cache::Cache;
 use crate::fs::{Attr, Change, Data, Entry, FileSystem, Make, Place};

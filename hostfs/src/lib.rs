@@ -21,6 +21,7 @@ pub mod inode;
 pub mod keeper;
 mod lock_flags;
 pub mod mount;
+mod notify;
 pub mod options;
 pub mod ranges;
 pub mod watch;
