@@ -6,6 +6,7 @@ use hostcall::types::Token;
 use hostd::server::admin::{GuestStatus, Status};
 use nix::sys::resource::{setrlimit, Resource};
 use serde_json::{json, Value};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -240,9 +241,8 @@ impl Daemon {
 
     /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guests' sessions.
     pub fn footprint(&self) -> Footprint {
-        let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count);
         Footprint {
-            fds,
+            fds: lasting_fds(self.pid()),
             processes: descendants(self.pid()).len(),
             sessions: self.guests().iter().map(|guest| guest.sessions.len()).sum(),
         }
@@ -267,12 +267,38 @@ impl Daemon {
 /// What a hostd holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// Open descriptors of hostd itself.
+    /// Open descriptors of hostd itself, without those of tools that ask it something.
     pub fds: usize,
     /// Zygotes and shadows.
     pub processes: usize,
     /// Guest processes served.
     pub sessions: usize,
+}
+
+/// Descriptors of a hostd, but for the connections of tools: every `hostd status` visits all hostds of its user, so
+/// tests that run at the same time see each other's.
+fn lasting_fds(pid: i32) -> usize {
+    let open = || -> BTreeSet<(PathBuf, PathBuf)> {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let paths = entries.into_iter().flatten().flatten();
+        paths
+            .filter_map(|entry| Some((entry.path(), entry.path().read_link().ok()?)))
+            .collect()
+    };
+    // Sockets are looked up in between: one that comes or goes meanwhile is in one of the two lists only.
+    let before = open();
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let control = format!("@hostcall/{}/{pid}", nix::unistd::geteuid());
+    let tools: BTreeSet<PathBuf> = sockets
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|columns| columns.last() == Some(&control.as_str()) && columns.len() == 8)
+        .map(|columns| PathBuf::from(format!("socket:[{}]", columns[6])))
+        .collect();
+    before
+        .intersection(&open())
+        .filter(|(_, target)| !tools.contains(target))
+        .count()
 }
 
 /// Begins or takes over a session at a socket.
