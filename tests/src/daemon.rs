@@ -127,6 +127,20 @@ impl Daemon {
     /// A whole configuration, made for a directory and the path of the first guest's socket.
     pub fn launch(config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
         let directory = Scratch::new();
+        let log = std::fs::File::create(directory.join("log")).expect("a log");
+        Daemon::serve(directory, log.into(), config)
+    }
+
+    /// The same with a standard error of its own, so that [`log`](Daemon::log) stays empty.
+    pub fn launch_logging(stderr: Stdio, config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
+        Daemon::serve(Scratch::new(), stderr, config)
+    }
+
+    fn serve(
+        directory: Scratch,
+        stderr: Stdio,
+        config: impl FnOnce(&Path, &Path) -> Value,
+    ) -> Daemon {
         for name in ["export", "good"] {
             std::fs::create_dir(directory.join(name)).expect("an export");
         }
@@ -137,14 +151,13 @@ impl Daemon {
         );
         let config = config(&directory, &socket);
         std::fs::write(&file, config.to_string()).expect("a configuration");
-        let output = std::fs::File::create(&log).expect("a log");
         let mut command = Command::new(program("hostd"));
         command
             .args(["serve", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(output);
+            .stderr(stderr);
         // SAFETY: only system calls between fork and exec. Hostile calls must not fill this machine's disk, and a
         // test that is killed must not leave its hostd behind.
         unsafe {

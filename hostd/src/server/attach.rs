@@ -95,7 +95,10 @@ impl Guest {
         };
         let fds = [connection.as_raw_fd(), memfd];
         self.tell(slot, &adopt, &fds[..1 + usize::from(image)], poller);
-        if sent.is_err() || self.watch_process(slot, &connection, poller).is_err() {
+        let watched = self.watch_process(slot, &connection, poller);
+        // Without a descriptor to watch it by, the session ends with its socket, as the shadow sees.
+        let gone = watched.is_err_and(|error| !super::is_shortage(&error));
+        if sent.is_err() || gone {
             // Gone before it was welcomed.
             self.end_session(slot, poller);
         }

@@ -52,6 +52,16 @@ pub enum Door {
     },
 }
 
+impl Door {
+    /// What listens for processes, or for the machine that somebody else boots.
+    pub fn listener(&self) -> Option<&UnixListener> {
+        match self {
+            Door::Socket { listener, .. } => Some(listener),
+            Door::Device { outside, .. } => outside.as_ref().map(|outside| &outside.listener),
+        }
+    }
+}
+
 /// What a guest that somebody else boots is given.
 #[derive(Debug)]
 pub struct Outside {

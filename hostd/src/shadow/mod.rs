@@ -2,6 +2,7 @@
 
 pub mod fdtable;
 mod gate;
+pub mod holds;
 pub mod hostd;
 pub mod lane;
 pub mod sandbox;
