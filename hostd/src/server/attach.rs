@@ -14,7 +14,7 @@ use nix::sys::socket::{recv, sendmsg, sockopt, ControlMessage, MsgFlags};
 use std::io::{IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes on their way to a device guest; its terminal layer holds 4096 and throttles 128 short of that.
 const MOST_RINGS: i32 = 1024;
@@ -195,8 +195,8 @@ impl Guest {
         }
         let errno = match self.sessions.get_mut(&slot) {
             Some(child) => {
-                child.state =
-                    State::Prepared(unborn.token, Instant::now() + super::guest::PATIENCE);
+                let patience = Duration::from_secs(self.policy.limits.child_seconds.into());
+                child.state = State::Prepared(unborn.token, Instant::now() + patience);
                 0
             }
             None => libc::EAGAIN,

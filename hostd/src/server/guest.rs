@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long a prepared or held session waits for its process, and a connection for its introduction.
+/// How long a held session waits for its process, and a connection for its introduction.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the guest reaches us.
