@@ -4,6 +4,7 @@ pub mod fdtable;
 mod gate;
 pub mod holds;
 pub mod hostd;
+mod import;
 pub mod lane;
 pub mod sandbox;
 pub mod session;

@@ -21,7 +21,7 @@ use hostcall::wait::AWAKE;
 use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -305,7 +305,9 @@ impl Main {
         match message {
             ToShadow::Adopt { umask, image, lane } => self.adopt(umask, image, lane, files)?,
             ToShadow::Attention { lane } => self.attend(lane),
-            ToShadow::Import { files: places } => self.import(&places, files)?,
+            ToShadow::Import { files: places } => {
+                super::import::import(&self.session.fds, &places, files)?
+            }
             ToShadow::Context { umask } => {
                 self.set_umask(umask);
                 if let Some(cwd) = files.first() {
@@ -437,42 +439,6 @@ impl Main {
             wake(&page.guest_sleep.0);
             wake(&page.host_sleep.0);
         }
-    }
-
-    /// Puts a parent's open files under the numbers by which the guest knows them.
-    ///
-    /// They were sent in the order of those numbers and arrived under the lowest free ones, so no file stands above
-    /// its place, and from the last to the first none is put over another that still has to move. No number beyond
-    /// the parent's own is needed: a parent that has used up its limit can still fork.
-    fn import(&self, places: &[(RawFd, bool)], files: Vec<OwnedFd>) -> std::io::Result<()> {
-        for (file, (place, cloexec)) in files.into_iter().zip(places).rev() {
-            let fd = file.as_raw_fd();
-            if *place < fd {
-                return Err(std::io::Error::other("open files out of order"));
-            }
-            // SAFETY: `place` is free or was left by a file that has moved: see above.
-            unsafe {
-                if *place == fd {
-                    let fd = file.into_raw_fd();
-                    Errno::result(
-                        libc::fcntl(
-                            fd,
-                            libc::F_SETFD,
-                            if *cloexec { libc::FD_CLOEXEC } else { 0 },
-                        )
-                        .into(),
-                    )
-                    .map_err(errno)?;
-                } else {
-                    Errno::result(
-                        libc::dup3(fd, *place, if *cloexec { libc::O_CLOEXEC } else { 0 }).into(),
-                    )
-                    .map_err(errno)?;
-                }
-            }
-            self.session.fds.insert(*place);
-        }
-        Ok(())
     }
 }
 
