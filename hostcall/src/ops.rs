@@ -42,7 +42,8 @@ ops! {
         4 fork_session ForkSession [] (SYS_sendmsg SYS_recvmsg SYS_getrandom SYS_openat SYS_close SYS_umask SYS_fcntl) {} -> { token: Token }
 
         /// Keeps the session over a change of program image, execve(2): the new image attaches with the token, and
-        /// the descriptors marked close-on-exec are closed then. Any further call of the old image withdraws it.
+        /// the descriptors marked close-on-exec are closed then. Until then the old image's threads go on calling. Threads
+        /// that hold at the same time share the token.
         5 hold_session HoldSession [] (SYS_sendmsg SYS_recvmsg SYS_getrandom) {} -> { token: Token }
 
         /// Changes the working directory, chdir(2).
@@ -64,6 +65,9 @@ ops! {
         10 impersonate Impersonate<'a> [] (SYS_setfsuid SYS_setfsgid SYS_setgroups SYS_capset SYS_unshare SYS_umask) {
             uid: GuestUid, gid: GuestGid, mask: u32, groups: Groups<'a>,
         } -> {}
+
+        /// Withdraws one `hold_session` whose execve(2) failed; with the last, the token is void.
+        11 unhold_session UnholdSession [] (SYS_sendmsg) {} -> {}
     }
 
     /// Open files: whatever needs a descriptor and no name.

@@ -171,6 +171,8 @@ pub struct Limits {
     pub processes: u32,
     /// Address space of one shadow, MiB (`RLIMIT_AS`): 1024.
     pub memory_mib: u64,
+    /// Seconds for which the session that a fork prepares waits for the child: 10.
+    pub child_seconds: u32,
 }
 
 impl Limits {
@@ -187,6 +189,7 @@ impl Default for Limits {
             open_files: 1024,
             processes: 1024,
             memory_mib: 1024,
+            child_seconds: 10,
         }
     }
 }

@@ -17,3 +17,4 @@ pub mod serve;
 pub mod server;
 pub mod shadow;
 pub mod status;
+pub mod stderr;

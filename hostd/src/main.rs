@@ -117,6 +117,7 @@ fn main() -> ExitCode {
     // Hidden roles of this program: they are started by hostd itself.
     match std::env::args_os().nth(1) {
         Some(role) if role == hostd::shadow::zygote::ARGUMENT => {
+            hostd::stderr::never_wait();
             log_to_stderr("warn");
             hostd::shadow::zygote::run()
         }
@@ -126,11 +127,12 @@ fn main() -> ExitCode {
         _ => {}
     }
     let arguments = Arguments::parse();
-    log_to_stderr(if matches!(arguments.command, Command::Serve { .. }) {
-        "info"
-    } else {
-        "warn"
-    });
+    let serves = matches!(arguments.command, Command::Serve { .. });
+    if serves {
+        // Not for `run`, whose guest has the same standard error.
+        hostd::stderr::never_wait();
+    }
+    log_to_stderr(if serves { "info" } else { "warn" });
     match execute(arguments.command) {
         Ok(code) => code,
         Err(error) => {
@@ -155,7 +157,12 @@ fn log_to_stderr(level: &str) {
             .collect();
         writeln!(f, "hostd: {text}")
     };
-    env_logger::Builder::from_env(filter).format(format).init();
+    env_logger::Builder::from_env(filter)
+        .format(format)
+        .target(env_logger::Target::Pipe(Box::new(
+            hostd::stderr::Lines::default(),
+        )))
+        .init();
 }
 
 fn execute(command: Command) -> Result<ExitCode, String> {

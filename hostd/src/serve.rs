@@ -211,9 +211,9 @@ pub fn serve(config: &Config, program: PathBuf) -> Result<(), Failure> {
         let policy = policy(name, config)?;
         let door = open(name, config, &policy.user)?;
         match &config.attach {
-            Attach::Local(path) => eprintln!("hostd: guest {name} attaches at {}", path.display()),
-            Attach::Device(device) => eprintln!(
-                "hostd: guest {name} maps {} and rings {}",
+            Attach::Local(path) => log::info!("guest {name} attaches at {}", path.display()),
+            Attach::Device(device) => log::info!(
+                "guest {name} maps {} and rings {}",
                 device.region.display(),
                 device.doorbell.display()
             ),

@@ -7,7 +7,7 @@
 use crate::real::try_sys;
 use crate::{cwd, fds, report::Line, session};
 use hostcall::ops::Calls;
-use hostcall::types::Errno;
+use hostcall::types::{Errno, Token};
 use libc::c_char;
 use std::cell::UnsafeCell;
 use std::ffi::CStr;
@@ -103,6 +103,30 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 pub struct Environment {
     list: *const *const c_char,
     mapped: usize,
+    _hold: Option<Hold>,
+}
+
+/// A session held for the new image; let go when dropped, for an exec that failed. The calls of other threads, which run
+/// on until the kernel ends them, change nothing about it.
+struct Hold(Token);
+
+impl Hold {
+    /// Asks the host to keep the session over the exec, if a new image would inherit any of it.
+    fn of_session() -> Option<Hold> {
+        let client = session::attached()?;
+        let wanted = cwd::on_host() || fds::all().any(|(_, entry)| !entry.cloexec);
+        let reply = wanted.then(|| client.hold_session().ok()).flatten()?;
+        Some(Hold(reply.token))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(client) = session::attached() {
+            // Without a host there is nothing held.
+            let _ = client.unhold_session();
+        }
+    }
 }
 
 impl Environment {
@@ -112,7 +136,7 @@ impl Environment {
     /// # Safety
     /// `given` as in [`entries`], alive as long as the result.
     pub unsafe fn new(given: *const *const c_char, handoff: bool) -> Result<Environment, Errno> {
-        let token = handoff.then(hold).flatten();
+        let hold = handoff.then(Hold::of_session).flatten();
         // SAFETY: the caller's promise.
         let given_entries = || unsafe { entries(given) };
         let missing = |entry: &CStr| {
@@ -123,10 +147,11 @@ impl Environment {
             }
         };
         let stale = |entry: &CStr| is_handoff(entry.to_bytes());
-        if token.is_none() && !kept().any(missing) && !given_entries().any(stale) {
+        if hold.is_none() && !kept().any(missing) && !given_entries().any(stale) {
             return Ok(Environment {
                 list: given,
                 mapped: 0,
+                _hold: None,
             });
         }
         let count = given_entries().count() + kept().count() + 4;
@@ -167,7 +192,7 @@ impl Environment {
                 build.push(entry.as_ptr());
             }
         }
-        if let Some(token) = token {
+        if let Some(Hold(token)) = &hold {
             let mut digits = Line::<64>::new();
             let _ = write!(digits, "{token}");
             build.compose(&[SESSION, b"=", digits.bytes()]);
@@ -188,6 +213,7 @@ impl Environment {
         Ok(Environment {
             list: base.cast_const().cast(),
             mapped: size,
+            _hold: hold,
         })
     }
 
@@ -201,16 +227,6 @@ fn kept_bytes() -> &'static [u8] {
     // SAFETY: never written after the constructor.
     let (bytes, len) = unsafe { &*KEPT.0.get() };
     &bytes[..*len]
-}
-
-/// Asks the host to keep the session over the exec, if a new image would inherit any of it.
-fn hold() -> Option<hostcall::types::Token> {
-    let client = session::attached()?;
-    let wanted = cwd::on_host() || fds::all().any(|(_, entry)| !entry.cloexec);
-    wanted
-        .then(|| client.hold_session().ok())
-        .flatten()
-        .map(|reply| reply.token)
 }
 
 impl Drop for Environment {

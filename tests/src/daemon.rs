@@ -6,6 +6,7 @@ use hostcall::types::Token;
 use hostd::server::admin::{GuestStatus, Status};
 use nix::sys::resource::{setrlimit, Resource};
 use serde_json::{json, Value};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -126,6 +127,20 @@ impl Daemon {
     /// A whole configuration, made for a directory and the path of the first guest's socket.
     pub fn launch(config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
         let directory = Scratch::new();
+        let log = std::fs::File::create(directory.join("log")).expect("a log");
+        Daemon::serve(directory, log.into(), config)
+    }
+
+    /// The same with a standard error of its own, so that [`log`](Daemon::log) stays empty.
+    pub fn launch_logging(stderr: Stdio, config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
+        Daemon::serve(Scratch::new(), stderr, config)
+    }
+
+    fn serve(
+        directory: Scratch,
+        stderr: Stdio,
+        config: impl FnOnce(&Path, &Path) -> Value,
+    ) -> Daemon {
         for name in ["export", "good"] {
             std::fs::create_dir(directory.join(name)).expect("an export");
         }
@@ -136,14 +151,13 @@ impl Daemon {
         );
         let config = config(&directory, &socket);
         std::fs::write(&file, config.to_string()).expect("a configuration");
-        let output = std::fs::File::create(&log).expect("a log");
         let mut command = Command::new(program("hostd"));
         command
             .args(["serve", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(output);
+            .stderr(stderr);
         // SAFETY: only system calls between fork and exec. Hostile calls must not fill this machine's disk, and a
         // test that is killed must not leave its hostd behind.
         unsafe {
@@ -240,9 +254,8 @@ impl Daemon {
 
     /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guests' sessions.
     pub fn footprint(&self) -> Footprint {
-        let fds = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count);
         Footprint {
-            fds,
+            fds: lasting_fds(self.pid()),
             processes: descendants(self.pid()).len(),
             sessions: self.guests().iter().map(|guest| guest.sessions.len()).sum(),
         }
@@ -267,12 +280,38 @@ impl Daemon {
 /// What a hostd holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footprint {
-    /// Open descriptors of hostd itself.
+    /// Open descriptors of hostd itself, without those of tools that ask it something.
     pub fds: usize,
     /// Zygotes and shadows.
     pub processes: usize,
     /// Guest processes served.
     pub sessions: usize,
+}
+
+/// Descriptors of a hostd, but for the connections of tools: every `hostd status` visits all hostds of its user, so
+/// tests that run at the same time see each other's.
+fn lasting_fds(pid: i32) -> usize {
+    let open = || -> BTreeSet<(PathBuf, PathBuf)> {
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let paths = entries.into_iter().flatten().flatten();
+        paths
+            .filter_map(|entry| Some((entry.path(), entry.path().read_link().ok()?)))
+            .collect()
+    };
+    // Sockets are looked up in between: one that comes or goes meanwhile is in one of the two lists only.
+    let before = open();
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let control = format!("@hostcall/{}/{pid}", nix::unistd::geteuid());
+    let tools: BTreeSet<PathBuf> = sockets
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|columns| columns.last() == Some(&control.as_str()) && columns.len() == 8)
+        .map(|columns| PathBuf::from(format!("socket:[{}]", columns[6])))
+        .collect();
+    before
+        .intersection(&open())
+        .filter(|(_, target)| !tools.contains(target))
+        .count()
 }
 
 /// Begins or takes over a session at a socket.

@@ -100,6 +100,11 @@ impl SessionCalls for Libc<'_> {
         Err(Errno(libc::ENOSYS))
     }
 
+    fn unhold_session(&mut self, _: request::UnholdSession) -> Result<reply::UnholdSession, Errno> {
+        // `Run::fail_exec` is what a program does instead.
+        Err(Errno(libc::ENOSYS))
+    }
+
     fn chdir(&mut self, request: request::Chdir<'_>) -> Result<reply::Chdir, Errno> {
         // SAFETY: a NUL-terminated path.
         done(unsafe { libc::chdir(request.path.as_ptr()) })?;

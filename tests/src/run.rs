@@ -356,6 +356,20 @@ impl Run {
         }
     }
 
+    /// Tries to start a program that is not there.
+    pub fn fail_exec(&self) {
+        if let Caller::Client(client) = &self.caller {
+            client.hold_session().expect("a held session");
+        }
+        let pointers = [c"nobody".as_ptr(), std::ptr::null()];
+        // SAFETY: a NULL-terminated array of live C strings.
+        unsafe { libc::execv(c"/nonexistent/program".as_ptr(), pointers.as_ptr()) };
+        self.record(Op::UnholdSession, format!("exec failed: {}", Errno::last()));
+        if let Caller::Client(client) = &self.caller {
+            client.unhold_session().expect("withdrawn");
+        }
+    }
+
     /// Starts this program anew in this process, for the next stage of the case.
     pub fn exec(&self) -> ! {
         let token = match &self.caller {

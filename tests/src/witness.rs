@@ -1,6 +1,7 @@
 //! A well-behaved session that checks all its answers while something else happens.
 
 use crate::daemon::{leave, Daemon};
+use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Mode, Offset, OpenFlags, RwFlags};
 use hostcall::wire::{Sink, Source};
@@ -22,8 +23,10 @@ pub fn c(path: &Path) -> CString {
 /// One of its calls fails or answers wrongly.
 pub fn unharmed<T>(daemon: &Daemon, attack: impl FnOnce() -> T) -> (T, u64) {
     let stop = AtomicBool::new(false);
+    // Before the attack: what comes first when a guest fills up is not what is witnessed.
+    let client = daemon.attach();
     std::thread::scope(|scope| {
-        let good = scope.spawn(|| work(daemon, &stop));
+        let good = scope.spawn(|| work(daemon, client, &stop));
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(attack));
         stop.store(true, Ordering::Relaxed);
         let rounds = good.join().expect("the well-behaved session is unharmed");
@@ -35,8 +38,7 @@ pub fn unharmed<T>(daemon: &Daemon, attack: impl FnOnce() -> T) -> (T, u64) {
     })
 }
 
-fn work(daemon: &Daemon, stop: &AtomicBool) -> u64 {
-    let client = daemon.attach();
+fn work(daemon: &Daemon, client: Client, stop: &AtomicBool) -> u64 {
     let own = daemon.directory.join("good");
     let path = c(&own.join("file"));
     let flags = OpenFlags(libc::O_RDWR | libc::O_CREAT | libc::O_CLOEXEC);

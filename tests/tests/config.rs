@@ -66,7 +66,7 @@ fn every_key_stands_in_the_document() {
     let document = document();
     let mut found = BTreeSet::new();
     keys(&serde_json::to_value(complete()).unwrap(), &mut found);
-    assert_eq!(found.len(), 20, "{found:?}");
+    assert_eq!(found.len(), 21, "{found:?}");
     for key in found {
         let heading = format!("`{key}`\n");
         let row = format!("| `{key}` |");
@@ -85,6 +85,7 @@ fn the_documents_defaults_are_the_codes() {
         ("open_files", Limits::MIN_OPEN_FILES),
         ("processes", 1),
         ("memory_mib", Limits::MIN_MEMORY_MIB),
+        ("child_seconds", 1),
     ] {
         let row = format!("| `{key}` | {} | {least} |", limits[key]);
         assert!(document.contains(&row), "docs/CONFIG.md lacks {row}");

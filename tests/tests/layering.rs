@@ -30,10 +30,6 @@ const LONG: &[(&str, &str)] = &[
         "one life of a guest after another, one harness",
     ),
     (
-        "tests/tests/lifecycle.rs",
-        "each party's death at each phase, side by side",
-    ),
-    (
         "tests/src/native.rs",
         "the oracle: a system call for each op, and nothing else",
     ),

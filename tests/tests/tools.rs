@@ -18,12 +18,19 @@ fn tool(daemon: &Daemon) -> UnixStream {
     all.find(ours).expect("hostd listens")
 }
 
-fn attaches_soon(daemon: &Daemon) {
+/// The shortest of some times: another job on the processor holds up some of them, a tool that is in the way all.
+fn soon(times: impl Iterator<Item = Duration>) {
+    let shortest = times.min().expect("some");
+    assert!(shortest < SOON, "{shortest:?}");
+}
+
+fn attaches(daemon: &Daemon) -> Duration {
     let start = Instant::now();
     let client = daemon.attach();
     client.nop().expect("served");
-    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    let took = start.elapsed();
     leave(client);
+    took
 }
 
 #[test]
@@ -33,16 +40,14 @@ fn a_trace_reader_that_does_not_read_holds_up_nobody() {
     reader.write_all(b"{\"Trace\":{\"guest\":null}}\n").unwrap();
     let client = daemon.attach();
     eventually("lines are lost", || {
-        for _ in 0..100 {
+        soon((0..100).map(|_| {
             let start = Instant::now();
             client.nop().unwrap();
-            assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-        }
+            start.elapsed()
+        }));
         daemon.status().dropped_traces > 0
     });
-    for _ in 0..10 {
-        attaches_soon(&daemon);
-    }
+    soon((0..10).map(|_| attaches(&daemon)));
     leave(client);
 }
 
@@ -50,10 +55,10 @@ fn a_trace_reader_that_does_not_read_holds_up_nobody() {
 fn a_question_that_comes_byte_by_byte_holds_up_nobody() {
     let daemon = Daemon::start();
     let mut tools = [tool(&daemon), tool(&daemon)];
-    for byte in b"{\"Trace\":" {
+    soon(b"{\"Trace\":".iter().map(|byte| {
         tools
             .iter_mut()
             .for_each(|tool| tool.write_all(&[*byte]).unwrap());
-        attaches_soon(&daemon);
-    }
+        attaches(&daemon)
+    }));
 }

@@ -5,7 +5,6 @@ use super::{done, Caller};
 use hostcall::ops::{reply, request, FileCalls};
 use hostcall::types::{Errno, Offset, RecordLock, RemoteFd, RwFlags};
 use hostcall::wire::Filled;
-use std::sync::atomic::Ordering;
 
 impl Caller {
     fn transferred(&mut self, moved: i64, asked: usize) -> Result<usize, Errno> {
@@ -282,5 +281,4 @@ pub(crate) fn close_on_exec(session: &crate::shadow::session::Session) {
             }
         }
     }
-    session.held.store(false, Ordering::Relaxed);
 }

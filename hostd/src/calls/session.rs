@@ -87,15 +87,13 @@ impl SessionCalls for Caller {
     }
 
     fn hold_session(&mut self, _: request::HoldSession) -> Result<reply::HoldSession, Errno> {
-        let token = Token::random()?;
-        self.session.hostd.ask(
-            &FromShadow::Hold {
-                token: token.into(),
-            },
-            &[],
-        )?;
-        self.session.held.store(true, Ordering::Relaxed);
+        let token = self.session.holds.add(&self.session.hostd)?;
         Ok(reply::HoldSession { token })
+    }
+
+    fn unhold_session(&mut self, _: request::UnholdSession) -> Result<reply::UnholdSession, Errno> {
+        self.session.holds.withdraw(&self.session.hostd)?;
+        Ok(reply::UnholdSession {})
     }
 
     fn chdir(&mut self, request: request::Chdir) -> Result<reply::Chdir, Errno> {

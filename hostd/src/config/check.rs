@@ -209,6 +209,7 @@ fn limits(report: &mut Findings, key: &str, limits: &Limits) {
     at_least("open_files", limits.open_files, Limits::MIN_OPEN_FILES);
     at_least("processes", limits.processes.into(), 1);
     at_least("memory_mib", limits.memory_mib, Limits::MIN_MEMORY_MIB);
+    at_least("child_seconds", limits.child_seconds.into(), 1);
     if limits.memory_mib > u64::MAX >> 20 {
         report.error(
             &format!("{key}.limits.memory_mib"),
@@ -372,8 +373,8 @@ mod tests {
 
     #[test]
     fn limits_leave_room_to_work() {
-        let zero = r#"{"limits": {"lanes": 0, "open_files": 0, "processes": 0, "memory_mib": 0}}"#;
-        assert_eq!(faults(zero).len(), 4);
+        let zero = r#"{"limits": {"lanes": 0, "open_files": 0, "processes": 0, "memory_mib": 0, "child_seconds": 0}}"#;
+        assert_eq!(faults(zero).len(), 5);
         assert_eq!(faults(r#"{"exports": []}"#).len(), 1);
         let huge = r#"{"limits": {"memory_mib": 18446744073709551615}}"#;
         assert!(faults(huge)[0].contains("64-bit"));

@@ -204,6 +204,11 @@ impl Tools {
         })
     }
 
+    /// Where tools connect.
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
     /// A tool connects.
     pub fn accept(&mut self, poller: &mut Poller) -> Result<()> {
         let (stream, _) = self.listener.accept()?;

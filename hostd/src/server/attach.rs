@@ -14,7 +14,7 @@ use nix::sys::socket::{recv, sendmsg, sockopt, ControlMessage, MsgFlags};
 use std::io::{IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes on their way to a device guest; its terminal layer holds 4096 and throttles 128 short of that.
 const MOST_RINGS: i32 = 1024;
@@ -95,7 +95,10 @@ impl Guest {
         };
         let fds = [connection.as_raw_fd(), memfd];
         self.tell(slot, &adopt, &fds[..1 + usize::from(image)], poller);
-        if sent.is_err() || self.watch_process(slot, &connection, poller).is_err() {
+        let watched = self.watch_process(slot, &connection, poller);
+        // Without a descriptor to watch it by, the session ends with its socket, as the shadow sees.
+        let gone = watched.is_err_and(|error| !super::is_shortage(&error));
+        if sent.is_err() || gone {
             // Gone before it was welcomed.
             self.end_session(slot, poller);
         }
@@ -192,8 +195,8 @@ impl Guest {
         }
         let errno = match self.sessions.get_mut(&slot) {
             Some(child) => {
-                child.state =
-                    State::Prepared(unborn.token, Instant::now() + super::guest::PATIENCE);
+                let patience = Duration::from_secs(self.policy.limits.child_seconds.into());
+                child.state = State::Prepared(unborn.token, Instant::now() + patience);
                 0
             }
             None => libc::EAGAIN,

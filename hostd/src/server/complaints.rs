@@ -1,4 +1,4 @@
-//! Log lines that a guest can cause at will: one a second in the long run, so that no guest fills the log of the host.
+//! Log lines that a guest or a tool can cause at will: one a second in the long run, so that nobody fills the log of the host.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Lines that may come at once after a silence.
 const BURST: u32 = 60;
 
-/// The lines about one guest.
+/// The lines about one guest, or about the tools.
 #[derive(Debug, Default)]
 pub struct Complaints {
     /// When a silence that began now would have paid for all lines so far.
@@ -18,9 +18,13 @@ pub struct Complaints {
 impl Complaints {
     /// Logs a line about the guest, or counts it if there were too many of late.
     pub fn about(&mut self, guest: &str, complaint: impl Display) {
+        self.of(format_args!("guest {guest}: {complaint}"));
+    }
+
+    /// The same, for what concerns no guest.
+    pub fn of(&mut self, complaint: impl Display) {
         let line = self.line(complaint, Instant::now());
-        line.into_iter()
-            .for_each(|line| log::warn!("guest {guest}: {line}"));
+        line.into_iter().for_each(|line| log::warn!("{line}"));
     }
 
     fn line(&mut self, complaint: impl Display, now: Instant) -> Option<String> {
@@ -32,7 +36,7 @@ impl Complaints {
         self.paid = Some(paid + INTERVAL);
         let mut line = printable(&complaint.to_string());
         if let n @ 1.. = std::mem::take(&mut self.left_out) {
-            line += &format!(" ({n} lines about this guest were left out before this one)");
+            line += &format!(" ({n} lines like this were left out before this one)");
         }
         Some(line)
     }

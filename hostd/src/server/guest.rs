@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long a prepared or held session waits for its process, and a connection for its introduction.
+/// How long a held session waits for its process, and a connection for its introduction.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the guest reaches us.
@@ -50,6 +50,16 @@ pub enum Door {
         /// Bytes written to the line.
         rung: u32,
     },
+}
+
+impl Door {
+    /// What listens for processes, or for the machine that somebody else boots.
+    pub fn listener(&self) -> Option<&UnixListener> {
+        match self {
+            Door::Socket { listener, .. } => Some(listener),
+            Door::Device { outside, .. } => outside.as_ref().map(|outside| &outside.listener),
+        }
+    }
 }
 
 /// What a guest that somebody else boots is given.

@@ -15,17 +15,27 @@ pub mod zygote;
 use crate::config::GuestConfig;
 use crate::shadow::sandbox::Policy;
 use admin::Tools;
+use complaints::Complaints;
 use guest::{Door, Guest, PATIENCE};
 use poller::{Key, Poller, Source};
 use std::collections::HashMap;
 use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An errno as an I/O error.
 pub(crate) fn io(errno: hostcall::types::Errno) -> std::io::Error {
     std::io::Error::from_raw_os_error(errno.0)
+}
+
+/// Whether it failed for want of descriptors or memory, which passes.
+fn is_shortage(error: &std::io::Error) -> bool {
+    let errno = error.raw_os_error();
+    matches!(
+        errno,
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
 }
 
 /// Kills the process behind a pidfd.
@@ -60,6 +70,9 @@ pub struct Opening {
 /// connected, so that who is pushed out by a flood of others has had its time.
 const MOST_STRANGERS: usize = 128;
 
+/// How long a listener is left alone when there is no descriptor for who connects.
+const REST: Duration = Duration::from_millis(100);
+
 /// A connection whose introduction is still to come.
 #[derive(Debug)]
 struct Stranger {
@@ -76,6 +89,10 @@ pub struct Server {
     tools: Tools,
     /// Connections whose introduction is still to come.
     strangers: HashMap<Key, Stranger>,
+    /// Listeners that are not watched for want of descriptors, and until when.
+    resting: Vec<(Instant, Key, Source)>,
+    /// What is logged about tools.
+    complaints: Complaints,
     stop: OwnedFd,
 }
 
@@ -112,6 +129,8 @@ impl Server {
             guests,
             tools,
             strangers: HashMap::new(),
+            resting: Vec::new(),
+            complaints: Complaints::default(),
             stop,
         })
     }
@@ -130,16 +149,41 @@ impl Server {
                     return Ok(());
                 }
                 if let Err(error) = self.handle(key, source) {
+                    self.rest(key, source, &error);
                     self.complain(source, &error);
                 }
             }
         }
     }
 
+    /// Turns away from a listener while there is no descriptor or memory for who connects: epoll would name it again
+    /// and again. Who connects waits in the kernel's queue.
+    fn rest(&mut self, key: Key, source: Source, error: &std::io::Error) {
+        if is_shortage(error) && self.attend(key, source, false) {
+            self.resting.push((Instant::now() + REST, key, source));
+        }
+    }
+
+    /// Watches a listener or looks away from it; whether it is one.
+    fn attend(&mut self, key: Key, source: Source, watch: bool) -> bool {
+        let listener = match source {
+            Source::Admin => Some(self.tools.listener()),
+            Source::Listener { guest } => self.guests[guest].door.listener(),
+            _ => None,
+        };
+        let changed = listener.map(|listener| match watch {
+            true => self.poller.heed(listener, key),
+            false => self.poller.ignore(listener, key),
+        });
+        changed.is_some_and(|changed| changed.is_ok())
+    }
+
     fn complain(&mut self, source: Source, error: &std::io::Error) {
         let (guest, doing) = match source {
             Source::Stop | Source::Admin | Source::Tool => {
-                return log::warn!("a command-line tool: {error}")
+                return self
+                    .complaints
+                    .of(format_args!("a command-line tool: {error}"))
             }
             Source::Listener { guest } => (guest, "a process that connects"),
             Source::Hello { guest } => (guest, "a process that introduces itself"),
@@ -221,13 +265,8 @@ impl Server {
     }
 
     fn accept(&mut self, guest: usize) -> Result<()> {
-        let listener = match &self.guests[guest].door {
-            Door::Socket { listener, .. } => listener,
-            Door::Device {
-                outside: Some(outside),
-                ..
-            } => &outside.listener,
-            Door::Device { .. } => return Ok(()),
+        let Some(listener) = self.guests[guest].door.listener() else {
+            return Ok(());
         };
         let connection = match listener.accept() {
             Ok((connection, _)) => OwnedFd::from(connection),
@@ -282,6 +321,13 @@ impl Server {
     /// Ends what waited too long; milliseconds until the next look.
     fn expire(&mut self) -> Option<u16> {
         let now = Instant::now();
+        let (rested, resting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.resting)
+            .into_iter()
+            .partition(|(due, ..)| *due <= now);
+        self.resting = resting;
+        for (_, key, source) in rested {
+            self.attend(key, source, true);
+        }
         let poller = &mut self.poller;
         let late: Vec<Key> = self
             .strangers
@@ -300,7 +346,8 @@ impl Server {
             .iter_mut()
             .filter_map(|guest| guest.expire(now, poller))
             .min();
-        let next = strangers.into_iter().chain(sessions).min()?;
+        let rests = self.resting.iter().map(|(due, ..)| *due).min();
+        let next = strangers.into_iter().chain(sessions).chain(rests).min()?;
         Some((next - now).as_millis().clamp(1, 60_000) as u16)
     }
 

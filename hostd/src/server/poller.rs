@@ -97,6 +97,18 @@ impl Poller {
         Ok(self.epoll.modify(fd, &mut event)?)
     }
 
+    /// Looks away from a watched descriptor until [`heed`](Poller::heed).
+    pub fn ignore(&mut self, fd: &impl AsFd, key: Key) -> Result<()> {
+        let mut event = EpollEvent::new(EpollFlags::empty(), key);
+        Ok(self.epoll.modify(fd, &mut event)?)
+    }
+
+    /// Watches for input again.
+    pub fn heed(&mut self, fd: &impl AsFd, key: Key) -> Result<()> {
+        let mut event = EpollEvent::new(EpollFlags::EPOLLIN, key);
+        Ok(self.epoll.modify(fd, &mut event)?)
+    }
+
     /// Stops watching; the descriptor must still be open.
     pub fn forget(&mut self, fd: &impl AsFd, key: Key) {
         self.sources.remove(&key);

@@ -182,15 +182,11 @@ fn execute(
     chunk: Window<'_>,
     scratch: &mut [u8],
 ) -> Result<Message, ProtocolError> {
-    let session = caller.session;
     if call.flags & flags::LINK != 0 && !caller.complete {
         return Ok(Message {
             code: libc::ECANCELED as u32,
             ..Message::default()
         });
-    }
-    if session.held.load(Ordering::Relaxed) {
-        session.unhold();
     }
     if !caller.may_execute(call.code) {
         caller.complete = false;

@@ -2,7 +2,9 @@
 
 pub mod fdtable;
 mod gate;
+pub mod holds;
 pub mod hostd;
+mod import;
 pub mod lane;
 pub mod sandbox;
 pub mod session;

@@ -6,6 +6,7 @@
 
 use super::fdtable::FdTable;
 use super::gate::Gate;
+use super::holds::Holds;
 use super::hostd::Hostd;
 use super::lane::{HostBell, Lane};
 use crate::board::Board;
@@ -19,13 +20,17 @@ use hostcall::types::Errno;
 use hostcall::wait::AWAKE;
 use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a session whose old program image is gone waits for the new one, which attaches as it starts.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Milliseconds between two attempts to start a thread for which the host had nothing left.
+const SHORTAGE: u8 = 20;
 
 const CONTROL: RawFd = 0;
 const CLIENT: RawFd = 1;
@@ -74,7 +79,7 @@ pub struct Session {
     /// The guest's inotify instances.
     pub instances: Instances,
     /// Whether the session waits for a new program image.
-    pub held: AtomicBool,
+    pub holds: Holds,
     /// How the ids of callers are mapped, if each call has the rights of its caller.
     pub callers: Option<IdMaps>,
     /// The same if some id stands for another than itself.
@@ -87,13 +92,6 @@ impl Session {
     /// Waits until the session belongs to a guest process.
     pub fn await_adoption(&self) {
         self.adopted.pass();
-    }
-
-    /// The guest's old image goes on after all (its execve failed).
-    pub fn unhold(&self) {
-        if self.held.swap(false, Ordering::Relaxed) {
-            let _ = self.hostd.tell(&FromShadow::Unhold, &[]);
-        }
     }
 
     /// Ends the session because the guest broke the protocol.
@@ -120,6 +118,8 @@ impl Session {
 struct Main {
     session: &'static Session,
     lanes: Vec<Arc<Lane>>,
+    /// Claimed lanes for which there was no thread to be had.
+    unserved: BTreeSet<u32>,
     /// The region that new lanes belong to.
     region: Arc<Region>,
     own_region: bool,
@@ -133,7 +133,7 @@ pub fn run(start: Start) -> ! {
     let code = match Main::begin(start).and_then(|mut main| main.listen()) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("hostd: a shadow ends: {error}");
+            log::error!("a shadow ends: {error}");
             1
         }
     };
@@ -183,7 +183,7 @@ impl Main {
             },
             umask: AtomicU32::new(0o22),
             instances: Instances::default(),
-            held: AtomicBool::new(false),
+            holds: Holds::new(),
             callers: start.callers,
             translated,
             adopted: Gate::default(),
@@ -191,6 +191,7 @@ impl Main {
         let mut main = Main {
             session,
             lanes: Vec::new(),
+            unserved: BTreeSet::new(),
             region,
             own_region: memfd.is_some(),
             has_client: false,
@@ -209,6 +210,9 @@ impl Main {
         loop {
             self.lanes.retain(|lane| !lane.has_left());
             let kick = self.kick();
+            for lane in std::mem::take(&mut self.unserved) {
+                self.attend(lane);
+            }
             // SAFETY: descriptor 1 is the client's socket while `has_client`; poll ignores errors of a stale one.
             let client = unsafe { BorrowedFd::borrow_raw(CLIENT) };
             let mut fds = [
@@ -222,6 +226,8 @@ impl Main {
             };
             let timeout = if kick {
                 PollTimeout::from(1u8)
+            } else if !self.unserved.is_empty() {
+                PollTimeout::from(SHORTAGE)
             } else if let Some(due) = self.deserted {
                 let left = due.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -240,7 +246,7 @@ impl Main {
             if ready(&fds[0]) {
                 self.hear_hostd()?;
             } else if fds.len() > 1 && ready(&fds[1]) && !self.hear_client() {
-                if self.session.held.load(Ordering::Relaxed) {
+                if self.session.holds.any() {
                     // The old image is gone; hostd knows when the process itself ends.
                     self.has_client = false;
                     self.deserted = Some(Instant::now() + PATIENCE);
@@ -299,7 +305,9 @@ impl Main {
         match message {
             ToShadow::Adopt { umask, image, lane } => self.adopt(umask, image, lane, files)?,
             ToShadow::Attention { lane } => self.attend(lane),
-            ToShadow::Import { files: places } => self.import(&places, files)?,
+            ToShadow::Import { files: places } => {
+                super::import::import(&self.session.fds, &places, files)?
+            }
             ToShadow::Context { umask } => {
                 self.set_umask(umask);
                 if let Some(cwd) = files.first() {
@@ -344,6 +352,8 @@ impl Main {
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
             self.lanes.clear();
+            self.unserved.clear();
+            self.session.holds.end();
             crate::calls::file::close_on_exec(self.session);
         }
         let mut files = files.into_iter();
@@ -396,8 +406,15 @@ impl Main {
         }
         match Lane::start(self.session, self.region.clone(), lane) {
             Ok(lane) => self.lanes.push(lane),
+            // The guest's thread waits for a thread of ours, as it waits for an answer.
+            Err(_)
+                if !self.lanes.is_empty()
+                    && page.move_state(LaneState::Served, LaneState::Waiting) =>
+            {
+                self.unserved.insert(lane);
+            }
             Err(error) => {
-                eprintln!("hostd: no thread for a lane: {error}");
+                log::warn!("no thread for a lane: {error}");
                 page.set_state(LaneState::Dead);
                 wake(&page.guest_sleep.0);
                 self.close_lane(lane);
@@ -422,42 +439,6 @@ impl Main {
             wake(&page.guest_sleep.0);
             wake(&page.host_sleep.0);
         }
-    }
-
-    /// Puts a parent's open files under the numbers by which the guest knows them.
-    ///
-    /// They were sent in the order of those numbers and arrived under the lowest free ones, so no file stands above
-    /// its place, and from the last to the first none is put over another that still has to move. No number beyond
-    /// the parent's own is needed: a parent that has used up its limit can still fork.
-    fn import(&self, places: &[(RawFd, bool)], files: Vec<OwnedFd>) -> std::io::Result<()> {
-        for (file, (place, cloexec)) in files.into_iter().zip(places).rev() {
-            let fd = file.as_raw_fd();
-            if *place < fd {
-                return Err(std::io::Error::other("open files out of order"));
-            }
-            // SAFETY: `place` is free or was left by a file that has moved: see above.
-            unsafe {
-                if *place == fd {
-                    let fd = file.into_raw_fd();
-                    Errno::result(
-                        libc::fcntl(
-                            fd,
-                            libc::F_SETFD,
-                            if *cloexec { libc::FD_CLOEXEC } else { 0 },
-                        )
-                        .into(),
-                    )
-                    .map_err(errno)?;
-                } else {
-                    Errno::result(
-                        libc::dup3(fd, *place, if *cloexec { libc::O_CLOEXEC } else { 0 }).into(),
-                    )
-                    .map_err(errno)?;
-                }
-            }
-            self.session.fds.insert(*place);
-        }
-        Ok(())
     }
 }
 

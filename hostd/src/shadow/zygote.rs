@@ -28,7 +28,7 @@ pub fn run() -> ! {
     let code = match serve() {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("hostd: zygote: {error}");
+            log::error!("zygote: {error}");
             1
         }
     };

@@ -13,6 +13,7 @@ table![
     fork_of_a_child,
     fork_closes_apart,
     exec_keeps_files,
+    exec_that_failed_changes_nothing,
     exec_keeps_directory_and_mask,
     exec_keeps_record_locks,
 ];
@@ -115,6 +116,21 @@ fn exec_keeps_files(run: &mut Run) {
     if run.stage < 3 {
         run.exec();
     }
+}
+
+fn exec_that_failed_changes_nothing(run: &mut Run) {
+    if run.stage == 0 {
+        run.make(c"f", b"0123456789");
+        let kept = run.open(c"f", O_RDWR, 0);
+        let closed = run.open(c"f", O_RDWR | O_CLOEXEC, 0);
+        run.fail_exec();
+        run.get(kept, -1, 3);
+        run.get(closed, -1, 2);
+        run.fail_exec();
+        run.exec();
+    }
+    run.get(RemoteFd(3), -1, 2);
+    run.fstat(RemoteFd(4));
 }
 
 fn exec_keeps_directory_and_mask(run: &mut Run) {
