@@ -67,6 +67,16 @@ fn ids_are_translated_both_ways() {
         )
         .unwrap();
     assert_eq!(data[std::mem::offset_of!(libc::statx, stx_uid)], 7);
+    // A look-up shows them as statx(2) does.
+    let directory = path.parent().expect("the export");
+    let flags = OpenFlags(libc::O_RDONLY | libc::O_DIRECTORY);
+    let directory = as_seven.openat(CWD, &c(directory), flags, Mode(0)).unwrap();
+    let mut data = vec![0u8; size_of::<libc::statx>()];
+    as_seven
+        .walk(directory.fd.into(), c"file", Sink::new(&mut data))
+        .unwrap();
+    assert_eq!(data[std::mem::offset_of!(libc::statx, stx_uid)], 7);
+    assert_eq!(data[std::mem::offset_of!(libc::statx, stx_gid)], 8);
 
     // The guest's root is nobody special on the host, and what has no guest id is nobody's in the guest.
     let secret = daemon.export("secret");

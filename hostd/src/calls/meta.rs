@@ -6,7 +6,7 @@ use super::translate::{self, is_acl};
 use super::{done, Caller};
 use hostcall::ops::{reply, request, MetaCalls};
 use hostcall::types::{AtFlags, Errno};
-use hostcall::wire::Filled;
+use hostcall::wire::{Filled, Sink};
 use std::ffi::CStr;
 
 /// Whether a call means the inode of a descriptor, whatever that was opened for. What functions of libc take (fchmod,
@@ -24,16 +24,16 @@ fn sized(size: usize, room: usize) -> (u64, Filled) {
     (size as u64, Filled(size.min(room)))
 }
 
-impl MetaCalls for Caller {
-    fn statx(&mut self, request: request::Statx) -> Result<reply::Statx, Errno> {
-        let request::Statx {
-            dirfd,
-            path,
-            flags,
-            mask,
-            sink,
-        } = request;
-        let dirfd = self.dir(dirfd, path)?;
+impl Caller {
+    /// statx(2) into a sink, as the guest is to see it.
+    pub(super) fn metadata(
+        &self,
+        dirfd: i32,
+        path: &CStr,
+        flags: AtFlags,
+        mask: u32,
+        sink: Sink<'_>,
+    ) -> Result<Filled, Errno> {
         if sink.len() < size_of::<libc::statx>() {
             return Err(Errno(libc::EINVAL));
         }
@@ -49,15 +49,27 @@ impl MetaCalls for Caller {
             let bytes = unsafe {
                 std::slice::from_raw_parts((&raw const data).cast(), size_of::<libc::statx>())
             };
-            return Ok(reply::Statx {
-                filled: sink.fill(bytes),
-            });
+            return Ok(sink.fill(bytes));
         }
         // SAFETY: a NUL-terminated private path; the sink is a window of the size just checked inside the lane's mapped
         // arena. The kernel writes there itself; nothing of it is read back.
         done(unsafe { libc::statx(dirfd, path.as_ptr(), flags.0, mask, sink.as_ptr().cast()) })?;
+        Ok(Filled(size_of::<libc::statx>()))
+    }
+}
+
+impl MetaCalls for Caller {
+    fn statx(&mut self, request: request::Statx) -> Result<reply::Statx, Errno> {
+        let request::Statx {
+            dirfd,
+            path,
+            flags,
+            mask,
+            sink,
+        } = request;
+        let dirfd = self.dir(dirfd, path)?;
         Ok(reply::Statx {
-            filled: Filled(size_of::<libc::statx>()),
+            filled: self.metadata(dirfd, path, flags, mask, sink)?,
         })
     }
 

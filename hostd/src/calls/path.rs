@@ -3,7 +3,7 @@
 
 use super::{done, Caller};
 use hostcall::ops::{reply, request, PathCalls};
-use hostcall::types::Errno;
+use hostcall::types::{AtFlags, Errno};
 use hostcall::wire::Filled;
 
 impl PathCalls for Caller {
@@ -132,25 +132,20 @@ impl PathCalls for Caller {
         let dirfd = self.session.fds.dir(dirfd)?;
         let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let mask = libc::STATX_BASIC_STATS | libc::STATX_BTIME | libc::STATX_MNT_ID;
-        // SAFETY: NUL-terminated private strings; the sink is a window of the size just checked inside the lane's
-        // mapped arena; the descriptor is closed only while nobody else knows it.
-        unsafe {
-            let fd = Errno::result(libc::openat(dirfd, name.as_ptr(), flags).into())? as i32;
-            let data = sink.as_ptr().cast();
-            if let Err(errno) = done(libc::statx(
-                fd,
-                c"".as_ptr(),
-                libc::AT_EMPTY_PATH,
-                mask,
-                data,
-            )) {
-                libc::close(fd);
-                return Err(errno);
-            }
-            Ok(reply::Walk {
+        // SAFETY: a NUL-terminated private name.
+        let fd = unsafe { libc::openat(dirfd, name.as_ptr(), flags) };
+        let fd = Errno::result(fd.into())? as i32;
+        let empty = AtFlags(libc::AT_EMPTY_PATH);
+        match self.metadata(fd, c"", empty, mask, sink) {
+            Ok(filled) => Ok(reply::Walk {
                 fd: self.session.fds.insert(fd),
-                filled: Filled(size_of::<libc::statx>()),
-            })
+                filled,
+            }),
+            Err(errno) => {
+                // SAFETY: opened just now; nobody else knows it.
+                unsafe { libc::close(fd) };
+                Err(errno)
+            }
         }
     }
 }
