@@ -100,6 +100,15 @@ impl Handles {
         open.remove(&id)
     }
 
+    /// The inodes of those that can be written.
+    pub fn writable(&self) -> Vec<Ino> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let writable = open
+            .values()
+            .filter(|handle| handle.flags & libc::O_ACCMODE != libc::O_RDONLY);
+        writable.map(|handle| handle.ino).collect()
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@ use crate::fuse::Adapter;
 use crate::host::{Host, HostFs, Settings};
 use crate::keeper::Keeper;
 use crate::options::{Options, Users};
-use fuser::{Config, MountOption, Session, SessionACL};
+use fuser::{Config, MountOption, Notifier, Session, SessionACL};
 use hostcall::attach::AttachError;
 use hostcall::client::{self, Client};
 use nix::mount::{umount2, MntFlags};
@@ -75,7 +75,7 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         mountpoint: mountpoint.clone(),
         fs,
         lost: lost.clone(),
-        writes_back: options.cache.writes_back(),
+        notifier: options.cache.writes_back().then(|| session.notifier()),
     };
     std::thread::Builder::new()
         .name("watch".to_owned())
@@ -242,7 +242,8 @@ struct Watch<H> {
     fs: Arc<HostFs<H>>,
     /// Whether the host is gone, which is no good end.
     lost: Arc<AtomicBool>,
-    writes_back: bool,
+    /// The way to the guest kernel, if it keeps what is to be written.
+    notifier: Option<Notifier>,
 }
 
 impl<H: Host> Watch<H> {
@@ -271,8 +272,8 @@ impl<H: Host> Watch<H> {
     /// Unmounts: at once if nobody uses the mount; else lazily, after what is still to be written was written.
     fn end(&self) -> ! {
         if umount2(&self.mountpoint, MntFlags::UMOUNT_NOFOLLOW).is_err() {
-            if self.writes_back {
-                let _ = std::fs::File::open(&self.mountpoint).map(nix::unistd::syncfs);
+            if let Some(notifier) = &self.notifier {
+                self.fs.write_back(notifier);
             }
             let _ = unmount(&self.mountpoint);
         }

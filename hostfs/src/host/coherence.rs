@@ -275,6 +275,15 @@ impl<H: Host> HostFs<H> {
         }
     }
 
+    /// Has the guest kernel write back what was written to files that are still open. Forgetting an inode's data takes its
+    /// dirty pages to the server first and waits for that; syncfs(2) does not wait for pages of FUSE, whose server
+    /// the kernel does not trust to answer.
+    pub fn write_back(&self, notify: &impl Notify) {
+        for ino in self.handles.writable() {
+            notify.inode(ino, true);
+        }
+    }
+
     /// Events were lost: the guest kernel forgets all that it has.
     fn distrust(&self, coherence: &Coherence, notify: &impl Notify) {
         locked(&coherence.watches).distrust();
