@@ -5,13 +5,16 @@ CARGO ?= cargo
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run lint loom test test-long bench clean
+.PHONY: help setup setup-tests build run lint loom test test-long bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## install what is missing (as root), or say how
 	@.ci/setup
+
+setup-tests:
+	@.ci/setup --tests
 
 build: setup ## build everything, optimised
 	@echo "== building (the first time takes a minute or two)"
@@ -42,7 +45,7 @@ loom: ## model-check the ring and the wait
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release -p hostcall --lib --target-dir target/loom
 
 # The workspace's tests come last, so that the last line printed is theirs. Tests that start hostd find it built.
-test: setup lint loom ## everything: formatting, clippy, licences, layering, loom, all tests
+test: setup-tests lint loom ## everything: formatting, clippy, licences, layering, loom, all tests
 	@echo "== building for the tests"
 	@$(CARGO) build --quiet --workspace
 	@echo "== tests"
@@ -50,9 +53,10 @@ test: setup lint loom ## everything: formatting, clippy, licences, layering, loo
 
 test-long: test ## the same, and the tests that take minutes
 	@echo "== long tests"
+	@$(CARGO) build --quiet --release --workspace
 	@$(CARGO) test --release --workspace -- --ignored
 
-bench: setup ## measure against the host and against rivals
+bench: setup-tests ## measure against the host and against rivals
 	@$(CARGO) build --release --workspace
 	@$(CARGO) run --release -p hostcall-bench
 

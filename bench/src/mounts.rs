@@ -51,7 +51,9 @@ struct Mount {
 /// The directory and its mounts; all of it ends when this is dropped.
 #[derive(Debug)]
 pub struct Mounts {
-    /// Holds what is served (`base`), the mount points and what else servers need.
+    /// What is served.
+    base: PathBuf,
+    /// Holds the mount points and what else servers need.
     directory: PathBuf,
     mounts: HashMap<Server, Mount>,
 }
@@ -61,7 +63,7 @@ fn failed<E: std::fmt::Display>(doing: &str) -> impl FnOnce(E) -> String + '_ {
 }
 
 impl Mounts {
-    /// A fresh directory in a file system that lies in memory, if there is one.
+    /// A fresh directory in `parent` is served.
     ///
     /// Must be called before this program has threads or children that are to see the mounts.
     pub fn new(parent: &Path) -> Result<Mounts, String> {
@@ -69,12 +71,18 @@ impl Mounts {
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
             .map_err(failed("a mount namespace"))?;
-        let directory = parent.join(format!("hostcall-mounts-{}", std::process::id()));
-        std::fs::create_dir_all(directory.join("base")).map_err(failed("a directory"))?;
+        let own = |kind: &str| format!("hostcall-{kind}-{}", std::process::id());
+        let base = parent.join(own("base"));
+        // Elsewhere: what lies below /dev is taken for a device, not for a socket to attach to.
+        let directory = std::env::temp_dir().join(own("mounts"));
+        for path in [&base, &directory] {
+            std::fs::create_dir_all(path).map_err(failed("a directory"))?;
+        }
         // A rival holds a descriptor for each file that its kernel knows.
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed("limits"))?;
         setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(failed("limits"))?;
         Ok(Mounts {
+            base,
             directory,
             mounts: HashMap::new(),
         })
@@ -82,7 +90,7 @@ impl Mounts {
 
     /// What is served, as the host names it.
     pub fn base(&self) -> PathBuf {
-        self.directory.join("base")
+        self.base.clone()
     }
 
     /// Where a server shows it; it is started when it is first wanted.
@@ -243,8 +251,7 @@ impl Drop for Mounts {
             end(&mut mount.children);
         }
         // What is mounted is only seen from here; what stays is taken away without going through it.
-        let base = self.base();
-        let _ = std::fs::remove_dir_all(&base);
+        let _ = std::fs::remove_dir_all(&self.base);
         for mount in self.mounts.values() {
             for path in mount.path.ancestors().take(2) {
                 let _ = nix::mount::umount2(path, nix::mount::MntFlags::MNT_DETACH);

@@ -277,14 +277,13 @@ fn a_database_with_a_write_ahead_log_has_two_writers_in_the_guest() {
     }
 }
 
-/// With a rollback journal, locks are all that two users share, and these are held on the host.
+/// With a rollback journal, locks are all that two users share, and these are held on the host. Whoever has one must see
+/// what the last holder did, so the guest may keep nothing.
 #[test]
 fn a_database_with_a_journal_has_one_writer_on_the_host_and_one_in_the_guest() {
     if !may_mount() {
         return;
     }
-    for cache in ["none", "auto"] {
-        let mounted = Mounted::start(cache);
-        two_writers("delete", [&mounted.host("db"), &mounted.path("db")]);
-    }
+    let mounted = Mounted::start("none");
+    two_writers("delete", [&mounted.host("db"), &mounted.path("db")]);
 }

@@ -1,6 +1,6 @@
 //! Suites that others wrote for file systems, on a mount: pjdfstest for what POSIX says, fsx and fio for data.
 
-use hostcall_tests::daemon::Scratch;
+use hostcall_tests::daemon::{descendants, Scratch};
 use hostcall_tests::mounted::{Mounted, MODES};
 use hostcall_tests::outside::{may_mount, program, succeed, told};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,13 @@ entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
 
 /// Tests of pjdfstest 0.2.2 that pass on a local file system.
 const PASSED: usize = 383;
+
+/// Skipped on every FUSE file system: pathconf(3) knows the greatest number of links by the type of the file system, and
+/// for FUSE it does not. The limit itself has a test here.
+const UNKNOWN_LIMIT: &str = "link::link_count_max";
+
+/// Bytes that a file of the suite may have: it makes one of 2 GiB, with a hole.
+const LONGEST: u64 = 4 << 30;
 
 fn pjdfstest(directory: &Path) -> (Verdicts, String) {
     let scratch = Scratch::new();
@@ -61,12 +68,26 @@ fn passes_what_the_native_file_system_passes(cache: &str) {
         return;
     }
     let mounted = Mounted::for_callers(cache);
+    for pid in descendants(mounted.daemon.pid()) {
+        let limit = format!("--fsize={LONGEST}");
+        succeed(program("prlimit").args(["--pid", &pid.to_string(), &limit]));
+    }
     let native = mounted.host("native");
     std::fs::create_dir(&native).unwrap();
     std::fs::create_dir(mounted.host("mounted")).unwrap();
-    let (expected, text) = pjdfstest(&native);
+    let (mut expected, text) = pjdfstest(&native);
     assert_eq!(those(&expected, "ok").len(), PASSED, "native:\n{text}");
-    let (found, text) = pjdfstest(&mounted.path("mounted"));
+    // The name of a socket has room for a short path only.
+    let short = Scratch::new();
+    succeed(
+        program("mount")
+            .arg("--bind")
+            .arg(mounted.path("mounted"))
+            .arg(&*short),
+    );
+    let (found, text) = pjdfstest(&short);
+    succeed(program("umount").arg(&*short));
+    expected.insert(UNKNOWN_LIMIT.to_owned(), "skipped".to_owned());
     let differ: Vec<_> = expected
         .iter()
         .filter(|(name, verdict)| found.get(*name) != Some(verdict))
@@ -89,6 +110,30 @@ fn pjdfstest_with_a_cache_from_open_to_close() {
 #[test]
 fn pjdfstest_with_everything_cached() {
     passes_what_the_native_file_system_passes("always");
+}
+
+#[test]
+fn a_file_has_as_many_links_as_natively() {
+    if !may_mount() {
+        return;
+    }
+    let mounted = Mounted::start("auto");
+    let (native, link) = (mounted.host("file"), |n: u32| format!("link-{n}"));
+    std::fs::write(&native, "x").unwrap();
+    // No file system of the base system has a limit beyond this one.
+    let limit = (0..70_000).find_map(|n| {
+        let error = std::fs::hard_link(&native, mounted.host(&link(n))).err()?;
+        Some((n, error.raw_os_error()))
+    });
+    let Some((count, errno)) = limit else {
+        eprintln!("skipped: this file system has no limit");
+        return;
+    };
+    assert_eq!(errno, Some(libc::EMLINK));
+    let onto = |n| std::fs::hard_link(mounted.path("file"), mounted.path(&link(n)));
+    std::fs::remove_file(mounted.path(&link(0))).unwrap();
+    onto(count).unwrap();
+    assert_eq!(onto(count + 1).unwrap_err().raw_os_error(), errno);
 }
 
 /// Weights of fsx's operations, but for those that map.

@@ -36,15 +36,13 @@ fn single(id: &'static str, call: Call) -> Contest {
         sources: [
             Server::Ours(Cache::None),
             Server::Passthrough(Cache::None),
-            Server::Bindfs,
             Server::Native,
         ]
         .map(|server| source(server, call, manner))
         .into(),
         rows: vec![
             row("none", 1, "passthrough_ll never", Target::AtMost(1.05)),
-            row("none", 2, "bindfs", Target::None),
-            row("none", 3, "host", Target::None),
+            row("none", 2, "host", Target::None),
         ],
     }
 }
