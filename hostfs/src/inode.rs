@@ -10,6 +10,7 @@
 //! names the number alone.
 
 use crate::fs::{Ino, Time, ROOT};
+use crate::people::Who;
 use hostcall::types::RemoteFd;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString};
@@ -32,14 +33,30 @@ impl std::hash::Hash for Time {
     }
 }
 
-/// Descriptors of the host that nobody needs any more, to be closed together.
+/// Descriptors of one session with the host that nobody needs any more, to be closed together.
 #[derive(Debug, Default)]
-pub struct Unused(Mutex<Vec<i32>>);
+pub struct Unused {
+    session: u32,
+    numbers: Mutex<Vec<i32>>,
+}
 
 impl Unused {
+    /// Those of a session.
+    pub fn of(session: u32) -> Unused {
+        Unused {
+            session,
+            numbers: Mutex::default(),
+        }
+    }
+
+    /// The session's number.
+    pub fn session(&self) -> u32 {
+        self.session
+    }
+
     /// Takes them all, if there are at least `count`.
     pub fn take(&self, count: usize) -> Vec<i32> {
-        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         match numbers.len() >= count {
             true => std::mem::take(&mut *numbers),
             false => Vec::new(),
@@ -67,11 +84,17 @@ impl Held {
     pub fn fd(&self) -> RemoteFd {
         self.fd
     }
+
+    /// The session that it belongs to.
+    pub fn session(&self) -> u32 {
+        self.unused.session
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut numbers = self.unused.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = &self.unused.numbers;
+        let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
         numbers.push(self.fd.0);
     }
 }
@@ -90,6 +113,8 @@ struct Inode {
     /// Descriptors of its open files.
     open: Vec<Arc<Held>>,
     place: Option<Place>,
+    /// Who found it there, if that matters.
+    finder: Option<Arc<Who>>,
     /// Used since the hand of the clock passed.
     recent: bool,
     /// Time of change and length when the guest closed it last.
@@ -101,8 +126,8 @@ struct Inode {
 pub enum Way {
     /// By this descriptor.
     Held(Arc<Held>),
-    /// By looking for this name in the parent; it must be this file.
-    Named(Ino, CString, Key),
+    /// By looking for this name in the parent, as the one who found it did; it must be this file.
+    Named(Ino, CString, Key, Option<Arc<Who>>),
     /// Not any more: `ESTALE`.
     Lost,
 }
@@ -133,6 +158,7 @@ impl Inodes {
             stamp: None,
             open: Vec::new(),
             place: None,
+            finder: None,
             recent: true,
             closed: None,
         };
@@ -198,6 +224,7 @@ impl Inodes {
             stamp: None,
             open: Vec::new(),
             place: None,
+            finder: None,
             recent: true,
             closed: None,
         });
@@ -225,6 +252,18 @@ impl Inodes {
             self.give(ino, path);
         }
         (ino, generation)
+    }
+
+    /// Whose rights led to an inode.
+    pub fn finder(&self, ino: Ino) -> Option<Arc<Who>> {
+        self.known.get(&ino)?.finder.clone()
+    }
+
+    /// Notes whose rights led to an inode.
+    pub fn found_by(&mut self, ino: Ino, finder: Option<Arc<Who>>) {
+        if let Some(inode) = self.known.get_mut(&ino) {
+            inode.finder = finder;
+        }
     }
 
     /// Counts a look-up of a file that a directory lists and that cannot be seen.
@@ -303,7 +342,9 @@ impl Inodes {
         inode.recent = true;
         match (&inode.path, inode.open.last(), &inode.place) {
             (Some(held), ..) | (None, Some(held), _) => Way::Held(held.clone()),
-            (None, None, Some((parent, name))) => Way::Named(*parent, name.clone(), inode.key),
+            (None, None, Some((parent, name))) => {
+                Way::Named(*parent, name.clone(), inode.key, inode.finder.clone())
+            }
             (None, None, None) => Way::Lost,
         }
     }

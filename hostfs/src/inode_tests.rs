@@ -55,7 +55,7 @@ fn descriptors_are_bounded_and_found_again_by_name() {
     assert_eq!((known, held), (101, 5));
     assert_eq!(f.unused.take(1).len(), 96);
     match f.inodes.way(inos[0]) {
-        Way::Named(parent, name, found) => {
+        Way::Named(parent, name, found, None) => {
             assert_eq!((parent, name.as_c_str(), found), (ROOT, c"f0", key(1000)))
         }
         way => panic!("{way:?}"),

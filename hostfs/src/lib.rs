@@ -22,5 +22,6 @@ pub mod keeper;
 mod lock_flags;
 pub mod mount;
 pub mod options;
+pub mod people;
 pub mod ranges;
 pub mod watch;
