@@ -43,7 +43,12 @@ impl<H: Host> HostFs<H> {
             if change.uid.is_some() || change.gid.is_some() || *change == nothing {
                 let uid = change.uid.map_or(GuestUid::NONE, GuestUid);
                 let gid = change.gid.map_or(GuestGid::NONE, GuestGid);
-                host.fchownat(fd.into(), c"", uid, gid, EMPTY)?;
+                let set = host.fchownat(fd.into(), c"", uid, gid, EMPTY);
+                // The guest kernel also asks for it ahead of a write, and then takes no refusal: a writer who is not the
+                // owner loses the bit by the write itself.
+                if !(*change == nothing && matches!(set, Err(Errno(libc::EPERM)))) {
+                    set?;
+                }
             }
             if let Some(mode) = change.mode {
                 // After the owner, whose change takes the set-user-id bit away.
@@ -51,9 +56,9 @@ impl<H: Host> HostFs<H> {
             }
             if change.atime.is_some() || change.mtime.is_some() {
                 let set = host.utimensat(fd.into(), c"", times(change), INODE);
-                // The guest kernel itself, after it has written back. Only an owner may choose times; for another writer
-                // they are what the host's writes have made them.
-                let late = change.handle.is_some() && change.size.is_none();
+                // The guest kernel itself, after it has written back or with a new length. Only an owner may choose times;
+                // for another writer they are what the host has made them.
+                let late = change.handle.is_some() || change.size.is_some();
                 if !(late && matches!(set, Err(Errno(libc::EPERM)))) {
                     set?;
                 }
