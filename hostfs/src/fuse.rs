@@ -90,13 +90,8 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        self.make(
-            &self.maker(req, umask),
-            parent,
-            name,
-            Make::Node(mode, unpack_device(rdev)),
-            reply,
-        );
+        let what = Make::Node(mode, unpack_device(rdev));
+        self.make(&self.maker(req, umask), parent, name, what, reply);
     }
 
     fn mkdir(
@@ -108,8 +103,8 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let caller = self.maker(req, umask);
-        self.make(&caller, parent, name, Make::Directory(mode), reply);
+        let what = Make::Directory(mode);
+        self.make(&self.maker(req, umask), parent, name, what, reply);
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -183,10 +178,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let created = c_string(name).and_then(|name| {
-            self.fs
-                .create(&self.maker(req, umask), parent.0, &name, mode, flags)
-        });
+        let maker = self.maker(req, umask);
+        let created =
+            c_string(name).and_then(|name| self.fs.create(&maker, parent.0, &name, mode, flags));
         self.reply_created(created, reply);
     }
 

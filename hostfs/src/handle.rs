@@ -104,6 +104,12 @@ impl Handles {
         open.remove(&id)
     }
 
+    /// Each of them.
+    pub fn all(&self) -> Vec<Arc<Handle>> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.values().cloned().collect()
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);

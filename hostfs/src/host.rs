@@ -3,6 +3,7 @@
 mod attributes;
 pub mod coherence;
 mod dirs;
+mod exports;
 mod files;
 mod locks;
 mod metadata;
@@ -20,6 +21,7 @@ use crate::hidden::{self, Waiting};
 use crate::inode::{Held, Inodes, Key, Way};
 use crate::people::{People, Who};
 use coherence::Coherence;
+use exports::Changes;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, OpenFlags, RemoteFd};
 use hostcall::wire::{Sink, Source};
@@ -65,6 +67,7 @@ pub struct HostFs<H> {
     waiting: Mutex<Waiting>,
     streams: AtomicU64,
     coherence: Option<Coherence>,
+    changes: Mutex<Changes>,
 }
 
 /// The session whose view is the newest, and those before it that still have open files.
@@ -95,6 +98,7 @@ impl<H: Host> HostFs<H> {
                 now: session,
                 old: Vec::new(),
             }),
+            changes: Mutex::default(),
             has_callers,
             people: People::default(),
             settings,
@@ -107,6 +111,10 @@ impl<H: Host> HostFs<H> {
 
     /// Whether the host is there.
     pub fn alive(&self) -> bool {
+        if !self.session().host.alive() {
+            // It may have been ended because it saw an export that was removed.
+            self.renew();
+        }
         self.session().host.alive()
     }
 
@@ -282,12 +290,20 @@ impl<H: Host> HostFs<H> {
 
     /// Looks up a name that the host holds.
     fn find(&self, caller: &Caller, parent: Ino, name: &CStr) -> Result<Entry, Errno> {
-        let directory = self.fd(caller, parent)?;
-        self.watch(caller, parent, &directory);
-        let (stat, path) = self.walk(caller, &directory, name)?;
-        let entry = self.entry(caller, &stat, Some(path), Some((parent, name)));
-        self.close_unused(caller, UNUSED);
-        Ok(entry)
+        self.follow_exports();
+        loop {
+            let directory = self.fd(caller, parent)?;
+            self.watch(caller, parent, &directory);
+            let (stat, path) = self.walk(caller, &directory, name)?;
+            let session = path.session();
+            let entry = self.entry(caller, &stat, Some(path), Some((parent, name)));
+            self.close_unused(caller, UNUSED);
+            if session == self.session().number() {
+                return Ok(entry);
+            }
+            // The exports have changed meanwhile, perhaps too late for this name to be looked at again.
+            self.inodes().forget(entry.attr.ino, 1);
+        }
     }
 
     /// Metadata of what a descriptor leads to.

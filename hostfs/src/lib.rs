@@ -15,6 +15,7 @@ pub mod cache;
 pub mod fs;
 pub mod fuse;
 pub mod handle;
+mod held;
 pub mod hidden;
 pub mod host;
 pub mod inode;

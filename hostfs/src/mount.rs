@@ -57,6 +57,11 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .name("follow".to_owned())
         .spawn(move || followed.follow(&notifier))
         .map_err(|error| format!("starting a thread: {error}"))?;
+    let (seen, notifier) = (fs.clone(), session.notifier());
+    std::thread::Builder::new()
+        .name("exports".to_owned())
+        .spawn(move || seen.watch_exports(&notifier))
+        .map_err(|error| format!("starting a thread: {error}"))?;
     if options.cache.writes_back() {
         let (settled, notifier) = (fs.clone(), session.notifier());
         std::thread::Builder::new()

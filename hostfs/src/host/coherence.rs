@@ -148,6 +148,34 @@ impl<H: Host> HostFs<H> {
         }
     }
 
+    /// Watches in another session what was watched in the one before it, whose root was this.
+    pub(super) fn watch_again(&self, now: &Acting<H>, root: &Option<Arc<Held>>) {
+        let Some(coherence) = &self.coherence else {
+            return;
+        };
+        let Ok(opened) = now.watch_open(libc::IN_CLOEXEC) else {
+            return;
+        };
+        let (old, directories) = {
+            let mut watches = locked(&coherence.watches);
+            let mut instance = locked(&coherence.instance);
+            let old = std::mem::replace(&mut *instance, now.hold(opened.fd));
+            (old, watches.begin_again())
+        };
+        for ino in directories {
+            if let Ok(held) = self.fd(&Caller::KERNEL, ino) {
+                self.watch(&Caller::KERNEL, ino, &held);
+            }
+        }
+        // Whoever reads the old events is told by one more of them.
+        if let Some(root) = root {
+            let host = self.at_for(Whom::Session, &old);
+            if let Ok(added) = host.watch_add(old.fd(), root.fd(), MASK) {
+                let _ = host.watch_remove(old.fd(), added.descriptor);
+            }
+        }
+    }
+
     /// Follows the events for ever; returns when the host is gone, or at once if nothing is watched.
     pub fn follow(&self, notify: &impl Notify) {
         let Some(coherence) = &self.coherence else {
@@ -164,6 +192,8 @@ impl<H: Host> HostFs<H> {
                 _ if !Arc::ptr_eq(&instance, &coherence.instance()) => {}
                 Ok(read) => self.heed(coherence, &events(&room[..read.filled.0]), notify),
                 Err(Errno(libc::EINTR)) => {}
+                // A session that was ended for an export that it saw has a successor.
+                Err(_) if self.alive() && !Arc::ptr_eq(&instance, &coherence.instance()) => {}
                 Err(_) => return,
             }
             std::thread::sleep(GATHER);

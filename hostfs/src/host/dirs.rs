@@ -175,6 +175,10 @@ impl<H: Host> HostFs<H> {
         directory: &Arc<Held>,
         name: &CStr,
     ) -> Result<Entry, Errno> {
+        if directory.session() != self.session().number() {
+            // A directory that was opened in an older view has names, but nothing is looked up in it.
+            return Err(Errno(libc::ESTALE));
+        }
         let (stat, path) = self.walk(caller, directory, name)?;
         let entry = self.entry(caller, &stat, Some(path), Some((parent, name)));
         self.close_unused(caller, UNUSED);

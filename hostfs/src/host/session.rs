@@ -45,6 +45,8 @@ pub trait Host: Send + Sync + Sized + 'static {
     fn alive(&self) -> bool;
     /// Whether the guest's exports have changed since the session began.
     fn is_outdated(&self) -> bool;
+    /// Counts the changes to the guest's exports, as far as the session was told.
+    fn view(&self) -> u32;
     /// Begins another session, which sees the exports as they are now.
     fn again(&self) -> Result<Self, Errno>;
 }
@@ -98,6 +100,10 @@ impl Host for Owned {
 
     fn is_outdated(&self) -> bool {
         self.view_is_outdated()
+    }
+
+    fn view(&self) -> u32 {
+        self.view_generation()
     }
 
     fn again(&self) -> Result<Owned, Errno> {
