@@ -3,16 +3,14 @@
 
 use hostcall::acting::Credentials;
 use hostcall::client::Client;
-use hostcall::ids::{GuestGid, GuestUid};
+use hostcall::ids::GuestGid;
 use hostcall::ops::Calls;
-use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags, Times};
-use hostcall::wire::Source;
+use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use hostcall_tests::daemon::{leave, Daemon};
 use hostcall_tests::people::{look, make, own, serve, who, ANN, BOB, TEAM};
 use hostcall_tests::permissions::{act, furnish, listing, natively, PEOPLE};
 use hostcall_tests::witness::c;
 use serde_json::json;
-use std::path::Path;
 
 const CWD: DirFd = DirFd::CWD;
 
