@@ -22,6 +22,8 @@ pub mod lane;
 #[cfg(not(loom))]
 pub mod ops;
 #[cfg(not(loom))]
+pub mod owned;
+#[cfg(not(loom))]
 pub mod protocol;
 #[cfg(not(loom))]
 pub mod region;

@@ -1,6 +1,7 @@
 //! What a file system does, in our own words: plain methods, plain results, nothing of the kernel's protocol.
 
-use hostcall::types::Errno;
+use hostcall::ids::{GuestGid, GuestUid};
+use hostcall::types::{Errno, Mode};
 use std::ffi::{CStr, CString};
 
 /// Number of an inode: the kernel's name for a file that has been looked up. 1 is the root.
@@ -13,16 +14,29 @@ pub const ROOT: Ino = 1;
 pub type HandleId = u64;
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Guest user.
-    pub uid: u32,
-    /// Guest group.
-    pub gid: u32,
+    /// File-system user id.
+    pub uid: GuestUid,
+    /// File-system group id.
+    pub gid: GuestGid,
     /// Thread id in the guest, 0 if the kernel itself asks.
     pub pid: u32,
     /// Number of the request.
     pub unique: u64,
+    /// The mask for what is made, if the kernel has left it to be applied.
+    pub umask: Option<Mode>,
+}
+
+impl Caller {
+    /// The guest kernel itself, or a thread of ours.
+    pub const KERNEL: Caller = Caller {
+        uid: GuestUid::NONE,
+        gid: GuestGid::NONE,
+        pid: 0,
+        unique: 0,
+        umask: None,
+    };
 }
 
 /// A point in time: seconds since the epoch and nanoseconds.
@@ -228,7 +242,7 @@ pub trait FileSystem: Send + Sync + 'static {
     fn access(&self, caller: &Caller, ino: Ino, mask: i32) -> Result<(), Errno>;
     fn statfs(&self, caller: &Caller, ino: Ino) -> Result<Space, Errno>;
 
-    /// Makes a name. The guest kernel has applied the umask.
+    /// Makes a name. Where the caller has a umask it is still to be applied.
     fn make(
         &self,
         caller: &Caller,

@@ -85,17 +85,12 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        _umask: u32,
+        umask: u32,
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        self.make(
-            req,
-            parent,
-            name,
-            Make::Node(mode, unpack_device(rdev)),
-            reply,
-        );
+        let what = Make::Node(mode, unpack_device(rdev));
+        self.make(&self.maker(req, umask), parent, name, what, reply);
     }
 
     fn mkdir(
@@ -104,10 +99,11 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        _umask: u32,
+        umask: u32,
         reply: ReplyEntry,
     ) {
-        self.make(req, parent, name, Make::Directory(mode), reply);
+        let what = Make::Directory(mode);
+        self.make(&self.maker(req, umask), parent, name, what, reply);
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -127,7 +123,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEntry,
     ) {
         match c_string(target.as_os_str()) {
-            Ok(target) => self.make(req, parent, name, Make::Symlink(&target), reply),
+            Ok(target) => self.make(&caller(req), parent, name, Make::Symlink(&target), reply),
             Err(errno) => reply.error(errno_of(errno)),
         }
     }
@@ -161,7 +157,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         newname: &OsStr,
         reply: ReplyEntry,
     ) {
-        self.make(req, newparent, newname, Make::Link(ino.0), reply);
+        self.make(&caller(req), newparent, newname, Make::Link(ino.0), reply);
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -177,12 +173,13 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        _umask: u32,
+        umask: u32,
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let created = c_string(name)
-            .and_then(|name| self.fs.create(&caller(req), parent.0, &name, mode, flags));
+        let maker = self.maker(req, umask);
+        let created =
+            c_string(name).and_then(|name| self.fs.create(&maker, parent.0, &name, mode, flags));
         self.reply_created(created, reply);
     }
 

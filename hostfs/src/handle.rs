@@ -3,7 +3,8 @@
 use crate::fs::{HandleId, Ino};
 use crate::host::shared::Shared;
 use crate::inode::Held;
-use hostcall::types::{Errno, RemoteFd};
+use crate::people::Who;
+use hostcall::types::Errno;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -47,26 +48,29 @@ pub struct Handle {
     pub flags: i32,
     /// What it stands for.
     pub what: What,
+    /// Who opened it, if calls are made for each caller.
+    pub opener: Option<Arc<Who>>,
     /// Whether something was written since the guest closed a descriptor of it.
     pub written: AtomicBool,
 }
 
 impl Handle {
     /// A handle that nothing was written to.
-    pub fn new(ino: Ino, flags: i32, what: What) -> Handle {
+    pub fn new(ino: Ino, flags: i32, what: What, opener: Option<Arc<Who>>) -> Handle {
         Handle {
             ino,
             flags,
             what,
+            opener,
             written: AtomicBool::new(false),
         }
     }
 
     /// The host's descriptor; `EBADF` if there is none.
-    pub fn fd(&self) -> Result<RemoteFd, Errno> {
+    pub fn held(&self) -> Result<&Arc<Held>, Errno> {
         match &self.what {
-            What::File(held) | What::Stream(held) | What::Directory(held, _) => Ok(held.fd()),
-            What::Shared(shared) => Ok(shared.file.fd()),
+            What::File(held) | What::Stream(held) | What::Directory(held, _) => Ok(held),
+            What::Shared(shared) => Ok(&shared.file),
             What::Text(_) | What::Names(_) => Err(Errno(libc::EBADF)),
         }
     }
@@ -100,13 +104,10 @@ impl Handles {
         open.remove(&id)
     }
 
-    /// The inodes of those that can be written.
-    pub fn writable(&self) -> Vec<Ino> {
+    /// Each of them.
+    pub fn all(&self) -> Vec<Arc<Handle>> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let writable = open
-            .values()
-            .filter(|handle| handle.flags & libc::O_ACCMODE != libc::O_RDONLY);
-        writable.map(|handle| handle.ino).collect()
+        open.values().cloned().collect()
     }
 
     /// How many there are.
@@ -123,9 +124,12 @@ mod tests {
     #[test]
     fn a_number_is_never_used_twice() {
         let handles = Handles::default();
-        let text = || Handle::new(1, 0, What::Text(Vec::new()));
+        let text = || Handle::new(1, 0, What::Text(Vec::new()), None);
         let one = handles.insert(text());
-        assert_eq!(handles.get(one).unwrap().fd(), Err(Errno(libc::EBADF)));
+        assert_eq!(
+            handles.get(one).unwrap().held().err(),
+            Some(Errno(libc::EBADF))
+        );
         assert!(handles.remove(one).is_some());
         assert_ne!(handles.insert(text()), one);
         assert_eq!(handles.get(one).err(), Some(Errno(libc::EBADF)));

@@ -3,8 +3,10 @@
 //! `status` is text for people; `fd/<token>` is an open file that another process of the guest has shared.
 
 use crate::fs::{Attr, Entry, Ino, ROOT};
-use hostcall::types::{RemoteFd, Token};
+use crate::inode::Held;
+use hostcall::types::Token;
 use std::ffi::CStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Numbers from here on belong to no file of the host.
@@ -104,37 +106,38 @@ pub fn names(ino: Ino) -> Vec<(Ino, u8, &'static CStr)> {
 /// inode that came back. Both come from one thread, by which they are brought together; so other opens of the same file
 /// are not given the shared one.
 #[derive(Debug, Default)]
-pub struct Waiting(Vec<(u32, Ino, RemoteFd, Instant)>);
+pub struct Waiting(Vec<(u32, Ino, Arc<Held>, Instant)>);
 
 impl Waiting {
     /// Keeps a file for the thread that looked it up.
-    pub fn put(&mut self, pid: u32, ino: Ino, fd: RemoteFd) {
-        self.0.push((pid, ino, fd, Instant::now()));
+    pub fn put(&mut self, pid: u32, ino: Ino, file: Arc<Held>) {
+        self.0.push((pid, ino, file, Instant::now()));
     }
 
     /// Hands it over.
-    pub fn take(&mut self, pid: u32, ino: Ino) -> Option<RemoteFd> {
+    pub fn take(&mut self, pid: u32, ino: Ino) -> Option<Arc<Held>> {
         let stream = ino >= STREAMS;
         let fits =
-            |(by, of, ..): &(u32, Ino, RemoteFd, Instant)| *of == ino && (stream || *by == pid);
+            |(by, of, ..): &(u32, Ino, Arc<Held>, Instant)| *of == ino && (stream || *by == pid);
         let at = self.0.iter().position(fits)?;
         Some(self.0.swap_remove(at).2)
     }
 
     /// Those that nobody came for.
-    pub fn expired(&mut self) -> Vec<RemoteFd> {
-        let (late, waiting) = std::mem::take(&mut self.0)
+    pub fn expired(&mut self) -> Vec<Arc<Held>> {
+        let (late, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0)
             .into_iter()
             .partition(|(.., since)| since.elapsed() > PATIENCE);
         self.0 = waiting;
-        let late: Vec<(u32, Ino, RemoteFd, Instant)> = late;
-        late.into_iter().map(|(_, _, fd, _)| fd).collect()
+        late.into_iter().map(|(_, _, file, _)| file).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inode::Unused;
+    use hostcall::types::RemoteFd;
 
     #[test]
     fn only_the_root_holds_it() {
@@ -152,10 +155,13 @@ mod tests {
     #[test]
     fn a_shared_file_goes_to_the_thread_that_looked_it_up() {
         let mut waiting = Waiting::default();
-        waiting.put(7, 99, RemoteFd(5));
-        assert_eq!(waiting.take(8, 99), None);
-        assert_eq!(waiting.take(7, 98), None);
-        assert_eq!(waiting.take(7, 99), Some(RemoteFd(5)));
-        assert_eq!(waiting.take(7, 99), None);
+        let file = Held::new(RemoteFd(5), &Arc::new(Unused::default()));
+        waiting.put(7, 99, file.clone());
+        assert!(waiting.take(8, 99).is_none());
+        assert!(waiting.take(7, 98).is_none());
+        assert!(waiting
+            .take(7, 99)
+            .is_some_and(|taken| Arc::ptr_eq(&taken, &file)));
+        assert!(waiting.take(7, 99).is_none());
     }
 }

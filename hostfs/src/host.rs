@@ -3,11 +3,13 @@
 mod attributes;
 pub mod coherence;
 mod dirs;
+mod exports;
 mod files;
 mod locks;
 mod metadata;
 mod names;
 mod own;
+pub mod session;
 pub mod shared;
 pub mod stat;
 mod system;
@@ -16,19 +18,21 @@ use crate::cache::Cache;
 use crate::fs::{Attr, Caller, Entry, Ino, ROOT};
 use crate::handle::Handles;
 use crate::hidden::{self, Waiting};
-use crate::inode::{Held, Inodes, Unused, Way};
+use crate::inode::{Held, Inodes, Key, Way};
+use crate::people::{People, Who};
 use coherence::Coherence;
-use hostcall::client::Client;
+use exports::Changes;
 use hostcall::ops::Calls;
-use hostcall::transfer;
-use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
+use hostcall::types::{AtFlags, DirFd, Errno, Mode, OpenFlags, RemoteFd};
 use hostcall::wire::{Sink, Source};
 use locks::LockFile;
+pub use session::Host;
+use session::{Acting, Session, Whom};
 use stat::{Stat, MASK, STATX};
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// The inode of a descriptor, `O_PATH` or not, for calls that take an empty path.
 const INODE: AtFlags = AtFlags(libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
@@ -36,40 +40,6 @@ const INODE: AtFlags = AtFlags(libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
 const EMPTY: AtFlags = AtFlags(libc::AT_EMPTY_PATH);
 /// Descriptors that may wait to be closed, so that many are closed by one call.
 const UNUSED: usize = 32;
-
-/// Whoever executes host calls, bulk transfers included.
-pub trait Host: Calls + Send + Sync + 'static {
-    /// Reads at an offset, or at the file's own position.
-    fn read_at(&self, fd: RemoteFd, offset: Offset, buffer: &mut [u8]) -> Result<usize, Errno>;
-    /// Writes at an offset, at the file's own position, or with `RWF_APPEND` at its end.
-    fn write_at(
-        &self,
-        fd: RemoteFd,
-        offset: Offset,
-        flags: RwFlags,
-        data: &[u8],
-    ) -> Result<usize, Errno>;
-    /// Whether the host is there.
-    fn alive(&self) -> bool;
-}
-
-impl Host for Client {
-    fn read_at(&self, fd: RemoteFd, offset: Offset, buffer: &mut [u8]) -> Result<usize, Errno> {
-        transfer::read(self, fd, offset, buffer)
-    }
-    fn write_at(
-        &self,
-        fd: RemoteFd,
-        offset: Offset,
-        flags: RwFlags,
-        data: &[u8],
-    ) -> Result<usize, Errno> {
-        transfer::write(self, fd, offset, flags, data)
-    }
-    fn alive(&self) -> bool {
-        Client::alive(self)
-    }
-}
 
 /// How the file system is to behave.
 #[derive(Clone, Debug)]
@@ -87,15 +57,24 @@ pub struct Settings {
 /// The host's exports as a file system.
 #[derive(Debug)]
 pub struct HostFs<H> {
-    host: H,
+    sessions: RwLock<Sessions<H>>,
+    has_callers: bool,
+    people: People,
     settings: Settings,
     inodes: Mutex<Inodes>,
     handles: Handles,
-    unused: Arc<Unused>,
     locks: Mutex<HashMap<(Ino, u64), LockFile>>,
     waiting: Mutex<Waiting>,
     streams: AtomicU64,
     coherence: Option<Coherence>,
+    changes: Mutex<Changes>,
+}
+
+/// The session whose view is the newest, and those before it that still have open files.
+#[derive(Debug)]
+struct Sessions<H> {
+    now: Arc<Session<H>>,
+    old: Vec<Arc<Session<H>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -108,49 +87,74 @@ impl<H: Host> HostFs<H> {
     /// # Errors
     /// The host is gone, or its root cannot be opened.
     pub fn new(host: H, settings: Settings) -> Result<HostFs<H>, Errno> {
-        let flags = OpenFlags(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC);
-        let root = host.openat(DirFd::CWD, c"/", flags, Mode(0))?.fd;
-        let unused = Arc::new(Unused::default());
-        let root = Held::new(root, &unused);
-        let key = statx(&host, root.fd())?.key;
+        let has_callers = host.has_callers();
+        let session = Session::new(host, 0);
+        let acting = Acting::ourselves(&session);
+        let (key, root) = root_of(&acting)?;
         Ok(HostFs {
-            coherence: Coherence::new(&host, settings.cache, settings.watches),
+            coherence: Coherence::new(&acting, settings.cache, settings.watches),
             inodes: Mutex::new(Inodes::new(key, root, settings.handles)),
-            host,
+            sessions: RwLock::new(Sessions {
+                now: session,
+                old: Vec::new(),
+            }),
+            changes: Mutex::default(),
+            has_callers,
+            people: People::default(),
             settings,
             handles: Handles::default(),
-            unused,
             locks: Mutex::default(),
             waiting: Mutex::default(),
             streams: AtomicU64::new(hidden::STREAMS),
         })
     }
 
-    /// Who makes the host calls for a caller.
-    fn host(&self, _caller: &Caller) -> &H {
-        &self.host
-    }
-
     /// Whether the host is there.
     pub fn alive(&self) -> bool {
-        self.host.alive()
+        if !self.session().host.alive() {
+            // It may have been ended because it saw an export that was removed.
+            self.renew();
+        }
+        self.session().host.alive()
+    }
+
+    /// Whether calls are made for each caller, so that the guest kernel must tell users apart by itself as well.
+    pub fn has_callers(&self) -> bool {
+        self.has_callers
     }
 
     fn inodes(&self) -> MutexGuard<'_, Inodes> {
         locked(&self.inodes)
     }
 
-    /// Has the host close what is not needed any more, once there are `count` such descriptors.
+    /// Has the host close what is not needed any more, once there are `count` such descriptors in a session.
     fn close_unused(&self, caller: &Caller, count: usize) {
-        let numbers: Vec<u8> = self
-            .unused
-            .take(count)
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect();
-        for batch in numbers.chunks(64 << 10) {
-            // Whatever fails here fails because the host is gone, and then so are the descriptors.
-            let _ = self.host(caller).close_many(Source::new(batch));
+        let (now, old) = {
+            let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+            (sessions.now.clone(), sessions.old.clone())
+        };
+        for session in old.iter().chain([&now]) {
+            let numbers: Vec<u8> = session
+                .unused
+                .take(count)
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect();
+            for batch in numbers.chunks(64 << 10) {
+                let close = |whom| {
+                    let acting = Acting::new(session, whom);
+                    acting.close_many(Source::new(batch))
+                };
+                // Nobody's rights are needed, and a lane that acts for the caller already need not change. Whatever fails
+                // for the session itself fails because the host is gone, and then so are the descriptors.
+                if close(self.whom(caller)).is_err() && self.has_callers {
+                    let _ = close(Whom::Session);
+                }
+            }
+        }
+        if !old.is_empty() {
+            drop(old);
+            self.end_unused();
         }
     }
 
@@ -177,6 +181,16 @@ impl<H: Host> HostFs<H> {
         directory: &Held,
         name: &CStr,
     ) -> Result<(Stat, Arc<Held>), Errno> {
+        self.walk_by(&self.at(caller, directory), caller, directory, name)
+    }
+
+    fn walk_by(
+        &self,
+        acting: &Acting<H>,
+        caller: &Caller,
+        directory: &Held,
+        name: &CStr,
+    ) -> Result<(Stat, Arc<Held>), Errno> {
         let mut bytes = [0; STATX];
         // A name of the guest kernel's own making is passed as it is; one that the host would read as more than a name is
         // refused there.
@@ -185,15 +199,20 @@ impl<H: Host> HostFs<H> {
             self.opening(caller, || {
                 let mut bytes = bytes.borrow_mut();
                 let sink = Sink::new(&mut bytes[..]);
-                self.host(caller).walk(directory.fd().into(), name, sink)
+                acting.walk(directory.fd().into(), name, sink)
             })?
             .fd
         };
-        Ok((Stat::parse(&bytes), Held::new(fd, &self.unused)))
+        Ok((Stat::parse(&bytes), acting.hold(fd)))
     }
 
     /// A descriptor that leads to an inode: one that is held, or one found again by its name from the nearest directory
     /// that is held.
+    ///
+    /// A name is looked for with the rights of whoever found it last, then of the caller, then of the session: that a
+    /// descriptor was given back must fail no call that it would have served, such as one through a directory which this
+    /// caller may not search. Nothing is granted by it: what is found is checked to be the same file, and all calls with
+    /// the descriptor are the caller's.
     fn fd(&self, caller: &Caller, ino: Ino) -> Result<Arc<Held>, Errno> {
         if hidden::is_own(ino) {
             return Err(Errno(libc::EPERM));
@@ -203,16 +222,16 @@ impl<H: Host> HostFs<H> {
         let mut held = loop {
             match self.inodes().way(at) {
                 Way::Held(held) => break held,
-                Way::Named(parent, name, key) => {
-                    missing.push((at, name, key));
+                Way::Named(parent, name, key, finder) => {
+                    missing.push((at, name, key, finder));
                     at = parent;
                 }
                 Way::Lost => return Err(Errno(libc::ESTALE)),
             }
         };
-        while let Some((ino, name, key)) = missing.pop() {
+        while let Some((ino, name, key, finder)) = missing.pop() {
             let (stat, found) = self
-                .walk(caller, &held, &name)
+                .find_again(caller, finder, &held, &name)
                 .map_err(|errno| match errno {
                     Errno(libc::ENOENT | libc::ENOTDIR) => Errno(libc::ESTALE),
                     errno => errno,
@@ -227,9 +246,40 @@ impl<H: Host> HostFs<H> {
         Ok(held)
     }
 
-    /// Enters what was found under a name.
-    fn entry(&self, stat: &Stat, path: Option<Arc<Held>>, place: Option<(Ino, &CStr)>) -> Entry {
-        let (ino, generation) = self.inodes().enter(stat.key, path, place);
+    fn find_again(
+        &self,
+        caller: &Caller,
+        finder: Option<Arc<Who>>,
+        directory: &Held,
+        name: &CStr,
+    ) -> Result<(Stat, Arc<Held>), Errno> {
+        let mut outcome = Err(Errno(libc::EACCES));
+        let finder = finder.map_or(Whom::Unknown, Whom::Caller);
+        for whom in [finder, self.whom(caller), Whom::Session] {
+            let acting = self.at_for(whom, directory);
+            outcome = self.walk_by(&acting, caller, directory, name);
+            if !matches!(outcome, Err(Errno(libc::EACCES | libc::EPERM))) {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Enters what a caller found under a name.
+    fn entry(
+        &self,
+        caller: &Caller,
+        stat: &Stat,
+        path: Option<Arc<Held>>,
+        place: Option<(Ino, &CStr)>,
+    ) -> Entry {
+        let finder = self.whom(caller).who();
+        let (ino, generation) = {
+            let mut inodes = self.inodes();
+            let entered = inodes.enter(stat.key, path, place);
+            inodes.found_by(entered.0, finder);
+            entered
+        };
         self.tell(ino, stat);
         Entry {
             attr: stat.under(ino),
@@ -240,21 +290,25 @@ impl<H: Host> HostFs<H> {
 
     /// Looks up a name that the host holds.
     fn find(&self, caller: &Caller, parent: Ino, name: &CStr) -> Result<Entry, Errno> {
-        let directory = self.fd(caller, parent)?;
-        self.watch(caller, parent, &directory);
-        let (stat, path) = self.walk(caller, &directory, name)?;
-        let entry = self.entry(&stat, Some(path), Some((parent, name)));
-        self.close_unused(caller, UNUSED);
-        Ok(entry)
+        self.follow_exports();
+        loop {
+            let directory = self.fd(caller, parent)?;
+            self.watch(caller, parent, &directory);
+            let (stat, path) = self.walk(caller, &directory, name)?;
+            let session = path.session();
+            let entry = self.entry(caller, &stat, Some(path), Some((parent, name)));
+            self.close_unused(caller, UNUSED);
+            if session == self.session().number() {
+                return Ok(entry);
+            }
+            // The exports have changed meanwhile, perhaps too late for this name to be looked at again.
+            self.inodes().forget(entry.attr.ino, 1);
+        }
     }
 
     /// Metadata of what a descriptor leads to.
-    fn stat(&self, caller: &Caller, fd: RemoteFd) -> Result<Stat, Errno> {
-        statx(self.host(caller), fd)
-    }
-
-    fn attr(&self, caller: &Caller, ino: Ino, fd: RemoteFd) -> Result<Attr, Errno> {
-        let stat = self.stat(caller, fd)?;
+    fn attr(&self, acting: &Acting<H>, ino: Ino, fd: RemoteFd) -> Result<Attr, Errno> {
+        let stat = statx(acting, fd)?;
         self.tell(ino, &stat);
         Ok(stat.under(ino))
     }
@@ -263,10 +317,11 @@ impl<H: Host> HostFs<H> {
     fn status(&self) -> String {
         let (known, held) = self.inodes().count();
         format!(
-            "cache: {}\nhost: {}\ninodes known: {known}\npath descriptors on the host: {held} (root included), at most {} \
+            "cache: {}\nrights: {}\nhost: {}\ninodes known: {known}\npath descriptors on the host: {held} (root included), at most {} \
              besides those of files without a name\nwatched directories: {}\nopen files: {}\nowners of record locks: {}\nabsolute symbolic links: {}\n",
             self.settings.cache.name(),
-            if self.host.alive() { "attached" } else { "gone" },
+            if self.has_callers { "each caller's" } else { "one host user's" },
+            if self.alive() { "attached" } else { "gone" },
             self.settings.handles,
             self.coherence.as_ref().map_or(0, Coherence::count),
             self.handles.count(),
@@ -279,7 +334,15 @@ impl<H: Host> HostFs<H> {
     }
 }
 
-fn statx<H: Host>(host: &H, fd: RemoteFd) -> Result<Stat, Errno> {
+/// The root of the view.
+fn root_of<H: Host>(acting: &Acting<H>) -> Result<(Key, Arc<Held>), Errno> {
+    let flags = OpenFlags(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC);
+    let root = acting.openat(DirFd::CWD, c"/", flags, Mode(0))?.fd;
+    let root = acting.hold(root);
+    Ok((statx(acting, root.fd())?.key, root))
+}
+
+fn statx(host: &impl Calls, fd: RemoteFd) -> Result<Stat, Errno> {
     let mut bytes = [0; STATX];
     host.statx(fd.into(), c"", EMPTY, MASK, Sink::new(&mut bytes))?;
     Ok(Stat::parse(&bytes))

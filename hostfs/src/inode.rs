@@ -10,10 +10,11 @@
 //! names the number alone.
 
 use crate::fs::{Ino, Time, ROOT};
-use hostcall::types::RemoteFd;
+pub use crate::held::{Held, Unused};
+use crate::people::Who;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Which host file: what statx(2) can tell of that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,50 +33,6 @@ impl std::hash::Hash for Time {
     }
 }
 
-/// Descriptors of the host that nobody needs any more, to be closed together.
-#[derive(Debug, Default)]
-pub struct Unused(Mutex<Vec<i32>>);
-
-impl Unused {
-    /// Takes them all, if there are at least `count`.
-    pub fn take(&self, count: usize) -> Vec<i32> {
-        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match numbers.len() >= count {
-            true => std::mem::take(&mut *numbers),
-            false => Vec::new(),
-        }
-    }
-}
-
-/// A descriptor of the host, put among the [`Unused`] when the last user lets go of it.
-#[derive(Debug)]
-pub struct Held {
-    fd: RemoteFd,
-    unused: Arc<Unused>,
-}
-
-impl Held {
-    /// Takes over a descriptor.
-    pub fn new(fd: RemoteFd, unused: &Arc<Unused>) -> Arc<Held> {
-        Arc::new(Held {
-            fd,
-            unused: unused.clone(),
-        })
-    }
-
-    /// Its number.
-    pub fn fd(&self) -> RemoteFd {
-        self.fd
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let mut numbers = self.unused.0.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.push(self.fd.0);
-    }
-}
-
 /// Parent and name.
 type Place = (Ino, CString);
 
@@ -90,6 +47,8 @@ struct Inode {
     /// Descriptors of its open files.
     open: Vec<Arc<Held>>,
     place: Option<Place>,
+    /// Who found it there, if that matters.
+    finder: Option<Arc<Who>>,
     /// Used since the hand of the clock passed.
     recent: bool,
     /// Time of change and length when the guest closed it last.
@@ -101,8 +60,8 @@ struct Inode {
 pub enum Way {
     /// By this descriptor.
     Held(Arc<Held>),
-    /// By looking for this name in the parent; it must be this file.
-    Named(Ino, CString, Key),
+    /// By looking for this name in the parent, as the one who found it did; it must be this file.
+    Named(Ino, CString, Key, Option<Arc<Who>>),
     /// Not any more: `ESTALE`.
     Lost,
 }
@@ -120,11 +79,16 @@ pub struct Inodes {
     stamps: u64,
     limit: usize,
     devices: Vec<(u32, u32)>,
+    /// Directories that have kept their numbers over a change of the view: device and host inode of each now.
+    kept: HashMap<((u32, u32), u64), Ino>,
+    /// The session whose view this is.
+    session: u32,
 }
 
 impl Inodes {
     /// A table that knows the root and holds at most `limit` descriptors besides.
     pub fn new(root: Key, path: Arc<Held>, limit: usize) -> Inodes {
+        let session = path.session();
         let inode = Inode {
             key: root,
             generation: 0,
@@ -133,6 +97,7 @@ impl Inodes {
             stamp: None,
             open: Vec::new(),
             place: None,
+            finder: None,
             recent: true,
             closed: None,
         };
@@ -144,11 +109,16 @@ impl Inodes {
             stamps: 0,
             limit: limit.max(1),
             devices: vec![root.device],
+            kept: HashMap::new(),
+            session,
         }
     }
 
     /// The number of a host file.
     pub fn number(&mut self, device: (u32, u32), ino: u64) -> Ino {
+        if let Some(kept) = self.kept.get(&(device, ino)) {
+            return *kept;
+        }
         let index = self.devices.iter().position(|known| *known == device);
         let index = index.unwrap_or_else(|| {
             self.devices.push(device);
@@ -198,6 +168,7 @@ impl Inodes {
             stamp: None,
             open: Vec::new(),
             place: None,
+            finder: None,
             recent: true,
             closed: None,
         });
@@ -225,6 +196,18 @@ impl Inodes {
             self.give(ino, path);
         }
         (ino, generation)
+    }
+
+    /// Whose rights led to an inode.
+    pub fn finder(&self, ino: Ino) -> Option<Arc<Who>> {
+        self.known.get(&ino)?.finder.clone()
+    }
+
+    /// Notes whose rights led to an inode.
+    pub fn found_by(&mut self, ino: Ino, finder: Option<Arc<Who>>) {
+        if let Some(inode) = self.known.get_mut(&ino) {
+            inode.finder = finder;
+        }
     }
 
     /// Counts a look-up of a file that a directory lists and that cannot be seen.
@@ -255,6 +238,10 @@ impl Inodes {
             return;
         };
         inode.recent = true;
+        if path.session() != self.session && inode.place.is_some() {
+            // Found in a view of the past; it will be found again.
+            return;
+        }
         if inode.path.is_none() {
             inode.path = Some(path);
             self.stamps += 1;
@@ -303,7 +290,9 @@ impl Inodes {
         inode.recent = true;
         match (&inode.path, inode.open.last(), &inode.place) {
             (Some(held), ..) | (None, Some(held), _) => Way::Held(held.clone()),
-            (None, None, Some((parent, name))) => Way::Named(*parent, name.clone(), inode.key),
+            (None, None, Some((parent, name))) => {
+                Way::Named(*parent, name.clone(), inode.key, inode.finder.clone())
+            }
             (None, None, None) => Way::Lost,
         }
     }
@@ -349,6 +338,7 @@ impl Inodes {
             let gone = self.known.remove(&ino);
             self.held -= usize::from(gone.as_ref().is_some_and(|gone| gone.stamp.is_some()));
             self.drop_name(gone.and_then(|gone| gone.place), ino);
+            self.kept.retain(|_, kept| *kept != ino);
             if self.clock.len() > 2 * self.held + 64 {
                 let known = &self.known;
                 self.clock.retain(|(ino, stamp)| {
@@ -357,6 +347,41 @@ impl Inodes {
                         .is_some_and(|inode| inode.stamp == Some(*stamp))
                 });
             }
+        }
+    }
+
+    /// Begins again with another view: what has a name will be found there. Says what the root was.
+    pub fn begin_again(&mut self, root: Key, path: Arc<Held>) -> (Key, Option<Arc<Held>>) {
+        for inode in self.known.values_mut() {
+            if inode.place.is_some() {
+                inode.path = None;
+                self.held -= usize::from(inode.stamp.take().is_some());
+            }
+        }
+        self.session = path.session();
+        let before = self.known.get_mut(&ROOT).map(|inode| {
+            let key = std::mem::replace(&mut inode.key, root);
+            (key, inode.path.replace(path))
+        });
+        before.unwrap_or_default()
+    }
+
+    /// The known names in a directory, and what each leads to.
+    pub fn children(&self, parent: Ino) -> Vec<(CString, Ino, Key)> {
+        let here = self.names.iter().filter(|((of, _), _)| *of == parent);
+        here.filter_map(|((_, name), ino)| {
+            let inode = self.known.get(ino)?;
+            Some((name.clone(), *ino, inode.key))
+        })
+        .collect()
+    }
+
+    /// A directory is another one in the new view, and keeps its number.
+    pub fn becomes(&mut self, ino: Ino, key: Key) {
+        self.kept.retain(|_, kept| *kept != ino);
+        if let Some(inode) = self.known.get_mut(&ino) {
+            inode.key = key;
+            self.kept.insert((key.device, key.ino), ino);
         }
     }
 

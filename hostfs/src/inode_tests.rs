@@ -1,4 +1,5 @@
 use super::*;
+use hostcall::types::RemoteFd;
 
 fn key(ino: u64) -> Key {
     Key {
@@ -55,7 +56,7 @@ fn descriptors_are_bounded_and_found_again_by_name() {
     assert_eq!((known, held), (101, 5));
     assert_eq!(f.unused.take(1).len(), 96);
     match f.inodes.way(inos[0]) {
-        Way::Named(parent, name, found) => {
+        Way::Named(parent, name, found, None) => {
             assert_eq!((parent, name.as_c_str(), found), (ROOT, c"f0", key(1000)))
         }
         way => panic!("{way:?}"),
@@ -145,4 +146,33 @@ fn numbers_of_several_devices_differ() {
     }
     assert_eq!(f.inodes.number((8, 1), 2), ROOT);
     assert!(!seen.contains(&0));
+}
+
+#[test]
+fn another_view_is_walked_anew() {
+    let mut f = Fixture::new(8);
+    let way = f.find(10, ROOT, c"way");
+    let export = f.find(11, way, c"export");
+    let token = Held::new(RemoteFd(7), &f.unused);
+    let (nameless, _) = f.inodes.enter(key(12), Some(token), None);
+    let old = Held::new(RemoteFd(8), &f.unused);
+
+    let unused = Arc::new(Unused::of(1));
+    let root = |fd| Held::new(RemoteFd(fd), &unused);
+    let before = f.inodes.begin_again(key(20), root(3));
+    assert_eq!(before.0, key(2));
+    assert_eq!(f.inodes.number((8, 1), 20), ROOT);
+    assert!(!f.is_held(way) && !f.is_held(export));
+    assert!(f.is_held(nameless), "nothing else leads to it");
+    f.inodes.give(way, old);
+    assert!(!f.is_held(way), "a descriptor of the old view");
+    f.inodes.give(way, root(4));
+    assert!(f.is_held(way));
+
+    // The directory on the way is another one, under the same number until it is forgotten.
+    assert_eq!(f.inodes.children(ROOT), [(c"way".to_owned(), way, key(10))]);
+    f.inodes.becomes(way, key(21));
+    assert_eq!(f.inodes.number((8, 1), 21), way);
+    f.inodes.forget(way, 1);
+    assert_ne!(f.inodes.number((8, 1), 21), way);
 }

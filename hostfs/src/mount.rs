@@ -2,12 +2,12 @@
 
 use crate::background::Ready;
 use crate::fuse::Adapter;
-use crate::host::{Host, HostFs, Settings};
+use crate::host::{session, Host, HostFs, Settings};
 use crate::keeper::Keeper;
 use crate::options::{Options, Users};
 use fuser::{Config, MountOption, Notifier, Session, SessionACL};
 use hostcall::attach::AttachError;
-use hostcall::client::{self, Client};
+use hostcall::owned::Owned;
 use nix::mount::{umount2, MntFlags};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
@@ -47,15 +47,20 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .map_err(|errno| format!("blocking signals: {errno}"))?;
     let keeper = Keeper::start().map_err(|error| format!("starting a thread: {error}"))?;
     let session = Session::new(
-        Adapter::new(fs.clone(), options.cache, keeper),
+        Adapter::new(fs.clone(), options.cache, keeper, fs.has_callers()),
         &mountpoint,
-        &config(options),
+        &config(options, fs.has_callers()),
     )
     .map_err(|error| explain(&mountpoint, &error))?;
     let (followed, notifier) = (fs.clone(), session.notifier());
     std::thread::Builder::new()
         .name("follow".to_owned())
         .spawn(move || followed.follow(&notifier))
+        .map_err(|error| format!("starting a thread: {error}"))?;
+    let (seen, notifier) = (fs.clone(), session.notifier());
+    std::thread::Builder::new()
+        .name("exports".to_owned())
+        .spawn(move || seen.watch_exports(&notifier))
         .map_err(|error| format!("starting a thread: {error}"))?;
     if options.cache.writes_back() {
         let (settled, notifier) = (fs.clone(), session.notifier());
@@ -97,7 +102,7 @@ fn ends() -> SigSet {
     signals
 }
 
-fn config(options: &Options) -> Config {
+fn config(options: &Options, many: bool) -> Config {
     let mut config = Config::default();
     config.mount_options = options.mount.clone();
     config
@@ -106,6 +111,10 @@ fn config(options: &Options) -> Config {
     config
         .mount_options
         .push(MountOption::Subtype("hostfs".to_owned()));
+    if many {
+        // A name that the kernel has found for one user must open nothing for another, so it checks each of them by itself.
+        config.mount_options.push(MountOption::DefaultPermissions);
+    }
     let root = nix::unistd::geteuid().is_root();
     config.acl = match options.users {
         Users::All => SessionACL::All,
@@ -179,16 +188,11 @@ fn check_device() -> Result<(), String> {
     })
 }
 
-fn attach(options: &Options) -> Result<Client, String> {
+fn attach(options: &Options) -> Result<Owned, String> {
     if let Some(path) = &options.attach {
         std::env::set_var("HOSTCALL_ATTACH", path);
     }
-    // The guest kernel has applied the umask of whoever asks.
-    let own = client::Options {
-        resume: None,
-        umask: 0,
-    };
-    Client::attach(&own).map_err(|error| match (&options.attach, error) {
+    session::attach().map_err(|error| match (&options.attach, error) {
         (Some(path), AttachError::Named(errno)) => format!(
             "nothing to attach to at {} ({errno}): name the socket or device of a running hostd",
             path.display()

@@ -180,6 +180,13 @@ impl Watches {
         Some(old)
     }
 
+    /// All watches are gone; says which directories had one, those used last at the end.
+    pub fn begin_again(&mut self) -> Vec<Ino> {
+        self.by_watch.clear();
+        self.watched.clear();
+        std::mem::take(&mut self.order).into_values().collect()
+    }
+
     /// The directory of a watch.
     pub fn directory(&self, watch: i32) -> Option<Ino> {
         self.by_watch.get(&watch).copied()

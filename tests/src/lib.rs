@@ -16,6 +16,7 @@ pub mod native;
 pub mod outside;
 pub mod peer;
 pub mod people;
+pub mod permissions;
 pub mod random;
 pub mod run;
 pub mod short;

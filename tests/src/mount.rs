@@ -70,6 +70,13 @@ impl Mount {
         setns(&self.namespace, CloneFlags::CLONE_NEWNS).expect("the mount's namespace");
     }
 
+    /// The same for a forked process that has kept no descriptors.
+    pub fn join(&self) {
+        let namespace = File::open(format!("/proc/{}/ns/mnt", self.pid()));
+        let namespace = namespace.expect("the mount's namespace");
+        setns(&namespace, CloneFlags::CLONE_NEWNS).expect("the mount's namespace");
+    }
+
     /// Where the mount shows a path of the host.
     pub fn path(&self, host: impl AsRef<Path>) -> PathBuf {
         let host = host.as_ref();

@@ -2,10 +2,10 @@
 
 use super::convert::*;
 use crate::cache::Cache;
-use crate::fs::{Attr, Entry, FileSystem, Lock, LockKind, Make, Opened, Sized, Space};
+use crate::fs::{Attr, Caller, Entry, FileSystem, Lock, LockKind, Make, Opened, Sized, Space};
 use crate::keeper::Keeper;
 use fuser::*;
-use hostcall::types::Errno as HostErrno;
+use hostcall::types::{Errno as HostErrno, Mode};
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,17 +19,39 @@ pub struct Adapter<F> {
     pub(super) fs: Arc<F>,
     pub(super) cache: Cache,
     pub(super) keeper: Arc<Keeper>,
+    /// Whether many users are told apart, by the host as well as by the kernel.
+    many: bool,
 }
 
 impl<F: FileSystem> Adapter<F> {
-    /// Serves `fs` with what the cache mode allows the kernel.
-    pub fn new(fs: Arc<F>, cache: Cache, keeper: Arc<Keeper>) -> Adapter<F> {
-        Adapter { fs, cache, keeper }
+    /// Serves `fs` with what the cache mode allows the kernel. `many` says that the host gives each call the rights of its
+    /// caller.
+    pub fn new(fs: Arc<F>, cache: Cache, keeper: Arc<Keeper>, many: bool) -> Adapter<F> {
+        Adapter {
+            fs,
+            cache,
+            keeper,
+            many,
+        }
+    }
+
+    /// Whoever makes a request that makes a file. For many users the kernel leaves the mask to the host, which alone knows
+    /// whether a directory's default access control list takes its place.
+    pub(super) fn maker(&self, req: &Request, umask: u32) -> Caller {
+        Caller {
+            umask: self.many.then_some(Mode(umask)),
+            ..caller(req)
+        }
     }
 
     /// Asks the kernel for what the cache mode wants, as far as it can.
     pub(super) fn negotiate(&self, config: &mut KernelConfig) {
-        let _ = config.add_capabilities(self.cache.features() & config.capabilities());
+        let many = match self.many {
+            true => InitFlags::FUSE_POSIX_ACL | InitFlags::FUSE_DONT_MASK,
+            false => InitFlags::empty(),
+        };
+        let wanted = self.cache.features() | many;
+        let _ = config.add_capabilities(wanted & config.capabilities());
         let _ = config.set_max_write(MOST);
         // The kernel names the most that it reads ahead; more is refused by that number.
         let _ = config
@@ -64,14 +86,13 @@ impl<F: FileSystem> Adapter<F> {
 
     pub(super) fn make(
         &self,
-        req: &Request,
+        caller: &Caller,
         parent: INodeNo,
         name: &OsStr,
         what: Make<'_>,
         reply: ReplyEntry,
     ) {
-        let made =
-            c_string(name).and_then(|name| self.fs.make(&caller(req), parent.0, &name, what));
+        let made = c_string(name).and_then(|name| self.fs.make(caller, parent.0, &name, what));
         self.reply_entry(made, reply);
     }
 

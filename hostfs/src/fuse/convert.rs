@@ -3,6 +3,7 @@
 use crate::fs::{Attr, Caller, Lock, LockKind, SetTime, Time};
 use crate::lock_flags::is_flock;
 use fuser::*;
+use hostcall::ids::{GuestGid, GuestUid};
 use hostcall::types::Errno as HostErrno;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -10,10 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(super) fn caller(req: &Request) -> Caller {
     Caller {
-        uid: req.uid(),
-        gid: req.gid(),
+        uid: GuestUid(req.uid()),
+        gid: GuestGid(req.gid()),
         pid: req.pid(),
         unique: req.unique().0,
+        umask: None,
     }
 }
 

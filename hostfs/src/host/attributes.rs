@@ -3,6 +3,7 @@
 use super::{Host, HostFs, INODE};
 use crate::fs::{Caller, Ino, Sized};
 use crate::hidden;
+use hostcall::ops::Calls;
 use hostcall::types::Errno;
 use hostcall::wire::{Filled, Sink, Source};
 use std::ffi::CStr;
@@ -20,7 +21,7 @@ impl<H: Host> HostFs<H> {
         }
         let held = self.fd(caller, ino)?;
         sized(room, |sink| {
-            let host = self.host(caller);
+            let host = self.at(caller, &held);
             let got = host.getxattr(held.fd().into(), c"", INODE, name, sink)?;
             Ok((got.size, got.filled))
         })
@@ -35,7 +36,7 @@ impl<H: Host> HostFs<H> {
         flags: i32,
     ) -> Result<(), Errno> {
         let held = self.fd(caller, ino)?;
-        let host = self.host(caller);
+        let host = self.at(caller, &held);
         let value = Source::new(value);
         host.setxattr(held.fd().into(), c"", INODE, name, value, flags)
             .map(drop)
@@ -55,7 +56,7 @@ impl<H: Host> HostFs<H> {
         }
         let held = self.fd(caller, ino)?;
         sized(room, |sink| {
-            let host = self.host(caller);
+            let host = self.at(caller, &held);
             let got = host.listxattr(held.fd().into(), c"", INODE, sink)?;
             Ok((got.size, got.filled))
         })
@@ -68,7 +69,7 @@ impl<H: Host> HostFs<H> {
         name: &CStr,
     ) -> Result<(), Errno> {
         let held = self.fd(caller, ino)?;
-        let host = self.host(caller);
+        let host = self.at(caller, &held);
         host.removexattr(held.fd().into(), c"", INODE, name)
             .map(drop)
     }

@@ -3,18 +3,20 @@
 //! Directories in which names were looked up or listed are watched on the host. A thread of its own reads the events,
 //! looks what has really changed, and has the guest kernel forget that.
 
+use super::session::{Acting, Whom};
 use super::stat::{Stat, MASK as STATX_MASK, STATX};
-use super::{locked, Host, HostFs};
+use super::{locked, statx, Host, HostFs};
 use crate::cache::Cache;
 use crate::fs::{Caller, Ino};
 use crate::hidden;
 use crate::inode::Held;
 use crate::watch::{events, Event, Stale, State, Watches, MASK};
-use hostcall::types::{AtFlags, Errno, Offset, RemoteFd, RwFlags};
+use hostcall::ops::Calls;
+use hostcall::types::{AtFlags, Errno, Offset, RwFlags};
 use hostcall::wire::Sink;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Events are gathered so long, so that a burst costs one look at each file.
@@ -23,14 +25,6 @@ const GATHER: Duration = Duration::from_millis(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// Bytes of events that are read at once.
 const ROOM: usize = 64 << 10;
-/// Whoever acts for nobody in the guest.
-const NOBODY: Caller = Caller {
-    uid: 0,
-    gid: 0,
-    pid: 0,
-    unique: 0,
-};
-
 /// Tells the guest kernel what to forget.
 pub trait Notify {
     /// A name in a directory.
@@ -42,7 +36,8 @@ pub trait Notify {
 /// The host's watches.
 #[derive(Debug)]
 pub(super) struct Coherence {
-    instance: RemoteFd,
+    /// The inotify instance, in the session with the newest view.
+    instance: Mutex<Arc<Held>>,
     watches: Mutex<Watches>,
     /// Rung when the kernel is to let go of an inode.
     believed: Condvar,
@@ -50,16 +45,20 @@ pub(super) struct Coherence {
 
 impl Coherence {
     /// For at most `limit` directories; `None` in a mode that keeps nothing, or where the host grants no watches.
-    pub(super) fn new<H: Host>(host: &H, cache: Cache, limit: usize) -> Option<Coherence> {
+    pub(super) fn new<H: Host>(host: &Acting<H>, cache: Cache, limit: usize) -> Option<Coherence> {
         if cache == Cache::None || limit == 0 {
             return None;
         }
-        let instance = host.watch_open(libc::IN_CLOEXEC).ok()?.fd;
+        let instance = host.hold(host.watch_open(libc::IN_CLOEXEC).ok()?.fd);
         Some(Coherence {
-            instance,
+            instance: Mutex::new(instance),
             watches: Mutex::new(Watches::new(limit, cache.writes_back())),
             believed: Condvar::new(),
         })
+    }
+
+    fn instance(&self) -> Arc<Held> {
+        locked(&self.instance).clone()
     }
 
     /// How many directories are watched.
@@ -122,13 +121,58 @@ impl<H: Host> HostFs<H> {
         if !locked(&coherence.watches).wants(ino) {
             return;
         }
-        let host = self.host(caller);
-        let added = host.watch_add(coherence.instance, directory.fd(), MASK);
+        let instance = coherence.instance();
+        if instance.session() != directory.session() {
+            return;
+        }
+        // A caller may search what only others may list; the session has its own rights.
+        let add = |whom| {
+            let host = self.at_for(whom, &instance);
+            host.watch_add(instance.fd(), directory.fd(), MASK)
+        };
+        let added = match (self.whom(caller), self.has_callers) {
+            (whom, true) => add(whom).or_else(|_| add(Whom::Session)),
+            (whom, false) => add(whom),
+        };
         let watch = added.ok().map(|reply| reply.descriptor);
-        let ended = locked(&coherence.watches).enter(ino, watch);
+        let mut watches = locked(&coherence.watches);
+        if !Arc::ptr_eq(&instance, &coherence.instance()) {
+            return;
+        }
+        let ended = watches.enter(ino, watch);
+        drop(watches);
         if let Some(ended) = ended {
             // It may have ended with its directory.
-            let _ = host.watch_remove(coherence.instance, ended);
+            let host = self.at_for(Whom::Session, &instance);
+            let _ = host.watch_remove(instance.fd(), ended);
+        }
+    }
+
+    /// Watches in another session what was watched in the one before it, whose root was this.
+    pub(super) fn watch_again(&self, now: &Acting<H>, root: &Option<Arc<Held>>) {
+        let Some(coherence) = &self.coherence else {
+            return;
+        };
+        let Ok(opened) = now.watch_open(libc::IN_CLOEXEC) else {
+            return;
+        };
+        let (old, directories) = {
+            let mut watches = locked(&coherence.watches);
+            let mut instance = locked(&coherence.instance);
+            let old = std::mem::replace(&mut *instance, now.hold(opened.fd));
+            (old, watches.begin_again())
+        };
+        for ino in directories {
+            if let Ok(held) = self.fd(&Caller::KERNEL, ino) {
+                self.watch(&Caller::KERNEL, ino, &held);
+            }
+        }
+        // Whoever reads the old events is told by one more of them.
+        if let Some(root) = root {
+            let host = self.at_for(Whom::Session, &old);
+            if let Ok(added) = host.watch_add(old.fd(), root.fd(), MASK) {
+                let _ = host.watch_remove(old.fd(), added.descriptor);
+            }
         }
     }
 
@@ -140,12 +184,16 @@ impl<H: Host> HostFs<H> {
         let mut room = vec![0; ROOM];
         loop {
             let sink = Sink::new(&mut room);
-            match self
-                .host(&NOBODY)
-                .read(coherence.instance, Offset::CURRENT, RwFlags(0), sink)
-            {
+            let instance = coherence.instance();
+            let host = self.at_for(Whom::Session, &instance);
+            let read = host.read(instance.fd(), Offset::CURRENT, RwFlags(0), sink);
+            match read {
+                // Another one has taken its place, and its watches have these numbers by now.
+                _ if !Arc::ptr_eq(&instance, &coherence.instance()) => {}
                 Ok(read) => self.heed(coherence, &events(&room[..read.filled.0]), notify),
                 Err(Errno(libc::EINTR)) => {}
+                // A session that was ended for an export that it saw has a successor.
+                Err(_) if self.alive() && !Arc::ptr_eq(&instance, &coherence.instance()) => {}
                 Err(_) => return,
             }
             std::thread::sleep(GATHER);
@@ -182,8 +230,8 @@ impl<H: Host> HostFs<H> {
     /// Looks whether an inode has changed.
     fn look(&self, coherence: &Coherence, ino: Ino, notify: &impl Notify) {
         let stat = self
-            .fd(&NOBODY, ino)
-            .and_then(|held| self.stat(&NOBODY, held.fd()));
+            .fd(&Caller::KERNEL, ino)
+            .and_then(|held| statx(&self.at_for(Whom::Session, &held), held.fd()));
         match stat {
             Ok(stat) => self.judge(coherence, ino, &stat, notify),
             Err(_) => notify.inode(ino, true),
@@ -204,12 +252,13 @@ impl<H: Host> HostFs<H> {
         let Some(ino) = self.inodes().named(directory, name) else {
             return;
         };
-        let found = self.fd(&NOBODY, directory).and_then(|held| {
+        let finder = self.inodes().finder(ino);
+        let found = self.fd(&Caller::KERNEL, directory).and_then(|held| {
+            let host = self.at_for(finder.map_or(Whom::Session, Whom::Caller), &held);
             let mut bytes = [0; STATX];
             let flags = AtFlags(libc::AT_SYMLINK_NOFOLLOW);
             let sink = Sink::new(&mut bytes);
-            self.host(&NOBODY)
-                .statx(held.fd().into(), name, flags, STATX_MASK, sink)?;
+            host.statx(held.fd().into(), name, flags, STATX_MASK, sink)?;
             Ok(Stat::parse(&bytes))
         });
         let same = |stat: &Stat| self.inodes().is(ino, &stat.key);
@@ -279,8 +328,10 @@ impl<H: Host> HostFs<H> {
     /// dirty pages to the server first and waits for that; syncfs(2) does not wait for pages of FUSE, whose server
     /// the kernel does not trust to answer.
     pub fn write_back(&self, notify: &impl Notify) {
-        for ino in self.handles.writable() {
-            notify.inode(ino, true);
+        for handle in self.handles.all() {
+            if handle.flags & libc::O_ACCMODE != libc::O_RDONLY {
+                notify.inode(handle.ino, true);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use crate::fs::{Attr, Caller, Data, Entry, HandleId, Ino, Name, Opened, ROOT};
 use crate::handle::{Handle, Stream, What};
 use crate::hidden;
 use crate::inode::Held;
+use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags};
 use hostcall::wire::Sink;
 use std::ffi::{CStr, CString};
@@ -31,15 +32,16 @@ impl<H: Host> HostFs<H> {
         let held = self.fd(caller, ino)?;
         self.watch(caller, ino, &held);
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | flags & libc::O_NOATIME;
-        let host = self.host(caller);
+        let host = self.at(caller, &held);
         let fd = self
             .opening(caller, || host.reopen(held.fd(), OpenFlags(flags)))?
             .fd;
-        let directory = Held::new(fd, &self.unused);
+        let directory = host.hold(fd);
         self.inodes().opened(ino, &directory);
         let what = What::Directory(directory, Mutex::default());
+        let opener = self.whom(caller).who();
         Ok(Opened {
-            handle: self.handles.insert(Handle::new(ino, flags, what)),
+            handle: self.handles.insert(Handle::new(ino, flags, what, opener)),
             data: Data::Fresh,
         })
     }
@@ -81,7 +83,7 @@ impl<H: Host> HostFs<H> {
         (offset, plus): (u64, bool),
         take: &mut dyn FnMut(&Name) -> bool,
     ) -> Result<(), Errno> {
-        let host = self.host(caller);
+        let host = self.at(caller, directory);
         if offset != stream.position || offset == 0 && stream.begun {
             // From the beginning too: a directory that is read again shows what has changed.
             *stream = Stream::default();
@@ -173,8 +175,12 @@ impl<H: Host> HostFs<H> {
         directory: &Arc<Held>,
         name: &CStr,
     ) -> Result<Entry, Errno> {
+        if directory.session() != self.session().number() {
+            // A directory that was opened in an older view has names, but nothing is looked up in it.
+            return Err(Errno(libc::ESTALE));
+        }
         let (stat, path) = self.walk(caller, directory, name)?;
-        let entry = self.entry(&stat, Some(path), Some((parent, name)));
+        let entry = self.entry(caller, &stat, Some(path), Some((parent, name)));
         self.close_unused(caller, UNUSED);
         Ok(entry)
     }

@@ -1,15 +1,18 @@
 //! Open files: opening, making, reading, writing, space, copies.
 
+use super::session::Acting;
 use super::stat::Stat;
-use super::{locked, Host, HostFs};
+use super::{locked, statx, Host, HostFs};
 use crate::cache::Cache;
 use crate::fs::{Caller, Data, Entry, HandleId, Ino, Opened, Place, Time};
 use crate::handle::{Handle, What};
 use crate::hidden;
 use crate::inode::Held;
+use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest copy of one request: the reply has 32 bits for its length.
@@ -20,15 +23,15 @@ const TICK: Duration = Duration::from_millis(20);
 
 impl<H: Host> HostFs<H> {
     pub(super) fn open_file(&self, caller: &Caller, ino: Ino, flags: i32) -> Result<Opened, Errno> {
-        if let Some(fd) = locked(&self.waiting).take(caller.pid, ino) {
-            return Ok(self.adopt(caller, ino, fd));
+        if let Some(file) = locked(&self.waiting).take(caller.pid, ino) {
+            return Ok(self.adopt(caller, ino, file));
         }
         if hidden::is_own(ino) {
             return self.open_own(ino, flags);
         }
         let held = self.fd(caller, ino)?;
         let wanted = self.settings.cache.host_flags(flags);
-        let host = self.host(caller);
+        let host = self.at(caller, &held);
         let anew = |flags| {
             self.opening(caller, || host.reopen(held.fd(), OpenFlags(flags)))
                 .map(|reply| (reply.fd, flags))
@@ -43,21 +46,24 @@ impl<H: Host> HostFs<H> {
             opened => opened,
         };
         let (fd, wanted) = opened?;
-        let file = Held::new(fd, &self.unused);
-        let unchanged = self.settings.cache == Cache::Auto && self.unchanged(caller, ino, fd)?;
+        let file = host.hold(fd);
+        let unchanged = self.settings.cache == Cache::Auto && self.unchanged(&host, ino, fd)?;
         self.inodes().opened(ino, &file);
         Ok(Opened {
-            handle: self
-                .handles
-                .insert(Handle::new(ino, wanted, What::File(file))),
+            handle: self.handles.insert(Handle::new(
+                ino,
+                wanted,
+                What::File(file),
+                self.whom(caller).who(),
+            )),
             data: self.settings.cache.data(flags, unchanged),
         })
     }
 
     /// Makes a handle of a file that another process of the guest has opened.
-    fn adopt(&self, caller: &Caller, ino: Ino, fd: RemoteFd) -> Opened {
-        let file = Held::new(fd, &self.unused);
-        let flags = self.host(caller).fcntl(fd, libc::F_GETFL, 0);
+    fn adopt(&self, caller: &Caller, ino: Ino, file: Arc<Held>) -> Opened {
+        let host = self.at(caller, &file);
+        let flags = host.fcntl(file.fd(), libc::F_GETFL, 0);
         let flags = flags.map_or(libc::O_RDWR, |reply| reply.value);
         let (what, data) = if hidden::is_own(ino) {
             (What::Stream(file), Data::Stream)
@@ -66,15 +72,17 @@ impl<H: Host> HostFs<H> {
             (What::Shared(self.share(caller, file)), Data::Direct)
         };
         Opened {
-            handle: self.handles.insert(Handle::new(ino, flags, what)),
+            handle: self
+                .handles
+                .insert(Handle::new(ino, flags, what, self.whom(caller).who())),
             data,
         }
     }
 
     /// Whether a file is as it was when the guest opened it last, so that what the guest kernel has cached since is
     /// right. Remembers how it is now.
-    fn unchanged(&self, caller: &Caller, ino: Ino, fd: RemoteFd) -> Result<bool, Errno> {
-        let stat = self.stat(caller, fd)?;
+    fn unchanged(&self, host: &Acting<H>, ino: Ino, fd: RemoteFd) -> Result<bool, Errno> {
+        let stat = statx(host, fd)?;
         let now = state(&stat);
         let mut inodes = self.inodes();
         let same = now.is_some() && inodes.remembered(ino) == now;
@@ -96,7 +104,7 @@ impl<H: Host> HostFs<H> {
         // on; then it must look again.
         let wanted = self.settings.cache.host_flags(flags) | libc::O_CREAT;
         let safe = OpenFlags(wanted | libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let host = self.host(caller);
+        let host = self.at(caller, &directory);
         let made = self.opening(caller, || {
             host.openat(directory.fd().into(), name, safe, Mode(mode))
         });
@@ -104,14 +112,15 @@ impl<H: Host> HostFs<H> {
             Errno(libc::ELOOP | libc::ENXIO) => Errno(libc::ESTALE),
             errno => errno,
         })?;
-        let file = Held::new(fd.fd, &self.unused);
-        let stat = self.stat(caller, file.fd())?;
+        let file = host.hold(fd.fd);
+        let stat = statx(&host, file.fd())?;
         if stat.kind() != libc::S_IFREG {
             return Err(Errno(libc::ESTALE));
         }
-        let entry = self.entry(&stat, None, Some((parent, name)));
+        let entry = self.entry(caller, &stat, None, Some((parent, name)));
         self.inodes().opened(entry.attr.ino, &file);
-        let handle = Handle::new(entry.attr.ino, wanted, What::File(file));
+        let opener = self.whom(caller).who();
+        let handle = Handle::new(entry.attr.ino, wanted, What::File(file), opener);
         let opened = Opened {
             handle: self.handles.insert(handle),
             data: self.settings.cache.data(flags, false),
@@ -135,13 +144,17 @@ impl<H: Host> HostFs<H> {
                 Ok(len)
             }
             What::Stream(file) => {
-                let host = self.host(caller);
+                let host = self.through(caller, &handle, file);
                 host.read_at(file.fd(), Offset::CURRENT, buffer)
             }
-            What::Shared(shared) => self.read_shared(caller, shared, offset, buffer),
+            What::Shared(shared) => {
+                let host = self.through(caller, &handle, &shared.file);
+                host.read_shared(shared, offset, buffer)
+            }
             _ => {
-                let host = self.host(caller);
-                host.read_at(handle.fd()?, position(offset)?, buffer)
+                let held = handle.held()?;
+                let host = self.through(caller, &handle, held);
+                host.read_at(held.fd(), position(offset)?, buffer)
             }
         }
     }
@@ -155,40 +168,23 @@ impl<H: Host> HostFs<H> {
         drop_privileges: bool,
     ) -> Result<usize, Errno> {
         let handle = self.handles.get(handle)?;
-        let fd = handle.fd()?;
+        let held = handle.held()?;
+        let fd = held.fd();
         let (at, flags) = match (&handle.what, place) {
             (What::Stream(_), _) => (Offset::CURRENT, 0),
             (_, Place::At(offset)) => (position(offset)?, 0),
             (_, Place::End) => (Offset::CURRENT, libc::RWF_APPEND),
         };
-        let host = self.host(caller);
+        let host = self.through(caller, &handle, held);
         let written = match (&handle.what, place) {
-            (What::Shared(shared), Place::At(offset)) => {
-                self.write_shared(caller, shared, offset, data)?
-            }
+            (What::Shared(shared), Place::At(offset)) => host.write_shared(shared, offset, data)?,
             _ => host.write_at(fd, at, RwFlags(flags), data)?,
         };
         handle.written.store(true, Ordering::Relaxed);
         if drop_privileges {
-            self.drop_privileges(caller, fd)?;
+            take_privileges(&host, fd)?;
         }
         Ok(written)
-    }
-
-    /// Takes the set-user-id bit away, and the set-group-id bit where it is one (and not a mark for locking). A shadow of
-    /// root keeps them on its own writes.
-    fn drop_privileges(&self, caller: &Caller, fd: RemoteFd) -> Result<(), Errno> {
-        let mode = self.stat(caller, fd)?.attr.mode;
-        let mut kept = mode & !libc::S_ISUID;
-        if mode & libc::S_IXGRP != 0 {
-            kept &= !libc::S_ISGID;
-        }
-        if kept != mode {
-            let flags = AtFlags(libc::AT_EMPTY_PATH);
-            let host = self.host(caller);
-            host.fchmodat2(fd.into(), c"", Mode(kept & 0o7777), flags)?;
-        }
-        Ok(())
     }
 
     pub(super) fn flush_file(
@@ -203,10 +199,9 @@ impl<H: Host> HostFs<H> {
             return Ok(());
         }
         // A file system of the host that has errors to tell tells them when a descriptor is closed.
-        let host = self.host(caller);
-        let copy = self.opening(caller, || {
-            host.dup(handle.fd()?, OpenFlags(libc::O_CLOEXEC))
-        })?;
+        let held = handle.held()?;
+        let host = self.through(caller, &handle, held);
+        let copy = self.opening(caller, || host.dup(held.fd(), OpenFlags(libc::O_CLOEXEC)))?;
         host.close(copy.fd).map(drop)
     }
 
@@ -229,7 +224,8 @@ impl<H: Host> HostFs<H> {
         data_only: bool,
     ) -> Result<(), Errno> {
         let handle = self.handles.get(handle)?;
-        let (host, fd) = (self.host(caller), handle.fd()?);
+        let held = handle.held()?;
+        let (host, fd) = (self.through(caller, &handle, held), held.fd());
         match data_only {
             true => host.fdatasync(fd).map(drop),
             false => host.fsync(fd).map(drop),
@@ -246,10 +242,15 @@ impl<H: Host> HostFs<H> {
     ) -> Result<u32, Errno> {
         let (source, target) = (self.handles.get(from.0)?, self.handles.get(to.0)?);
         let flags = u32::try_from(flags).map_err(|_| Errno(libc::EINVAL))?;
-        let copied = self.host(caller).copy_file_range(
-            source.fd()?,
+        let (old, new) = (source.held()?, target.held()?);
+        if old.session() != new.session() {
+            // Opened before and after a change of the exports; the guest kernel copies by reading and writing.
+            return Err(Errno(libc::EXDEV));
+        }
+        let copied = self.through(caller, &target, new).copy_file_range(
+            old.fd(),
             position(from.1)?,
-            target.fd()?,
+            new.fd(),
             position(to.1)?,
             len.min(COPY),
             flags,
@@ -257,6 +258,21 @@ impl<H: Host> HostFs<H> {
         target.written.store(true, Ordering::Relaxed);
         Ok(copied.copied as u32)
     }
+}
+
+/// Takes the set-user-id bit away, and the set-group-id bit where it is one (and not a mark for locking). A shadow of root
+/// keeps them on its own writes; one that acts for an ordinary user has lost them already.
+fn take_privileges(host: &impl Calls, fd: RemoteFd) -> Result<(), Errno> {
+    let mode = statx(host, fd)?.attr.mode;
+    let mut kept = mode & !libc::S_ISUID;
+    if mode & libc::S_IXGRP != 0 {
+        kept &= !libc::S_ISGID;
+    }
+    if kept != mode {
+        let flags = AtFlags(libc::AT_EMPTY_PATH);
+        host.fchmodat2(fd.into(), c"", Mode(kept & 0o7777), flags)?;
+    }
+    Ok(())
 }
 
 /// An offset of the guest's for the host, whose offsets have a sign.

@@ -4,11 +4,14 @@
 //! to a guest process or to one open file of the guest; for each such owner there is an open file description of its own
 //! on the host, and the locks are its `F_OFD_` locks. Closing that description gives them all back.
 
+use super::session::Whom;
 use super::{locked, Host, HostFs};
 use crate::fs::{Caller, HandleId, Ino, Lock, LockKind};
+use crate::handle::Handle;
 use crate::inode::Held;
 use crate::ranges::Ranges;
-use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
+use hostcall::ops::Calls;
+use hostcall::types::{Errno, OpenFlags, RecordLock};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -31,11 +34,9 @@ impl<H: Host> HostFs<H> {
         let handle = self.handles.get(handle)?;
         // By the owner's own description if there is one, for it is not in its own way.
         let own = self.lock_file(handle.ino, lock.owner);
-        let fd = own.as_ref().map_or(handle.fd(), |held| Ok(held.fd()))?;
-        let answer = self
-            .host(caller)
-            .lock(fd, libc::F_OFD_GETLK, record(lock))?
-            .lock;
+        let held = own.as_ref().map_or_else(|| handle.held(), Ok)?;
+        let host = self.through(caller, &handle, held);
+        let answer = host.lock(held.fd(), libc::F_OFD_GETLK, record(lock))?.lock;
         let kind = match i32::from(answer.kind) {
             libc::F_UNLCK => return Ok(None),
             libc::F_RDLCK => LockKind::Read,
@@ -76,9 +77,10 @@ impl<H: Host> HostFs<H> {
             LockKind::Write => libc::LOCK_EX,
             LockKind::Unlock => libc::LOCK_UN,
         };
-        let fd = self.handles.get(handle)?.fd()?;
-        let host = self.host(caller);
-        host.flock(fd, operation | libc::LOCK_NB).map(drop)
+        let handle = self.handles.get(handle)?;
+        let held = handle.held()?;
+        let host = self.through(caller, &handle, held);
+        host.flock(held.fd(), operation | libc::LOCK_NB).map(drop)
     }
 
     fn ranged(&self, caller: &Caller, id: HandleId, lock: &Lock) -> Result<(), Errno> {
@@ -88,8 +90,7 @@ impl<H: Host> HostFs<H> {
             (Some(held), _) => held,
             (None, LockKind::Unlock) => return Ok(()),
             (None, _) => {
-                let fd = self.lock_description(caller, handle.fd()?, handle.flags)?;
-                let held = Held::new(fd, &self.unused);
+                let held = self.lock_description(caller, &handle)?;
                 let mut locks = locked(&self.locks);
                 // Another thread of the owner may have been faster; what it holds counts.
                 let file = locks.entry((ino, owner)).or_insert_with(|| LockFile {
@@ -100,7 +101,7 @@ impl<H: Host> HostFs<H> {
                 file.held.clone()
             }
         };
-        let host = self.host(caller);
+        let host = self.through(caller, &handle, &held);
         let set = host
             .lock(held.fd(), libc::F_OFD_SETLK, record(lock))
             .map_err(|errno| match errno {
@@ -124,22 +125,21 @@ impl<H: Host> HostFs<H> {
     }
 
     /// Opens a file anew to hold an owner's locks: for reading and writing, so that it serves whatever handle the owner
-    /// asks by next, or else as the handle is.
-    fn lock_description(
-        &self,
-        caller: &Caller,
-        fd: RemoteFd,
-        flags: i32,
-    ) -> Result<RemoteFd, Errno> {
-        let host = self.host(caller);
-        let open = |mode: i32| {
-            self.opening(caller, || {
-                host.reopen(fd, OpenFlags(mode | libc::O_CLOEXEC))
-            })
+    /// asks by next, or else as the handle is. With the rights of whoever opened the handle, or the session's: to lock what
+    /// is open takes none.
+    fn lock_description(&self, caller: &Caller, handle: &Handle) -> Result<Arc<Held>, Errno> {
+        let file = handle.held()?;
+        let opener = handle.opener.clone().map_or(Whom::Session, Whom::Caller);
+        let open = |whom: &Whom, mode: i32| {
+            let host = self.at_for(whom.clone(), file);
+            let flags = OpenFlags(mode | libc::O_CLOEXEC);
+            self.opening(caller, || host.reopen(file.fd(), flags))
+                .map(|reply| host.hold(reply.fd))
         };
-        open(libc::O_RDWR)
-            .or_else(|_| open(flags & libc::O_ACCMODE))
-            .map(|reply| reply.fd)
+        let mode = handle.flags & libc::O_ACCMODE;
+        open(&opener, libc::O_RDWR)
+            .or_else(|_| open(&opener, mode))
+            .or_else(|_| open(&Whom::Session, mode))
     }
 
     fn lock_file(&self, ino: Ino, owner: u64) -> Option<Arc<Held>> {

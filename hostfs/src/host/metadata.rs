@@ -1,11 +1,13 @@
 //! Metadata: what a file is, and changes to that.
 
+use super::session::Acting;
 use super::stat::{space, STATFS};
 use super::{Host, HostFs, EMPTY, INODE};
 use crate::fs::{Attr, Caller, Change, HandleId, Ino, SetTime, Space, ROOT};
 use crate::handle::Handle;
 use crate::hidden;
 use hostcall::ids::{GuestGid, GuestUid};
+use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno, Mode, OpenFlags, RemoteFd, Times};
 use hostcall::wire::Sink;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ impl<H: Host> HostFs<H> {
         if hidden::is_own(ino) {
             return Ok(hidden::attr(ino));
         }
-        self.with(caller, ino, handle, |fd| self.attr(caller, ino, fd))
+        self.with(caller, ino, handle, |host, fd| self.attr(host, ino, fd))
     }
 
     pub(super) fn set_attr(
@@ -29,10 +31,9 @@ impl<H: Host> HostFs<H> {
         ino: Ino,
         change: &Change,
     ) -> Result<Attr, Errno> {
-        self.with(caller, ino, change.handle, |fd| {
-            let host = self.host(caller);
+        self.with(caller, ino, change.handle, |host, fd| {
             if let Some(size) = change.size {
-                self.set_size(caller, fd, change.handle.is_some(), size)?;
+                self.set_size(caller, host, fd, change.handle.is_some(), size)?;
             }
             // A change of nothing is a chown(2) that keeps both: it takes the set-user-id bit away all the same.
             let nothing = Change {
@@ -42,21 +43,38 @@ impl<H: Host> HostFs<H> {
             if change.uid.is_some() || change.gid.is_some() || *change == nothing {
                 let uid = change.uid.map_or(GuestUid::NONE, GuestUid);
                 let gid = change.gid.map_or(GuestGid::NONE, GuestGid);
-                host.fchownat(fd.into(), c"", uid, gid, EMPTY)?;
+                let set = host.fchownat(fd.into(), c"", uid, gid, EMPTY);
+                // The guest kernel also asks for it ahead of a write, and then takes no refusal: a writer who is not the
+                // owner loses the bit by the write itself.
+                if !(*change == nothing && matches!(set, Err(Errno(libc::EPERM)))) {
+                    set?;
+                }
             }
             if let Some(mode) = change.mode {
                 // After the owner, whose change takes the set-user-id bit away.
                 host.fchmodat2(fd.into(), c"", Mode(mode & 0o7777), INODE)?;
             }
             if change.atime.is_some() || change.mtime.is_some() {
-                host.utimensat(fd.into(), c"", times(change), INODE)?;
+                let set = host.utimensat(fd.into(), c"", times(change), INODE);
+                // The guest kernel itself, after it has written back or with a new length. Only an owner may choose times;
+                // for another writer they are what the host has made them.
+                let late = change.handle.is_some() || change.size.is_some();
+                if !(late && matches!(set, Err(Errno(libc::EPERM)))) {
+                    set?;
+                }
             }
-            self.attr(caller, ino, fd)
+            self.attr(host, ino, fd)
         })
     }
 
-    fn set_size(&self, caller: &Caller, fd: RemoteFd, open: bool, size: u64) -> Result<(), Errno> {
-        let host = self.host(caller);
+    fn set_size(
+        &self,
+        caller: &Caller,
+        host: &Acting<H>,
+        fd: RemoteFd,
+        open: bool,
+        size: u64,
+    ) -> Result<(), Errno> {
         let size = i64::try_from(size).map_err(|_| Errno(libc::EFBIG))?;
         if open {
             return host.ftruncate(fd, size).map(drop);
@@ -74,19 +92,20 @@ impl<H: Host> HostFs<H> {
         caller: &Caller,
         ino: Ino,
         handle: Option<HandleId>,
-        call: impl Fn(RemoteFd) -> Result<T, Errno>,
+        call: impl Fn(&Acting<H>, RemoteFd) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let open: Option<Arc<Handle>> = handle.and_then(|id| self.handles.get(id).ok());
-        match open.as_ref().map(|handle| handle.fd()) {
-            Some(Ok(fd)) => call(fd),
-            _ => call(self.fd(caller, ino)?.fd()),
+        if let Some((handle, Ok(held))) = open.as_ref().map(|handle| (handle, handle.held())) {
+            return call(&self.through(caller, handle, held), held.fd());
         }
+        let held = self.fd(caller, ino)?;
+        call(&self.at(caller, &held), held.fd())
     }
 
     pub(super) fn link_target(&self, caller: &Caller, ino: Ino) -> Result<Vec<u8>, Errno> {
         let held = self.fd(caller, ino)?;
         let mut target = vec![0; libc::PATH_MAX as usize];
-        let host = self.host(caller);
+        let host = self.at(caller, &held);
         let read = host.readlinkat(held.fd().into(), c"", Sink::new(&mut target))?;
         target.truncate(read.filled.0);
         match &self.settings.prefix {
@@ -111,7 +130,7 @@ impl<H: Host> HostFs<H> {
         }
         let held = self.fd(caller, ino)?;
         let flags = AtFlags(libc::AT_EMPTY_PATH | libc::AT_EACCESS);
-        let host = self.host(caller);
+        let host = self.at(caller, &held);
         host.faccessat2(held.fd().into(), c"", mask, flags)
             .map(drop)
     }
@@ -120,7 +139,7 @@ impl<H: Host> HostFs<H> {
         let ino = if hidden::is_own(ino) { ROOT } else { ino };
         let held = self.fd(caller, ino)?;
         let mut bytes = [0; STATFS];
-        let host = self.host(caller);
+        let host = self.at(caller, &held);
         host.statfs(held.fd().into(), c"", Sink::new(&mut bytes))?;
         Ok(space(&bytes))
     }

@@ -1,9 +1,10 @@
 //! Names: finding, making, moving and removing them.
 
-use super::{locked, Host, HostFs, EMPTY, UNUSED};
+use super::{locked, statx, Host, HostFs, EMPTY, UNUSED};
 use crate::fs::{Caller, Entry, Ino, Make, ROOT};
 use crate::hidden::{self, Found};
 use crate::inode::Held;
+use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno, Mode, OpenFlags, Token};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
@@ -27,31 +28,32 @@ impl<H: Host> HostFs<H> {
     /// Takes over an open file that another process of the guest shares, and keeps it for the open that follows.
     fn shared(&self, caller: &Caller, token: Token) -> Result<Entry, Errno> {
         self.drop_waiting(caller);
-        let host = self.host(caller);
-        let fd = host.redeem(token, OpenFlags(libc::O_CLOEXEC))?.fd;
-        let stat = self.stat(caller, fd)?;
+        let host = self.now_for(self.whom(caller));
+        let file = host.hold(host.redeem(token, OpenFlags(libc::O_CLOEXEC))?.fd);
+        let stat = statx(&host, file.fd())?;
         let plain = matches!(stat.kind(), libc::S_IFREG | libc::S_IFDIR);
         let entry = if plain {
             // A name that will not be found again: what the file is reached by is a descriptor of its own.
             let path = OpenFlags(libc::O_PATH | libc::O_CLOEXEC);
-            let path = Held::new(host.reopen(fd, path)?.fd, &self.unused);
+            let path = host.hold(host.reopen(file.fd(), path)?.fd);
             Entry {
                 cacheable: false,
-                ..self.entry(&stat, Some(path), None)
+                ..self.entry(caller, &stat, Some(path), None)
             }
         } else {
             // The guest kernel would open a FIFO or a device of its own; as a regular file it asks us.
             hidden::entry(self.streams.fetch_add(1, Ordering::Relaxed))
         };
-        locked(&self.waiting).put(caller.pid, entry.attr.ino, fd);
+        locked(&self.waiting).put(caller.pid, entry.attr.ino, file);
         Ok(entry)
     }
 
     /// Gives back shared files that were looked up and never opened.
     pub(super) fn drop_waiting(&self, caller: &Caller) {
         let late = locked(&self.waiting).expired();
-        for fd in late {
-            let _ = self.host(caller).close(fd);
+        if !late.is_empty() {
+            drop(late);
+            self.close_unused(caller, 1);
         }
     }
 
@@ -64,7 +66,7 @@ impl<H: Host> HostFs<H> {
     ) -> Result<Entry, Errno> {
         self.not_hidden(parent, name)?;
         let directory = self.fd(caller, parent)?;
-        let (host, at) = (self.host(caller), directory.fd().into());
+        let (host, at) = (self.at(caller, &directory), directory.fd().into());
         match what {
             Make::Directory(mode) => {
                 host.mkdirat(at, name, Mode(mode))?;
@@ -79,11 +81,14 @@ impl<H: Host> HostFs<H> {
             }
             Make::Link(ino) => {
                 let file = self.fd(caller, ino)?;
+                if file.session() != directory.session() {
+                    return Err(Errno(libc::EXDEV));
+                }
                 host.linkat(file.fd().into(), c"", at, name, EMPTY)?;
             }
         }
         let (stat, path) = self.walk(caller, &directory, name)?;
-        let entry = self.entry(&stat, Some(path), Some((parent, name)));
+        let entry = self.entry(caller, &stat, Some(path), Some((parent, name)));
         self.close_unused(caller, UNUSED);
         Ok(entry)
     }
@@ -99,7 +104,8 @@ impl<H: Host> HostFs<H> {
         let at = self.fd(caller, parent)?;
         let kept = self.keep(caller, parent, name);
         let flags = AtFlags(if directory { libc::AT_REMOVEDIR } else { 0 });
-        self.host(caller).unlinkat(at.fd().into(), name, flags)?;
+        let host = self.at(caller, &at);
+        host.unlinkat(at.fd().into(), name, flags)?;
         let mut inodes = self.inodes();
         inodes.unnamed(parent, name);
         if let Some((ino, held)) = kept {
@@ -123,7 +129,11 @@ impl<H: Host> HostFs<H> {
             true => None,
             false => self.keep(caller, to.0, to.1),
         };
-        let host = self.host(caller);
+        if old.session() != new.session() {
+            // The exports are changing just now; the guest kernel asks once more.
+            return Err(Errno(libc::ESTALE));
+        }
+        let host = self.at(caller, &old);
         host.renameat2(old.fd().into(), from.1, new.fd().into(), to.1, flags)?;
         let mut inodes = self.inodes();
         inodes.renamed(from, to, exchange);

@@ -16,7 +16,7 @@ impl<H: Host> HostFs<H> {
             _ => return Err(Errno(libc::EACCES)),
         };
         Ok(Opened {
-            handle: self.handles.insert(Handle::new(ino, flags, what)),
+            handle: self.handles.insert(Handle::new(ino, flags, what, None)),
             // Its length is told by reading alone.
             data: Data::Direct,
         })

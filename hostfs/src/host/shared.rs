@@ -4,9 +4,11 @@
 //! kernel's last transfer ended, the transfer goes on at the host's position, wherever the others have moved that; any
 //! other offset is a seek, and moves the host's.
 
+use super::session::Acting;
 use super::{locked, Host, HostFs};
 use crate::fs::Caller;
 use crate::inode::Held;
+use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset, RwFlags};
 use std::sync::{Arc, Mutex};
 
@@ -22,34 +24,34 @@ pub struct Shared {
 impl<H: Host> HostFs<H> {
     /// Takes one over. The process that shared it has set the guest kernel's position to the host's.
     pub(super) fn share(&self, caller: &Caller, file: Arc<Held>) -> Shared {
-        let place = self.host(caller).lseek(file.fd(), 0, libc::SEEK_CUR);
+        let place = self.at(caller, &file).lseek(file.fd(), 0, libc::SEEK_CUR);
         let expected = place.map_or(0, |reply| reply.offset as u64);
         Shared {
             file,
             expected: Mutex::new(expected),
         }
     }
+}
 
+impl<H: Host> Acting<H> {
     pub(super) fn read_shared(
         &self,
-        caller: &Caller,
         shared: &Shared,
         offset: u64,
         buffer: &mut [u8],
     ) -> Result<usize, Errno> {
-        self.transfer(caller, shared, offset, |host, fd| {
+        self.transfer(shared, offset, |host, fd| {
             host.read_at(fd, Offset::CURRENT, buffer)
         })
     }
 
     pub(super) fn write_shared(
         &self,
-        caller: &Caller,
         shared: &Shared,
         offset: u64,
         data: &[u8],
     ) -> Result<usize, Errno> {
-        self.transfer(caller, shared, offset, |host, fd| {
+        self.transfer(shared, offset, |host, fd| {
             host.write_at(fd, Offset::CURRENT, RwFlags(0), data)
         })
     }
@@ -57,18 +59,17 @@ impl<H: Host> HostFs<H> {
     /// One transfer at a time, as for every open file with a position.
     fn transfer(
         &self,
-        caller: &Caller,
         shared: &Shared,
         offset: u64,
-        call: impl FnOnce(&H, hostcall::types::RemoteFd) -> Result<usize, Errno>,
+        call: impl FnOnce(&Self, hostcall::types::RemoteFd) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
         let mut expected = locked(&shared.expected);
-        let (host, fd) = (self.host(caller), shared.file.fd());
+        let fd = shared.file.fd();
         if offset != *expected {
             let Offset(place) = super::files::position(offset)?;
-            host.lseek(fd, place, libc::SEEK_SET)?;
+            self.lseek(fd, place, libc::SEEK_SET)?;
         }
-        let moved = call(host, fd)?;
+        let moved = call(self, fd)?;
         *expected = offset + moved as u64;
         Ok(moved)
     }

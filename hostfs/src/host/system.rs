@@ -3,6 +3,7 @@
 use super::files::position;
 use super::{Host, HostFs};
 use crate::fs::*;
+use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
@@ -143,8 +144,9 @@ impl<H: Host> FileSystem for HostFs<H> {
         let handle = self.handles.get(handle)?;
         let (Offset(offset), Offset(len)) = (position(offset)?, position(len)?);
         let _own = self.own(handle.ino);
-        let host = self.host(caller);
-        host.fallocate(handle.fd()?, mode, offset, len)?;
+        let held = handle.held()?;
+        let host = self.through(caller, &handle, held);
+        host.fallocate(held.fd(), mode, offset, len)?;
         handle.written.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -156,8 +158,10 @@ impl<H: Host> FileSystem for HostFs<H> {
         offset: i64,
         whence: i32,
     ) -> Result<i64, Errno> {
-        let fd = self.handles.get(handle)?.fd()?;
-        Ok(self.host(caller).lseek(fd, offset, whence)?.offset)
+        let handle = self.handles.get(handle)?;
+        let held = handle.held()?;
+        let host = self.through(caller, &handle, held);
+        Ok(host.lseek(held.fd(), offset, whence)?.offset)
     }
 
     fn copy(
