@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything that should come at once; only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Longest file that a guest may make, bytes, unless its test says otherwise.
+const LONGEST: u64 = 256 << 20;
+
 /// A program of the workspace, beside the test's own executable.
 ///
 /// # Panics
@@ -113,7 +116,12 @@ impl Daemon {
 
     /// One guest with a configuration that depends on the directory; `attach` is added if it is missing.
     pub fn configured(guest: impl FnOnce(&Path) -> Value) -> Daemon {
-        Daemon::launch(|directory, socket| {
+        Daemon::with_room(LONGEST, guest)
+    }
+
+    /// The same, whose guest may make files of so many bytes.
+    pub fn with_room(longest: u64, guest: impl FnOnce(&Path) -> Value) -> Daemon {
+        Daemon::launch_with_room(longest, |directory, socket| {
             let mut guest = guest(directory);
             guest
                 .as_object_mut()
@@ -126,19 +134,24 @@ impl Daemon {
 
     /// A whole configuration, made for a directory and the path of the first guest's socket.
     pub fn launch(config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
+        Daemon::launch_with_room(LONGEST, config)
+    }
+
+    fn launch_with_room(longest: u64, config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
         let directory = Scratch::new();
         let log = std::fs::File::create(directory.join("log")).expect("a log");
-        Daemon::serve(directory, log.into(), config)
+        Daemon::serve(directory, log.into(), longest, config)
     }
 
     /// The same with a standard error of its own, so that [`log`](Daemon::log) stays empty.
     pub fn launch_logging(stderr: Stdio, config: impl FnOnce(&Path, &Path) -> Value) -> Daemon {
-        Daemon::serve(Scratch::new(), stderr, config)
+        Daemon::serve(Scratch::new(), stderr, LONGEST, config)
     }
 
     fn serve(
         directory: Scratch,
         stderr: Stdio,
+        longest: u64,
         config: impl FnOnce(&Path, &Path) -> Value,
     ) -> Daemon {
         for name in ["export", "good"] {
@@ -161,8 +174,8 @@ impl Daemon {
         // SAFETY: only system calls between fork and exec. Hostile calls must not fill this machine's disk, and a
         // test that is killed must not leave its hostd behind.
         unsafe {
-            command.pre_exec(|| {
-                setrlimit(Resource::RLIMIT_FSIZE, 256 << 20, 256 << 20)?;
+            command.pre_exec(move || {
+                setrlimit(Resource::RLIMIT_FSIZE, longest, longest)?;
                 nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
                 Ok(())
             });

@@ -24,17 +24,22 @@ impl Mounted {
         Mounted::configured(|directory| json!({"exports": exports(directory)}), &options)
     }
 
-    /// The same, where each call has its caller's rights.
-    pub fn for_callers(cache: &str) -> Mounted {
-        Mounted::configured(
+    /// The same, where each call has its caller's rights, and a file has so many bytes at most.
+    pub fn for_callers(cache: &str, longest: u64) -> Mounted {
+        let daemon = Daemon::with_room(
+            longest,
             |directory| json!({"exports": exports(directory), "as": "caller"}),
-            &format!("cache={cache}"),
-        )
+        );
+        // Links that a suite makes in the guest lead to paths of the guest.
+        Mounted::over(daemon, &format!("cache={cache},symlinks=stored"))
     }
 
     /// A guest's configuration that depends on the directory, and `-o` options.
     pub fn configured(guest: impl FnOnce(&Path) -> Value, options: &str) -> Mounted {
-        let daemon = Daemon::configured(guest);
+        Mounted::over(Daemon::configured(guest), options)
+    }
+
+    fn over(daemon: Daemon, options: &str) -> Mounted {
         let mount = Mount::of(&daemon, options);
         mount.enter();
         Mounted { mount, daemon }

@@ -1,6 +1,6 @@
 //! Suites that others wrote for file systems, on a mount: pjdfstest for what POSIX says, fsx and fio for data.
 
-use hostcall_tests::daemon::{descendants, Scratch};
+use hostcall_tests::daemon::Scratch;
 use hostcall_tests::mounted::{Mounted, MODES};
 use hostcall_tests::outside::{may_mount, program, succeed, told};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,11 +67,7 @@ fn passes_what_the_native_file_system_passes(cache: &str) {
     if !may_mount() {
         return;
     }
-    let mounted = Mounted::for_callers(cache);
-    for pid in descendants(mounted.daemon.pid()) {
-        let limit = format!("--fsize={LONGEST}");
-        succeed(program("prlimit").args(["--pid", &pid.to_string(), &limit]));
-    }
+    let mounted = Mounted::for_callers(cache, LONGEST);
     let native = mounted.host("native");
     std::fs::create_dir(&native).unwrap();
     std::fs::create_dir(mounted.host("mounted")).unwrap();
