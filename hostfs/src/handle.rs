@@ -52,6 +52,8 @@ pub struct Handle {
     pub opener: Option<Arc<Who>>,
     /// Whether something was written since the guest closed a descriptor of it.
     pub written: AtomicBool,
+    /// Whether the guest has closed a descriptor of it. If that was the last one, its end is on the way.
+    pub closing: AtomicBool,
 }
 
 impl Handle {
@@ -63,6 +65,7 @@ impl Handle {
             what,
             opener,
             written: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
         }
     }
 
@@ -102,6 +105,15 @@ impl Handles {
     pub fn remove(&self, id: HandleId) -> Option<Arc<Handle>> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.remove(&id)
+    }
+
+    /// Whether one of an inode's may be about to end; each counts once.
+    pub fn closing(&self, ino: Ino) -> bool {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let closing = |handle: &&Arc<Handle>| {
+            handle.ino == ino && handle.closing.swap(false, Ordering::Relaxed)
+        };
+        open.values().filter(closing).count() > 0
     }
 
     /// Each of them.

@@ -194,6 +194,7 @@ impl<H: Host> HostFs<H> {
         owner: u64,
     ) -> Result<(), Errno> {
         let handle = self.handles.get(id)?;
+        handle.closing.store(true, Ordering::Relaxed);
         self.drop_owner(caller, handle.ino, owner);
         if !handle.written.swap(false, Ordering::Relaxed) {
             return Ok(());
