@@ -23,19 +23,27 @@ impl Run {
         }
     }
 
-    /// Arranges for a signal after so many milliseconds, with or without `SA_RESTART`.
+    /// Arranges for a signal after so many milliseconds, with or without `SA_RESTART`, and again each second until
+    /// [`caught`](Run::caught): on a busy machine the first may come before the call that it is to interrupt.
     pub fn alarm(&self, milliseconds: i64, restart: bool) {
         self.handle(libc::SIGALRM, restart);
         // SAFETY: a zeroed structure is valid; the pointer is to a live local.
         unsafe {
             let mut timer: libc::itimerval = std::mem::zeroed();
             timer.it_value.tv_usec = milliseconds * 1000;
+            timer.it_interval.tv_sec = 1;
             libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
         }
     }
 
-    /// Notes how many signals came.
+    /// Ends the alarm and notes whether a signal came.
     pub fn caught(&self) {
-        self.note(format!("{} signals", CAUGHT.load(Ordering::Relaxed)));
+        // SAFETY: a zeroed timer is valid and stops the alarm; the pointer is to a live local.
+        unsafe {
+            let timer: libc::itimerval = std::mem::zeroed();
+            libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
+        }
+        let came = CAUGHT.swap(0, Ordering::Relaxed) > 0;
+        self.note(format!("a signal came: {came}"));
     }
 }
