@@ -317,11 +317,11 @@ impl<H: Host> HostFs<H> {
     fn status(&self) -> String {
         let (known, held) = self.inodes().count();
         format!(
-            "cache: {}\nrights: {}\nhost: {}\ninodes known: {known}\npath descriptors on the host: {held} (root included), at most {} \
+            "cache: {}\nhost: {}\nrights: {}\ninodes known: {known}\npath descriptors on the host: {held} (root included), at most {} \
              besides those of files without a name\nwatched directories: {}\nopen files: {}\nowners of record locks: {}\nabsolute symbolic links: {}\n",
             self.settings.cache.name(),
-            if self.has_callers { "each caller's" } else { "one host user's" },
             if self.alive() { "attached" } else { "gone" },
+            if self.has_callers { "each caller's" } else { "one host user's" },
             self.settings.handles,
             self.coherence.as_ref().map_or(0, Coherence::count),
             self.handles.count(),
