@@ -129,6 +129,11 @@ impl<H: Host> HostFs<H> {
 
     /// Has the host close what is not needed any more, once there are `count` such descriptors in a session.
     fn close_unused(&self, caller: &Caller, count: usize) {
+        self.close_unused_for(|| self.whom(caller), count);
+    }
+
+    /// The same for somebody for whom the lane may act already.
+    fn close_unused_for(&self, whom: impl Fn() -> Whom, count: usize) {
         let (now, old) = {
             let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
             (sessions.now.clone(), sessions.old.clone())
@@ -145,9 +150,9 @@ impl<H: Host> HostFs<H> {
                     let acting = Acting::new(session, whom);
                     acting.close_many(Source::new(batch))
                 };
-                // Nobody's rights are needed, and a lane that acts for the caller already need not change. Whatever fails
+                // Nobody's rights are needed, and a lane that acts for somebody already need not change. Whatever fails
                 // for the session itself fails because the host is gone, and then so are the descriptors.
-                if close(self.whom(caller)).is_err() && self.has_callers {
+                if close(whom()).is_err() && self.has_callers {
                     let _ = close(Whom::Session);
                 }
             }

@@ -1,6 +1,6 @@
 //! Open files: opening, making, reading, writing, space, copies.
 
-use super::session::Acting;
+use super::session::{Acting, Whom};
 use super::stat::Stat;
 use super::{locked, statx, Host, HostFs};
 use crate::cache::Cache;
@@ -214,8 +214,15 @@ impl<H: Host> HostFs<H> {
         if let What::File(held) | What::Directory(held, _) = &handle.what {
             self.inodes().closed(handle.ino, held);
         }
+        // The guest kernel says later, and of nobody, that a file is closed.
+        let opener = handle.opener.clone();
         drop(handle);
-        self.close_unused(caller, 1);
+        let whom = || {
+            opener
+                .clone()
+                .map_or_else(|| self.whom(caller), Whom::Caller)
+        };
+        self.close_unused_for(whom, 1);
     }
 
     pub(super) fn sync_file(
