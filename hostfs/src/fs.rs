@@ -346,4 +346,15 @@ pub trait FileSystem: Send + Sync + 'static {
     fn getlk(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<Option<Lock>, Errno>;
     /// Takes or gives back a lock without waiting; `EAGAIN` while another one is in the way.
     fn setlk(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<(), Errno>;
+    /// Has the guest kernel forget what a lock on a file protects. Not for a thread that serves that kernel, which may
+    /// first want answers.
+    fn forget_stale(&self, ino: Ino, notify: &dyn Notify);
+}
+
+/// Tells the guest kernel what to forget.
+pub trait Notify {
+    /// A name in a directory.
+    fn entry(&self, parent: Ino, name: &CStr);
+    /// An inode's metadata, and its data if `data` says so.
+    fn inode(&self, ino: Ino, data: bool);
 }

@@ -5,12 +5,10 @@ mod convert;
 
 use crate::cache::Cache;
 use crate::fs::{Attr, Change, Data, Entry, FileSystem, Make, Place};
-use crate::keeper::Waiting;
 pub use adapter::Adapter;
 use adapter::{empty, reply_lock, reply_sized, reply_space};
 use convert::*;
 use fuser::*;
-use hostcall::types::Errno as HostErrno;
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -421,7 +419,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     fn setlk(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         lock_owner: LockOwner,
         start: u64,
@@ -432,18 +430,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEmpty,
     ) {
         let wanted = lock(req, lock_owner, (start, end), typ, pid);
-        let caller = caller(req);
-        match self.fs.setlk(&caller, fh.0, &wanted) {
-            Err(HostErrno(libc::EAGAIN)) if sleep => {
-                let fs = self.fs.clone();
-                self.keeper.wait(Waiting {
-                    pid: caller.pid,
-                    attempt: Box::new(move || fs.setlk(&caller, fh.0, &wanted)),
-                    answer: Box::new(move |outcome| empty(outcome, reply)),
-                });
-            }
-            outcome => empty(outcome, reply),
-        }
+        self.set_lock(caller(req), (ino.0, fh.0), wanted, sleep, reply);
     }
 
     fn fallocate(

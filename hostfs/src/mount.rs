@@ -46,12 +46,11 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .thread_set_mask()
         .map_err(|errno| format!("blocking signals: {errno}"))?;
     let keeper = Keeper::start().map_err(|error| format!("starting a thread: {error}"))?;
-    let session = Session::new(
-        Adapter::new(fs.clone(), options.cache, keeper, fs.has_callers()),
-        &mountpoint,
-        &config(options, fs.has_callers()),
-    )
-    .map_err(|error| explain(&mountpoint, &error))?;
+    let adapter = Adapter::new(fs.clone(), options.cache, keeper, fs.has_callers());
+    let kernel = adapter.notifier();
+    let session = Session::new(adapter, &mountpoint, &config(options, fs.has_callers()))
+        .map_err(|error| explain(&mountpoint, &error))?;
+    let _ = kernel.set(session.notifier());
     let (followed, notifier) = (fs.clone(), session.notifier());
     std::thread::Builder::new()
         .name("follow".to_owned())

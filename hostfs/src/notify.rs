@@ -1,7 +1,6 @@
 //! What the guest kernel is to forget, in its own protocol.
 
-use crate::fs::Ino;
-use crate::host::coherence::Notify;
+use crate::fs::{Ino, Notify};
 use fuser::{INodeNo, Notifier};
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;

@@ -2,12 +2,14 @@
 
 use super::convert::*;
 use crate::cache::Cache;
-use crate::fs::{Attr, Caller, Entry, FileSystem, Lock, LockKind, Make, Opened, Sized, Space};
-use crate::keeper::Keeper;
+use crate::fs::{
+    Attr, Caller, Entry, FileSystem, HandleId, Ino, Lock, LockKind, Make, Opened, Sized, Space,
+};
+use crate::keeper::{Keeper, Waiting};
 use fuser::*;
 use hostcall::types::{Errno as HostErrno, Mode};
 use std::ffi::OsStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Bytes of the largest write, and of the largest read that is asked for ahead.
@@ -21,6 +23,8 @@ pub struct Adapter<F> {
     pub(super) keeper: Arc<Keeper>,
     /// Whether many users are told apart, by the host as well as by the kernel.
     many: bool,
+    /// The way to the kernel, once there is one.
+    notifier: Arc<OnceLock<Notifier>>,
 }
 
 impl<F: FileSystem> Adapter<F> {
@@ -32,6 +36,66 @@ impl<F: FileSystem> Adapter<F> {
             cache,
             keeper,
             many,
+            notifier: Arc::default(),
+        }
+    }
+
+    /// Where the way to the kernel is put when the mount exists.
+    pub fn notifier(&self) -> Arc<OnceLock<Notifier>> {
+        self.notifier.clone()
+    }
+
+    /// Takes or gives back a lock. What cannot be answered at once is the keeper's: a lock to be waited for, and one under
+    /// which the kernel must not believe what it has kept.
+    pub(super) fn set_lock(
+        &self,
+        caller: Caller,
+        (ino, handle): (Ino, HandleId),
+        wanted: Lock,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        let (fs, notifier) = (self.fs.clone(), self.notifier.clone());
+        let forget = move || {
+            if let Some(notifier) = notifier.get() {
+                fs.forget_stale(ino, notifier);
+            }
+        };
+        let keeps = self.cache != Cache::None;
+        let gives_back = matches!(wanted.kind, LockKind::Unlock);
+        let (fs, pid) = (self.fs.clone(), caller.pid);
+        let set = move || fs.setlk(&caller, handle, &wanted);
+        if gives_back && self.cache.writes_back() {
+            // What was written under the lock must be there before another one has it.
+            return self.keeper.wait(Waiting {
+                pid,
+                attempt: Box::new(move || {
+                    forget();
+                    set()
+                }),
+                answer: Box::new(move |outcome| empty(outcome, reply)),
+            });
+        }
+        match set() {
+            Err(HostErrno(libc::EAGAIN)) if sleep => self.keeper.wait(Waiting {
+                pid,
+                attempt: Box::new(set),
+                answer: Box::new(move |outcome| {
+                    if keeps && outcome.is_ok() {
+                        forget();
+                    }
+                    empty(outcome, reply);
+                }),
+            }),
+            Ok(()) if keeps && !gives_back => self.keeper.wait(Waiting {
+                pid,
+                attempt: Box::new(|| Ok(())),
+                answer: Box::new(move |outcome| {
+                    forget();
+                    empty(outcome, reply);
+                }),
+            }),
+            outcome => empty(outcome, reply),
         }
     }
 

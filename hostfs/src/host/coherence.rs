@@ -7,7 +7,7 @@ use super::session::{Acting, Whom};
 use super::stat::{Stat, MASK as STATX_MASK, STATX};
 use super::{locked, statx, Host, HostFs};
 use crate::cache::Cache;
-use crate::fs::{Caller, Ino};
+use crate::fs::{Caller, Ino, Notify};
 use crate::hidden;
 use crate::inode::Held;
 use crate::watch::{events, Event, Stale, State, Watches, MASK};
@@ -25,14 +25,6 @@ const GATHER: Duration = Duration::from_millis(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// Bytes of events that are read at once.
 const ROOM: usize = 64 << 10;
-/// Tells the guest kernel what to forget.
-pub trait Notify {
-    /// A name in a directory.
-    fn entry(&self, parent: Ino, name: &CStr);
-    /// An inode's metadata, and its data if `data` says so.
-    fn inode(&self, ino: Ino, data: bool);
-}
-
 /// The host's watches.
 #[derive(Debug)]
 pub(super) struct Coherence {
@@ -321,6 +313,22 @@ impl<H: Host> HostFs<H> {
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Programs of both systems that share files by locks believe what they read under one. So the guest kernel forgets a
+    /// file whose lock it was given, and the names beside it: a journal that the other side has removed is not found again.
+    pub(super) fn forget_stale(&self, ino: Ino, notify: &dyn Notify) {
+        notify.inode(ino, true);
+        let (parent, beside) = {
+            let inodes = self.inodes();
+            let Some((parent, _)) = inodes.place_of(ino) else {
+                return;
+            };
+            (parent, inodes.children(parent))
+        };
+        for (name, ..) in beside {
+            notify.entry(parent, &name);
         }
     }
 

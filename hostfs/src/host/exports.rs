@@ -5,10 +5,9 @@
 //! which ends with its last descriptor. Whoever looks a name up sees that the view is outdated and does this first; a
 //! thread of its own does it for a guest kernel that finds all names in its cache, and has it forget those that are gone.
 
-use super::coherence::Notify;
 use super::session::{Acting, Session};
 use super::{locked, root_of, Host, HostFs, Sessions};
-use crate::fs::{Caller, Ino, ROOT};
+use crate::fs::{Caller, Ino, Notify, ROOT};
 use crate::handle::What;
 use hostcall::types::Errno;
 use std::ffi::CString;

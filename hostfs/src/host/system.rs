@@ -223,4 +223,8 @@ impl<H: Host> FileSystem for HostFs<H> {
     fn setlk(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<(), Errno> {
         self.set_lock(caller, handle, lock)
     }
+
+    fn forget_stale(&self, ino: Ino, notify: &dyn Notify) {
+        HostFs::forget_stale(self, ino, notify);
+    }
 }
