@@ -170,9 +170,8 @@ fn boot(
         variable("LD_PRELOAD", Path::new(LIBRARY.guest)),
         variable("HOSTCALL_PREFIX", &run.prefix),
     ];
-    for name in ["HOSTCALL_EXACT_FDS", "HOSTCALL_REPORT"] {
-        env.extend(std::env::var_os(name).map(|value| (OsString::from(name), value)));
-    }
+    let exact = "HOSTCALL_EXACT_FDS";
+    env.extend(std::env::var_os(exact).map(|value| (OsString::from(exact), value)));
     let launch = Launch {
         kind: run.kind,
         root: run.root,

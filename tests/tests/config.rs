@@ -133,6 +133,11 @@ fn load_names_the_file_the_key_and_the_cure() {
         missing.to_string(),
         "/nonexistent/hostd.json: cannot be read: No such file or directory (os error 2)"
     );
+    let endless = Config::load(Path::new("/dev/zero")).unwrap_err();
+    assert_eq!(
+        endless.to_string(),
+        "/dev/zero: cannot be read: more than 1048576 bytes is too long for a configuration"
+    );
     let bad =
         file(r#"{"guests": {"a": {"exports": [{"path": "srv"}], "limits": {"processes": 0}}}}"#);
     let faults = Config::load(bad.path()).unwrap_err().to_string();

@@ -230,3 +230,20 @@ fn scripts_as_natively() {
 fn bash_as_natively() {
     compare(BASH.iter().map(|(case, script)| (*case, "bash", *script)));
 }
+
+/// The guest kernel's word on a number whose host file is closed.
+#[test]
+fn numbers_are_free_at_once_where_exactness_is_asked_for() {
+    const CLOSED: &str = "import os; fd = os.open('/host/etc/hostname', os.O_RDONLY); os.close(fd); print(os.path.lexists(f'/proc/self/fd/{fd}'))";
+    built("libhostcall_preload.so");
+    for (exact, expected) in [("1", "False\n"), ("0", "True\n")] {
+        let run = Command::new(built("hostd"))
+            .args(["run", "--guest", &kind(), "--", "python3", "-c", CLOSED])
+            .env("HOSTCALL_EXACT_FDS", exact)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let found = String::from_utf8_lossy(&run.stdout);
+        assert_eq!(found, expected, "HOSTCALL_EXACT_FDS={exact}: {run:?}");
+    }
+}

@@ -6,7 +6,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::Deserializer;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// A larger file is not a configuration; it is not read into memory.
@@ -86,12 +86,14 @@ pub(super) fn read(path: &Path) -> Result<Config, ConfigError> {
         path: path.to_owned(),
         source,
     };
-    let size = std::fs::metadata(path).map_err(fail)?.len();
-    if size > MAX_BYTES {
-        let why = format!("{size} bytes is too long for a configuration");
+    // What is read counts, not the length that is told: a pipe or a device tells none.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(fail)?;
+    let size = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    if size.map_err(fail)? as u64 > MAX_BYTES {
+        let why = format!("more than {MAX_BYTES} bytes is too long for a configuration");
         return Err(fail(io::Error::other(why)));
     }
-    let bytes = std::fs::read(path).map_err(fail)?;
     parse(path, &bytes)
 }
 
