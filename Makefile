@@ -44,17 +44,18 @@ loom: ## model-check the ring and the wait
 	@echo "== model checking"
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release -p hostcall --lib --target-dir target/loom
 
-# The workspace's tests come last, so that the last line printed is theirs. Tests that start hostd find it built.
+# The workspace's tests come last, so that the last line printed is theirs (there are no documentation tests). Tests that
+# start programs of the workspace find them built.
 test: setup-tests lint loom ## everything: formatting, clippy, licences, layering, loom, all tests
 	@echo "== building for the tests"
-	@$(CARGO) build --quiet --workspace
+	@$(CARGO) build --quiet --workspace --lib --bins --examples
 	@echo "== tests"
-	@$(CARGO) test --workspace --no-fail-fast
+	@$(CARGO) test --workspace --lib --bins --tests --no-fail-fast
 
 test-long: test ## the same, and the tests that take minutes
 	@echo "== long tests"
 	@$(CARGO) build --quiet --release --workspace
-	@$(CARGO) test --release --workspace -- --ignored
+	@$(CARGO) test --release --workspace --lib --bins --tests -- --ignored
 
 bench: setup-tests ## measure against the host and against rivals
 	@$(CARGO) build --release --workspace
