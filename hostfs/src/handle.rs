@@ -1,5 +1,6 @@
 //! Open files and directories, by the numbers that the guest kernel was given.
 
+use crate::ending;
 use crate::fs::{HandleId, Ino};
 use crate::host::shared::Shared;
 use crate::inode::Held;
@@ -8,6 +9,7 @@ use hostcall::types::Errno;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 /// A directory's stream: names read from the host and not yet handed on.
 #[derive(Debug, Default)]
@@ -52,8 +54,8 @@ pub struct Handle {
     pub opener: Option<Arc<Who>>,
     /// Whether something was written since the guest closed a descriptor of it.
     pub written: AtomicBool,
-    /// Whether the guest has closed a descriptor of it. If that was the last one, its end is on the way.
-    pub closing: AtomicBool,
+    /// When the guest closed a descriptor of it. If that was the last one, its end is on the way.
+    pub closing: Closing,
 }
 
 impl Handle {
@@ -65,7 +67,7 @@ impl Handle {
             what,
             opener,
             written: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
+            closing: Closing::default(),
         }
     }
 
@@ -76,6 +78,23 @@ impl Handle {
             What::Shared(shared) => Ok(&shared.file),
             What::Text(_) | What::Names(_) => Err(Errno(libc::EBADF)),
         }
+    }
+}
+
+/// When the guest closed a descriptor, if it did.
+#[derive(Debug, Default)]
+pub struct Closing(Mutex<Option<Instant>>);
+
+impl Closing {
+    /// It does.
+    pub fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether what it leads to may still be on the way.
+    fn lately(&self) -> bool {
+        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < ending::LONGEST)
     }
 }
 
@@ -107,13 +126,11 @@ impl Handles {
         open.remove(&id)
     }
 
-    /// Whether one of an inode's may be about to end; each counts once.
+    /// Whether one of an inode's may be about to end.
     pub fn closing(&self, ino: Ino) -> bool {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let closing = |handle: &&Arc<Handle>| {
-            handle.ino == ino && handle.closing.swap(false, Ordering::Relaxed)
-        };
-        open.values().filter(closing).count() > 0
+        open.values()
+            .any(|handle| handle.ino == ino && handle.closing.lately())
     }
 
     /// Each of them.

@@ -15,6 +15,7 @@ pub mod stat;
 mod system;
 
 use crate::cache::Cache;
+use crate::ending::Endings;
 use crate::fs::{Attr, Caller, Entry, Ino, ROOT};
 use crate::handle::Handles;
 use crate::hidden::{self, Waiting};
@@ -63,6 +64,7 @@ pub struct HostFs<H> {
     settings: Settings,
     inodes: Mutex<Inodes>,
     handles: Handles,
+    endings: Endings,
     locks: Mutex<HashMap<(Ino, u64), LockFile>>,
     waiting: Mutex<Waiting>,
     streams: AtomicU64,
@@ -103,6 +105,7 @@ impl<H: Host> HostFs<H> {
             people: People::default(),
             settings,
             handles: Handles::default(),
+            endings: Endings::default(),
             locks: Mutex::default(),
             waiting: Mutex::default(),
             streams: AtomicU64::new(hidden::STREAMS),
@@ -134,6 +137,8 @@ impl<H: Host> HostFs<H> {
 
     /// The same for somebody for whom the lane may act already.
     fn close_unused_for(&self, whom: impl Fn() -> Whom, count: usize) {
+        // What is taken here another thread may have left.
+        let _ending = self.endings.begin();
         let (now, old) = {
             let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
             (sessions.now.clone(), sessions.old.clone())

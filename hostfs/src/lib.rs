@@ -12,6 +12,7 @@
 
 pub mod background;
 pub mod cache;
+mod ending;
 pub mod fs;
 pub mod fuse;
 pub mod handle;

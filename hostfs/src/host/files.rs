@@ -194,7 +194,7 @@ impl<H: Host> HostFs<H> {
         owner: u64,
     ) -> Result<(), Errno> {
         let handle = self.handles.get(id)?;
-        handle.closing.store(true, Ordering::Relaxed);
+        handle.closing.now();
         self.drop_owner(caller, handle.ino, owner);
         if !handle.written.swap(false, Ordering::Relaxed) {
             return Ok(());
@@ -207,6 +207,7 @@ impl<H: Host> HostFs<H> {
     }
 
     pub(super) fn release_file(&self, caller: &Caller, id: HandleId) {
+        let _ending = self.endings.begin();
         let Some(handle) = self.handles.remove(id) else {
             return;
         };

@@ -14,10 +14,6 @@ use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RecordLock};
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Longest wait for the end of an open file whose last descriptor may be closed.
-const ENDING: Duration = Duration::from_millis(10);
 
 /// One owner's record locks on one file.
 #[derive(Debug)]
@@ -73,18 +69,15 @@ impl<H: Host> HostFs<H> {
             true => self.whole(caller, handle, lock),
             false => self.ranged(caller, handle, lock),
         };
-        // The guest kernel tells that an open file has ended after close(2) has returned, and a lock that belongs to it ends
-        // only then. So a lock that is in the way may be one that the guest has given up already.
-        let mut answer = set();
-        let may_end = |answer: &Result<(), Errno>| *answer == Err(Errno(libc::EAGAIN));
-        if may_end(&answer) && self.handles.closing(self.handles.get(handle)?.ino) {
-            let until = Instant::now() + ENDING;
-            while may_end(&answer) && Instant::now() < until {
-                std::thread::sleep(ENDING / 50);
-                answer = set();
+        match set() {
+            // What is in the way may be a lock that the guest has given up already, by closing the file.
+            Err(Errno(libc::EAGAIN)) => {
+                let ino = self.handles.get(handle)?.ino;
+                self.endings.settle(self.handles.closing(ino));
+                set()
             }
+            answer => answer,
         }
-        answer
     }
 
     fn whole(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<(), Errno> {
