@@ -53,10 +53,17 @@ pub enum Place<'p> {
     },
 }
 
+/// Whether a pointer, other than null, is one that no program of any system can read from: into the kernel's half of the
+/// addresses, or into the first page.
+#[inline]
+fn nowhere(path: *const c_char) -> bool {
+    (path as isize) < 4096 && !path.is_null()
+}
+
 /// Decides a path relative to the working directory.
 ///
 /// # Safety
-/// `path` is null or a C string that lives for `'p`.
+/// `path` is null, [`nowhere`] or a C string that lives for `'p`.
 #[inline]
 pub unsafe fn of<'p>(path: *const c_char, buffer: &'p mut PathBuffer) -> Result<Place<'p>, Errno> {
     // SAFETY: the caller's promise.
@@ -65,13 +72,14 @@ pub unsafe fn of<'p>(path: *const c_char, buffer: &'p mut PathBuffer) -> Result<
 
 /// Decides a path relative to `dirfd`.
 ///
-/// A null path is the guest's business unless `dirfd` is a host file; then it is the empty path.
+/// A null path is the guest's business unless `dirfd` is a host file; then it is the empty path. A pointer that no program can
+/// read from is the guest kernel's, which answers `EFAULT`.
 ///
 /// # Errors
 /// What finding out the depth of a host directory answers; only for paths that climb by `..`.
 ///
 /// # Safety
-/// `path` is null or a C string that lives for `'p`.
+/// `path` is null, [`nowhere`] or a C string that lives for `'p`.
 #[inline]
 pub unsafe fn at<'p>(
     dirfd: c_int,
@@ -80,6 +88,9 @@ pub unsafe fn at<'p>(
 ) -> Result<Place<'p>, Errno> {
     let prefix = session::prefix();
     let guest = Place::Guest { dirfd, path };
+    if nowhere(path) {
+        return Ok(guest);
+    }
     // SAFETY: a C string, by the caller's promise, has at least the byte that is looked at.
     if !path.is_null() && unsafe { *path } == b'/' as c_char {
         // SAFETY: the caller's promise.

@@ -1,38 +1,11 @@
 //! Suites that others wrote for file systems, on a mount: pjdfstest for what POSIX says, fsx and fio for data.
 
 use hostcall_tests::daemon::Scratch;
+use hostcall_tests::fsx;
 use hostcall_tests::mounted::{Mounted, MODES};
 use hostcall_tests::outside::{may_mount, program, succeed, told};
-use std::collections::{BTreeMap, BTreeSet};
+use hostcall_tests::pjdfstest::{those, verdicts, Verdicts, CONFIG, PASSED, UNKNOWN_LIMIT};
 use std::path::Path;
-
-/// What pjdfstest says of each of its tests: `ok`, `skipped`, `FAILED`.
-type Verdicts = BTreeMap<String, String>;
-
-/// Everything that Linux has; two users of the base system. What stays out needs a file system that may be remounted
-/// read-only below running tests, which would be the machine's own in the native run.
-const PJDFSTEST: &str = r#"
-[features]
-posix_fallocate = {}
-rename_ctime = {}
-stat_st_birthtime = {}
-utime_now = {}
-utimensat = {}
-
-[settings]
-naptime = 0.01
-allow_remount = false
-
-[dummy_auth]
-entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
-"#;
-
-/// Tests of pjdfstest 0.2.2 that pass on a local file system.
-const PASSED: usize = 383;
-
-/// Skipped on every FUSE file system: pathconf(3) knows the greatest number of links by the type of the file system, and
-/// for FUSE it does not. The limit itself has a test here.
-const UNKNOWN_LIMIT: &str = "link::link_count_max";
 
 /// Bytes that a file of the suite may have: it makes one of 2 GiB, with a hole.
 const LONGEST: u64 = 4 << 30;
@@ -40,7 +13,7 @@ const LONGEST: u64 = 4 << 30;
 fn pjdfstest(directory: &Path) -> (Verdicts, String) {
     let scratch = Scratch::new();
     let config = scratch.join("pjdfstest.toml");
-    std::fs::write(&config, PJDFSTEST).unwrap();
+    std::fs::write(&config, CONFIG).unwrap();
     let output = program("pjdfstest")
         .arg("-c")
         .arg(&config)
@@ -49,18 +22,7 @@ fn pjdfstest(directory: &Path) -> (Verdicts, String) {
         .output()
         .unwrap();
     let text = told(&output);
-    let verdict = |line: &str| {
-        let mut words = line.split_whitespace();
-        let (name, verdict) = (words.next()?, words.next()?);
-        let known = name.contains("::") && words.next().is_none();
-        known.then(|| (name.to_owned(), verdict.to_owned()))
-    };
-    (text.lines().filter_map(verdict).collect(), text)
-}
-
-fn those<'v>(verdicts: &'v Verdicts, wanted: &str) -> BTreeSet<&'v str> {
-    let of = verdicts.iter().filter(|(_, verdict)| *verdict == wanted);
-    of.map(|(name, _)| name.as_str()).collect()
+    (verdicts(&text), text)
 }
 
 fn passes_what_the_native_file_system_passes(cache: &str) {
@@ -132,37 +94,15 @@ fn a_file_has_as_many_links_as_natively() {
     assert_eq!(onto(count + 1).unwrap_err().raw_os_error(), errno);
 }
 
-/// Weights of fsx's operations, but for those that map.
-const FSX: &str = "
-flen = 262144
-[opsize]
-max = 65536
-[weights]
-close_open = 2
-read = 10
-write = 10
-truncate = 5
-fsync = 1
-fdatasync = 1
-posix_fallocate = 2
-punch_hole = 2
-sendfile = 2
-posix_fadvise = 1
-copy_file_range = 3
-";
-
-const MAPPED: &str = "mapread = 10\nmapwrite = 10\ninvalidate = 1\n";
-const UNMAPPED: &str = "mapread = 0\nmapwrite = 0\ninvalidate = 0\n";
-
-fn fsx(operations: u32) {
+fn fsx_finds_what_it_wrote(operations: u32) {
     if !may_mount() {
         return;
     }
     for cache in MODES {
         let mounted = Mounted::start(cache);
-        for (name, weights) in [("mapped", MAPPED), ("unmapped", UNMAPPED)] {
+        for (name, weights) in fsx::configs() {
             let config = mounted.daemon.directory.join("fsx.toml");
-            std::fs::write(&config, format!("{FSX}{weights}")).unwrap();
+            std::fs::write(&config, weights).unwrap();
             let text = succeed(
                 program("fsx")
                     .arg("-f")
@@ -184,13 +124,13 @@ fn fsx(operations: u32) {
 
 #[test]
 fn fsx_with_and_without_maps() {
-    fsx(5_000);
+    fsx_finds_what_it_wrote(5_000);
 }
 
 #[test]
 #[ignore = "minutes"]
 fn fsx_100_000_operations_with_and_without_maps() {
-    fsx(100_000);
+    fsx_finds_what_it_wrote(100_000);
 }
 
 fn fio(mib: u32) {
