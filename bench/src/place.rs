@@ -32,10 +32,28 @@ impl Place {
 /// Where the worker lies in a guest.
 const PROGRAM: &str = "/run/hostcall/bench";
 
-/// Mounts the kernel's own way to host files, whose root is the jail that UML runs in, and becomes the worker.
-const BOOT: &str = "mkdir -p /run/hostfs; mount -t hostfs none /run/hostfs -o /root 2>/dev/null; exec /run/hostcall/bench worker";
+/// Mounts in a guest with its own kernel: that kernel's own way to host files, whose root is the jail that UML runs in, and
+/// hostfs in each cache mode. Then becomes the worker.
+fn boot(place: Place) -> String {
+    let mut script = String::new();
+    if place == Place::Uml {
+        script += &format!("mkdir -p {HOSTFS}; mount -t hostfs none {HOSTFS} -o /root; ");
+        for (cache, mountpoint) in MOUNTED {
+            script += &format!("mkdir -p {mountpoint}; {SERVER} {mountpoint} -o cache={cache}; ");
+        }
+    }
+    script + &format!("exec {PROGRAM} {WORKER}")
+}
 
-/// Where [`BOOT`] mounts the host's root by UML's hostfs.
+/// hostfs in a guest.
+const SERVER: &str = "/run/hostcall/bin/hostfs";
+/// Where [`boot`] mounts hostfs in a UML guest beside the prefix, by cache mode.
+pub const MOUNTED: [(&str, &str); 3] = [
+    ("none", "/run/mount-none"),
+    ("auto", "/run/mount-auto"),
+    ("always", "/run/mount-always"),
+];
+/// Where [`boot`] mounts the host's root by UML's hostfs.
 pub const HOSTFS: &str = "/run/hostfs";
 /// Where host files appear in a guest.
 pub const PREFIX: &str = "/host";
@@ -80,7 +98,7 @@ impl Worker {
                 command
                     .args(["run", "--guest", place.name(), "--mount", PREFIX, "--copy"])
                     .arg(copy)
-                    .args(["--", "/bin/sh", "-c", BOOT]);
+                    .args(["--", "/bin/sh", "-c", &boot(place)]);
                 command
             }
         };

@@ -4,6 +4,7 @@ mod contended;
 mod empty;
 mod files;
 mod mounted;
+mod mounted_uml;
 mod sequential;
 pub mod session;
 mod threads;
@@ -62,6 +63,7 @@ pub fn all(data: &Path) -> Vec<Contest> {
     all.extend(threads::contests());
     all.extend(contended::contests());
     all.extend(mounted::contests());
+    all.extend(mounted_uml::contests());
     all.extend(session::contests());
     all
 }
