@@ -84,16 +84,14 @@ impl Part {
 /// Boots, serves, runs; the guest is gone when this returns.
 pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     let library = LIBRARY.find(&program)?;
-    let hostfs = match run.mount.then(|| HOSTFS.find(&program)) {
-        Some(Err(error)) => {
-            let prefix = run.prefix.display();
-            log::warn!(
-                "host files are not mounted, only programs under the preload see them at {prefix}: {error}"
-            );
-            None
-        }
-        found => found.and_then(Result::ok),
-    };
+    let hostfs = HOSTFS.find(&program);
+    if let (Err(error), true) = (&hostfs, run.mount) {
+        let prefix = run.prefix.display();
+        log::warn!(
+            "host files are not mounted, only programs under the preload see them at {prefix}: {error}"
+        );
+    }
+    let hostfs = hostfs.ok();
     let policy = policy("run", &run.config)?;
     let directory = crate::config::runtime_dir();
     let mut cleanup = None;
@@ -177,7 +175,7 @@ fn boot(
         root: run.root,
         mem_mib: run.mem_mib,
         prefix: run.prefix,
-        hostfs: hostfs.is_some().then(|| PathBuf::from(HOSTFS.guest)),
+        hostfs: (run.mount && hostfs.is_some()).then(|| PathBuf::from(HOSTFS.guest)),
         command: run.command,
         env,
         files: std::iter::once(LIBRARY.copy(library))

@@ -16,7 +16,7 @@ const UML: &str = "/usr/bin/linux.uml";
 /// other; links that a suite makes lead to paths of the guest.
 const MOUNTED: &str = r#"
 mkdir -p /mnt/host /mnt/suite
-"$hostfs" /mnt/host -o "cache=$cache,symlinks=stored"
+hostfs /mnt/host -o "cache=$cache,symlinks=stored"
 mount --bind "/mnt/host$suite" /mnt/suite
 "#;
 
@@ -46,7 +46,6 @@ fn says(cache: &str, directory: &Path, config: &str, script: &str) -> Option<Str
         .args(["--", "env"])
         .arg(format!("cache={cache}"))
         .arg(format!("suite={}", directory.display()))
-        .arg(format!("hostfs={}", program("hostfs").display()))
         .args(["bash", "-euc"])
         .arg(format!("{MOUNTED}{script}"))
         .stdin(Stdio::null())
