@@ -21,6 +21,7 @@ pub mod random;
 pub mod run;
 pub mod short;
 pub mod snapshot;
+pub mod soon;
 pub mod tree;
 pub mod way;
 pub mod witness;
