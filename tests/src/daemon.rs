@@ -244,12 +244,17 @@ impl Daemon {
 
     /// What it says of all guests.
     pub fn guests(&self) -> Vec<GuestStatus> {
+        self.whole_status().guests
+    }
+
+    /// All that it says.
+    pub fn whole_status(&self) -> Status {
         let mut found = None;
         eventually("hostd answers `hostd status`", || {
             found = self.try_status();
             found.is_some()
         });
-        found.expect("just seen").guests
+        found.expect("just seen")
     }
 
     /// Begins a session from this process.

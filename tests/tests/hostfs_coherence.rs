@@ -6,6 +6,8 @@ use hostcall::wire::Source;
 use hostcall_tests::daemon::{eventually, leave, Daemon};
 use hostcall_tests::mount::Mount;
 use hostcall_tests::soon::Times;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -201,4 +203,71 @@ fn the_number_of_watches_is_bounded() {
     eventually("a change in a watched directory", || {
         text(&mount.path(&file)) == "two"
     });
+}
+
+/// Events that the host's queue has room for.
+fn queue() -> usize {
+    let text = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events");
+    text.expect("the host has inotify")
+        .trim()
+        .parse()
+        .expect("a number")
+}
+
+/// inotify throws away what a slow reader leaves no room for, and says so once (`IN_Q_OVERFLOW`).
+#[test]
+fn events_that_the_host_loses_cost_all_that_is_cached() {
+    let daemon = Daemon::start();
+    let mount = Mount::of(&daemon, "cache=always");
+    mount.enter();
+    let directories: Vec<_> = (0..8)
+        .map(|number| daemon.export(&format!("d{number}")))
+        .collect();
+    for directory in &directories {
+        fs::create_dir(directory).expect("a directory");
+        for name in ["written", "moved", "removed", "changed"] {
+            fs::write(directory.join(name), "one").expect("a file");
+            assert_eq!(text(&mount.path(directory.join(name))), "one");
+        }
+        assert_eq!(names(&mount.path(directory)).len(), 4);
+    }
+    let noisy = daemon.export("noisy");
+    fs::create_dir(&noisy).expect("a directory");
+    assert_eq!(names(&mount.path(&noisy)), [""; 0]);
+
+    let hostfs = Pid::from_raw(mount.pid());
+    kill(hostfs, Signal::SIGSTOP).expect("it lives");
+    for number in 0..queue() {
+        let file = noisy.join(number.to_string());
+        fs::write(&file, "").expect("a file");
+        fs::remove_file(&file).expect("removed");
+    }
+    // None of this is told.
+    for directory in &directories {
+        let host = |name| directory.join(name);
+        fs::write(host("written"), "two and more").expect("written");
+        fs::rename(host("moved"), host("renamed")).expect("renamed");
+        fs::remove_file(host("removed")).expect("removed");
+        let mode = fs::Permissions::from_mode(0o640);
+        fs::set_permissions(host("changed"), mode).expect("chmod");
+    }
+    kill(hostfs, Signal::SIGCONT).expect("it lives");
+
+    for directory in &directories {
+        let guest = |name| mount.path(directory.join(name));
+        eventually("content", || text(&guest("written")) == "two and more");
+        eventually("an old name's end", || !guest("moved").exists());
+        eventually("a removal", || !guest("removed").exists());
+        assert_eq!(text(&guest("renamed")), "one");
+        eventually("a mode", || {
+            fs::metadata(guest("changed")).expect("metadata").mode() & 0o7777 == 0o640
+        });
+        eventually("a listing", || {
+            names(&mount.path(directory)) == ["changed", "renamed", "written"]
+        });
+    }
+    // Nor is anything missed from then on.
+    let file = directories[0].join("written");
+    fs::write(&file, "three").expect("written");
+    eventually("a later change", || text(&mount.path(&file)) == "three");
 }

@@ -1,11 +1,12 @@
 //! The zygote of one guest: a small single-threaded process, confined once, that forks the guest's shadows.
 //!
-//! It is a fresh image of hostd's program (`hostd zygote`), so it has no thread that a fork could lose and little
+//! It is a fresh image of hostd's program (`hostd zygote GUEST`), so it has no thread that a fork could lose and little
 //! memory that a shadow would pay for. Descriptor 0 is its socket to hostd.
 #![allow(unsafe_code)]
 
 use super::sandbox;
 use super::session::{self, Start};
+use super::title::Title;
 use crate::board::Board;
 use crate::idmap::IdMaps;
 use crate::message::{self, FromZygote, ToZygote};
@@ -19,9 +20,6 @@ use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::{fork, ForkResult};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-
-/// The argument that makes hostd's program a zygote.
-pub const ARGUMENT: &str = "zygote";
 
 /// Runs a zygote until hostd is gone.
 pub fn run() -> ! {
@@ -45,11 +43,13 @@ struct Mould {
     open_files: u64,
     callers: Option<IdMaps>,
     proc: Option<OwnedFd>,
+    title: Title,
 }
 
 fn serve() -> std::io::Result<()> {
     // SAFETY: descriptor 0 is the socket for the life of the process.
     let socket = unsafe { BorrowedFd::borrow_raw(0) };
+    let title = Title::of_zygote();
     // One arena for all threads of a shadow: an arena of its own for each would reserve 64 MiB a lane.
     // SAFETY: sets a parameter of this process's allocator before any thread exists.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
@@ -70,7 +70,7 @@ fn serve() -> std::io::Result<()> {
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
-    let mould = Mould::make(guest, &policy, (lanes, view), device, fds)?;
+    let mould = Mould::make(guest, title, &policy, (lanes, view), device, fds)?;
     match sandbox::enter(&policy) {
         Ok(report) => message::send(&socket, &FromZygote::Ready { report }, &[])?,
         Err(error) => {
@@ -126,6 +126,7 @@ fn reap(socket: BorrowedFd<'_>) -> std::io::Result<()> {
 impl Mould {
     fn make(
         guest: String,
+        title: Title,
         policy: &sandbox::Policy,
         (lanes, view): (u32, u32),
         device: bool,
@@ -159,6 +160,7 @@ impl Mould {
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
             proc: sandbox::proc(),
+            title,
         })
     }
 
@@ -195,6 +197,7 @@ impl Mould {
                     let proc = self.proc.as_ref().map(AsRawFd::as_raw_fd);
                     proc.map(|proc| OwnedFd::from_raw_fd(proc))
                 };
+                self.title.become_shadow();
                 SigSet::all().thread_unblock()?;
                 drop(control);
                 let (guest, region, board) =
