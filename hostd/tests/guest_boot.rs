@@ -17,8 +17,11 @@ fn boot(kind: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().expect("own path");
     path.pop();
     path.pop();
-    let mut command = Command::new(path.join("examples/boot"));
+    // Whoever runs the tests may ignore hang-ups, as under nohup(1).
+    let mut command = Command::new("env");
     command
+        .arg("--default-signal=HUP")
+        .arg(path.join("examples/boot"))
         .arg(kind)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -577,9 +580,11 @@ impl OnTerminal {
         let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
         let child = Command::new("setsid")
             .arg("--ctty")
-            .args(wrapper)
             .arg(plain.get_program())
-            .args([kind, "--"])
+            .arg("--default-signal=HUP")
+            .args(wrapper)
+            .args(plain.get_args().skip(1))
+            .arg("--")
             .args(command)
             .env("TERM", "xterm")
             .stdin(slave())

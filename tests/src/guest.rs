@@ -64,7 +64,12 @@ impl Guest {
 
     /// Has it make one more call, if it listens.
     pub fn poke(&mut self) {
-        let _ = writeln!(self.input).and_then(|()| self.input.flush());
+        self.tell("");
+    }
+
+    /// Writes a line to its standard input, if it listens.
+    pub fn tell(&mut self, line: &str) {
+        let _ = writeln!(self.input, "{line}").and_then(|()| self.input.flush());
     }
 
     /// Waits for a line that begins so, and answers its rest.

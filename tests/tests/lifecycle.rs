@@ -153,6 +153,7 @@ fn death_of_a_guest_process_at_every_phase() {
     let daemon = Daemon::start();
     let props = Props::new(daemon.export("props"));
     let before = daemon.footprint();
+    assert!(before.memfds >= 4, "a region for each spare: {before:?}");
     for (phase, _) in PHASES {
         soon(phase, SOON, || {
             let guest = props.guest(daemon.socket(), phase);

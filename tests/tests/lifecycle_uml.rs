@@ -1,6 +1,6 @@
 //! The same across two kernels: a UML guest, its shadow or its hostd dies while a guest process waits or works.
 
-use hostcall_tests::daemon::{descendants, eventually, program, Scratch};
+use hostcall_tests::daemon::{descendants, eventually, program, Footprint, Scratch, PATIENCE};
 use hostcall_tests::guest::{Guest, SOON};
 use hostcall_tests::soon::soon;
 use hostd::server::admin::Status;
@@ -204,4 +204,64 @@ fn death_of_a_process_in_another_kernel_frees_its_lanes() {
     });
     run.poke();
     assert!(run.ended(BOOT).success());
+}
+
+/// Phases of a process that is killed, and what it works on.
+const PHASES: [(&str, &str); 11] = [
+    ("idle", "file"),
+    ("spinning", "file"),
+    ("locking", "locked"),
+    ("holding", "file"),
+    ("opening", "fifo"),
+    ("reading", "fifo"),
+    ("transferring", "file"),
+    ("held", "file"),
+    ("preparing", "file"),
+    ("claiming", "file"),
+    ("forking", "file"),
+];
+
+#[test]
+fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
+    if !installed() {
+        return;
+    }
+    let directory = Scratch::new();
+    for name in ["file", "locked"] {
+        std::fs::write(directory.join(name), "").expect("a file");
+    }
+    nix::unistd::mkfifo(&directory.join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let _held = try_lock(&directory.join("locked")).expect("a lock");
+    // A process in a phase for each line; another line kills it.
+    let script = "mkfifo /tmp/silent; exec 9<>/tmp/silent; echo begun; while read phase file; do \"$0\" $phase \"$1/$file\" <&9 & read _; kill -9 $! && wait $! 2>/dev/null; [ $? = 137 ] && echo dead; done";
+    let mut command = Command::new(program("hostd"));
+    command
+        .args(["run", "--guest", "uml", "--no-mount", "--copy", &copy()])
+        .args(["--", "/bin/sh", "-c", script, RUNNER])
+        .arg(&*directory);
+    let mut run = Guest::run(command);
+    run.expect("begun", BOOT);
+    eventually("the spare shadows are there", || {
+        status_of(&run).guests[0].spares == 4
+    });
+    let before = Footprint::of(&status_of(&run));
+    for (phase, file) in PHASES {
+        run.tell(&format!("{phase} {file}"));
+        run.expect("ready", PATIENCE);
+        // Into the middle of the phase.
+        std::thread::sleep(Duration::from_millis(60));
+        run.poke();
+        run.expect("dead", PATIENCE);
+    }
+    let mut now = before;
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        now = Footprint::of(&status_of(&run));
+        if now == before {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(now, before);
+    assert!(try_lock(&directory.join("file")).is_some());
 }

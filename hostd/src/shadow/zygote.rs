@@ -18,6 +18,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::{fork, ForkResult};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
@@ -25,6 +26,15 @@ use std::sync::Arc;
 pub fn run() -> ! {
     let code = match serve() {
         Ok(()) => 0,
+        // hostd was killed with something left to read.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            ) =>
+        {
+            0
+        }
         Err(error) => {
             log::error!("zygote: {error}");
             1
@@ -98,8 +108,8 @@ fn serve() -> std::io::Result<()> {
         }
         let (message, fds) = match message::receive(&socket) {
             Ok(received) => received,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
         };
         if let (ToZygote::Spawn { slot }, Some(control)) = (message, fds.into_iter().next()) {
