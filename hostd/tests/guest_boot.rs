@@ -17,10 +17,10 @@ fn boot(kind: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().expect("own path");
     path.pop();
     path.pop();
-    // Whoever runs the tests may ignore hang-ups, as under nohup(1).
+    // Whoever runs the tests may ignore some, as nohup(1) does and a shell in the background.
     let mut command = Command::new("env");
     command
-        .arg("--default-signal=HUP")
+        .arg("--default-signal=HUP,INT,QUIT,TERM")
         .arg(path.join("examples/boot"))
         .arg(kind)
         .stdin(Stdio::null())
@@ -581,7 +581,7 @@ impl OnTerminal {
         let child = Command::new("setsid")
             .arg("--ctty")
             .arg(plain.get_program())
-            .arg("--default-signal=HUP")
+            .arg("--default-signal=HUP,INT,QUIT,TERM")
             .args(wrapper)
             .args(plain.get_args().skip(1))
             .arg("--")
