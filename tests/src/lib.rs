@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod generator;
 pub mod guest;
 pub mod half;
+pub mod machine;
 pub mod mount;
 pub mod mounted;
 pub mod native;
