@@ -250,15 +250,7 @@ fn hint(kind: Kind, prefix: &std::path::Path) {
 }
 
 fn status(json: bool) -> Result<ExitCode, String> {
-    let mut all = Vec::new();
-    for stream in admin::running() {
-        let mut lines = admin::ask(stream, &Question::Status).map_err(|error| error.to_string())?;
-        let mut line = String::new();
-        lines
-            .read_line(&mut line)
-            .map_err(|error| error.to_string())?;
-        all.push(serde_json::from_str::<admin::Status>(&line).map_err(|error| error.to_string())?);
-    }
+    let all = admin::states();
     if json {
         println!(
             "{}",
