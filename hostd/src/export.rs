@@ -28,11 +28,9 @@ fn line(stream: std::os::unix::net::UnixStream, question: &Question) -> Result<S
     }
 }
 
-/// The hostds of the calling user and what they serve. One that ends while it is asked, or is of a version that says
-/// other things, is passed over: it must not keep the others from being changed.
+/// The hostds of the calling user and what they serve.
 fn running() -> Result<Vec<Status>, Failure> {
-    let ask = |stream| serde_json::from_str(&line(stream, &Question::Status).ok()?).ok();
-    let all: Vec<Status> = admin::running().into_iter().filter_map(ask).collect();
+    let all = admin::states();
     match all.is_empty() {
         true => Err(
             "no hostd runs for this user; start one with `hostd run` or `hostd serve`".to_owned(),

@@ -63,7 +63,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show host calls as they happen.
+    /// Show host calls as they happen: guest, process (its shadow, where the guest has a kernel of its own), call.
     Trace {
         /// Of this guest only.
         #[arg(long, value_name = "NAME")]
@@ -116,7 +116,7 @@ enum GuestKind {
 fn main() -> ExitCode {
     // Hidden roles of this program: they are started by hostd itself.
     match std::env::args_os().nth(1) {
-        Some(role) if role == hostd::shadow::zygote::ARGUMENT => {
+        Some(role) if role == hostd::shadow::title::ZYGOTE => {
             hostd::stderr::never_wait();
             log_to_stderr("warn");
             hostd::shadow::zygote::run()
@@ -250,15 +250,7 @@ fn hint(kind: Kind, prefix: &std::path::Path) {
 }
 
 fn status(json: bool) -> Result<ExitCode, String> {
-    let mut all = Vec::new();
-    for stream in admin::running() {
-        let mut lines = admin::ask(stream, &Question::Status).map_err(|error| error.to_string())?;
-        let mut line = String::new();
-        lines
-            .read_line(&mut line)
-            .map_err(|error| error.to_string())?;
-        all.push(serde_json::from_str::<admin::Status>(&line).map_err(|error| error.to_string())?);
-    }
+    let all = admin::states();
     if json {
         println!(
             "{}",

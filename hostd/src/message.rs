@@ -99,7 +99,13 @@ pub enum ToShadow {
         /// First lane.
         lane: u32,
     },
-    /// Look at a lane: a new claim, a call to cancel, a release.
+    /// Serve one more lane of the guest's one region, which the session's process has claimed.
+    Serve {
+        /// Which.
+        lane: u32,
+    },
+    /// Look at a lane that is served: a call to cancel, a release. When this is read, the lane may have been closed and
+    /// be somebody else's, so it is never a reason to serve it.
     Attention {
         /// Which.
         lane: u32,

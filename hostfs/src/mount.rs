@@ -109,7 +109,8 @@ fn config(options: &Options, many: bool) -> Config {
         .push(MountOption::FSName(options.name.clone()));
     config
         .mount_options
-        .push(MountOption::Subtype("hostfs".to_owned()));
+        // As the kernel's option: the crate drops its own where it mounts without fusermount3.
+        .push(MountOption::CUSTOM("subtype=hostfs".to_owned()));
     if many {
         // A name that the kernel has found for one user must open nothing for another, so it checks each of them by itself.
         config.mount_options.push(MountOption::DefaultPermissions);

@@ -90,7 +90,7 @@ pub struct Options {
 const VALUED: [&str; 8] = [
     "cache", "symlinks", "handles", "watches", "threads", "attach", "fsname", "subtype",
 ];
-const PLAIN: [&str; 19] = [
+const PLAIN: [&str; 25] = [
     "allow_other",
     "allow_root",
     "private",
@@ -109,7 +109,44 @@ const PLAIN: [&str; 19] = [
     "dirsync",
     "defaults",
     "relatime",
+    "norelatime",
+    "strictatime",
+    "diratime",
+    "nodiratime",
+    "lazytime",
+    "silent",
     "nonempty",
+];
+/// Options of other FUSE file systems that mean nothing here, and what does.
+const ELSEWHERE: [(&[&str], &str); 5] = [
+    (
+        &["uid", "gid", "umask"],
+        "owners and modes are the host's; hostd maps them, see `as` in its configuration",
+    ),
+    (
+        &[
+            "kernel_cache",
+            "auto_cache",
+            "entry_timeout",
+            "attr_timeout",
+            "ac_attr_timeout",
+            "negative_timeout",
+            "direct_io",
+        ],
+        "what the kernel keeps is said by cache=none|auto|always",
+    ),
+    (
+        &["max_read", "max_write", "max_background", "big_writes"],
+        "sizes are agreed on with the kernel; leave it out",
+    ),
+    (
+        &["default_permissions", "auto_unmount"],
+        "that is as it has to be by itself; leave it out",
+    ),
+    (
+        &["remount"],
+        "a mount is not changed; unmount it and mount it anew",
+    ),
 ];
 /// What mount(8) and fstab(5) keep for themselves.
 const FOREIGN: [&str; 9] = [
@@ -164,7 +201,13 @@ impl Options {
             None if VALUED.contains(&name) => {
                 Err(format!("option `{name}` needs a value: {name}=…"))
             }
-            _ => Err(unknown("option", name, VALUED.iter().chain(&PLAIN))),
+            _ => {
+                let mut known = ELSEWHERE.iter();
+                Err(match known.find(|(names, _)| names.contains(&name)) {
+                    Some((_, why)) => format!("no option `{name}` here: {why}"),
+                    None => unknown("option", name, VALUED.iter().chain(&PLAIN)),
+                })
+            }
         }
     }
 
@@ -219,7 +262,7 @@ impl Options {
             "sync" => MountOption::Sync,
             "async" => MountOption::Async,
             "dirsync" => MountOption::DirSync,
-            // `defaults` and `relatime` are what happens anyway, and a mountpoint need not be empty.
+            // `defaults` is what happens anyway, times of access are the host's, and a mountpoint need not be empty.
             _ => return,
         };
         // The last of two opposites counts, as for mount(8).
@@ -319,6 +362,9 @@ mod tests {
             "option `handles` needs a value: handles=…"
         );
         assert_eq!(fault("ro=1"), "option `ro` takes no value");
+        assert!(fault("uid=5").contains("owners and modes are the host's"));
+        assert!(fault("entry_timeout=1").contains("cache=none|auto|always"));
+        assert!(fault("remount").contains("mount it anew"));
         assert!(fault("threads=0").contains("from 1 to 64"));
         assert!(parse("hostfs").is_err());
         assert!(parse("hostfs / -f -b").is_err());

@@ -244,12 +244,17 @@ impl Daemon {
 
     /// What it says of all guests.
     pub fn guests(&self) -> Vec<GuestStatus> {
+        self.whole_status().guests
+    }
+
+    /// All that it says.
+    pub fn whole_status(&self) -> Status {
         let mut found = None;
         eventually("hostd answers `hostd status`", || {
             found = self.try_status();
             found.is_some()
         });
-        found.expect("just seen").guests
+        found.expect("just seen")
     }
 
     /// Begins a session from this process.
@@ -267,11 +272,7 @@ impl Daemon {
 
     /// What must not grow: descriptors of hostd, its descendants (zygotes and shadows), and its guests' sessions.
     pub fn footprint(&self) -> Footprint {
-        Footprint {
-            fds: lasting_fds(self.pid()),
-            processes: descendants(self.pid()).len(),
-            sessions: self.guests().iter().map(|guest| guest.sessions.len()).sum(),
-        }
+        Footprint::of(&self.whole_status())
     }
 
     /// Waits until the footprint is back to what it was.
@@ -295,15 +296,38 @@ impl Daemon {
 pub struct Footprint {
     /// Open descriptors of hostd itself, without those of tools that ask it something.
     pub fds: usize,
+    /// Those of them that are shared memory.
+    pub memfds: usize,
     /// Zygotes and shadows.
     pub processes: usize,
     /// Guest processes served.
     pub sessions: usize,
 }
 
+impl Footprint {
+    /// That of the hostd whose status this is.
+    pub fn of(status: &Status) -> Footprint {
+        let pid = status.pid as i32;
+        let fds = lasting_fds(pid);
+        let is_memfd =
+            |(_, target): &&(PathBuf, PathBuf)| target.to_string_lossy().starts_with("/memfd:");
+        let ours = |pid: &i32| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            ["zygote", "shadow"].contains(&name.trim_end())
+        };
+        let guests = status.guests.iter();
+        Footprint {
+            fds: fds.len(),
+            memfds: fds.iter().filter(is_memfd).count(),
+            processes: descendants(pid).into_iter().filter(ours).count(),
+            sessions: guests.map(|guest| guest.sessions.len()).sum(),
+        }
+    }
+}
+
 /// Descriptors of a hostd, but for the connections of tools: every `hostd status` visits all hostds of its user, so
 /// tests that run at the same time see each other's.
-fn lasting_fds(pid: i32) -> usize {
+fn lasting_fds(pid: i32) -> Vec<(PathBuf, PathBuf)> {
     let open = || -> BTreeSet<(PathBuf, PathBuf)> {
         let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
         let paths = entries.into_iter().flatten().flatten();
@@ -324,7 +348,8 @@ fn lasting_fds(pid: i32) -> usize {
     before
         .intersection(&open())
         .filter(|(_, target)| !tools.contains(target))
-        .count()
+        .cloned()
+        .collect()
 }
 
 /// Begins or takes over a session at a socket.

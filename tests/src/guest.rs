@@ -1,14 +1,14 @@
 //! A guest process in a phase of its life: see `bin/guest_runner.rs`.
 
-use crate::daemon::program;
+use crate::daemon::{program, PATIENCE};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
 
-/// A peer of something that was killed must know it within this. The aim is one second; the machine may be busy.
-pub const SOON: Duration = Duration::from_secs(3);
+/// A peer of something that was killed knows it within this, on a machine that has time for it.
+pub const SOON: Duration = Duration::from_secs(1);
 
 /// A running guest process, killed when dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Guest {
     /// It does not get there.
     pub fn ready(socket: &Path, phase: &str, path: &Path) -> Guest {
         let guest = Guest::start(socket, phase, path);
-        guest.expect("ready", Duration::from_secs(20));
+        guest.expect("ready", PATIENCE);
         guest
     }
 
@@ -64,7 +64,12 @@ impl Guest {
 
     /// Has it make one more call, if it listens.
     pub fn poke(&mut self) {
-        let _ = writeln!(self.input).and_then(|()| self.input.flush());
+        self.tell("");
+    }
+
+    /// Writes a line to its standard input, if it listens.
+    pub fn tell(&mut self, line: &str) {
+        let _ = writeln!(self.input, "{line}").and_then(|()| self.input.flush());
     }
 
     /// Waits for a line that begins so, and answers its rest.

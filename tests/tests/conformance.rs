@@ -161,7 +161,7 @@ impl Watchdog {
     fn over(pid: u32) -> Watchdog {
         let (alive, done) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            if done.recv_timeout(PATIENCE / 4) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            if done.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 let pid = nix::unistd::Pid::from_raw(pid as i32);
                 let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
             }

@@ -1,13 +1,11 @@
 //! Sessions between two processes or two program images: prepared for a fork's child, held over execve(2).
 
 use hostcall::attach::AttachError;
-use hostcall::ops::Calls;
-use hostcall::types::Errno;
+use hostcall::ops::{Calls, Op};
+use hostcall::region::LaneState;
+use hostcall::types::{Errno, Token};
 use hostcall_tests::daemon::{eventually, leave, Daemon};
-use std::time::{Duration, Instant};
-
-/// Longer than hostd keeps a session for nobody.
-const EXPIRY: Duration = Duration::from_secs(20);
+use hostcall_tests::machine::{self, Machine};
 
 fn states(daemon: &Daemon) -> Vec<String> {
     let sessions = daemon.status().sessions;
@@ -28,11 +26,9 @@ fn unclaimed_prepared_sessions_expire() {
         daemon.try_attach(Some(tokens[0])).is_err(),
         "a token is good for once"
     );
-    let start = Instant::now();
-    while daemon.status().sessions.len() > 2 {
-        assert!(start.elapsed() < EXPIRY, "{:?}", daemon.status().sessions);
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    eventually("the two that nobody claims expire", || {
+        daemon.status().sessions.len() == 2
+    });
     let late = daemon.try_attach(Some(tokens[1])).err();
     assert_eq!(late, Some(AttachError::Refused(Errno(libc::ENOENT))));
     client.nop().and(child.nop()).expect("the others live");
@@ -66,4 +62,58 @@ fn only_the_thread_whose_execve_failed_withdraws_the_held_session() {
     image.nop().expect("served");
     assert_eq!(states(&daemon), ["active"]);
     leave(image);
+}
+
+/// The old image's lane is free as soon as its thread has left, which is before the shadow looks again: it must not take the
+/// lane for the old image's still, and end it under the new one.
+#[test]
+fn a_new_image_keeps_the_lane_that_was_the_old_ones() {
+    let daemon = machine::daemon();
+    let before = daemon.footprint();
+    let mut machine = Machine::boot(&daemon.directory);
+    let mut token = Token::NONE;
+    for image in 1..=50 {
+        machine.resume(2, image, token);
+        let held = machine.call(2, Op::HoldSession);
+        let held = held.expect("the new image is served");
+        assert_eq!(held.code, 0, "image {image}");
+        token = Token([held.words[0], held.words[1]]);
+        machine.release(2);
+        while !machine.is(2, LaneState::Free) {
+            std::thread::yield_now();
+        }
+    }
+    machine.resume(2, 51, token);
+    assert_eq!(machine.nop(2), Some(0));
+    assert_eq!(daemon.guests()[1].sessions.len(), 1);
+    machine.release(2);
+    drop(machine);
+    daemon.settles_to(&before);
+}
+
+/// A process that lives on gives back a lane, and another one claims it at once: it is served by that one's shadow.
+#[test]
+fn a_lane_that_changes_hands_is_served_for_its_new_owner() {
+    let daemon = machine::daemon();
+    let mut machine = Machine::boot(&daemon.directory);
+    // Each of the two has a lane that it keeps.
+    for process in [1, 2] {
+        machine.claim(process as u32, process);
+        assert_eq!(machine.nop(process as u32), Some(0));
+    }
+    let calls = |daemon: &Daemon| {
+        let sessions = &daemon.guests()[1].sessions;
+        let calls: Vec<u64> = sessions.iter().map(|own| own.calls).collect();
+        assert_eq!(calls.len(), 2, "{sessions:?}");
+        calls
+    };
+    for round in 0..200 {
+        machine.claim(3, 1 + round % 2);
+        assert_eq!(machine.nop(3), Some(0), "round {round}");
+        machine.release(3);
+        while !machine.is(3, LaneState::Free) {
+            std::thread::yield_now();
+        }
+    }
+    eventually("each has its own calls", || calls(&daemon) == [101, 101]);
 }

@@ -3,7 +3,7 @@
 
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Mode, OpenFlags};
-use hostcall_tests::daemon::{leave, Daemon};
+use hostcall_tests::daemon::{eventually, leave, Daemon};
 use hostcall_tests::mount::Mount;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::mman::{mmap, msync, munmap, MapFlags, MsFlags, ProtFlags};
@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::{symlink, DirEntryExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A hostd with `export/`, and a mount of it that the calling thread sees.
 fn mounted(options: &str) -> (Daemon, Mount, PathBuf) {
@@ -155,19 +155,11 @@ fn cve_2020_10717_a_large_tree_needs_few_descriptors_of_the_host() {
     }
     assert_eq!(fs::read_dir(daemon.export("")).unwrap().count(), 0);
     // What is gone is forgotten.
-    let start = Instant::now();
-    loop {
+    eventually("the inodes are forgotten", || {
         let status = fs::read_to_string(mount.mountpoint.join(".hostcall/status")).unwrap();
-        if status.contains("inodes known: ") && !status.contains("inodes known: 5") {
-            let known = status.split("inodes known: ").nth(1).unwrap();
-            let known: usize = known.lines().next().unwrap().parse().unwrap();
-            if known < 50 {
-                break;
-            }
-        }
-        assert!(start.elapsed() < Duration::from_secs(20), "{status}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        let known = status.split("inodes known: ").nth(1).unwrap();
+        known.lines().next().unwrap().parse::<usize>().unwrap() < 50
+    });
 }
 
 #[test]
@@ -416,17 +408,13 @@ fn a_process_that_waits_for_a_lock_can_be_killed() {
         .unwrap();
     std::thread::sleep(Duration::from_millis(200));
     assert!(waiter.try_wait().unwrap().is_none());
-    let start = Instant::now();
     waiter.kill().unwrap();
-    waiter.wait().unwrap();
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        start.elapsed()
-    );
+    eventually("the killed process ends", || {
+        waiter.try_wait().unwrap().is_some()
+    });
     drop(held.unwrap());
     let got = Command::new("flock")
-        .args(["-w", "5"])
+        .args(["-w", "60"])
         .arg(guest.join("f"))
         .args(["true"])
         .status();

@@ -2,12 +2,13 @@
 
 use hostcall_tests::daemon::{eventually, program, Daemon};
 use hostcall_tests::mount::Mount;
+use hostcall_tests::soon::Times;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longest time until a change shows.
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,14 +34,6 @@ fn daemon() -> (Daemon, PathBuf) {
     (daemon, extra)
 }
 
-fn in_time(what: &str, condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    eventually(what, condition);
-    // The machine may be busy with other tests, which must not decide.
-    let limit = 3 * SECOND;
-    assert!(start.elapsed() < limit, "{what}: {:?}", start.elapsed());
-}
-
 fn gone(path: &Path) -> bool {
     let error = std::fs::metadata(path).err();
     error.is_some_and(|error| error.raw_os_error() == Some(libc::ENOENT))
@@ -48,6 +41,7 @@ fn gone(path: &Path) -> bool {
 
 #[test]
 fn exports_come_and_go_while_mounted() {
+    let times = Times::default();
     for mode in MODES {
         let (daemon, extra) = daemon();
         let word = extra.to_str().unwrap();
@@ -64,13 +58,13 @@ fn exports_come_and_go_while_mounted() {
         let mut lasting = File::options().read(true).write(true).open(&other).unwrap();
 
         export(&daemon, &["add", word]);
-        in_time("the export appears", || file.exists());
+        times.until("the export appears", || file.exists());
         assert_eq!(std::fs::read(&file).unwrap(), b"extra", "{mode}");
         let mut opened = File::options().read(true).write(true).open(&file).unwrap();
         let listing = std::fs::read_dir(mount.path(&extra)).unwrap();
 
         export(&daemon, &["remove", word]);
-        in_time("the export goes", || gone(&file));
+        times.until("the export goes", || gone(&file));
         // What is open is as it was: contents, metadata, locks, the rest of a listing.
         opened.write_all(b"EXTRA, and more").unwrap();
         opened.seek(SeekFrom::Start(0)).unwrap();
@@ -108,15 +102,17 @@ fn exports_come_and_go_while_mounted() {
         });
 
         export(&daemon, &["add", &format!("{word}:ro")]);
-        in_time("the export is back", || file.exists());
+        times.until("the export is back", || file.exists());
         let refused = File::options().write(true).open(&file).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(libc::EROFS), "{mode}");
     }
+    times.mostly_within(SECOND);
 }
 
 /// A process that stands in an export, deep below the directories that each view makes for itself, stays where it is.
 #[test]
 fn whoever_stands_in_an_export_stays_there() {
+    let times = Times::default();
     let (daemon, extra) = daemon();
     let word = extra.to_str().unwrap();
     std::fs::create_dir_all(daemon.export("deep/deeper")).unwrap();
@@ -128,7 +124,7 @@ fn whoever_stands_in_an_export_stays_there() {
     for change in ["add", "remove", "add"] {
         export(&daemon, &[change, word]);
         let seen = mount.path(&extra);
-        in_time("the change shows", || seen.exists() == (change == "add"));
+        times.until("the change shows", || seen.exists() == (change == "add"));
         assert_eq!(std::fs::read("file").unwrap(), b"deep");
         assert_eq!(std::env::current_dir().unwrap(), here);
         std::fs::write("made", change).unwrap();
@@ -139,11 +135,13 @@ fn whoever_stands_in_an_export_stays_there() {
         assert_eq!(std::fs::read_dir("..").unwrap().count(), 1);
     }
     std::env::set_current_dir("/").unwrap();
+    times.mostly_within(SECOND);
 }
 
 /// What changes on the host is watched in the new view as it was in the old one.
 #[test]
 fn watches_move_to_the_new_view() {
+    let times = Times::default();
     let (daemon, extra) = daemon();
     std::fs::write(daemon.export("file"), "one").unwrap();
     let mount = Mount::of(&daemon, "cache=always");
@@ -153,7 +151,7 @@ fn watches_move_to_the_new_view() {
         assert_eq!(std::fs::metadata(&file).unwrap().len(), 3 + n as u64);
         export(&daemon, &[change, extra.to_str().unwrap()]);
         let seen = mount.path(&extra);
-        in_time("the change shows", || seen.exists() == (change == "add"));
+        times.until("the change shows", || seen.exists() == (change == "add"));
         eventually("the old session has ended", || {
             daemon.status().sessions.len() == 1
         });
@@ -162,17 +160,17 @@ fn watches_move_to_the_new_view() {
             .open(daemon.export("file"))
             .unwrap();
         host.write_all_at(b"!", 3 + n as u64).unwrap();
-        let start = Instant::now();
-        eventually("the host's change shows", || {
+        times.until("the host's change shows", || {
             std::fs::metadata(&file).unwrap().len() == 4 + n as u64
         });
-        assert!(start.elapsed() < 3 * SECOND, "{:?}", start.elapsed());
     }
+    times.mostly_within(SECOND);
 }
 
 /// `--now` ends the session of the mount, which goes on in another one.
 #[test]
 fn removed_now_ends_open_files_but_not_the_mount() {
+    let times = Times::default();
     let (daemon, extra) = daemon();
     export(&daemon, &["add", extra.to_str().unwrap()]);
     let mount = Mount::of(&daemon, "cache=none");
@@ -180,9 +178,10 @@ fn removed_now_ends_open_files_but_not_the_mount() {
     let file = mount.path(extra.join("file"));
     let opened = File::open(&file).unwrap();
     export(&daemon, &["remove", extra.to_str().unwrap(), "--now"]);
-    in_time("the export goes", || gone(&file));
+    times.until("the export goes", || gone(&file));
     let refused = opened.read_at(&mut [0; 1], 0).unwrap_err();
     assert_eq!(refused.raw_os_error(), Some(libc::ENOTCONN));
     std::fs::write(mount.path(daemon.export("made")), "made").unwrap();
     assert_eq!(std::fs::read(daemon.export("made")).unwrap(), b"made");
+    times.mostly_within(SECOND);
 }

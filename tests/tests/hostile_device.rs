@@ -1,118 +1,17 @@
 //! A hostile guest kernel: one region for the whole guest, a doorbell line, and nobody who keeps the rules of either.
 
 use hostcall::attach::device::REGION;
-use hostcall::ops::Op;
-use hostcall::region::{self, Claim, LaneState, Region};
-use hostcall::ring::{Consumer, Producer};
-use hostcall::shm::Mapping;
-use hostcall::types::Token;
-use hostcall::wire::Message;
-use hostcall_tests::daemon::{eventually, exports, Daemon};
+use hostcall::region::LaneState;
+use hostcall_tests::daemon::eventually;
+use hostcall_tests::machine::{daemon, Machine, LANES, PROCESSES};
 use hostcall_tests::peer::{corrupt, FRESH};
 use hostcall_tests::random::Random;
 use hostcall_tests::witness::unharmed;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
-use serde_json::json;
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-const LANES: u32 = 16;
-const PROCESSES: usize = 8;
-
-/// A local guest for the witness, and one that attaches by a device.
-fn daemon() -> Daemon {
-    Daemon::launch(|directory, socket| {
-        let device =
-            json!({"region": directory.join("region"), "doorbell": directory.join("doorbell")});
-        json!({"guests": {
-            "a": {"attach": {"local": socket}, "exports": exports(directory)},
-            "b": {"attach": {"device": device}, "exports": exports(directory), "limits": {"lanes": LANES, "processes": PROCESSES}},
-        }})
-    })
-}
-
-/// The guest's machine: the mapped region and the line.
-struct Machine {
-    region: Region,
-    line: UnixStream,
-}
-
-impl Machine {
-    /// Maps the region and connects the line, once hostd has noticed that the machine before is gone.
-    fn boot(directory: &Path) -> Machine {
-        let mut booted = None;
-        eventually("hostd answers the line", || {
-            let file = std::fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(directory.join("region"))
-                .unwrap();
-            let mapping = Mapping::new(file.as_fd(), region::size(LANES)).unwrap();
-            let line = UnixStream::connect(directory.join("doorbell")).unwrap();
-            line.set_read_timeout(Some(Duration::from_secs(10)))
-                .unwrap();
-            let Ok(region) = Region::open(mapping) else {
-                return false;
-            };
-            let asked = region.header().pong.load(Ordering::Acquire).wrapping_add(1);
-            region.header().ping.store(asked, Ordering::Release);
-            let answered = (&line).write_all(&[REGION]).is_ok()
-                && (0..200).any(|_| {
-                    std::thread::sleep(Duration::from_millis(1));
-                    region.header().pong.load(Ordering::Acquire) == asked
-                });
-            booted = answered.then_some(Machine { region, line });
-            answered
-        });
-        booted.expect("just booted")
-    }
-
-    fn ring(&mut self, byte: u8) {
-        self.line.write_all(&[byte]).unwrap();
-    }
-
-    /// Claims a lane as a guest process of this name.
-    fn claim(&mut self, lane: u32, process: u64) {
-        let page = self.region.page(lane).unwrap();
-        page.set_claim(&Claim {
-            process: Token([process, 1]),
-            ..FRESH
-        });
-        page.set_state(LaneState::Waiting);
-        self.ring(lane as u8);
-    }
-
-    fn is(&self, lane: u32, state: LaneState) -> bool {
-        self.region.page(lane).unwrap().state() == Some(state)
-    }
-
-    /// Makes one call on a freshly claimed lane.
-    fn nop(&mut self, lane: u32) -> Option<u32> {
-        let page = self.region.page(lane).unwrap();
-        Producer::default().publish(
-            &page.calls.0,
-            Message {
-                code: Op::Nop as u32,
-                ..Message::default()
-            },
-        );
-        self.ring(lane as u8);
-        let (page, start) = (self.region.page(lane).unwrap(), Instant::now());
-        let mut replies = Consumer::default();
-        while start.elapsed() < Duration::from_secs(10) {
-            if let Ok(Some(reply)) = replies.poll(&page.replies.0) {
-                return Some(reply.code);
-            }
-            std::thread::sleep(Duration::from_micros(50));
-        }
-        None
-    }
-}
 
 #[test]
 fn a_configured_device_guest_has_a_link_and_a_line() {
@@ -147,19 +46,9 @@ fn a_configured_device_guest_has_a_link_and_a_line() {
     // A process that dies before it is served, or after, leaves no lane behind.
     for lane in 0..3 {
         machine.claim(lane, u64::from(lane) + 10);
-        machine
-            .region
-            .page(lane)
-            .unwrap()
-            .set_state(LaneState::Released);
-        machine.ring(lane as u8);
+        machine.release(lane);
     }
-    machine
-        .region
-        .page(3)
-        .unwrap()
-        .set_state(LaneState::Released);
-    machine.ring(3);
+    machine.release(3);
     eventually("all lanes are free", || {
         (0..LANES).all(|lane| machine.is(lane, LaneState::Free))
     });

@@ -2,8 +2,9 @@
 
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Mode, OpenFlags};
-use hostcall_tests::daemon::{descendants, eventually, leave, program, Daemon};
+use hostcall_tests::daemon::{descendants, eventually, leave, program, Daemon, PATIENCE};
 use hostcall_tests::guest::{Guest, SOON};
+use hostcall_tests::soon::{soon, Times};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -27,9 +28,6 @@ const PHASES: [(&str, bool); 11] = [
     ("preparing", true),
     ("claiming", false),
 ];
-
-/// Prepared sessions wait so long for their child, plus what a busy machine needs.
-const EXPIRY: Duration = Duration::from_secs(20);
 
 /// What the phases work on: a file locked natively, a FIFO that nobody writes to, a file to fill.
 struct Props {
@@ -108,14 +106,9 @@ fn exists(pid: i32) -> bool {
 }
 
 fn all_end(what: &str, pids: &[i32]) {
-    let start = Instant::now();
-    while pids.iter().any(|pid| exists(*pid)) {
-        assert!(
-            start.elapsed() < SOON,
-            "{what}: still there after {SOON:?}: {pids:?}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(&format!("{what}: all of {pids:?} end"), || {
+        !pids.iter().any(|pid| exists(*pid))
+    });
 }
 
 /// Waits until a shadow is gone with all its threads: a signal that is sent has not yet ended it, and until then it answers.
@@ -150,7 +143,7 @@ fn loses(phase: &str, pokes: bool, guest: &mut Guest) {
     if pokes {
         guest.poke();
     }
-    let errno = guest.expect("lost", SOON);
+    let errno = guest.expect("lost", PATIENCE);
     let expected = [libc::ENOTCONN.to_string(), libc::EIO.to_string()];
     assert!(expected.contains(&errno), "{phase}: errno {errno}");
 }
@@ -160,17 +153,16 @@ fn death_of_a_guest_process_at_every_phase() {
     let daemon = Daemon::start();
     let props = Props::new(daemon.export("props"));
     let before = daemon.footprint();
+    assert!(before.memfds >= 4, "a region for each spare: {before:?}");
     for (phase, _) in PHASES {
-        let guest = props.guest(daemon.socket(), phase);
-        // Not from a thread of ours that also waits: dropping kills and reaps.
-        drop(guest);
-        let start = Instant::now();
-        eventually("its locks are free", || props.is_free());
-        assert!(
-            start.elapsed() < SOON,
-            "{phase}: the lock was held for {:?}",
+        soon(phase, SOON, || {
+            let guest = props.guest(daemon.socket(), phase);
+            // Not from a thread of ours that also waits: dropping kills and reaps.
+            drop(guest);
+            let start = Instant::now();
+            eventually("its locks are free", || props.is_free());
             start.elapsed()
-        );
+        });
     }
     daemon.settles_to(&before);
 }
@@ -181,12 +173,17 @@ fn death_of_a_shadow_at_every_phase() {
     let props = Props::new(daemon.export("props"));
     let before = daemon.footprint();
     for (phase, pokes) in PHASES {
-        let mut guest = props.guest(daemon.socket(), phase);
-        let shadow = shadow_of(&daemon, &guest);
-        destroy(shadow);
-        reaped(shadow);
-        loses(phase, pokes, &mut guest);
-        eventually("its locks are free", || props.is_free());
+        soon(phase, SOON, || {
+            let mut guest = props.guest(daemon.socket(), phase);
+            let shadow = shadow_of(&daemon, &guest);
+            let start = Instant::now();
+            destroy(shadow);
+            reaped(shadow);
+            loses(phase, pokes, &mut guest);
+            let took = start.elapsed();
+            eventually("its locks are free", || props.is_free());
+            took
+        });
     }
     daemon.settles_to(&before);
 }
@@ -219,7 +216,7 @@ fn a_shadows_violent_death_leaves_one_line() {
 fn death_of_the_zygote_at_every_phase() {
     let daemon = Daemon::start();
     let props = Props::new(daemon.export("props"));
-    let before = daemon.footprint();
+    let (before, times) = (daemon.footprint(), Times::default());
     let mut family = descendants(daemon.pid());
     for (phase, _) in PHASES
         .into_iter()
@@ -231,35 +228,26 @@ fn death_of_the_zygote_at_every_phase() {
         // A zygote that dies at once is not started again, lest it be done for ever.
         std::thread::sleep(Duration::from_millis(200));
         destroy(old);
-        let start = Instant::now();
-        let mut later: Vec<Guest> = (0..6)
-            .map(|_| Guest::ready(daemon.socket(), "idle", Path::new("")))
-            .collect();
-        assert!(
-            start.elapsed() < SOON * 2,
-            "{phase}: new processes were served after {:?}",
-            start.elapsed()
-        );
+        let mut later: Vec<Guest> = Vec::new();
+        times.until("new processes are served", || {
+            later.push(Guest::ready(daemon.socket(), "idle", Path::new("")));
+            later.len() == 6
+        });
         for guest in &mut later {
             guest.poke();
-            guest.expect("ok", SOON);
+            guest.expect("ok", PATIENCE);
         }
         // A session does not depend on the zygote that made its shadow.
         if phase == "idle" {
             guest.poke();
-            guest.expect("ok", SOON);
+            guest.expect("ok", PATIENCE);
         }
         assert_ne!(zygote_of(&daemon), old);
     }
-    let start = Instant::now();
-    while daemon.status().sessions.len() > before.sessions {
-        assert!(
-            start.elapsed() < EXPIRY,
-            "sessions stay: {:?}",
-            daemon.status().sessions
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    times.mostly_within(SOON);
+    eventually("no session stays", || {
+        daemon.status().sessions.len() <= before.sessions
+    });
     family.extend(descendants(daemon.pid()));
     drop(daemon);
     all_end("zygotes and shadows of a dead hostd", &family);
@@ -278,39 +266,46 @@ impl Drop for Again {
 #[test]
 fn death_of_hostd_at_every_phase() {
     for (phase, pokes) in PHASES {
-        let daemon = Daemon::start();
-        let props = Props::new(daemon.export("props"));
-        let mut guest = props.guest(daemon.socket(), phase);
-        let family = descendants(daemon.pid());
-        assert!(family.len() >= 2, "{family:?}");
-        destroy(daemon.pid());
-        // Before the poke: a shadow that has not yet seen the death may still answer.
-        all_end(phase, &family);
-        loses(phase, pokes, &mut guest);
-        assert!(props.is_free(), "{phase}: a lock outlived its shadow");
-        if phase == "idle" {
-            // A new hostd takes the same socket, though the dead one could not remove it.
-            let mut command = Command::new(program("hostd"));
-            command
-                .args(["serve", "--config"])
-                .arg(daemon.directory.join("config.json"));
-            let _again = Again(
-                command
-                    .stdin(Stdio::null())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .expect("hostd starts"),
-            );
-            let mut attached = None;
-            eventually("a client of the new hostd", || {
-                attached = daemon.try_attach(None).ok();
-                attached.is_some()
-            });
-            let client = attached.expect("just seen");
-            client.nop().expect("an answer");
-            leave(client);
-        }
+        soon(phase, SOON, || hostd_dies(phase, pokes));
     }
+}
+
+fn hostd_dies(phase: &str, pokes: bool) -> Duration {
+    let daemon = Daemon::start();
+    let props = Props::new(daemon.export("props"));
+    let mut guest = props.guest(daemon.socket(), phase);
+    let family = descendants(daemon.pid());
+    assert!(family.len() >= 2, "{family:?}");
+    let start = Instant::now();
+    destroy(daemon.pid());
+    // Before the poke: a shadow that has not yet seen the death may still answer.
+    all_end(phase, &family);
+    loses(phase, pokes, &mut guest);
+    let took = start.elapsed();
+    assert!(props.is_free(), "{phase}: a lock outlived its shadow");
+    if phase == "idle" {
+        // A new hostd takes the same socket, though the dead one could not remove it.
+        let mut command = Command::new(program("hostd"));
+        command
+            .args(["serve", "--config"])
+            .arg(daemon.directory.join("config.json"));
+        let _again = Again(
+            command
+                .stdin(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("hostd starts"),
+        );
+        let mut attached = None;
+        eventually("a client of the new hostd", || {
+            attached = daemon.try_attach(None).ok();
+            attached.is_some()
+        });
+        let client = attached.expect("just seen");
+        client.nop().expect("an answer");
+        leave(client);
+    }
+    took
 }
 
 #[test]
@@ -387,7 +382,6 @@ fn many_threads_share_two_lanes() {
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     let client = daemon.attach();
     let path = std::ffi::CString::new(fifo.to_str().expect("plain")).expect("no NUL");
-    let start = Instant::now();
     std::thread::scope(|scope| {
         // One lane is taken by a call that waits for another process.
         let waiting = scope.spawn(|| {
@@ -409,11 +403,6 @@ fn many_threads_share_two_lanes() {
         );
         waiting.join().expect("no panic").expect("opened");
     });
-    assert!(
-        start.elapsed() < Duration::from_secs(30),
-        "{:?}",
-        start.elapsed()
-    );
     leave(client);
 }
 
@@ -421,11 +410,8 @@ fn many_threads_share_two_lanes() {
 fn handlers_make_calls_during_calls() {
     let daemon = Daemon::start();
     let mut guest = Guest::start(daemon.socket(), "handling", Path::new(""));
-    assert_eq!(
-        guest.expect("handled", Duration::from_secs(30)),
-        "0 failures"
-    );
-    assert!(guest.ended(SOON).success());
+    assert_eq!(guest.expect("handled", PATIENCE), "0 failures");
+    assert!(guest.ended(PATIENCE).success());
 }
 
 #[test]
@@ -438,7 +424,7 @@ fn two_hundred_processes_come_and_go() {
                 .collect();
             guests
                 .iter_mut()
-                .for_each(|guest| assert!(guest.ended(Duration::from_secs(30)).success()));
+                .for_each(|guest| assert!(guest.ended(PATIENCE).success()));
         }
     };
     let resident = || {

@@ -1,7 +1,8 @@
 //! The same across two kernels: a UML guest, its shadow or its hostd dies while a guest process waits or works.
 
-use hostcall_tests::daemon::{descendants, eventually, program, Scratch};
+use hostcall_tests::daemon::{descendants, eventually, program, Footprint, Scratch, PATIENCE};
 use hostcall_tests::guest::{Guest, SOON};
+use hostcall_tests::soon::soon;
 use hostd::server::admin::Status;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -56,17 +57,22 @@ fn boot(phase: &str, path: &Path) -> Guest {
     guest
 }
 
-fn shadow_of(run: &Guest) -> i32 {
+fn status_of(run: &Guest) -> Status {
     let output = Command::new(program("hostd"))
         .args(["status", "--json"])
         .output()
         .expect("hostd status");
     let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let status = all
+    let mut all = all.into_iter();
+    all.find(|status| status.pid as i32 == run.pid())
+        .expect("the guest's hostd")
+}
+
+fn shadow_of(run: &Guest) -> i32 {
+    let mut sessions = status_of(run)
+        .guests
         .into_iter()
-        .find(|status| status.pid as i32 == run.pid())
-        .expect("the guest's hostd");
-    let mut sessions = status.guests.into_iter().flat_map(|guest| guest.sessions);
+        .flat_map(|guest| guest.sessions);
     sessions
         .find_map(|session| session.shadow)
         .expect("a shadow")
@@ -96,19 +102,9 @@ fn all_end(what: &str, pids: &[i32]) {
                 .next()
                 .is_some_and(|rest| rest.trim_start().starts_with('Z'))
     };
-    let start = Instant::now();
-    while pids.iter().any(alive) {
-        let left: Vec<String> = pids
-            .iter()
-            .filter(|pid| alive(pid))
-            .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default())
-            .collect();
-        assert!(
-            start.elapsed() < SOON,
-            "{what}: still there after {SOON:?}: {left:?}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(&format!("{what}: all of {pids:?} end"), || {
+        !pids.iter().any(alive)
+    });
 }
 
 #[test]
@@ -121,10 +117,15 @@ fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
     std::fs::write(&file, "").expect("a file");
     let held = try_lock(&file).expect("a lock");
     for phase in ["locking", "spinning"] {
-        let mut run = boot(phase, &file);
-        destroy(shadow_of(&run));
-        run.expect("lost", SOON);
-        assert!(run.ended(BOOT).success());
+        soon(phase, SOON, || {
+            let mut run = boot(phase, &file);
+            let start = Instant::now();
+            destroy(shadow_of(&run));
+            run.expect("lost", BOOT);
+            let took = start.elapsed();
+            assert!(run.ended(BOOT).success());
+            took
+        });
     }
     drop(held);
 }
@@ -138,17 +139,20 @@ fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
     let file = directory.join("file");
     std::fs::write(&file, "").expect("a file");
     for phase in ["holding", "transferring"] {
-        let mut run = boot(phase, &file);
-        let family = descendants(run.pid());
-        destroy(kernel_of(&run));
-        let start = Instant::now();
-        eventually("its locks are free", || try_lock(&file).is_some());
-        assert!(start.elapsed() < SOON, "{phase}: {:?}", start.elapsed());
-        assert!(
-            !run.ended(BOOT).success(),
-            "{phase}: a guest that died has not succeeded"
-        );
-        all_end(phase, &family);
+        soon(phase, SOON, || {
+            let mut run = boot(phase, &file);
+            let family = descendants(run.pid());
+            destroy(kernel_of(&run));
+            let start = Instant::now();
+            eventually("its locks are free", || try_lock(&file).is_some());
+            let took = start.elapsed();
+            assert!(
+                !run.ended(BOOT).success(),
+                "{phase}: a guest that died has not succeeded"
+            );
+            all_end(phase, &family);
+            took
+        });
     }
 }
 
@@ -161,10 +165,14 @@ fn death_of_hostd_leaves_no_guest_kernel() {
     let file = directory.join("file");
     std::fs::write(&file, "").expect("a file");
     for phase in ["holding", "spinning"] {
-        let run = boot(phase, &file);
-        let family = descendants(run.pid());
-        destroy(run.pid());
-        all_end(phase, &family);
+        soon(phase, SOON, || {
+            let run = boot(phase, &file);
+            let family = descendants(run.pid());
+            let start = Instant::now();
+            destroy(run.pid());
+            all_end(phase, &family);
+            start.elapsed()
+        });
         assert!(
             try_lock(&file).is_some(),
             "{phase}: a lock outlived its shadow"
@@ -182,7 +190,7 @@ fn death_of_a_process_in_another_kernel_frees_its_lanes() {
     std::fs::write(&file, "").expect("a file");
     let _held = try_lock(&file).expect("a lock");
     // Each process is killed while a call sleeps on the host; the shell goes on, and a last one finds the host as ever.
-    let script = "for n in 1 2 3 4 5 6 7 8; do \"$0\" locking \"$1\" & sleep 0.3; kill -9 $!; wait $! 2>/dev/null; done; sleep 2; \"$0\" once";
+    let script = "for n in 1 2 3 4 5 6 7 8; do \"$0\" locking \"$1\" & sleep 0.3; kill -9 $!; wait $! 2>/dev/null; done; read line; \"$0\" once";
     let mut command = Command::new(program("hostd"));
     command
         .args(["run", "--guest", "uml", "--copy", &copy()])
@@ -190,20 +198,70 @@ fn death_of_a_process_in_another_kernel_frees_its_lanes() {
         .arg(&file);
     let mut run = Guest::run(command);
     (0..8).for_each(|_| drop(run.expect("ready", BOOT)));
-    std::thread::sleep(Duration::from_millis(1800));
-    let output = Command::new(program("hostd"))
-        .args(["status", "--json"])
-        .output()
-        .expect("hostd status");
-    let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let status = all
-        .into_iter()
-        .find(|status| status.pid as i32 == run.pid())
-        .expect("the guest's hostd");
-    assert!(
-        status.guests[0].sessions.len() <= 2,
-        "sessions of dead processes: {:?}",
-        status.guests[0].sessions
-    );
+    // That of hostfs, and that of the shell if it has one.
+    eventually("the sessions of dead processes are over", || {
+        status_of(&run).guests[0].sessions.len() <= 2
+    });
+    run.poke();
     assert!(run.ended(BOOT).success());
+}
+
+/// Phases of a process that is killed, and what it works on.
+const PHASES: [(&str, &str); 11] = [
+    ("idle", "file"),
+    ("spinning", "file"),
+    ("locking", "locked"),
+    ("holding", "file"),
+    ("opening", "fifo"),
+    ("reading", "fifo"),
+    ("transferring", "file"),
+    ("held", "file"),
+    ("preparing", "file"),
+    ("claiming", "file"),
+    ("forking", "file"),
+];
+
+#[test]
+fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
+    if !installed() {
+        return;
+    }
+    let directory = Scratch::new();
+    for name in ["file", "locked"] {
+        std::fs::write(directory.join(name), "").expect("a file");
+    }
+    nix::unistd::mkfifo(&directory.join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let _held = try_lock(&directory.join("locked")).expect("a lock");
+    // A process in a phase for each line; another line kills it.
+    let script = "mkfifo /tmp/silent; exec 9<>/tmp/silent; echo begun; while read phase file; do \"$0\" $phase \"$1/$file\" <&9 & read _; kill -9 $! && wait $! 2>/dev/null; [ $? = 137 ] && echo dead; done";
+    let mut command = Command::new(program("hostd"));
+    command
+        .args(["run", "--guest", "uml", "--no-mount", "--copy", &copy()])
+        .args(["--", "/bin/sh", "-c", script, RUNNER])
+        .arg(&*directory);
+    let mut run = Guest::run(command);
+    run.expect("begun", BOOT);
+    eventually("the spare shadows are there", || {
+        status_of(&run).guests[0].spares == 4
+    });
+    let before = Footprint::of(&status_of(&run));
+    for (phase, file) in PHASES {
+        run.tell(&format!("{phase} {file}"));
+        run.expect("ready", PATIENCE);
+        // Into the middle of the phase.
+        std::thread::sleep(Duration::from_millis(60));
+        run.poke();
+        run.expect("dead", PATIENCE);
+    }
+    let mut now = before;
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        now = Footprint::of(&status_of(&run));
+        if now == before {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(now, before);
+    assert!(try_lock(&directory.join("file")).is_some());
 }

@@ -1,10 +1,11 @@
 //! Command-line tools that misbehave: guests do not notice.
 
 use hostcall::ops::Calls;
-use hostcall_tests::daemon::{eventually, leave, Daemon};
+use hostcall_tests::daemon::{eventually, leave, Daemon, PATIENCE};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Far less than a device guest's patience with hostd, far more than an attachment takes.
@@ -61,4 +62,58 @@ fn a_question_that_comes_byte_by_byte_holds_up_nobody() {
             .for_each(|tool| tool.write_all(&[*byte]).unwrap());
         attaches(&daemon)
     }));
+}
+
+/// What ps(1) shows of a process: its name and its command line.
+fn shown(pid: i32) -> (String, String) {
+    let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("it lives");
+    let line = read("cmdline").replace('\0', " ");
+    let words = line.trim_end().split_once(' ').map(|(_, words)| words);
+    (
+        read("comm").trim_end().to_owned(),
+        words.unwrap_or_default().to_owned(),
+    )
+}
+
+#[test]
+fn shadows_are_told_from_their_zygote_and_named_to_whoever_asks() {
+    let daemon = Daemon::start();
+    let client = daemon.attach();
+    let session = daemon.status().sessions.remove(0);
+    let shadow = session.shadow.expect("it has a shadow");
+    let named = |name: &str, line: &str| (name.to_owned(), line.to_owned());
+    assert_eq!(shown(shadow), named("shadow", "shadow t"));
+    let stat = std::fs::read_to_string(format!("/proc/{shadow}/stat")).expect("it lives");
+    let parent = stat.rsplit(") ").next().expect("fields");
+    let parent = parent.split(' ').nth(1).expect("a parent").parse();
+    assert_eq!(
+        shown(parent.expect("a number")),
+        named("zygote", "zygote t")
+    );
+    let own = std::process::id();
+    assert_eq!(session.process, Some(own as i32));
+    let text = hostd::status::text(&daemon.whole_status());
+    assert!(
+        text.contains(&format!("shadow {shadow} of process {own}")),
+        "{text}"
+    );
+    let mut trace = tool(&daemon);
+    trace.write_all(b"{\"Trace\":{\"guest\":null}}\n").unwrap();
+    trace.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut line = String::new();
+    let calls = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        // Until the reader is known to hostd, what is called is not told.
+        scope.spawn(|| {
+            while calls.load(Ordering::Relaxed) {
+                client.nop().unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let read = BufReader::new(&trace).read_line(&mut line);
+        calls.store(false, Ordering::Relaxed);
+        read.expect("a line");
+    });
+    assert!(line.contains(&format!("t {own} nop")), "{line:?}");
+    leave(client);
 }

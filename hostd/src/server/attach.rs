@@ -305,7 +305,7 @@ impl Guest {
             .map(|(slot, _)| *slot);
         if let Some(slot) = own {
             self.assign(lane, slot);
-            self.tell(slot, &ToShadow::Attention { lane }, &[], poller);
+            self.tell(slot, &ToShadow::Serve { lane }, &[], poller);
             return Ok(());
         }
         let full = self.is_full();

@@ -105,10 +105,10 @@ impl Guest {
                 self.breed(poller)?;
             }
             FromShadow::Trace { line } => {
-                let pid = session
-                    .process
-                    .as_ref()
-                    .map_or(slot as i32, |(pid, ..)| *pid);
+                // A guest process under another kernel has no id here; its shadow stands for it.
+                let process = session.process.as_ref().map(|(pid, ..)| *pid);
+                let shadow = session.shadow.as_ref().map(|(pid, _)| *pid);
+                let pid = process.or(shadow).unwrap_or_default();
                 return Ok(Some(format!("{} {pid} {}", self.name, printable(&line))));
             }
         }

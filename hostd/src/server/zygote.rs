@@ -78,7 +78,9 @@ impl Guest {
             SockFlag::SOCK_CLOEXEC,
         )?;
         let child = Command::new(&self.program)
-            .arg(crate::shadow::zygote::ARGUMENT)
+            .arg(crate::shadow::title::ZYGOTE)
+            // Says to whoever lists processes whose it is.
+            .arg(&self.name)
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .current_dir("/")

@@ -8,6 +8,7 @@ mod import;
 pub mod lane;
 pub mod sandbox;
 pub mod session;
+pub mod title;
 pub mod zygote;
 
 /// Shadows that stand ready, so that attaching does not wait for a fork.

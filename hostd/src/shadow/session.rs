@@ -304,7 +304,9 @@ impl Main {
     fn obey(&mut self, message: ToShadow, files: Vec<OwnedFd>) -> std::io::Result<()> {
         match message {
             ToShadow::Adopt { umask, image, lane } => self.adopt(umask, image, lane, files)?,
-            ToShadow::Attention { lane } => self.attend(lane),
+            ToShadow::Serve { lane } => self.attend(lane),
+            // Every turn of the loop looks at the lanes that are served.
+            ToShadow::Attention { .. } => {}
             ToShadow::Import { files: places } => {
                 super::import::import(&self.session.fds, &places, files)?
             }
@@ -337,7 +339,7 @@ impl Main {
         files: Vec<OwnedFd>,
     ) -> std::io::Result<()> {
         if image {
-            // One whose thread has left may be the new image's by now, and must not be taken away again.
+            // One whose thread has left may be another's by now, and must not be taken away.
             self.lanes.retain(|lane| !lane.has_left());
             // The old image's threads are gone; a call that one of them left behind is interrupted.
             self.end_lanes(if self.own_region {
@@ -352,7 +354,9 @@ impl Main {
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
             self.lanes.clear();
-            self.unserved.clear();
+            for lane in std::mem::take(&mut self.unserved) {
+                self.close_lane(lane);
+            }
             self.session.holds.end();
             crate::calls::file::close_on_exec(self.session);
         }

@@ -1,11 +1,12 @@
 //! The zygote of one guest: a small single-threaded process, confined once, that forks the guest's shadows.
 //!
-//! It is a fresh image of hostd's program (`hostd zygote`), so it has no thread that a fork could lose and little
+//! It is a fresh image of hostd's program (`hostd zygote GUEST`), so it has no thread that a fork could lose and little
 //! memory that a shadow would pay for. Descriptor 0 is its socket to hostd.
 #![allow(unsafe_code)]
 
 use super::sandbox;
 use super::session::{self, Start};
+use super::title::Title;
 use crate::board::Board;
 use crate::idmap::IdMaps;
 use crate::message::{self, FromZygote, ToZygote};
@@ -17,16 +18,23 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::{fork, ForkResult};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-
-/// The argument that makes hostd's program a zygote.
-pub const ARGUMENT: &str = "zygote";
 
 /// Runs a zygote until hostd is gone.
 pub fn run() -> ! {
     let code = match serve() {
         Ok(()) => 0,
+        // hostd was killed with something left to read.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            ) =>
+        {
+            0
+        }
         Err(error) => {
             log::error!("zygote: {error}");
             1
@@ -45,11 +53,13 @@ struct Mould {
     open_files: u64,
     callers: Option<IdMaps>,
     proc: Option<OwnedFd>,
+    title: Title,
 }
 
 fn serve() -> std::io::Result<()> {
     // SAFETY: descriptor 0 is the socket for the life of the process.
     let socket = unsafe { BorrowedFd::borrow_raw(0) };
+    let title = Title::of_zygote();
     // One arena for all threads of a shadow: an arena of its own for each would reserve 64 MiB a lane.
     // SAFETY: sets a parameter of this process's allocator before any thread exists.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
@@ -70,7 +80,7 @@ fn serve() -> std::io::Result<()> {
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
-    let mould = Mould::make(guest, &policy, (lanes, view), device, fds)?;
+    let mould = Mould::make(guest, title, &policy, (lanes, view), device, fds)?;
     match sandbox::enter(&policy) {
         Ok(report) => message::send(&socket, &FromZygote::Ready { report }, &[])?,
         Err(error) => {
@@ -98,8 +108,8 @@ fn serve() -> std::io::Result<()> {
         }
         let (message, fds) = match message::receive(&socket) {
             Ok(received) => received,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
         };
         if let (ToZygote::Spawn { slot }, Some(control)) = (message, fds.into_iter().next()) {
@@ -126,6 +136,7 @@ fn reap(socket: BorrowedFd<'_>) -> std::io::Result<()> {
 impl Mould {
     fn make(
         guest: String,
+        title: Title,
         policy: &sandbox::Policy,
         (lanes, view): (u32, u32),
         device: bool,
@@ -159,6 +170,7 @@ impl Mould {
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
             proc: sandbox::proc(),
+            title,
         })
     }
 
@@ -195,6 +207,7 @@ impl Mould {
                     let proc = self.proc.as_ref().map(AsRawFd::as_raw_fd);
                     proc.map(|proc| OwnedFd::from_raw_fd(proc))
                 };
+                self.title.become_shadow();
                 SigSet::all().thread_unblock()?;
                 drop(control);
                 let (guest, region, board) =

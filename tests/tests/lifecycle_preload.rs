@@ -1,0 +1,122 @@
+//! An unmodified program whose shadow is killed: it is told so by an errno, soon, whatever it is doing.
+
+use hostcall_tests::daemon::{eventually, program, Daemon};
+use hostcall_tests::guest::SOON;
+use hostcall_tests::soon::soon;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A program that is at work for ever, and where its thread waits while it is.
+struct Case {
+    name: &'static str,
+    command: &'static [&'static str],
+    file: &'static str,
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        name: "waits for a FIFO's writer",
+        command: &["cat"],
+        file: "fifo",
+    },
+    Case {
+        name: "reads from a FIFO",
+        command: &["cat"],
+        file: "open",
+    },
+    Case {
+        name: "waits for a lock",
+        command: &["flock", "-x"],
+        file: "locked",
+    },
+    Case {
+        name: "looks at a file again and again",
+        command: &["python3", "-c", "import os, sys\nwhile True: os.stat(sys.argv[1])"],
+        file: "file",
+    },
+    Case {
+        name: "writes again and again",
+        command: &[
+            "python3",
+            "-c",
+            "import os, sys\nfd = os.open(sys.argv[1], os.O_WRONLY)\nwhile True: os.pwrite(fd, bytes(1 << 20), 0)",
+        ],
+        file: "file",
+    },
+];
+
+impl Case {
+    /// How long the program lives on after its shadow's death.
+    fn run(&self, daemon: &Daemon, lines: &mut usize) -> Duration {
+        let path = daemon.export(self.file);
+        let path = Path::new("/host").join(path.strip_prefix("/").expect("absolute"));
+        let mut command = Command::new(self.command[0]);
+        command.args(&self.command[1..]).arg(path);
+        if self.command[0] == "flock" {
+            command.arg("true");
+        }
+        let mut child = command
+            .env("LD_PRELOAD", program("libhostcall_preload.so"))
+            .env("HOSTCALL_ATTACH", daemon.socket())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let pid = child.id() as i32;
+        let mut shadow = None;
+        eventually("its shadow", || {
+            let sessions = daemon.status().sessions;
+            let own = sessions.iter().find(|own| own.process == Some(pid));
+            shadow = own.and_then(|own| own.shadow);
+            shadow.is_some()
+        });
+        // Into the middle of what it does.
+        std::thread::sleep(Duration::from_millis(60));
+        let start = Instant::now();
+        let shadow = shadow.expect("just seen");
+        kill(Pid::from_raw(shadow), Signal::SIGKILL).expect("it lives");
+        let mut ended = None;
+        eventually(self.name, || {
+            ended = child.try_wait().expect("our child");
+            ended.is_some()
+        });
+        let took = start.elapsed();
+        let mut said = String::new();
+        let mut stderr = child.stderr.take().expect("a pipe");
+        stderr.read_to_string(&mut said).expect("text");
+        assert!(!ended.expect("just seen").success(), "{}", self.name);
+        let told = ["Transport endpoint is not connected", "Input/output error"];
+        let clear = told.iter().any(|told| said.contains(told));
+        assert!(clear, "{}: {said}", self.name);
+        *lines += 1;
+        let line = format!("shadow {shadow} died of signal 9");
+        eventually("the log tells", || daemon.logged(&line) == 1);
+        assert_eq!(daemon.log().lines().count(), *lines, "{}", daemon.log());
+        took
+    }
+}
+
+#[test]
+fn a_program_learns_of_its_shadows_death() {
+    let daemon = Daemon::start();
+    for name in ["fifo", "open"] {
+        nix::unistd::mkfifo(&daemon.export(name), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    }
+    let mut both = OpenOptions::new();
+    let _writer = both.read(true).write(true).open(daemon.export("open"));
+    std::fs::write(daemon.export("file"), "data").expect("a file");
+    let locked = File::create(daemon.export("locked")).expect("a file");
+    locked.lock().expect("nobody has it");
+    let before = daemon.footprint();
+    let mut lines = daemon.log().lines().count();
+    for case in &CASES {
+        soon(case.name, SOON, || case.run(&daemon, &mut lines));
+    }
+    daemon.settles_to(&before);
+}
