@@ -112,21 +112,22 @@ written
 #[test]
 fn an_ordinary_user_mounts_through_fusermount() {
     let said = says(
-        "user 'hostfs $2 $1 -o cache=auto && cat $3/f && echo theirs > $3/g'
+        "begin='until [ -e $1/.hostcall/status ] || ! kill -0 $!; do sleep 0.1; done'
+         user 'hostfs $2 $1 -f -o cache=auto & '\"$begin\"'; cat $3/f && echo theirs > $3/g; fusermount3 -u $1; wait $!; echo ended $?'
          mounted; cat export/g; stat -c %u export/g
-         cat $mnt/. 2>&1 | sed 's/.*: //'
-         user 'fusermount3 -u $1'; mounted
-         user 'hostfs $2 $1 -f & until [ -e $1/.hostcall/status ]; do sleep 0.1; done; kill $!; wait $!; echo ended $?'; mounted
+         user 'hostfs $2 $1 -f & '\"$begin\"'; kill $!; wait $!; echo ended $?'; mounted
+         user 'hostfs $2 $1'; mounted; cat $mnt/. 2>&1 | sed 's/.*: //'; user 'fusermount3 -u $1'; mounted
          user 'hostfs $2 $1 -o allow_other'; echo $?; mounted",
     );
     let Some(said) = said else { return };
     let expected = format!(
         "from the host
-host MNT fuse.hostfs rw,nosuid,nodev,relatime,{USERS}
+ended 0
 theirs
 65534
-Permission denied
 ended 0
+host MNT fuse.hostfs rw,nosuid,nodev,relatime,{USERS}
+Permission denied
 1
 hostfs: only root may let others use the mount: add `user_allow_other` to /etc/fuse.conf, or mount without allow_other
 "
