@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,9 +47,11 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .thread_set_mask()
         .map_err(|errno| format!("blocking signals: {errno}"))?;
     let keeper = Keeper::start().map_err(|error| format!("starting a thread: {error}"))?;
-    let adapter = Adapter::new(fs.clone(), options.cache, keeper, fs.has_callers());
+    let (ended, end) = channel();
+    let many = fs.has_callers();
+    let adapter = Adapter::new(fs.clone(), options.cache, keeper, many, ended.clone());
     let kernel = adapter.notifier();
-    let session = Session::new(adapter, &mountpoint, &config(options, fs.has_callers()))
+    let session = Session::new(adapter, &mountpoint, &config(options, many))
         .map_err(|error| explain(&mountpoint, &error))?;
     let _ = kernel.set(session.notifier());
     let (followed, notifier) = (fs.clone(), session.notifier());
@@ -85,7 +88,11 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .name("watch".to_owned())
         .spawn(move || watch.run(&signals))
         .map_err(|error| format!("starting a thread: {error}"))?;
-    let served = session.run();
+    std::thread::Builder::new()
+        .name("session".to_owned())
+        .spawn(move || ended.send(session.run()))
+        .map_err(|error| format!("starting a thread: {error}"))?;
+    let served = end.recv().unwrap_or(Ok(()));
     while lost.load(Ordering::Acquire) {
         // The watch has said why and ends the process.
         std::thread::park();

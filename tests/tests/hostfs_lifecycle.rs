@@ -113,6 +113,21 @@ fn umount_ends_hostfs() {
 }
 
 #[test]
+fn the_end_of_one_mount_leaves_the_next_one_on_its_place_alone() {
+    let (daemon, mut mount, guest) = mounted("cache=auto");
+    fs::write(daemon.export("f"), "there").unwrap();
+    let old = Pid::from_raw(mount.pid());
+    kill(old, Signal::SIGSTOP).unwrap();
+    nix::mount::umount(&mount.mountpoint).unwrap();
+    let next = hostfs(&[daemon.socket(), &mount.mountpoint], "");
+    assert!(next.status.success(), "{}", said(&next));
+    kill(old, Signal::SIGCONT).unwrap();
+    assert_eq!(mount.wait(), Some(0));
+    assert_eq!(fs::read_to_string(guest.join("f")).unwrap(), "there");
+    nix::mount::umount(&mount.mountpoint).unwrap();
+}
+
+#[test]
 fn in_the_background_the_command_returns_once_mounted() {
     let (daemon, mount, _guest) = mounted("cache=auto");
     let place = daemon.directory.join("other");

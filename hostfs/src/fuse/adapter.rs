@@ -9,6 +9,8 @@ use crate::keeper::{Keeper, Waiting};
 use fuser::*;
 use hostcall::types::{Errno as HostErrno, Mode};
 use std::ffi::OsStr;
+use std::io;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,18 +27,27 @@ pub struct Adapter<F> {
     many: bool,
     /// The way to the kernel, once there is one.
     notifier: Arc<OnceLock<Notifier>>,
+    /// Who wants to know that the mount has ended.
+    pub(super) ended: Sender<io::Result<()>>,
 }
 
 impl<F: FileSystem> Adapter<F> {
     /// Serves `fs` with what the cache mode allows the kernel. `many` says that the host gives each call the rights of its
-    /// caller.
-    pub fn new(fs: Arc<F>, cache: Cache, keeper: Arc<Keeper>, many: bool) -> Adapter<F> {
+    /// caller; `ended` is told of the end of the mount, once every request was served.
+    pub fn new(
+        fs: Arc<F>,
+        cache: Cache,
+        keeper: Arc<Keeper>,
+        many: bool,
+        ended: Sender<io::Result<()>>,
+    ) -> Adapter<F> {
         Adapter {
             fs,
             cache,
             keeper,
             many,
             notifier: Arc::default(),
+            ended,
         }
     }
 
