@@ -3,6 +3,7 @@
 use crate::echo::Echo;
 use crate::mounts::{Mounts, Server};
 use crate::place::{Place, Worker};
+use crate::script::Ground;
 use crate::task::Call;
 use crate::tree::{Job, Tree};
 use hostcall::wait::ticks;
@@ -17,6 +18,7 @@ pub struct Bench {
     echo: Option<Echo>,
     mounts: Result<Mounts, String>,
     tree: Option<Tree>,
+    ground: Option<Ground>,
     /// Rate of the processor's counter.
     pub ticks_per_second: f64,
     /// A file of the sequential contests' size, in the page cache.
@@ -45,6 +47,7 @@ impl Bench {
             echo: None,
             mounts,
             tree: None,
+            ground: None,
             ticks_per_second,
             data,
         })
@@ -89,6 +92,14 @@ impl Bench {
         }
         let tree = self.tree.as_ref().ok_or("no tree")?;
         tree.time(job, &shown)
+    }
+
+    /// Where the script's directories lie.
+    pub fn ground(&mut self) -> Result<&Ground, String> {
+        if self.ground.is_none() {
+            self.ground = Some(Ground::new()?);
+        }
+        self.ground.as_ref().ok_or_else(|| "no ground".to_owned())
     }
 
     /// The other process of the floors.

@@ -5,7 +5,7 @@ use crate::bench::Bench;
 use crate::echo::{Wait, Work};
 use crate::mounts::Server;
 use crate::place::Place;
-use crate::task::{Call, Manner, Road, Task};
+use crate::task::{Call, Manner, Road, Step, Task};
 use crate::tree::Job;
 use serde::Serialize;
 
@@ -38,6 +38,15 @@ pub enum Source {
         server: Server,
         /// What is done.
         job: Job,
+    },
+    /// A step of the script.
+    Script {
+        /// Where it runs.
+        place: Place,
+        /// Where that place shows the host's files.
+        prefix: &'static str,
+        /// The step.
+        step: Step,
     },
     /// A bare round trip, with the work of a call in it or without.
     Echo(Wait, Work),
@@ -281,6 +290,19 @@ impl Contest {
             Source::Tree { server, job } => {
                 let took = bench.tree_job(*server, *job)?;
                 return Ok(vec![took.as_secs_f64() * 1e3]);
+            }
+            Source::Script {
+                place,
+                prefix,
+                step,
+            } => {
+                let directory = bench.ground()?.before(*step)?;
+                let answer = bench.worker(*place)?.ask(&Task::Script {
+                    step: *step,
+                    directory: format!("{prefix}{}", directory.display()),
+                })?;
+                bench.ground()?.after(*step, &directory)?;
+                answer
             }
             Source::Echo(wait, work) => match self.manner {
                 Manner::Together(rounds) | Manner::Threads(_, rounds) => {

@@ -11,6 +11,7 @@ mod place;
 mod plot;
 mod report;
 mod rows;
+mod script;
 mod task;
 mod tree;
 mod worker;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub enum Call {
     /// Nothing at all; only the client has it.
     Nop,
+    /// getppid(2), the least that the kernel beneath can be asked; libc alone has it.
+    Getppid,
     /// stat(2) of the path.
     Stat,
     /// open(2), read-only, and close(2).
@@ -39,6 +41,19 @@ pub enum Manner {
     Threads(u32, u32),
 }
 
+/// A step of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// touch(1) makes the files.
+    Touch,
+    /// ls(1) lists them with their metadata.
+    List,
+    /// find(1) looks at each one's type and size.
+    Find,
+    /// rm(1) removes them and their directory.
+    Remove,
+}
+
 /// A request to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Task {
@@ -61,6 +76,13 @@ pub enum Task {
         path: String,
         /// How many.
         count: u32,
+    },
+    /// Run a step of the script on a directory: one sample.
+    Script {
+        /// The step.
+        step: Step,
+        /// The directory, as the worker names it.
+        directory: String,
     },
     /// Start so many processes that attach, make a few calls and then stay.
     Hold(u32),

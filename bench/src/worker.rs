@@ -63,6 +63,11 @@ fn perform(task: Task, held: &mut Vec<Child>) -> Answer {
         Task::FirstCalls { road, path, count } => (0..count)
             .map(|_| first_call_of_a_process(road, &path))
             .collect(),
+        Task::Script { step, directory } => {
+            let start = ticks();
+            crate::script::run(step, &directory)?;
+            Ok(vec![ticks() - start])
+        }
         Task::Hold(count) => {
             for _ in 0..count {
                 held.push(hold()?);

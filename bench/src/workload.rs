@@ -53,7 +53,9 @@ impl<'c> Workload<'c> {
             block: 0,
         };
         let (flags, len) = match call {
-            Call::Nop | Call::Stat | Call::OpenClose => (None, size_of::<libc::statx>()),
+            Call::Nop | Call::Getppid | Call::Stat | Call::OpenClose => {
+                (None, size_of::<libc::statx>())
+            }
             Call::Pread4k => (Some(libc::O_RDONLY), 4096),
             Call::Read1m => (Some(libc::O_RDONLY), BLOCK),
             Call::Write1m => (Some(libc::O_WRONLY), BLOCK),
@@ -95,7 +97,12 @@ impl<'c> Workload<'c> {
         let len = self.buffer.len();
         let moved = match (self.call, self.client) {
             (Call::Nop, Some(client)) => return client.nop().map(drop),
-            (Call::Nop, None) => return Err(Errno(libc::EOPNOTSUPP)),
+            (Call::Getppid, None) => {
+                // SAFETY: no arguments.
+                let parent = unsafe { libc::syscall(libc::SYS_getppid) };
+                return Errno::result(parent).map(drop);
+            }
+            (Call::Nop, None) | (Call::Getppid, Some(_)) => return Err(Errno(libc::EOPNOTSUPP)),
             (Call::Stat, Some(client)) => {
                 let sink = Sink::new(&mut self.buffer);
                 return client

@@ -64,6 +64,17 @@ impl Mapping {
             .ok_or(Errno(libc::EINVAL))
     }
 
+    /// Maps all of `fd`, which must have a size of its own as a memfd has.
+    pub fn whole(fd: BorrowedFd<'_>) -> Result<Mapping, Errno> {
+        // SAFETY: stat is valid when zeroed, and a live local here.
+        let len = unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            Errno::result(libc::fstat(fd.as_raw_fd(), &mut stat).into())?;
+            stat.st_size
+        };
+        Mapping::new(fd, usize::try_from(len).map_err(|_| Errno(libc::EINVAL))?)
+    }
+
     /// First mapped byte.
     pub fn base(&self) -> NonNull<u8> {
         self.base

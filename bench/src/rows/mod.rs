@@ -3,6 +3,7 @@
 mod contended;
 mod empty;
 mod files;
+mod guest;
 mod mounted;
 mod mounted_uml;
 mod sequential;
@@ -62,6 +63,7 @@ pub fn all(data: &Path) -> Vec<Contest> {
     all.extend(sequential::contests(&data));
     all.extend(threads::contests());
     all.extend(contended::contests());
+    all.extend(guest::contests());
     all.extend(mounted::contests());
     all.extend(mounted_uml::contests());
     all.extend(session::contests());

@@ -1,14 +1,19 @@
 //! Attaching on the same kernel: a Unix socket hands over a region of this process's own; its hang-up means death.
 #![allow(unsafe_code)]
 
-use super::{map, out_of_the_way, AttachError, Hello, Welcome};
+use super::{map_whole, out_of_the_way, AttachError, Hello, Welcome};
 use crate::region::{Claim, LaneState, Region, VERSION};
+use crate::sync::give_way;
 use crate::types::Errno;
 use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// Longest wait for hostd's answer, seconds: a stale or stopped hostd must not hang its clients.
 const PATIENCE: i64 = 5;
+
+/// Looks for hostd's answer before the sleep for it, a microsecond each: the answer comes within some thirty, and a
+/// processor that has gone to sleep takes twenty to wake. Between two looks whoever wants the processor has it.
+const LOOKS: u32 = 100;
 
 /// The guest's end of the socket.
 #[derive(Debug)]
@@ -44,7 +49,7 @@ impl Link {
             return Err(AttachError::Refused(Errno(welcome.errno)));
         }
         let region = region.ok_or(no_answer(Errno(libc::EPROTO)))?;
-        let region = map(std::os::fd::AsFd::as_fd(&region))?;
+        let region = map_whole(std::os::fd::AsFd::as_fd(&region))?;
         Ok((link, region, welcome.view))
     }
 
@@ -70,11 +75,16 @@ impl Link {
             header.msg_iovlen = 1;
             header.msg_control = control.as_mut_ptr().cast();
             header.msg_controllen = size_of_val(&control) as _;
+            let mut looks = LOOKS;
             let received = loop {
-                match Errno::result(
-                    libc::recvmsg(self.socket, &mut header, libc::MSG_CMSG_CLOEXEC) as i64,
-                ) {
+                let waits = if looks > 0 { libc::MSG_DONTWAIT } else { 0 };
+                let flags = libc::MSG_CMSG_CLOEXEC | waits;
+                match Errno::result(libc::recvmsg(self.socket, &mut header, flags) as i64) {
                     Err(Errno(libc::EINTR)) => continue,
+                    Err(Errno(libc::EAGAIN)) if looks > 0 => {
+                        looks -= 1;
+                        give_way();
+                    }
                     received => break received?,
                 }
             };

@@ -238,6 +238,17 @@ pub(crate) fn map(fd: std::os::fd::BorrowedFd<'_>) -> Result<Region, AttachError
         .map_err(AttachError::Protocol)?
         .lanes();
     let mapping = Mapping::new(fd, crate::region::size(lanes)).map_err(no_region)?;
+    open(mapping)
+}
+
+/// Maps a region whose file has exactly its size.
+pub(crate) fn map_whole(fd: std::os::fd::BorrowedFd<'_>) -> Result<Region, AttachError> {
+    let mapping = Mapping::whole(fd)
+        .map_err(|_| AttachError::Protocol(ProtocolError::Header("region size")))?;
+    open(mapping)
+}
+
+fn open(mapping: Mapping) -> Result<Region, AttachError> {
     Region::open(mapping).map_err(|error| match error {
         ProtocolError::Header("version") => AttachError::Version,
         error => AttachError::Protocol(error),

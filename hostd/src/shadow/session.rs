@@ -165,6 +165,7 @@ impl Main {
             }
         };
         interruptible()?;
+        prepare_code();
         let links = start
             .proc
             .and_then(|proc| crate::calls::link::own(&proc, start.open_files));
@@ -383,6 +384,10 @@ impl Main {
         }
         self.attend(lane);
         self.session.adopted.open();
+        // The first call is on its way, and its thread wakes in the time in which the process maps the region.
+        if let Some(page) = self.region.page(lane) {
+            wake(&page.host_sleep.0);
+        }
         Ok(())
     }
 
@@ -449,6 +454,20 @@ impl Main {
 fn wake(word: &AtomicU32) {
     word.store(AWAKE, Ordering::Release);
     futex_wake(word, 1);
+}
+
+/// Maps this program's code, which a fork leaves to page faults: a spare shadow has time for them, its guest process
+/// would wait for each. A kernel that cannot (before Linux 5.14) leaves them where they were.
+fn prepare_code() {
+    extern "C" {
+        // Of the linker: where the image begins, and where its code ends.
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let start = &raw const __executable_start;
+    let len = (&raw const etext).addr() - start.addr();
+    // SAFETY: reads pages of this program's own image, which begins at a page; nothing is changed.
+    unsafe { libc::madvise(start.cast_mut().cast(), len, libc::MADV_POPULATE_READ) };
 }
 
 /// Installs a handler that does nothing, without `SA_RESTART`: SIGUSR1 interrupts a blocking system call.
