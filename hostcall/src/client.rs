@@ -13,7 +13,7 @@ use crate::ops::{Calls, Op};
 use crate::region::{Claim, LaneState, Region};
 use crate::table::{Reply, Request};
 use crate::types::{Errno, Token};
-use crate::wait::Wakeup;
+use crate::wait::{Doorbell, Wakeup};
 use crate::wire::{Message, Reader};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
@@ -69,6 +69,8 @@ pub struct Client {
     /// The session's view: a count of the changes to the guest's exports.
     view: u32,
     lost: AtomicBool,
+    /// Whether threads that call in turn share the lanes that are awake.
+    gathers: AtomicBool,
     /// Counts lanes that became idle while somebody waited for one; a private futex.
     freed: AtomicU32,
     waiters: AtomicU32,
@@ -80,8 +82,34 @@ unsafe impl Sync for Client {}
 unsafe impl Send for Client {}
 
 thread_local! {
+    /// What this thread does before it sleeps in a call.
+    static BEFORE_SLEEP: Cell<Option<fn()>> = const { Cell::new(None) };
     /// The slot that this thread used last. Plain thread-local storage: no destructor, no allocation.
     static LAST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Has the calling thread do this each time before it sleeps in a call, in any session.
+pub fn before_sleeping(act: Option<fn()>) {
+    BEFORE_SLEEP.set(act);
+}
+
+fn herald() {
+    if let Some(act) = BEFORE_SLEEP.get() {
+        act();
+    }
+}
+
+/// A doorbell before whose sleep the thread does what it is to do.
+struct Heralded<'r>(Bell<'r>);
+
+impl Doorbell for Heralded<'_> {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+        herald();
+        self.0.sleep(word, limit)
+    }
+    fn wake(&self, word: &AtomicU32) {
+        self.0.wake(word);
+    }
 }
 
 impl Client {
@@ -115,6 +143,7 @@ impl Client {
             view,
             opened: AtomicU32::new(1),
             lost: AtomicBool::new(false),
+            gathers: AtomicBool::new(false),
             freed: AtomicU32::new(0),
             waiters: AtomicU32::new(0),
         };
@@ -174,6 +203,13 @@ impl Client {
         self.view != self.view_generation()
     }
 
+    /// Has threads that call in turn share lanes: each call takes the first lane that is idle, so that one shadow thread
+    /// serves them all and stays awake. By itself each thread goes on using the lane that it used last, which suits
+    /// threads that call at the same time.
+    pub fn gather(&self) {
+        self.gathers.store(true, Ordering::Relaxed);
+    }
+
     /// Looks whether the host still lives, for a process that makes no calls just now. On the same kernel this costs one
     /// system call and wakes nobody; across kernels hostd is asked for a sign.
     pub fn alive(&self) -> bool {
@@ -204,7 +240,10 @@ impl Client {
 
     /// A lane for the calling thread, which is given back when the guard is dropped.
     pub(crate) fn lane(&self) -> Result<Guard<'_>, Errno> {
-        let last = LAST.get();
+        let last = match self.gathers.load(Ordering::Relaxed) {
+            true => 0,
+            false => LAST.get(),
+        };
         if let Some(guard) = self.try_slot(last) {
             return Ok(guard);
         }
@@ -289,6 +328,7 @@ impl Client {
         let seen = self.freed.load(Ordering::Acquire);
         self.waiters.fetch_add(1, Ordering::SeqCst);
         // A look between the announcement and the sleep is not needed: the limit bounds what a lost race costs.
+        herald();
         futex_wait(&self.freed, seen, Some(Duration::from_millis(1)));
         self.waiters.fetch_sub(1, Ordering::SeqCst);
     }
@@ -375,7 +415,7 @@ impl Guard<'_> {
         }
         let mut interrupted = false;
         loop {
-            match end.receive(page, &bell, PATIENCE) {
+            match end.receive(page, &Heralded(bell), PATIENCE) {
                 Ok(Ok(message)) => {
                     let more = end.in_flight() > 0;
                     self.note_signal(interrupted && more);

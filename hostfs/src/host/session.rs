@@ -120,7 +120,9 @@ pub fn attach() -> Result<Owned, hostcall::attach::AttachError> {
         resume: None,
         umask: 0,
     };
-    Client::attach(&own).map(Owned::from)
+    let client = Client::attach(&own)?;
+    client.gather();
+    Ok(Owned::from(client))
 }
 
 /// A session, and the descriptors in it that nobody needs any more.
