@@ -2,6 +2,7 @@
 
 mod adapter;
 mod convert;
+mod turn;
 
 use crate::cache::Cache;
 use crate::fs::{Attr, Change, Data, Entry, FileSystem, Make, Place};
@@ -14,6 +15,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
+pub use turn::InTurn;
 
 thread_local! {
     /// Where a thread reads to. It grows to the largest read and stays.

@@ -21,6 +21,7 @@ use crate::handle::Handles;
 use crate::hidden::{self, Waiting};
 use crate::inode::{Held, Inodes, Key, Way};
 use crate::people::{People, Who};
+use crate::turns::about_to_sleep;
 use coherence::Coherence;
 use exports::Changes;
 use hostcall::ops::Calls;
@@ -33,7 +34,7 @@ use stat::{Stat, MASK, STATX};
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 /// The inode of a descriptor, `O_PATH` or not, for calls that take an empty path.
 const INODE: AtFlags = AtFlags(libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
@@ -80,7 +81,15 @@ struct Sessions<H> {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    match mutex.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => {
+            // Some locks are held while a host call is made.
+            about_to_sleep();
+            mutex.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
 }
 
 impl<H: Host> HostFs<H> {

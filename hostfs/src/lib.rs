@@ -27,4 +27,5 @@ mod notify;
 pub mod options;
 pub mod people;
 pub mod ranges;
+pub mod turns;
 pub mod watch;

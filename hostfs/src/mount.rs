@@ -1,10 +1,11 @@
 //! Mounting and unmounting; each failure names the cure.
 
 use crate::background::Ready;
-use crate::fuse::Adapter;
+use crate::fuse::{Adapter, InTurn};
 use crate::host::{session, Host, HostFs, Settings};
 use crate::keeper::Keeper;
 use crate::options::{Options, Users};
+use crate::turns::Turns;
 use fuser::{Config, MountOption, Notifier, Session, SessionACL};
 use hostcall::attach::AttachError;
 use hostcall::owned::Owned;
@@ -51,6 +52,8 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
     let many = fs.has_callers();
     let adapter = Adapter::new(fs.clone(), options.cache, keeper, many, ended.clone());
     let kernel = adapter.notifier();
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let adapter = InTurn::new(adapter, Turns::new(processors));
     let session = Session::new(adapter, &mountpoint, &config(options, many))
         .map_err(|error| explain(&mountpoint, &error))?;
     let _ = kernel.set(session.notifier());

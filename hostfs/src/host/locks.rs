@@ -10,6 +10,7 @@ use crate::fs::{Caller, HandleId, Ino, Lock, LockKind};
 use crate::handle::Handle;
 use crate::inode::Held;
 use crate::ranges::Ranges;
+use crate::turns::about_to_sleep;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RecordLock};
 use std::collections::HashSet;
@@ -73,6 +74,7 @@ impl<H: Host> HostFs<H> {
             // What is in the way may be a lock that the guest has given up already, by closing the file.
             Err(Errno(libc::EAGAIN)) => {
                 let ino = self.handles.get(handle)?.ino;
+                about_to_sleep();
                 self.endings.settle(self.handles.closing(ino));
                 set()
             }
