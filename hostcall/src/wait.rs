@@ -82,14 +82,14 @@ impl Budget {
     pub const LOCAL: Budget = Budget {
         most: 50,
         least: 2,
-        glance: 1500,
+        glance: 12_000,
         gives_way: true,
     };
     /// A peer on another kernel, where a doorbell costs a guest system call and a line interrupt.
     pub const DEVICE: Budget = Budget {
         most: 200,
         least: 4,
-        glance: 1500,
+        glance: 12_000,
         gives_way: true,
     };
     /// That peer, which nobody can ring: its shortest sleep takes longer than waking a shadow, so even an answer of
