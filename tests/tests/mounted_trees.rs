@@ -42,6 +42,9 @@ fn shadow(mounted: &Mounted) -> i32 {
     all.expect("a shadow")
 }
 
+/// Walks at most after the first: more than threads that serve.
+const WALKS: u32 = 6;
+
 fn walk_and_remove(cache: &str, directories: u32) {
     if !may_mount() {
         return;
@@ -70,22 +73,29 @@ fn walk_and_remove(cache: &str, directories: u32) {
         });
     };
     let shadow = shadow(&mounted);
-    // What a process takes for its first thousands of files it keeps, so the first walk is not measured.
-    assert_eq!(walk(&tree), expected, "cache={cache}");
-    forgotten();
-    let before = [resident(mounted.pid()), resident(shadow)];
-    assert_eq!(walk(&tree), expected, "cache={cache}");
-    assert!(descriptors(shadow) < OPEN_FILES, "cache={cache}");
-    forgotten();
-    let after = [resident(mounted.pid()), resident(shadow)];
-    for (after, before) in after.iter().zip(before) {
+    let walk_through = || {
+        assert_eq!(walk(&tree), expected, "cache={cache}");
+        assert!(descriptors(shadow) < OPEN_FILES, "cache={cache}");
+        forgotten();
+        [resident(mounted.pid()), resident(shadow)]
+    };
+    // Each thread keeps what it took for its first thousands of files, and which of them serve is the kernel's choice. So
+    // memory may grow a few times; what leaks grows with each walk.
+    let mut seen = vec![walk_through()];
+    let flat = (0..WALKS).any(|_| {
+        let (before, after) = (seen[seen.len() - 1], walk_through());
+        seen.push(after);
         // A quarter of a MiB is what allocators move about; a leak of 16 bytes a file would be more in a large tree.
-        let flat = before + 256 + u64::from(directories) / 4;
-        assert!(
-            *after <= flat,
-            "cache={cache}: {before} KiB, later {after} KiB"
-        );
-    }
+        let room = 256 + u64::from(directories) / 4;
+        after
+            .iter()
+            .zip(before)
+            .all(|(after, before)| *after <= before + room)
+    });
+    assert!(
+        flat,
+        "cache={cache}: KiB of hostfs and its shadow after each walk: {seen:?}"
+    );
     script(r#"rm -r "$1""#, &[&tree]);
     assert!(!native.exists(), "cache={cache}");
     forgotten();
