@@ -2,9 +2,10 @@
 //!
 //! The guest kernel tells that an open file has ended (FUSE_RELEASE) after close(2) has returned, to whichever thread of
 //! ours is free; whoever asks for a lock right after it may be heard by another thread first. But the kernel hands out its
-//! requests in the order in which they came: when a request is being served, the release before it has been read, by a
-//! thread that then runs until it [begins](Endings::begin) the end. So once every other thread has been seen asleep and
-//! no end is under way, whatever was closed before is closed on the host.
+//! requests in the order in which they came, unless it has so much to read ahead or to write back that it keeps releases
+//! waiting: when a request is being served, the release before it has been read, by a thread that then runs, but for a lock
+//! held for a moment, until it [begins](Endings::begin) the end. So once every other thread has been seen asleep and no end
+//! is under way, whatever was closed before is closed on the host.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};

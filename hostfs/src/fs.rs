@@ -344,8 +344,15 @@ pub trait FileSystem: Send + Sync + 'static {
 
     /// A lock that is in the way of one; `None` if there is none.
     fn getlk(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<Option<Lock>, Errno>;
-    /// Takes or gives back a lock without waiting; `EAGAIN` while another one is in the way.
-    fn setlk(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<(), Errno>;
+    /// Takes or gives back a lock without waiting for others to give theirs back; `EAGAIN` while another one is in the way.
+    /// A `patient` one first waits for what the guest has closed to be closed on the host, as long as that takes.
+    fn setlk(
+        &self,
+        caller: &Caller,
+        handle: HandleId,
+        lock: &Lock,
+        patient: bool,
+    ) -> Result<(), Errno>;
     /// Has the guest kernel forget what a lock on a file protects. Not for a thread that serves that kernel, which may
     /// first want answers.
     fn forget_stale(&self, ino: Ino, notify: &dyn Notify);

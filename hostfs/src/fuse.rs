@@ -28,14 +28,6 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         Ok(())
     }
 
-    /// Never returns: what `fuser` does next is to unmount what lies at the mountpoint, and that may be another's already.
-    fn destroy(&mut self) {
-        let _ = self.ended.send(Ok(()));
-        loop {
-            std::thread::park();
-        }
-    }
-
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let found = c_string(name).and_then(|name| self.fs.lookup(&caller(req), parent.0, &name));
         self.reply_entry(found, reply);

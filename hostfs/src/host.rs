@@ -123,6 +123,8 @@ impl<H: Host> HostFs<H> {
 
     /// Whether the host is there.
     pub fn alive(&self) -> bool {
+        // A guest's process looks for a hostd that may be gone.
+        about_to_sleep();
         if !self.session().host.alive() {
             // It may have been ended because it saw an export that was removed.
             self.renew();

@@ -17,7 +17,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,9 +47,8 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .thread_set_mask()
         .map_err(|errno| format!("blocking signals: {errno}"))?;
     let keeper = Keeper::start().map_err(|error| format!("starting a thread: {error}"))?;
-    let (ended, end) = channel();
     let many = fs.has_callers();
-    let adapter = Adapter::new(fs.clone(), options.cache, keeper, many, ended.clone());
+    let adapter = Adapter::new(fs.clone(), options.cache, keeper, many);
     let kernel = adapter.notifier();
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
     let adapter = InTurn::new(adapter, Turns::new(processors));
@@ -91,16 +89,26 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .name("watch".to_owned())
         .spawn(move || watch.run(&signals))
         .map_err(|error| format!("starting a thread: {error}"))?;
-    std::thread::Builder::new()
-        .name("session".to_owned())
-        .spawn(move || ended.send(session.run()))
-        .map_err(|error| format!("starting a thread: {error}"))?;
-    let served = end.recv().unwrap_or(Ok(()));
+    let served = serve(session);
     while lost.load(Ordering::Acquire) {
         // The watch has said why and ends the process.
         std::thread::park();
     }
-    served.map_err(|error| format!("{}: {error}", mountpoint.display()))
+    served.map_err(|error| {
+        let _ = unmount(&mountpoint);
+        format!("{}: {error}", mountpoint.display())
+    })
+}
+
+/// Serves until the mount is gone, and leaves its place alone: `fuser` takes an ended mount for one that is still there, and
+/// would unmount what lies at the mountpoint, which may be another's already.
+fn serve<F: fuser::Filesystem>(session: Session<F>) -> io::Result<()> {
+    let mut session = session.spawn()?;
+    let nothing = std::thread::Builder::new().spawn(|| Ok(()))?;
+    let serving = std::mem::replace(&mut session.guard, nothing);
+    std::mem::forget(session);
+    let panicked = |_| Err(io::Error::other("a thread that served panicked"));
+    serving.join().unwrap_or_else(panicked)
 }
 
 fn ends() -> SigSet {

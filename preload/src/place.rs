@@ -56,8 +56,10 @@ pub enum Place<'p> {
 /// Whether a pointer, other than null, is one that no program of any system can read from: into the kernel's half of the
 /// addresses, or into the first page.
 #[inline]
-fn nowhere(path: *const c_char) -> bool {
-    (path as isize) < 4096 && !path.is_null()
+pub fn nowhere(path: *const c_char) -> bool {
+    // The topmost byte of an address of AArch64 may be a program's own tag.
+    const TAG: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 0 };
+    ((path as isize) << TAG >> TAG) < 4096 && !path.is_null()
 }
 
 /// Decides a path relative to the working directory.

@@ -16,7 +16,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use tempfile::TempDir;
 
 /// As whom a shadow is confined.
@@ -42,14 +43,37 @@ pub enum End {
     Killed(Signal),
 }
 
+/// Held by whoever looks in the user database or forks: libc's own lock of that database, if taken while another thread
+/// forks, stays taken in the child.
+static USERS: Mutex<()> = Mutex::new(());
+/// Whether this process is a child made here, which has one thread.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+fn users() -> Option<MutexGuard<'static, ()>> {
+    let alone = FORKED.load(Ordering::Relaxed);
+    (!alone).then(|| USERS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Forks while nobody looks in the user database.
+fn fork() -> ForkResult {
+    let guard = users();
+    // SAFETY: each caller's child keeps to its own code and ends with _exit or a signal; glibc keeps its allocator usable
+    // over fork.
+    let side = unsafe { nix::unistd::fork() }.unwrap();
+    if side.is_child() {
+        FORKED.store(true, Ordering::Relaxed);
+    }
+    drop(guard);
+    side
+}
+
 /// Runs a function in a forked process with one thread and no descriptors but the standard ones. A panic in it is a panic
 /// here.
 pub fn forked(body: impl FnOnce() -> String) -> End {
     quiet_children();
     let (reader, writer) = nix::unistd::pipe().unwrap();
     let (mut reader, mut writer) = (fs::File::from(reader), fs::File::from(writer));
-    // SAFETY: the child runs only the code below and ends with _exit; glibc keeps its allocator usable over fork.
-    match unsafe { nix::unistd::fork() }.unwrap() {
+    match fork() {
         ForkResult::Child => {
             let pipe = writer.as_raw_fd() as u32;
             close_all_but(pipe);
@@ -140,11 +164,12 @@ pub fn require_root() {
 
 /// The policy for a way of running; becomes `nobody` first where that way asks for it.
 pub fn policy(who: As, exports: &[Export]) -> Policy {
+    let _users = users();
     let user = match who {
         As::Root => HostUser::calling().unwrap(),
         As::Dropped => HostUser::named("nobody").unwrap(),
         As::Ordinary => {
-            become_nobody();
+            turn_into(HostUser::named("nobody").unwrap());
             HostUser::calling().unwrap()
         }
     };
@@ -158,8 +183,12 @@ pub fn policy(who: As, exports: &[Export]) -> Policy {
 
 /// Becomes an ordinary user, as by a login.
 pub fn become_nobody() {
-    let nobody = HostUser::named("nobody").unwrap();
-    let (uid, gid) = (nobody.uid.into(), nobody.gid.into());
+    let _users = users();
+    turn_into(HostUser::named("nobody").unwrap());
+}
+
+fn turn_into(user: HostUser) {
+    let (uid, gid) = (user.uid.into(), user.gid.into());
     nix::unistd::setgroups(&[]).unwrap();
     nix::unistd::setresgid(gid, gid, gid).unwrap();
     nix::unistd::setresuid(uid, uid, uid).unwrap();
@@ -283,8 +312,7 @@ pub struct Bystander {
 impl Bystander {
     /// Starts it, as root or as `nobody`.
     pub fn start(as_nobody: bool) -> Bystander {
-        // SAFETY: the child makes system calls only, until it is killed.
-        match unsafe { nix::unistd::fork() }.unwrap() {
+        match fork() {
             ForkResult::Child => {
                 close_all_but(3);
                 if as_nobody {

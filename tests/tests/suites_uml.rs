@@ -21,8 +21,8 @@ mount --bind "/mnt/host$suite" /mnt/suite
 "#;
 
 /// What a script says in a UML guest that has the host below `/mnt/host` in a cache mode, in a directory of the host's,
-/// with a configuration; it must succeed. `None` where there is no UML.
-fn says(cache: &str, directory: &Path, config: &str, script: &str) -> Option<String> {
+/// with a configuration and a tool copied beside it; it must succeed. `None` where there is no UML.
+fn says(cache: &str, directory: &Path, name: &str, config: &str, script: &str) -> Option<String> {
     if !may_mount() {
         return None;
     }
@@ -43,6 +43,8 @@ fn says(cache: &str, directory: &Path, config: &str, script: &str) -> Option<Str
             "--copy",
         ])
         .arg(format!("{}:/root/config.toml", written.display()))
+        .arg("--copy")
+        .arg(format!("{}:/root/tool", tool(name).display()))
         .args(["--", "env"])
         .arg(format!("cache={cache}"))
         .arg(format!("suite={}", directory.display()))
@@ -57,13 +59,9 @@ fn says(cache: &str, directory: &Path, config: &str, script: &str) -> Option<Str
 
 fn pjdfstest(cache: &str) {
     let directory = Scratch::new();
-    let suite = tool("pjdfstest");
     // It fails when a test does; the verdicts say which.
-    let script = format!(
-        "{} -c /root/config.toml -p /mnt/suite || true",
-        suite.display()
-    );
-    let Some(text) = says(cache, &directory, CONFIG, &script) else {
+    let script = "/root/tool -c /root/config.toml -p /mnt/suite || true";
+    let Some(text) = says(cache, &directory, "pjdfstest", CONFIG, script) else {
         return;
     };
     let verdicts = verdicts(&text);
@@ -89,11 +87,10 @@ fn fsx_finds_what_it_wrote(cache: &str, operations: u32) {
     for (name, weights) in configs.filter(|(name, _)| cache != "none" || *name != "mapped") {
         let directory = Scratch::new();
         let script = format!(
-            "cd /root; {} -f config.toml -N {operations} -S 20261124 -P /root /mnt/suite/{name}
-             cat /mnt/suite/{name} > {name}; sha256sum {name}",
-            tool("fsx").display()
+            "cd /root; ./tool -f config.toml -N {operations} -S 20261124 -P /root /mnt/suite/{name}
+             cat /mnt/suite/{name} > {name}; sha256sum {name}"
         );
-        let Some(text) = says(cache, &directory, &weights, &script) else {
+        let Some(text) = says(cache, &directory, "fsx", &weights, &script) else {
             return;
         };
         // The host has what the guest wrote last.
@@ -133,11 +130,11 @@ fn fio_in_uml() {
         };
         let script = format!(
             "for engine in {engines} 'psync --direct=1'; do
-                fio --name=verify --rw=randwrite --bsrange=4k-64k --blockalign=4k --verify=crc32c --verify_fatal=1 \\
+                /root/tool --name=verify --rw=randwrite --bsrange=4k-64k --blockalign=4k --verify=crc32c --verify_fatal=1 \\
                     --do_verify=1 --randseed=7 --fallocate=none --size=2m --ioengine=$engine --directory=/mnt/suite
             done"
         );
-        if let Some(text) = says(cache, &directory, "", &script) {
+        if let Some(text) = says(cache, &directory, "fio", "", &script) {
             let runs = engines.split(' ').count() + 1;
             assert_eq!(text.matches("err= 0").count(), runs, "{cache}: {text}");
         }

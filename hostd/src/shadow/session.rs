@@ -348,14 +348,16 @@ impl Main {
             } else {
                 LaneState::Released
             });
-            while self.lanes.iter().any(|lane| !lane.has_left()) {
+            // Meanwhile hostd may have lanes of the new image served, which stay.
+            let (old, unserved) = (self.lanes.clone(), std::mem::take(&mut self.unserved));
+            while old.iter().any(|lane| !lane.has_left()) {
                 self.kick();
                 // One of them may wait for hostd's answer, which only this thread delivers.
                 self.hear_hostd()?;
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
-            self.lanes.clear();
-            for lane in std::mem::take(&mut self.unserved) {
+            self.lanes.retain(|lane| !lane.has_left());
+            for lane in unserved {
                 self.close_lane(lane);
             }
             self.session.holds.end();

@@ -9,8 +9,6 @@ use crate::keeper::{Keeper, Waiting};
 use fuser::*;
 use hostcall::types::{Errno as HostErrno, Mode};
 use std::ffi::OsStr;
-use std::io;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,27 +25,18 @@ pub struct Adapter<F> {
     many: bool,
     /// The way to the kernel, once there is one.
     notifier: Arc<OnceLock<Notifier>>,
-    /// Who wants to know that the mount has ended.
-    pub(super) ended: Sender<io::Result<()>>,
 }
 
 impl<F: FileSystem> Adapter<F> {
     /// Serves `fs` with what the cache mode allows the kernel. `many` says that the host gives each call the rights of its
-    /// caller; `ended` is told of the end of the mount, once every request was served.
-    pub fn new(
-        fs: Arc<F>,
-        cache: Cache,
-        keeper: Arc<Keeper>,
-        many: bool,
-        ended: Sender<io::Result<()>>,
-    ) -> Adapter<F> {
+    /// caller.
+    pub fn new(fs: Arc<F>, cache: Cache, keeper: Arc<Keeper>, many: bool) -> Adapter<F> {
         Adapter {
             fs,
             cache,
             keeper,
             many,
             notifier: Arc::default(),
-            ended,
         }
     }
 
@@ -75,22 +64,22 @@ impl<F: FileSystem> Adapter<F> {
         let keeps = self.cache != Cache::None;
         let gives_back = matches!(wanted.kind, LockKind::Unlock);
         let (fs, pid) = (self.fs.clone(), caller.pid);
-        let set = move || fs.setlk(&caller, handle, &wanted);
+        let set = move |patient| fs.setlk(&caller, handle, &wanted, patient);
         if gives_back && self.cache.writes_back() {
             // What was written under the lock must be there before another one has it.
             return self.keeper.wait(Waiting {
                 pid,
                 attempt: Box::new(move || {
                     forget();
-                    set()
+                    set(false)
                 }),
                 answer: Box::new(move |outcome| empty(outcome, reply)),
             });
         }
-        match set() {
+        match set(!sleep) {
             Err(HostErrno(libc::EAGAIN)) if sleep => self.keeper.wait(Waiting {
                 pid,
-                attempt: Box::new(set),
+                attempt: Box::new(move || set(false)),
                 answer: Box::new(move |outcome| {
                     if keeps && outcome.is_ok() {
                         forget();

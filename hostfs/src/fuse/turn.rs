@@ -29,10 +29,6 @@ macro_rules! in_turn {
                 self.served.init(req, config)
             }
 
-            fn destroy(&mut self) {
-                self.served.destroy();
-            }
-
             // One request may bring many of these.
             fn forget(&self, req: &Request, ino: INodeNo, count: u64) {
                 let _turn = self.turns.begin().without_rest();

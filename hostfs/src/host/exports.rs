@@ -9,6 +9,7 @@ use super::session::{Acting, Session};
 use super::{locked, root_of, Host, HostFs, Sessions};
 use crate::fs::{Caller, Ino, Notify, ROOT};
 use crate::handle::What;
+use crate::turns::about_to_sleep;
 use hostcall::types::Errno;
 use std::ffi::CString;
 use std::sync::{Arc, PoisonError};
@@ -59,6 +60,8 @@ impl<H: Host> HostFs<H> {
         if !outdated && old.host.alive() || changes.failed.as_ref().is_some_and(lately) {
             return;
         }
+        // To attach anew may take long.
+        about_to_sleep();
         match self.move_from(&old) {
             Ok(gone) => {
                 changes.failed = None;

@@ -65,6 +65,7 @@ impl<H: Host> HostFs<H> {
         caller: &Caller,
         handle: HandleId,
         lock: &Lock,
+        patient: bool,
     ) -> Result<(), Errno> {
         let set = || match lock.flock {
             true => self.whole(caller, handle, lock),
@@ -72,7 +73,7 @@ impl<H: Host> HostFs<H> {
         };
         match set() {
             // What is in the way may be a lock that the guest has given up already, by closing the file.
-            Err(Errno(libc::EAGAIN)) => {
+            Err(Errno(libc::EAGAIN)) if patient => {
                 let ino = self.handles.get(handle)?.ino;
                 about_to_sleep();
                 self.endings.settle(self.handles.closing(ino));

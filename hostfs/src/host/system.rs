@@ -220,8 +220,14 @@ impl<H: Host> FileSystem for HostFs<H> {
         self.find_lock(caller, handle, lock)
     }
 
-    fn setlk(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<(), Errno> {
-        self.set_lock(caller, handle, lock)
+    fn setlk(
+        &self,
+        caller: &Caller,
+        handle: HandleId,
+        lock: &Lock,
+        patient: bool,
+    ) -> Result<(), Errno> {
+        self.set_lock(caller, handle, lock, patient)
     }
 
     fn forget_stale(&self, ino: Ino, notify: &dyn Notify) {

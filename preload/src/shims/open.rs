@@ -3,6 +3,7 @@
 
 use super::by_place;
 use crate::fds;
+use crate::place::nowhere;
 use crate::real::{done, finish, hooks, hooks_over, set_errno, sys, try_sys};
 use crate::session;
 use hostcall::ops::Calls;
@@ -47,9 +48,9 @@ pub unsafe fn open_any(dirfd: c_int, path: *const c_char, flags: c_int, mode: mo
 /// The host file that `/dev/stdin`, `/dev/fd/N` or `/proc/self/fd/N` names: the guest kernel would find the placeholder.
 ///
 /// # Safety
-/// `path` is null or a C string.
+/// `path` is null, [`nowhere`] or a C string.
 pub unsafe fn named_descriptor(path: *const c_char) -> Option<RemoteFd> {
-    if !fds::any() || path.is_null() {
+    if !fds::any() || path.is_null() || nowhere(path) {
         return None;
     }
     // SAFETY: the caller's promise.
