@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an idle mount looks whether its host lives.
+/// How often a mount looks whether its host lives and somebody reads.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Mounts and serves until the mount is gone.
@@ -51,7 +51,8 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
     let adapter = Adapter::new(fs.clone(), options.cache, keeper, many);
     let kernel = adapter.notifier();
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let adapter = InTurn::new(adapter, Turns::new(processors));
+    let turns = Turns::new(processors);
+    let adapter = InTurn::new(adapter, turns.clone());
     let session = Session::new(adapter, &mountpoint, &config(options, many))
         .map_err(|error| explain(&mountpoint, &error))?;
     let _ = kernel.set(session.notifier());
@@ -83,6 +84,7 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         mountpoint: mountpoint.clone(),
         fs,
         lost: lost.clone(),
+        turns,
         notifier: options.cache.writes_back().then(|| session.notifier()),
     };
     std::thread::Builder::new()
@@ -264,6 +266,8 @@ struct Watch<H> {
     fs: Arc<HostFs<H>>,
     /// Whether the host is gone, which is no good end.
     lost: Arc<AtomicBool>,
+    /// Whose turn it is to read.
+    turns: Arc<Turns>,
     /// The way to the guest kernel, if it keeps what is to be written.
     notifier: Option<Notifier>,
 }
@@ -279,6 +283,7 @@ impl<H: Host> Watch<H> {
             } else {
                 std::thread::sleep(LOOK);
             }
+            self.turns.look();
             if !self.fs.alive() {
                 self.lost.store(true, Ordering::Release);
                 eprintln!(

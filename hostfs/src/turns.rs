@@ -110,6 +110,14 @@ impl Turns {
         }
     }
 
+    /// Has another thread read if nobody does at this moment: whoever serves may sleep where it cannot say so, in memory
+    /// reclaim or in a file of `/proc`. To be called now and then, so that no such sleep stops the mount for long.
+    pub fn look(&self) {
+        if self.state().reading == 0 {
+            self.call();
+        }
+    }
+
     /// Has another thread read, if nobody does.
     fn call(&self) {
         let mut state = self.state();
@@ -180,11 +188,13 @@ mod tests {
         })
     }
 
-    fn start(threads: usize) -> (mpsc::Sender<Request>, Vec<std::thread::JoinHandle<usize>>) {
+    type Threads = Vec<std::thread::JoinHandle<usize>>;
+
+    fn start(threads: usize) -> (mpsc::Sender<Request>, Threads, Arc<Turns>) {
         let (send, receive) = mpsc::channel();
         let (turns, requests) = (Turns::new(2), Arc::new(Mutex::new(receive)));
         let threads = (0..threads).map(|_| serve(turns.clone(), requests.clone()));
-        (send, threads.collect())
+        (send, threads.collect(), turns)
     }
 
     fn ask(send: &mpsc::Sender<Request>, request: impl FnOnce() + Send + 'static) {
@@ -200,7 +210,7 @@ mod tests {
 
     #[test]
     fn one_thread_serves_what_comes_one_by_one_and_all_end() {
-        let (send, threads) = start(4);
+        let (send, threads, _) = start(4);
         for _ in 0..1000 {
             ask(&send, || {});
         }
@@ -216,7 +226,21 @@ mod tests {
 
     #[test]
     fn whoever_sleeps_is_replaced() {
-        let (send, threads) = start(3);
+        replaced(|_| about_to_sleep());
+    }
+
+    #[test]
+    fn whoever_sleeps_unannounced_is_replaced_at_the_next_look() {
+        replaced(|turns| {
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                turns.look();
+            });
+        });
+    }
+
+    fn replaced(before_sleeping: impl FnOnce(Arc<Turns>) + Send + 'static) {
+        let (send, threads, turns) = start(3);
         for _ in 0..100 {
             ask(&send, || {});
         }
@@ -224,7 +248,7 @@ mod tests {
         let (tell, told) = mpsc::channel();
         let sleeps = Mutex::new(sleeps);
         send.send(Box::new(move || {
-            about_to_sleep();
+            before_sleeping(turns);
             sleeps.lock().unwrap().recv().unwrap();
             tell.send(()).unwrap();
         }))
