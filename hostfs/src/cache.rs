@@ -47,7 +47,8 @@ impl Cache {
         self == Cache::Always
     }
 
-    /// What is asked of the guest kernel where it can do it.
+    /// What is asked of the guest kernel where it can do it. Not truncation by opening: the kernel would have the file
+    /// emptied before it finds that it is a running program (`ETXTBSY`).
     pub fn features(self) -> InitFlags {
         let every = InitFlags::FUSE_ASYNC_READ
             | InitFlags::FUSE_BIG_WRITES
@@ -58,7 +59,6 @@ impl Cache {
             | InitFlags::FUSE_READDIRPLUS_AUTO
             | InitFlags::FUSE_POSIX_LOCKS
             | InitFlags::FUSE_FLOCK_LOCKS
-            | InitFlags::FUSE_ATOMIC_O_TRUNC
             // Without it the kernel asks for `security.capability` before every write.
             | InitFlags::FUSE_HANDLE_KILLPRIV_V2;
         every
