@@ -13,7 +13,7 @@ use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{symlink, DirEntryExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{symlink, DirEntryExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -485,21 +485,4 @@ fn the_hidden_directory_is_found_and_not_listed() {
         errno(fs::create_dir(root.join(".hostcall"))),
         Some(libc::EEXIST)
     );
-}
-
-#[test]
-fn a_running_program_is_not_truncated() {
-    let (daemon, _mount, guest) = mounted("cache=auto");
-    let (host, program) = (daemon.export("program"), guest.join("program"));
-    fs::copy("/bin/sleep", &host).unwrap();
-    let mut running = Command::new(&program).arg("60").spawn().unwrap();
-    let length = host.metadata().unwrap().len();
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_TRUNC)
-        .open(&program);
-    let left = host.metadata().unwrap().len();
-    running.kill().unwrap();
-    running.wait().unwrap();
-    assert_eq!((errno(opened), left), (Some(libc::ETXTBSY), length));
 }

@@ -2,7 +2,10 @@
 
 use hostcall_tests::mounted::{Mounted, MODES};
 use hostcall_tests::outside::{inventory, may_mount, program, script, succeed};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::process::Command;
 
 /// Runs a script natively and on a mount in each cache mode, each in a fresh directory, `$1`; what it says and the
 /// tree that it leaves on the host must be equal.
@@ -287,5 +290,32 @@ fn a_database_with_a_journal_has_one_writer_on_the_host_and_one_in_the_guest() {
     for cache in ["none", "auto"] {
         let mounted = Mounted::start(cache);
         two_writers("delete", [&mounted.host("db"), &mounted.path("db")]);
+    }
+}
+
+#[test]
+fn a_running_program_is_not_truncated() {
+    if !may_mount() {
+        return;
+    }
+    for cache in MODES {
+        let mounted = Mounted::start(cache);
+        let (host, program) = (mounted.host("program"), mounted.path("program"));
+        std::fs::copy("/bin/sleep", &host).unwrap();
+        let length = host.metadata().unwrap().len();
+        let mut running = Command::new(&program).arg("60").spawn().unwrap();
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_TRUNC)
+            .open(&program);
+        let left = host.metadata().unwrap().len();
+        running.kill().unwrap();
+        running.wait().unwrap();
+        let errno = opened.err().and_then(|error| error.raw_os_error());
+        assert_eq!(
+            (errno, left),
+            (Some(libc::ETXTBSY), length),
+            "cache={cache}"
+        );
     }
 }
