@@ -103,6 +103,17 @@ pub struct Daemon {
     pub directory: Scratch,
 }
 
+/// What `hostd status --json` says of the hostd with a process id; `None` if it is not there.
+pub fn status_of(pid: i32) -> Option<Status> {
+    let output = Command::new(program("hostd"))
+        .args(["status", "--json"])
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let all: Vec<Status> = serde_json::from_slice(&output.stdout).ok()?;
+    all.into_iter().find(|status| status.pid as i32 == pid)
+}
+
 impl Daemon {
     /// One guest that sees `export/` read-write.
     pub fn start() -> Daemon {
@@ -228,13 +239,7 @@ impl Daemon {
     }
 
     fn try_status(&self) -> Option<Status> {
-        let output = Command::new(program("hostd"))
-            .args(["status", "--json"])
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        let all: Vec<Status> = serde_json::from_slice(&output.stdout).ok()?;
-        all.into_iter().find(|status| status.pid == self.child.id())
+        status_of(self.pid())
     }
 
     /// What `hostd status --json` says of the first guest.

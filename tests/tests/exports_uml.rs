@@ -1,21 +1,15 @@
 //! A server of files in a guest with its own kernel that has two sessions at once: exports have changed under it.
 
-use hostcall_tests::daemon::{eventually, program, Scratch, PATIENCE};
+use hostcall_tests::daemon::{self, eventually, program, Scratch, PATIENCE};
 use hostcall_tests::guest::Guest;
-use hostd::server::admin::{GuestStatus, Status};
+use hostd::server::admin::GuestStatus;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 fn status_of(run: &Guest) -> GuestStatus {
-    let output = Command::new(program("hostd"))
-        .args(["status", "--json"])
-        .output()
-        .expect("hostd status");
-    let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let mut all = all.into_iter();
-    let own = all.find(|status| status.pid as i32 == run.pid());
-    own.expect("the guest's hostd").guests.remove(0)
+    let status = daemon::status_of(run.pid());
+    status.expect("the guest's hostd").guests.remove(0)
 }
 
 fn export(run: &Guest, arguments: &[&str]) {

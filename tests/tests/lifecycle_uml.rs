@@ -1,6 +1,8 @@
 //! The same across two kernels: a UML guest, its shadow or its hostd dies while a guest process waits or works.
 
-use hostcall_tests::daemon::{descendants, eventually, program, Footprint, Scratch, PATIENCE};
+use hostcall_tests::daemon::{
+    self, descendants, eventually, program, Footprint, Scratch, PATIENCE,
+};
 use hostcall_tests::guest::{Guest, SOON};
 use hostcall_tests::soon::soon;
 use hostd::server::admin::Status;
@@ -58,14 +60,7 @@ fn boot(phase: &str, path: &Path) -> Guest {
 }
 
 fn status_of(run: &Guest) -> Status {
-    let output = Command::new(program("hostd"))
-        .args(["status", "--json"])
-        .output()
-        .expect("hostd status");
-    let all: Vec<Status> = serde_json::from_slice(&output.stdout).expect("JSON");
-    let mut all = all.into_iter();
-    all.find(|status| status.pid as i32 == run.pid())
-        .expect("the guest's hostd")
+    daemon::status_of(run.pid()).expect("the guest's hostd")
 }
 
 fn shadow_of(run: &Guest) -> i32 {
