@@ -115,12 +115,19 @@ impl Doorbell for SerialLine<'_> {
                     return woken;
                 }
             }
-            let time = libc::timespec {
-                tv_sec: 0,
-                tv_nsec: nap.subsec_nanos().into(),
+            let interrupted = if nap < NAP.1 {
+                let time = libc::timespec {
+                    tv_sec: 0,
+                    tv_nsec: nap.subsec_nanos().into(),
+                };
+                // SAFETY: the timespec is live; no remainder is asked for.
+                unsafe { libc::nanosleep(&time, std::ptr::null_mut()) == -1 && !handlers_restart() }
+            } else {
+                // Reads the clock first, another system call, so not for the shortest naps.
+                let nobodys = AtomicU32::new(0);
+                sleep_as_a_call(&nobodys, 0, Some(nap)) == Wakeup::Interrupted
             };
-            // SAFETY: the timespec is live; no remainder is asked for.
-            if unsafe { libc::nanosleep(&time, std::ptr::null_mut()) } == -1 {
+            if interrupted {
                 return Wakeup::Interrupted;
             }
             slept += nap;
@@ -171,7 +178,7 @@ pub fn ring_line(line: impl AsRawFd, byte: u8) {
 ///
 /// futex_waitv(2) is the one futex wait with a limit that the kernel restarts so (its limit is absolute). Kernels before
 /// 5.16, and filters that do not know it, get FUTEX_WAIT and a guess.
-fn sleep_as_a_call(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
+pub fn sleep_as_a_call(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
     static UNKNOWN: AtomicBool = AtomicBool::new(false);
     if !UNKNOWN.load(Ordering::Relaxed) {
         match futex_waitv(word, value, limit) {
@@ -277,10 +284,7 @@ impl Doorbell for Bell<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         match self {
             Bell::Futex(_) => sleep_as_a_call(word, SLEEPING, limit),
-            Bell::Line(bell) => match bell.sleep(word, limit) {
-                Wakeup::Interrupted if handlers_restart() => Wakeup::Rung,
-                woken => woken,
-            },
+            Bell::Line(bell) => bell.sleep(word, limit),
         }
     }
     fn wake(&self, word: &AtomicU32) {

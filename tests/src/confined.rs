@@ -122,7 +122,7 @@ pub fn quiet_children() {
 
 /// Closes all descriptors from 3 on but one: those of other tests, which would keep their pipes open.
 pub fn close_all_but(kept: u32) {
-    // SAFETY: called in forked processes only, where nothing uses these descriptors again.
+    // SAFETY: called in forked and fresh processes only, where nothing uses these descriptors again.
     unsafe {
         if kept > 3 {
             libc::close_range(3, kept - 1, 0);

@@ -4,7 +4,7 @@ use crate::daemon::{program, PATIENCE};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{channel, Receiver};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// A peer of something that was killed knows it within this, on a machine that has time for it.
@@ -90,6 +90,18 @@ impl Guest {
         }
         let tail = &heard[heard.len().saturating_sub(5)..];
         panic!("no {wanted:?} within {within:?}; heard {tail:?}")
+    }
+
+    /// The next line; `None` at its end.
+    ///
+    /// # Panics
+    /// Nothing comes in time.
+    pub fn hear(&self, within: Duration) -> Option<String> {
+        match self.lines.recv_timeout(within) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing heard within {within:?}"),
+        }
     }
 
     /// Everything that it has said and will say until it ends.

@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod canaries;
 pub mod cases;
 pub mod confined;
+pub mod conform;
 pub mod daemon;
 pub mod fsx;
 pub mod generator;

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::device::LINE;
-use crate::doorbell::{futex_wait, futex_wake};
+use crate::doorbell::{futex_wake, sleep_as_a_call};
 use crate::region::{Region, MOST_LANES};
 use crate::shm::Mapping;
 use crate::types::Errno;
@@ -62,7 +62,7 @@ pub fn await_ring(
         if left.is_zero() {
             break Wakeup::TimedOut;
         }
-        match futex_wait(bell, seen, Some(left.min(LOOK))) {
+        match sleep_as_a_call(bell, seen, Some(left.min(LOOK))) {
             Wakeup::Interrupted => break Wakeup::Interrupted,
             Wakeup::Rung => LOST.store(0, Ordering::Relaxed),
             Wakeup::TimedOut => {

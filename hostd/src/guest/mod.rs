@@ -43,7 +43,7 @@ mod setup;
 mod signals;
 mod spawn;
 mod start;
-mod sys;
+pub(crate) mod sys;
 mod terminal;
 mod uml;
 

@@ -57,6 +57,8 @@ struct Mould {
 }
 
 fn serve() -> std::io::Result<()> {
+    // A guest names its files by their numbers here, so whatever hostd's starter left open would be one of them.
+    crate::guest::sys::close_all_but(&[]);
     // SAFETY: descriptor 0 is the socket for the life of the process.
     let socket = unsafe { BorrowedFd::borrow_raw(0) };
     let title = Title::of_zygote();
