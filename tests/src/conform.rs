@@ -171,7 +171,10 @@ pub fn converse(
         match event["ask"].as_str() {
             Some(command) => {
                 let answer = actor.act(command);
-                std::thread::sleep(settling);
+                // What is done later the case waits for itself.
+                if !command.contains("-after ") {
+                    std::thread::sleep(settling);
+                }
                 process.tell(&answer);
             }
             None => lines.push(line),
