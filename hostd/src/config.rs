@@ -165,7 +165,8 @@ impl std::fmt::Display for Access {
 pub struct Limits {
     /// Lanes of one process (local) or of the whole guest (device); as many as the region holds when absent.
     pub lanes: Option<u32>,
-    /// Open host files of one guest process (`RLIMIT_NOFILE` of its shadow): 1024, as a login shell has.
+    /// Open host files of one guest process (`RLIMIT_NOFILE` of its shadow): 4096. The process may be the mount, whose
+    /// files are those of all programs of the guest.
     pub open_files: u64,
     /// Guest processes attached at once, one shadow each: 1024.
     pub processes: u32,
@@ -186,7 +187,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             lanes: None,
-            open_files: 1024,
+            open_files: 4096,
             processes: 1024,
             memory_mib: 1024,
             child_seconds: 10,

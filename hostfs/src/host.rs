@@ -179,7 +179,8 @@ impl<H: Host> HostFs<H> {
         }
     }
 
-    /// Makes a call that takes a descriptor of the host; if there are none left, gives some back and tries again.
+    /// Makes a call that takes a descriptor of the host; if there are none left, gives some back and tries again. `ENFILE`,
+    /// open(2)'s for the limit of all processes together, if that does not help: what is short is the mount's, not the caller's.
     fn opening<T>(&self, caller: &Caller, call: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
         match call() {
             Err(Errno(libc::EMFILE | libc::ENFILE)) => {
@@ -189,7 +190,10 @@ impl<H: Host> HostFs<H> {
                     inodes.shrink(half);
                 }
                 self.close_unused(caller, 1);
-                call()
+                call().map_err(|errno| match errno.0 {
+                    libc::EMFILE => Errno(libc::ENFILE),
+                    _ => errno,
+                })
             }
             made => made,
         }

@@ -4,6 +4,7 @@ use hostcall_tests::daemon::{descendants, eventually, exports};
 use hostcall_tests::mounted::Mounted;
 use hostcall_tests::outside::{may_mount, script};
 use serde_json::json;
+use std::fs::File;
 use std::path::Path;
 
 /// Files of a directory.
@@ -100,6 +101,32 @@ fn walk_and_remove(cache: &str, directories: u32) {
     assert!(!native.exists(), "cache={cache}");
     forgotten();
     assert!(descriptors(shadow) < 100, "cache={cache}");
+}
+
+#[test]
+fn files_that_are_open_run_out_for_all_and_come_back() {
+    if !may_mount() {
+        return;
+    }
+    const LIMIT: u64 = 64;
+    let mounted = Mounted::configured(
+        |directory| json!({"exports": exports(directory), "limits": {"open_files": LIMIT}}),
+        "cache=auto",
+    );
+    let open = || {
+        std::fs::write(mounted.host("f"), "data").expect("a file");
+        std::iter::repeat_with(|| File::open(mounted.path("f")))
+            .take(LIMIT as usize)
+            .collect::<Result<Vec<_>, _>>()
+    };
+    for _ in 0..2 {
+        let error = open().expect_err("more files than the host's side may hold");
+        assert_eq!(error.raw_os_error(), Some(libc::ENFILE));
+        eventually("the files that were open are closed", || {
+            mounted.count("open files") == 0
+        });
+    }
+    assert_eq!(std::fs::read(mounted.path("f")).expect("a file"), b"data");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn rights_are_those_of_the_user_and_no_more() {
             assert!(nix::mount::umount("/").is_err());
             use nix::sys::resource::{getrlimit, setrlimit, Resource};
             // The guest's, and the one by which a shadow reaches them.
-            assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (1025, 1025));
+            assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (4097, 4097));
             assert_eq!(getrlimit(Resource::RLIMIT_AS).unwrap(), (1 << 30, 1 << 30));
             assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
             assert!(setrlimit(Resource::RLIMIT_NOFILE, 4096, 4096).is_err());
