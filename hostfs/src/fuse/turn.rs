@@ -100,3 +100,34 @@ in_turn! {
         len: u64, flags: CopyFileRangeFlags, reply: ReplyWrite
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// A method that is not passed on would be the trait's own, which answers ENOSYS.
+    #[test]
+    fn every_method_of_the_adapter_is_passed_on() {
+        let (_, methods) = include_str!("../fuse.rs")
+            .split_once("Filesystem for Adapter<F> {")
+            .expect("the adapter");
+        let ends = |text: &str| text.split(['(', '<']).next().map(str::to_owned);
+        let served: BTreeSet<String> = methods
+            .lines()
+            .filter_map(|line| line.strip_prefix("    fn ").and_then(ends))
+            .filter(|name| name != "init" && name != "forget")
+            .collect();
+        let (_, list) = include_str!("turn.rs")
+            .split_once("\nin_turn! {\n")
+            .expect("the list");
+        let passed: BTreeSet<String> = list
+            .lines()
+            .take_while(|line| *line != "}")
+            .filter(|line| line.starts_with("    ") && !line.starts_with("     "))
+            .filter(|line| line.contains('('))
+            .filter_map(|line| ends(line.trim_start()))
+            .collect();
+        assert!(served.contains("lookup") && served.len() > 30, "{served:?}");
+        assert_eq!(served, passed);
+    }
+}
