@@ -16,6 +16,15 @@ use crate::types::{AtFlags, Errno, Offset, RemoteFd, RwFlags};
 use crate::wire::{flags, Sink, Source};
 use libc::iovec;
 
+/// What is known of a file, so that the host need not be asked ahead of a large transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// It is a regular file, opened without `O_APPEND`.
+    Plain,
+}
+
 /// Reads into `vectors`, readv(2), preadv2(2): the bytes read, which may be fewer than asked for.
 ///
 /// # Safety
@@ -27,9 +36,22 @@ pub unsafe fn read_vectored<'c>(
     rw: RwFlags,
     vectors: &[iovec],
 ) -> Result<usize, Errno> {
-    let caller = caller.into();
+    // SAFETY: the caller's promise.
+    unsafe { read_known(caller.into(), fd, Known::Nothing, offset, rw, vectors) }
+}
+
+/// # Safety
+/// Every buffer must be writable for its length.
+unsafe fn read_known(
+    caller: As<'_>,
+    fd: RemoteFd,
+    known: Known,
+    offset: Offset,
+    rw: RwFlags,
+    vectors: &[iovec],
+) -> Result<usize, Errno> {
     let total = total(vectors)?;
-    let shape = match total > CHUNK && !regular(caller, fd)? {
+    let shape = match total > CHUNK && !regular(caller, fd, known)? {
         true => Shape {
             total: CHUNK,
             ..Shape::pipelined(total)
@@ -60,17 +82,30 @@ pub unsafe fn write_vectored<'c>(
     rw: RwFlags,
     vectors: &[iovec],
 ) -> Result<usize, Errno> {
-    let caller = caller.into();
+    // SAFETY: the caller's promise.
+    unsafe { write_known(caller.into(), fd, Known::Nothing, offset, rw, vectors) }
+}
+
+/// # Safety
+/// Every buffer must be readable for its length.
+unsafe fn write_known(
+    caller: As<'_>,
+    fd: RemoteFd,
+    known: Known,
+    offset: Offset,
+    rw: RwFlags,
+    vectors: &[iovec],
+) -> Result<usize, Errno> {
     let total = total(vectors)?;
     let shape = match total <= CHUNK {
         true => Shape::pipelined(total),
-        false if rw.0 & libc::RWF_APPEND != 0 || appends(caller, fd)? => Shape {
+        false if rw.0 & libc::RWF_APPEND != 0 || appends(caller, fd, known)? => Shape {
             total,
             chunk: ARENA,
             depth: 1,
             flags: flags::WIDE,
         },
-        false if regular(caller, fd)? => Shape::pipelined(total),
+        false if regular(caller, fd, known)? => Shape::pipelined(total),
         false => Shape {
             depth: 1,
             ..Shape::pipelined(total)
@@ -95,6 +130,7 @@ pub unsafe fn write_vectored<'c>(
 pub fn read<'c>(
     caller: impl Into<As<'c>>,
     fd: RemoteFd,
+    known: Known,
     offset: Offset,
     buffer: &mut [u8],
 ) -> Result<usize, Errno> {
@@ -103,13 +139,14 @@ pub fn read<'c>(
         iov_len: buffer.len(),
     };
     // SAFETY: the vector is the whole of a live, exclusive slice.
-    unsafe { read_vectored(caller, fd, offset, RwFlags(0), &[vector]) }
+    unsafe { read_known(caller.into(), fd, known, offset, RwFlags(0), &[vector]) }
 }
 
 /// Writes one buffer at an offset, or as the flags say: the bytes written.
 pub fn write<'c>(
     caller: impl Into<As<'c>>,
     fd: RemoteFd,
+    known: Known,
     offset: Offset,
     rw: RwFlags,
     data: &[u8],
@@ -119,7 +156,7 @@ pub fn write<'c>(
         iov_len: data.len(),
     };
     // SAFETY: the vector is the whole of a live slice, which is only read.
-    unsafe { write_vectored(caller, fd, offset, rw, &[vector]) }
+    unsafe { write_known(caller.into(), fd, known, offset, rw, &[vector]) }
 }
 
 /// How a transfer is cut.
@@ -155,7 +192,10 @@ fn total(vectors: &[iovec]) -> Result<usize, Errno> {
         .ok_or(Errno(libc::EINVAL))
 }
 
-fn regular(caller: As<'_>, fd: RemoteFd) -> Result<bool, Errno> {
+fn regular(caller: As<'_>, fd: RemoteFd, known: Known) -> Result<bool, Errno> {
+    if known == Known::Plain {
+        return Ok(true);
+    }
     let mut data = std::mem::MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the sink is the whole of a live statx, for which every bit pattern is a value.
     let data = unsafe {
@@ -172,8 +212,8 @@ fn regular(caller: As<'_>, fd: RemoteFd) -> Result<bool, Errno> {
     Ok(u32::from(data.stx_mode) & libc::S_IFMT == libc::S_IFREG)
 }
 
-fn appends(caller: As<'_>, fd: RemoteFd) -> Result<bool, Errno> {
-    Ok(caller.fcntl(fd, libc::F_GETFL, 0)?.value & libc::O_APPEND != 0)
+fn appends(caller: As<'_>, fd: RemoteFd, known: Known) -> Result<bool, Errno> {
+    Ok(known == Known::Nothing && caller.fcntl(fd, libc::F_GETFL, 0)?.value & libc::O_APPEND != 0)
 }
 
 /// Moves bytes by calls that `make` builds for (vectors, skip, length, offset); `moved` reads a reply.

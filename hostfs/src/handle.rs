@@ -5,6 +5,7 @@ use crate::fs::{HandleId, Ino};
 use crate::host::shared::Shared;
 use crate::inode::Held;
 use crate::people::Who;
+use hostcall::transfer::Known;
 use hostcall::types::Errno;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -68,6 +69,14 @@ impl Handle {
             opener,
             written: AtomicBool::new(false),
             closing: Closing::default(),
+        }
+    }
+
+    /// What a transfer need not ask the host for: of files that are not regular, the guest kernel asks to open none.
+    pub fn known(&self) -> Known {
+        match self.what {
+            What::File(_) if self.flags & libc::O_APPEND == 0 => Known::Plain,
+            _ => Known::Nothing,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::handle::{Handle, What};
 use crate::hidden;
 use crate::inode::Held;
 use hostcall::ops::Calls;
+use hostcall::transfer::Known;
 use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
@@ -145,7 +146,7 @@ impl<H: Host> HostFs<H> {
             }
             What::Stream(file) => {
                 let host = self.through(caller, &handle, file);
-                host.read_at(file.fd(), Offset::CURRENT, buffer)
+                host.read_at(file.fd(), Known::Nothing, Offset::CURRENT, buffer)
             }
             What::Shared(shared) => {
                 let host = self.through(caller, &handle, &shared.file);
@@ -154,7 +155,7 @@ impl<H: Host> HostFs<H> {
             _ => {
                 let held = handle.held()?;
                 let host = self.through(caller, &handle, held);
-                host.read_at(held.fd(), position(offset)?, buffer)
+                host.read_at(held.fd(), handle.known(), position(offset)?, buffer)
             }
         }
     }
@@ -178,7 +179,7 @@ impl<H: Host> HostFs<H> {
         let host = self.through(caller, &handle, held);
         let written = match (&handle.what, place) {
             (What::Shared(shared), Place::At(offset)) => host.write_shared(shared, offset, data)?,
-            _ => host.write_at(fd, at, RwFlags(flags), data)?,
+            _ => host.write_at(fd, handle.known(), at, RwFlags(flags), data)?,
         };
         handle.written.store(true, Ordering::Relaxed);
         if drop_privileges {

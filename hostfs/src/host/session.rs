@@ -10,7 +10,7 @@ use hostcall::client::{self, Client};
 use hostcall::ops::Calls;
 use hostcall::owned::Owned;
 use hostcall::table::Request;
-use hostcall::transfer;
+use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, Mode, Offset, RemoteFd, RwFlags};
 use std::sync::{Arc, PoisonError};
 
@@ -27,6 +27,7 @@ pub trait Host: Send + Sync + Sized + 'static {
         &self,
         who: Option<&Credentials<'_>>,
         fd: RemoteFd,
+        known: Known,
         offset: Offset,
         buffer: &mut [u8],
     ) -> Result<usize, Errno>;
@@ -35,6 +36,7 @@ pub trait Host: Send + Sync + Sized + 'static {
         &self,
         who: Option<&Credentials<'_>>,
         fd: RemoteFd,
+        known: Known,
         offset: Offset,
         flags: RwFlags,
         data: &[u8],
@@ -67,12 +69,13 @@ impl Host for Owned {
         &self,
         who: Option<&Credentials<'_>>,
         fd: RemoteFd,
+        known: Known,
         offset: Offset,
         buffer: &mut [u8],
     ) -> Result<usize, Errno> {
         match who {
-            Some(who) => transfer::read(self.acting_as(who), fd, offset, buffer),
-            None => transfer::read(&**self, fd, offset, buffer),
+            Some(who) => transfer::read(self.acting_as(who), fd, known, offset, buffer),
+            None => transfer::read(&**self, fd, known, offset, buffer),
         }
     }
 
@@ -80,13 +83,14 @@ impl Host for Owned {
         &self,
         who: Option<&Credentials<'_>>,
         fd: RemoteFd,
+        known: Known,
         offset: Offset,
         flags: RwFlags,
         data: &[u8],
     ) -> Result<usize, Errno> {
         match who {
-            Some(who) => transfer::write(self.acting_as(who), fd, offset, flags, data),
-            None => transfer::write(&**self, fd, offset, flags, data),
+            Some(who) => transfer::write(self.acting_as(who), fd, known, offset, flags, data),
+            None => transfer::write(&**self, fd, known, offset, flags, data),
         }
     }
 
@@ -210,21 +214,23 @@ impl<H: Host> Acting<H> {
     pub(super) fn read_at(
         &self,
         fd: RemoteFd,
+        known: Known,
         offset: Offset,
         buffer: &mut [u8],
     ) -> Result<usize, Errno> {
-        self.with(|host, who| host.read_as(who, fd, offset, buffer))
+        self.with(|host, who| host.read_as(who, fd, known, offset, buffer))
     }
 
     /// Writes at an offset, at the file's own position, or with `RWF_APPEND` at its end.
     pub(super) fn write_at(
         &self,
         fd: RemoteFd,
+        known: Known,
         offset: Offset,
         flags: RwFlags,
         data: &[u8],
     ) -> Result<usize, Errno> {
-        self.with(|host, who| host.write_as(who, fd, offset, flags, data))
+        self.with(|host, who| host.write_as(who, fd, known, offset, flags, data))
     }
 }
 

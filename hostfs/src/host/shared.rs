@@ -9,6 +9,7 @@ use super::{locked, Host, HostFs};
 use crate::fs::Caller;
 use crate::inode::Held;
 use hostcall::ops::Calls;
+use hostcall::transfer::Known;
 use hostcall::types::{Errno, Offset, RwFlags};
 use std::sync::{Arc, Mutex};
 
@@ -41,7 +42,7 @@ impl<H: Host> Acting<H> {
         buffer: &mut [u8],
     ) -> Result<usize, Errno> {
         self.transfer(shared, offset, |host, fd| {
-            host.read_at(fd, Offset::CURRENT, buffer)
+            host.read_at(fd, Known::Nothing, Offset::CURRENT, buffer)
         })
     }
 
@@ -52,7 +53,7 @@ impl<H: Host> Acting<H> {
         data: &[u8],
     ) -> Result<usize, Errno> {
         self.transfer(shared, offset, |host, fd| {
-            host.write_at(fd, Offset::CURRENT, RwFlags(0), data)
+            host.write_at(fd, Known::Nothing, Offset::CURRENT, RwFlags(0), data)
         })
     }
 
