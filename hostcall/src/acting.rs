@@ -10,7 +10,7 @@ use crate::ids::{Groups, GuestGid, GuestUid, MOST_GROUPS};
 use crate::ops::{request, Calls, Op};
 use crate::table::Request;
 use crate::types::{Errno, Mode};
-use crate::wire::flags;
+use crate::wire::{flags, Source};
 
 /// On the wire, the mask that leaves the session's in force.
 const SESSIONS_MASK: u32 = u32::MAX;
@@ -56,6 +56,23 @@ impl<'c> As<'c> {
     pub(crate) fn other(client: &'c Client, who: &'c Credentials<'c>) -> As<'c> {
         let who = Some(who);
         As { client, who }
+    }
+
+    /// Has descriptors closed, 32-bit numbers in `source`, and does not wait until they are: whoever uses the lane next
+    /// takes the reply.
+    ///
+    /// # Errors
+    /// The host is gone, or calls for nobody of this kind; nothing is closed then.
+    pub fn post_close(&self, numbers: Source<'_>) -> Result<(), Errno> {
+        if self.client.lost() {
+            return Err(Errno(libc::ENOTCONN));
+        }
+        let mut lane = self.client.lane()?;
+        lane.settle()?;
+        let approach = self.approach(&mut lane)?;
+        let sent = lane.send(&request::CloseMany { numbers }, approach.flags());
+        lane.arrive(approach, usize::from(sent.is_ok()))?;
+        sent
     }
 
     /// Makes a lane act for this caller, if it does not already.

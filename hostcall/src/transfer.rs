@@ -232,6 +232,7 @@ fn transfer<'v, R: Request + Copy>(
     let mut approach = caller.approach(&mut lane)?;
     if shape.flags & flags::WIDE != 0 {
         // A wide payload needs the arena to itself.
+        lane.settle()?;
         lane.arrive(approach, 0)?;
         approach = Approach::Done;
     }

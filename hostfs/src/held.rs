@@ -7,7 +7,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct Unused {
     session: u32,
-    numbers: Mutex<Vec<i32>>,
+    files: Numbers,
+    paths: Numbers,
+}
+
+/// What a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An open file. That it is closed may be waited for: locks go with it.
+    File,
+    /// An `O_PATH` descriptor, which leads to a file and holds nothing but that.
+    Path,
+}
+
+#[derive(Debug, Default)]
+struct Numbers(Mutex<Vec<i32>>);
+
+impl Numbers {
+    fn put(&self, number: i32) {
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.push(number);
+    }
+
+    fn take(&self, count: usize) -> Vec<i32> {
+        let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match numbers.len() >= count {
+            true => std::mem::take(&mut *numbers),
+            false => Vec::new(),
+        }
+    }
 }
 
 impl Unused {
@@ -15,7 +43,7 @@ impl Unused {
     pub fn of(session: u32) -> Unused {
         Unused {
             session,
-            numbers: Mutex::default(),
+            ..Unused::default()
         }
     }
 
@@ -24,12 +52,15 @@ impl Unused {
         self.session
     }
 
-    /// Takes them all, if there are at least `count`.
-    pub fn take(&self, count: usize) -> Vec<i32> {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        match numbers.len() >= count {
-            true => std::mem::take(&mut *numbers),
-            false => Vec::new(),
+    /// Takes all of a kind, if there are at least `count`.
+    pub fn take(&self, kind: Kind, count: usize) -> Vec<i32> {
+        self.numbers(kind).take(count)
+    }
+
+    fn numbers(&self, kind: Kind) -> &Numbers {
+        match kind {
+            Kind::File => &self.files,
+            Kind::Path => &self.paths,
         }
     }
 }
@@ -38,14 +69,16 @@ impl Unused {
 #[derive(Debug)]
 pub struct Held {
     fd: RemoteFd,
+    kind: Kind,
     unused: Arc<Unused>,
 }
 
 impl Held {
     /// Takes over a descriptor.
-    pub fn new(fd: RemoteFd, unused: &Arc<Unused>) -> Arc<Held> {
+    pub fn new(fd: RemoteFd, kind: Kind, unused: &Arc<Unused>) -> Arc<Held> {
         Arc::new(Held {
             fd,
+            kind,
             unused: unused.clone(),
         })
     }
@@ -63,8 +96,6 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let numbers = &self.unused.numbers;
-        let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.push(self.fd.0);
+        self.unused.numbers(self.kind).put(self.fd.0);
     }
 }

@@ -136,7 +136,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inode::Unused;
+    use crate::inode::{Kind, Unused};
     use hostcall::types::RemoteFd;
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_shared_file_goes_to_the_thread_that_looked_it_up() {
         let mut waiting = Waiting::default();
-        let file = Held::new(RemoteFd(5), &Arc::new(Unused::default()));
+        let file = Held::new(RemoteFd(5), Kind::File, &Arc::new(Unused::default()));
         waiting.put(7, 99, file.clone());
         assert!(waiting.take(8, 99).is_none());
         assert!(waiting.take(7, 98).is_none());

@@ -19,7 +19,7 @@ use crate::ending::Endings;
 use crate::fs::{Attr, Caller, Entry, Ino, ROOT};
 use crate::handle::Handles;
 use crate::hidden::{self, Waiting};
-use crate::inode::{Held, Inodes, Key, Way};
+use crate::inode::{Held, Inodes, Key, Kind, Way};
 use crate::people::{People, Who};
 use crate::turns::about_to_sleep;
 use coherence::Coherence;
@@ -143,11 +143,12 @@ impl<H: Host> HostFs<H> {
 
     /// Has the host close what is not needed any more, once there are `count` such descriptors in a session.
     fn close_unused(&self, caller: &Caller, count: usize) {
-        self.close_unused_for(|| self.whom(caller), count);
+        self.close_unused_for(|| self.whom(caller), count, false);
     }
 
-    /// The same for somebody for whom the lane may act already.
-    fn close_unused_for(&self, whom: impl Fn() -> Whom, count: usize) {
+    /// The same for somebody for whom the lane may act already. That paths are closed nobody waits for, unless they are to
+    /// make room.
+    fn close_unused_for(&self, whom: impl Fn() -> Whom, count: usize, for_room: bool) {
         // What is taken here another thread may have left.
         let _ending = self.endings.begin();
         let (now, old) = {
@@ -155,21 +156,22 @@ impl<H: Host> HostFs<H> {
             (sessions.now.clone(), sessions.old.clone())
         };
         for session in old.iter().chain([&now]) {
-            let numbers: Vec<u8> = session
-                .unused
-                .take(count)
-                .iter()
-                .flat_map(|number| number.to_le_bytes())
-                .collect();
-            for batch in numbers.chunks(64 << 10) {
-                let close = |whom| {
-                    let acting = Acting::new(session, whom);
-                    acting.close_many(Source::new(batch))
-                };
-                // Nobody's rights are needed, and a lane that acts for somebody already need not change. Whatever fails
-                // for the session itself fails because the host is gone, and then so are the descriptors.
-                if close(whom()).is_err() && self.has_callers {
-                    let _ = close(Whom::Session);
+            for kind in [Kind::File, Kind::Path] {
+                let numbers = session.unused.take(kind, count);
+                let numbers: Vec<u8> = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
+                for batch in numbers.chunks(64 << 10) {
+                    let close = |whom| match kind {
+                        Kind::Path if !for_room => Acting::new(session, whom).post_close(batch),
+                        _ => {
+                            let acting = Acting::new(session, whom);
+                            acting.close_many(Source::new(batch)).map(drop)
+                        }
+                    };
+                    // Nobody's rights are needed, and a lane that acts for somebody already need not change. Whatever
+                    // fails for the session itself fails because the host is gone, and then so are the descriptors.
+                    if close(whom()).is_err() && self.has_callers {
+                        let _ = close(Whom::Session);
+                    }
                 }
             }
         }
@@ -189,7 +191,7 @@ impl<H: Host> HostFs<H> {
                     let half = inodes.half();
                     inodes.shrink(half);
                 }
-                self.close_unused(caller, 1);
+                self.close_unused_for(|| self.whom(caller), 1, true);
                 call().map_err(|errno| match errno.0 {
                     libc::EMFILE => Errno(libc::ENFILE),
                     _ => errno,
@@ -228,7 +230,7 @@ impl<H: Host> HostFs<H> {
             })?
             .fd
         };
-        Ok((Stat::parse(&bytes), acting.hold(fd)))
+        Ok((Stat::parse(&bytes), acting.hold_path(fd)))
     }
 
     /// A descriptor that leads to an inode: one that is held, or one found again by its name from the nearest directory
@@ -363,7 +365,7 @@ impl<H: Host> HostFs<H> {
 fn root_of<H: Host>(acting: &Acting<H>) -> Result<(Key, Arc<Held>), Errno> {
     let flags = OpenFlags(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC);
     let root = acting.openat(DirFd::CWD, c"/", flags, Mode(0))?.fd;
-    let root = acting.hold(root);
+    let root = acting.hold_path(root);
     Ok((statx(acting, root.fd())?.key, root))
 }
 

@@ -10,7 +10,7 @@
 //! names the number alone.
 
 use crate::fs::{Ino, Time, ROOT};
-pub use crate::held::{Held, Unused};
+pub use crate::held::{Held, Kind, Unused};
 use crate::people::Who;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, CString};

@@ -17,13 +17,13 @@ struct Fixture {
 impl Fixture {
     fn new(limit: usize) -> Fixture {
         let unused = Arc::new(Unused::default());
-        let root = Held::new(RemoteFd(3), &unused);
+        let root = Held::new(RemoteFd(3), Kind::Path, &unused);
         let inodes = Inodes::new(key(2), root, limit);
         Fixture { unused, inodes }
     }
 
     fn find(&mut self, ino: u64, parent: Ino, name: &CStr) -> Ino {
-        let held = Held::new(RemoteFd(100 + ino as i32), &self.unused);
+        let held = Held::new(RemoteFd(100 + ino as i32), Kind::Path, &self.unused);
         self.inodes
             .enter(key(ino), Some(held), Some((parent, name)))
             .0
@@ -54,7 +54,7 @@ fn descriptors_are_bounded_and_found_again_by_name() {
         .collect();
     let (known, held) = f.inodes.count();
     assert_eq!((known, held), (101, 5));
-    assert_eq!(f.unused.take(1).len(), 96);
+    assert_eq!(f.unused.take(Kind::Path, 1).len(), 96);
     match f.inodes.way(inos[0]) {
         Way::Named(parent, name, found, None) => {
             assert_eq!((parent, name.as_c_str(), found), (ROOT, c"f0", key(1000)))
@@ -66,7 +66,7 @@ fn descriptors_are_bounded_and_found_again_by_name() {
     }
     assert_eq!(f.inodes.count(), (1, 1));
     assert!(f.inodes.names.is_empty());
-    assert_eq!(f.unused.take(1).len(), 4);
+    assert_eq!(f.unused.take(Kind::Path, 1).len(), 4);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_file_without_a_name_keeps_its_descriptor() {
 fn an_open_file_is_reached_by_its_own_descriptor() {
     let mut f = Fixture::new(1);
     let ino = f.find(10, ROOT, c"a");
-    let open = Held::new(RemoteFd(50), &f.unused);
+    let open = Held::new(RemoteFd(50), Kind::File, &f.unused);
     f.inodes.opened(ino, &open);
     f.find(11, ROOT, c"b");
     f.find(12, ROOT, c"c");
@@ -153,12 +153,12 @@ fn another_view_is_walked_anew() {
     let mut f = Fixture::new(8);
     let way = f.find(10, ROOT, c"way");
     let export = f.find(11, way, c"export");
-    let token = Held::new(RemoteFd(7), &f.unused);
+    let token = Held::new(RemoteFd(7), Kind::Path, &f.unused);
     let (nameless, _) = f.inodes.enter(key(12), Some(token), None);
-    let old = Held::new(RemoteFd(8), &f.unused);
+    let old = Held::new(RemoteFd(8), Kind::Path, &f.unused);
 
     let unused = Arc::new(Unused::of(1));
-    let root = |fd| Held::new(RemoteFd(fd), &unused);
+    let root = |fd| Held::new(RemoteFd(fd), Kind::Path, &unused);
     let before = f.inodes.begin_again(key(20), root(3));
     assert_eq!(before.0, key(2));
     assert_eq!(f.inodes.number((8, 1), 20), ROOT);

@@ -224,7 +224,7 @@ impl<H: Host> HostFs<H> {
                 .clone()
                 .map_or_else(|| self.whom(caller), Whom::Caller)
         };
-        self.close_unused_for(whom, 1);
+        self.close_unused_for(whom, 1, false);
     }
 
     pub(super) fn sync_file(

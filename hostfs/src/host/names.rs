@@ -35,7 +35,7 @@ impl<H: Host> HostFs<H> {
         let entry = if plain {
             // A name that will not be found again: what the file is reached by is a descriptor of its own.
             let path = OpenFlags(libc::O_PATH | libc::O_CLOEXEC);
-            let path = host.hold(host.reopen(file.fd(), path)?.fd);
+            let path = host.hold_path(host.reopen(file.fd(), path)?.fd);
             Entry {
                 cacheable: false,
                 ..self.entry(caller, &stat, Some(path), None)

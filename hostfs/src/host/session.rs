@@ -3,15 +3,16 @@
 use super::HostFs;
 use crate::fs::Caller;
 use crate::handle::Handle;
-use crate::inode::{Held, Unused};
+use crate::inode::{Held, Kind, Unused};
 use crate::people::Who;
-use hostcall::acting::Credentials;
+use hostcall::acting::{As, Credentials};
 use hostcall::client::{self, Client};
 use hostcall::ops::Calls;
 use hostcall::owned::Owned;
 use hostcall::table::Request;
 use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, Mode, Offset, RemoteFd, RwFlags};
+use hostcall::wire::Source;
 use std::sync::{Arc, PoisonError};
 
 /// Whoever executes host calls, bulk transfers included, for the session itself or for somebody else.
@@ -41,6 +42,8 @@ pub trait Host: Send + Sync + Sized + 'static {
         flags: RwFlags,
         data: &[u8],
     ) -> Result<usize, Errno>;
+    /// Has descriptors closed, 32-bit numbers in `numbers`, and does not wait until they are.
+    fn post_close_as(&self, who: Option<&Credentials<'_>>, numbers: &[u8]) -> Result<(), Errno>;
     /// Whether each call is to name its caller.
     fn has_callers(&self) -> bool;
     /// Whether the host is there.
@@ -92,6 +95,11 @@ impl Host for Owned {
             Some(who) => transfer::write(self.acting_as(who), fd, known, offset, flags, data),
             None => transfer::write(&**self, fd, known, offset, flags, data),
         }
+    }
+
+    fn post_close_as(&self, who: Option<&Credentials<'_>>, numbers: &[u8]) -> Result<(), Errno> {
+        let caller = who.map_or_else(|| As::from(&**self), |who| self.acting_as(who));
+        caller.post_close(Source::new(numbers))
     }
 
     fn has_callers(&self) -> bool {
@@ -194,9 +202,19 @@ impl<H: Host> Acting<H> {
         Acting::new(session, Whom::Session)
     }
 
-    /// Takes over a descriptor that a call gave.
+    /// Takes over the descriptor of an open file that a call gave.
     pub(super) fn hold(&self, fd: RemoteFd) -> Arc<Held> {
-        Held::new(fd, &self.session.unused)
+        Held::new(fd, Kind::File, &self.session.unused)
+    }
+
+    /// Takes over an `O_PATH` descriptor.
+    pub(super) fn hold_path(&self, fd: RemoteFd) -> Arc<Held> {
+        Held::new(fd, Kind::Path, &self.session.unused)
+    }
+
+    /// Has descriptors closed, and does not wait until they are.
+    pub(super) fn post_close(&self, numbers: &[u8]) -> Result<(), Errno> {
+        self.with(|host, who| host.post_close_as(who, numbers))
     }
 
     fn with<T>(

@@ -1,0 +1,193 @@
+//! A lane in the hands of one thread: sending calls on it and waiting for their replies.
+#![allow(unsafe_code)]
+
+use super::{herald, Client};
+use crate::acting::ActsFor;
+use crate::doorbell::{futex_wake, Bell};
+use crate::lane::GuestEnd;
+use crate::ops::Op;
+use crate::region::{LaneState, Region};
+use crate::table::{Reply, Request};
+use crate::types::Errno;
+use crate::wait::{Doorbell, Wakeup};
+use crate::wire::{Message, Reader};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Longest sleep before a look whether the host still lives.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A doorbell before whose sleep the thread does what it is to do.
+struct Heralded<'r>(Bell<'r>);
+
+impl Doorbell for Heralded<'_> {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+        herald();
+        self.0.sleep(word, limit)
+    }
+    fn wake(&self, word: &AtomicU32) {
+        self.0.wake(word);
+    }
+}
+
+/// A lane in the hands of one thread.
+pub(crate) struct Guard<'c> {
+    client: &'c Client,
+    slot: usize,
+    /// Replies that come first and nobody waits for: those of [posted](crate::acting::As::post_close) calls.
+    owed: usize,
+}
+
+impl<'c> Guard<'c> {
+    /// The hold on a slot whose `busy` word the calling thread has set.
+    pub(super) fn of(client: &'c Client, slot: usize) -> Guard<'c> {
+        let mut guard = Guard {
+            client,
+            slot,
+            owed: 0,
+        };
+        guard.owed = guard.parts().0.in_flight();
+        guard
+    }
+}
+
+impl Guard<'_> {
+    fn parts(&mut self) -> (&mut GuestEnd, &Region, u32, Bell<'_>) {
+        // SAFETY: this guard holds the slot's `busy` word, and `&mut self` makes it the only borrow.
+        let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
+        let number = lane.number;
+        let Some(end) = &mut lane.end else {
+            unreachable!("a guard is made for a started lane only")
+        };
+        (
+            end,
+            &self.client.region,
+            number,
+            self.client.link.bell(&self.client.region, number),
+        )
+    }
+
+    /// Sends a call.
+    pub(crate) fn send<R: Request>(&mut self, request: &R, flags: u32) -> Result<(), Errno> {
+        let (end, region, lane, bell) = self.parts();
+        let (Some(page), Some(arena)) = (region.page(lane), region.arena(lane)) else {
+            return Err(Errno(libc::ENOTCONN));
+        };
+        end.send(page, arena, &bell, request, flags)
+    }
+
+    /// Whether another call may be in flight.
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.parts().0.has_room()
+    }
+
+    /// Whom the lane acts for.
+    pub(crate) fn acts_for(&mut self) -> &mut ActsFor {
+        // SAFETY: as in `parts`.
+        unsafe { &mut (*self.client.slots[self.slot].lane.get()).acts_for }
+    }
+
+    /// Notes that a signal came; whether one had come before.
+    fn note_signal(&mut self, came: bool) -> bool {
+        // SAFETY: as in `parts`.
+        let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
+        std::mem::replace(&mut lane.interrupted, came)
+    }
+
+    /// Takes the replies that nobody waits for.
+    pub(crate) fn settle(&mut self) -> Result<(), Errno> {
+        while self.owed > 0 {
+            self.owed -= 1;
+            self.receive_next(Op::CloseMany)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the reply to the oldest call that was sent with this hold on the lane.
+    pub(crate) fn receive(&mut self, op: Op) -> Result<Message, Errno> {
+        self.settle()?;
+        self.receive_next(op)
+    }
+
+    /// Waits for the next reply, however long it takes while the host lives. A signal cancels an op that blocks; one
+    /// that comes while another op is waited for cancels the next that blocks and is already in flight behind it.
+    fn receive_next(&mut self, op: Op) -> Result<Message, Errno> {
+        let client = self.client;
+        let blocks = op.spec().blocks;
+        let was_interrupted = self.note_signal(false);
+        let (end, region, lane, bell) = self.parts();
+        let Some(page) = region.page(lane) else {
+            return Err(client.lose());
+        };
+        let cancel = |end: &GuestEnd| {
+            page.cancel.0.store(end.cancel_number(), Ordering::Release);
+            client.link.attention(lane);
+        };
+        if blocks && was_interrupted {
+            cancel(end);
+        }
+        let mut interrupted = false;
+        loop {
+            match end.receive(page, &Heralded(bell), PATIENCE) {
+                Ok(Ok(message)) => {
+                    let more = end.in_flight() > 0;
+                    self.note_signal(interrupted && more);
+                    return Ok(message);
+                }
+                Err(_) => return Err(client.lose()),
+                Ok(Err(Wakeup::Interrupted)) => match blocks {
+                    true => cancel(end),
+                    false => interrupted = true,
+                },
+                Ok(Err(Wakeup::TimedOut)) if !client.link.alive(region) => {
+                    return Err(client.lose())
+                }
+                Ok(Err(_)) => {}
+            }
+            // Ours is none of the other states: the host has let go of the lane, and will never answer.
+            if !matches!(
+                page.state(),
+                Some(LaneState::Claimed | LaneState::Waiting | LaneState::Served)
+            ) {
+                return Err(client.lose());
+            }
+        }
+    }
+
+    /// Fetches what came back into the request's sinks and decodes the reply.
+    pub(crate) fn finish<R: Request>(
+        &mut self,
+        request: &R,
+        answer: Message,
+    ) -> Result<R::Reply, Errno> {
+        if answer.code != 0 {
+            return Err(Errno(answer.code as i32));
+        }
+        let client = self.client;
+        let (end, region, lane, _) = self.parts();
+        // The reply's slot is the one before the next.
+        let slot = (end.reply_slot() + crate::ring::DEPTH - 1) % crate::ring::DEPTH;
+        let Some(chunk) = region
+            .arena(lane)
+            .and_then(|arena| arena.part(slot * crate::region::CHUNK, crate::region::CHUNK))
+        else {
+            return Err(client.lose());
+        };
+        let mut reader = Reader::new(answer, chunk, &mut []).map_err(|_| client.lose())?;
+        request.fetch(chunk, answer.payload as usize);
+        R::Reply::decode(&mut reader).map_err(|_| client.lose())
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the acquire in `try_slot`.
+        self.client.slots[self.slot]
+            .busy
+            .store(0, Ordering::Release);
+        if self.client.waiters.load(Ordering::Relaxed) > 0 {
+            self.client.freed.fetch_add(1, Ordering::Release);
+            futex_wake(&self.client.freed, 1);
+        }
+    }
+}
