@@ -80,15 +80,20 @@ unsafe impl Sync for Client {}
 unsafe impl Send for Client {}
 
 thread_local! {
-    /// What this thread does before it sleeps in a call.
+    /// What this thread does before it sleeps in a call for long.
     static BEFORE_SLEEP: Cell<Option<fn()>> = const { Cell::new(None) };
     /// The slot that this thread used last. Plain thread-local storage: no destructor, no allocation.
     static LAST: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Has the calling thread do this each time before it sleeps in a call, in any session.
+/// Has the calling thread do this each time before it sleeps in a call for longer than half a millisecond, in any
+/// session.
 pub fn before_sleeping(act: Option<fn()>) {
     BEFORE_SLEEP.set(act);
+}
+
+fn heralds() -> bool {
+    BEFORE_SLEEP.get().is_some()
 }
 
 fn herald() {

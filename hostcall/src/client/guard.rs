@@ -1,7 +1,7 @@
 //! A lane in the hands of one thread: sending calls on it and waiting for their replies.
 #![allow(unsafe_code)]
 
-use super::{herald, Client};
+use super::{herald, heralds, Client};
 use crate::acting::ActsFor;
 use crate::doorbell::{futex_wake, Bell};
 use crate::lane::GuestEnd;
@@ -17,12 +17,20 @@ use std::time::Duration;
 /// Longest sleep before a look whether the host still lives.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A doorbell before whose sleep the thread does what it is to do.
+/// A sleep that a thread does nothing before: to call another in its place would cost more.
+const SHORT: Duration = Duration::from_micros(500);
+
+/// A doorbell before whose longer sleeps the thread does what it is to do.
 struct Heralded<'r>(Bell<'r>);
 
 impl Doorbell for Heralded<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
-        herald();
+        if heralds() && limit.is_none_or(|limit| limit > SHORT) {
+            match self.0.sleep(word, Some(SHORT)) {
+                Wakeup::TimedOut => herald(),
+                woken => return woken,
+            }
+        }
         self.0.sleep(word, limit)
     }
     fn wake(&self, word: &AtomicU32) {
