@@ -213,7 +213,7 @@ impl<H: Host> HostFs<H> {
             return;
         };
         self.drop_handle(handle.ino, id);
-        if let What::File(held) | What::Directory(held, _) = &handle.what {
+        if let Ok(held) = handle.held() {
             self.inodes().closed(handle.ino, held);
         }
         // The guest kernel says later, and of nobody, that a file is closed.
