@@ -103,7 +103,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 pub struct Environment {
     list: *const *const c_char,
     mapped: usize,
-    _hold: Option<Hold>,
+    hold: Option<Hold>,
 }
 
 /// A session held for the new image; let go when dropped, for an exec that failed. The calls of other threads, which run
@@ -151,7 +151,7 @@ impl Environment {
             return Ok(Environment {
                 list: given,
                 mapped: 0,
-                _hold: None,
+                hold: None,
             });
         }
         let count = given_entries().count() + kept().count() + 4;
@@ -213,8 +213,13 @@ impl Environment {
         Ok(Environment {
             list: base.cast_const().cast(),
             mapped: size,
-            _hold: hold,
+            hold,
         })
+    }
+
+    /// Whether it brings a session.
+    pub fn hands_over(&self) -> bool {
+        self.hold.is_some()
     }
 
     /// The array.

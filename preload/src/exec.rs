@@ -42,6 +42,29 @@ unsafe fn privileged(dirfd: c_int, path: *const c_char, flags: c_int) -> bool {
     }
 }
 
+/// The environment for a program that will not take the session over: the session is not held for it, and whatever it
+/// starts is told of none. `None` for all others.
+///
+/// # Safety
+/// The arguments are those of execveat(2).
+unsafe fn without_session(
+    (dirfd, path): (c_int, *const c_char),
+    given: Strings,
+    edited: &Environment,
+    flags: c_int,
+    privileged: bool,
+) -> Option<Environment> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !edited.hands_over() || !materialise::prepare(dirfd, path, flags, privileged) {
+            return None;
+        }
+        // Without a host there is nothing held.
+        let _ = session::client().and_then(|client| client.unhold_session());
+        Environment::new(given, false).ok()
+    }
+}
+
 /// Executes a file by its path. Comes back only with an error.
 ///
 /// # Safety
@@ -59,10 +82,10 @@ unsafe fn execute(
         match place::at(dirfd, path, &mut buffer)? {
             Place::Guest { dirfd, path } => {
                 let privileged = privileged(dirfd, path, flags);
-                materialise::prepare(dirfd, path, flags, privileged);
+                let alone = without_session((dirfd, path), given, edited, flags, privileged);
                 let environment = match privileged {
                     true => given,
-                    false => edited.as_ptr(),
+                    false => alone.as_ref().unwrap_or(edited).as_ptr(),
                 };
                 let failed = match flags == 0 && dirfd == libc::AT_FDCWD {
                     true => kernel(syscalls::raw_syscall!(
@@ -78,14 +101,21 @@ unsafe fn execute(
             // The guest kernel finds a program of the host on the mount, if there is one: by the path as it was given,
             // for it stands where the shadow stands. Without one it cannot map what it does not have.
             Place::Host { dir, path: found } => {
-                session::client()?.faccessat2(dir, found, libc::X_OK, AtFlags(libc::AT_EACCESS))?;
-                materialise::prepare(dirfd, path, flags, false);
+                let how = AtFlags(libc::AT_EACCESS | flags & libc::AT_EMPTY_PATH);
+                session::client()?.faccessat2(dir, found, libc::X_OK, how)?;
+                let alone = without_session((dirfd, path), given, edited, flags, false);
+                let environment = alone.as_ref().unwrap_or(edited);
+                // A file that is named by its descriptor alone.
+                let dirfd = match flags & libc::AT_EMPTY_PATH != 0 && found.is_empty() {
+                    true => materialise::to_execute(dirfd)?,
+                    false => dirfd,
+                };
                 let failed = try_sys!(
                     Sysno::execveat,
                     dirfd,
                     path,
                     arguments,
-                    edited.as_ptr(),
+                    environment.as_ptr(),
                     flags
                 );
                 match failed {

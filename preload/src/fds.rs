@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use crate::real::{errno, sys, try_sys};
-use crate::session;
+use crate::{kept, session};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
 use libc::c_int;
@@ -270,6 +270,7 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
         }
         let source = placeholder()?;
         let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+        kept::closed(fd);
         // The pool must not think that it still owns the number.
         RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
         // SAFETY: plain system call.
@@ -297,6 +298,7 @@ pub fn close(fd: c_int) -> Result<(), Errno> {
 
 /// Ends a host file whose number has already been given another meaning in the guest kernel.
 pub fn displaced(fd: c_int) {
+    kept::closed(fd);
     RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
     if let Some(old) = forget(fd) {
         let _ = session::client().and_then(|client| client.close(old.remote));
@@ -385,6 +387,7 @@ fn lower_floor(fd: c_int) {
 /// the lowest free one.
 #[inline]
 pub fn note_local_close(fd: c_int) {
+    kept::closed(fd);
     if fd < FLOOR.load(Ordering::Relaxed) {
         FLOOR.fetch_min(fd, Ordering::Relaxed);
         release_reserved();
@@ -415,6 +418,7 @@ pub fn forget_all() {
     for (fd, _) in all() {
         forget(fd);
     }
+    kept::forget_all();
 }
 
 /// In a fork child of a threaded parent: makes the table agree with the descriptors.

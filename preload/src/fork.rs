@@ -5,12 +5,13 @@
 #![allow(unsafe_code)]
 
 use crate::real::{errno, finish, hooks, hooks_over, set_errno, Symbol};
-use crate::session;
+use crate::{materialise, session};
 use hostcall::types::Errno;
 use libc::{c_int, pid_t};
 
 /// Forks by `real`, with the session prepared before and taken over or let go after.
 fn fork_with(real: impl FnOnce() -> pid_t) -> pid_t {
+    materialise::before_fork();
     let prepared = session::prepare_fork();
     // A handler that ran in the child before it has its session would begin an empty one.
     let signals = prepared.map(|_| session::block_signals());

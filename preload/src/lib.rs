@@ -3,7 +3,8 @@
 //! A hooked function ([`shims`]) asks [`fds`] whether a descriptor is a host file, or [`place`] (which applies the pure
 //! [`route`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`].
 //! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program
-//! images; [`materialise`] does so for images that do not load this library.
+//! images; [`materialise`] does so for images that do not load this library, and for what only the guest kernel can do with
+//! a file ([`kept`] says what stays behind).
 //!
 //! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
 //! of a threaded program, or before libc is ready.
@@ -15,8 +16,10 @@ mod exec;
 mod fds;
 mod fork;
 mod inherit;
+mod kept;
 mod materialise;
 mod place;
+mod popen;
 mod real;
 mod report;
 mod route;

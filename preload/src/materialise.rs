@@ -1,17 +1,20 @@
-//! Host files for a program image that does not load this library: opened anew on the mount of the host's files, by a
-//! token, for the same open file description under the same number.
+//! Host files as files of the guest kernel: opened anew on the mount of the host's files, by a token, for the same open
+//! file description under the same number.
 //!
-//! Static programs and those that run with more rights than their caller do not load it. Any other program gets its
-//! files with the session (see `inherit`), which needs no mount and stays on the fast road.
+//! A program image that does not take the session over needs it: static programs, those that run with more rights than
+//! their caller, and those that may not attach, because a filter of system calls is in force. Any other program gets its
+//! files with the session (see `inherit`), which needs no mount and stays on the fast road. A running program needs it for
+//! what only the kernel can do with a file: map it for sharing, and pass it on over a socket.
 #![allow(unsafe_code)]
 
 use crate::real::try_sys;
 use crate::report::Line;
-use crate::{fds, session};
+use crate::{fds, kept, session};
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, RemoteFd};
+use hostcall::types::{Errno, OpenFlags, RemoteFd};
 use libc::{c_char, c_int};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
 /// What of a program file is looked at: its header and the table that follows it in every linker's output.
@@ -19,26 +22,115 @@ const HEAD: usize = 2048;
 /// ELF's program header types, elf(5).
 const PT_INTERP: u32 = 3;
 
-/// Gives the program at `dirfd`, `path` what it is to inherit, if it will not load this library. A file that cannot be
-/// opened on the mount stays a placeholder, on which every call fails.
-///
-/// # Safety
-/// `path` is a C string.
-pub unsafe fn prepare(dirfd: c_int, path: *const c_char, flags: c_int, privileged: bool) {
-    let inherited = || fds::all().filter(|(_, entry)| !entry.cloexec);
-    // SAFETY: the caller's promise.
-    if inherited().next().is_none() || !(privileged || unsafe { is_static(dirfd, path, flags, 1) })
-    {
-        return;
-    }
-    for (fd, entry) in inherited() {
-        if materialise(fd, entry.remote).is_ok() {
-            fds::forget(fd);
+/// Whether this process has a filter of system calls, under which no new image may count on sockets.
+static FILTERED: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the process has been given such a filter.
+pub fn set_filtered() {
+    FILTERED.store(true, Ordering::Relaxed);
+}
+
+/// To be called before a fork: a child that may not attach has the files of the mount only.
+pub fn before_fork() {
+    if FILTERED.load(Ordering::Relaxed) {
+        for (fd, _) in fds::all() {
+            let _ = in_place(fd);
         }
     }
 }
 
-fn materialise(fd: c_int, remote: RemoteFd) -> Result<(), Errno> {
+/// Whether the program at `dirfd`, `path` will not take the session over; then it is given what it is to inherit. A file
+/// that cannot be opened on the mount stays a placeholder, on which every call fails.
+///
+/// # Safety
+/// `path` is a C string.
+pub unsafe fn prepare(dirfd: c_int, path: *const c_char, flags: c_int, privileged: bool) -> bool {
+    // SAFETY: the caller's promise.
+    let alone = privileged
+        || FILTERED.load(Ordering::Relaxed)
+        || unsafe { is_static(dirfd, path, flags, 1) };
+    if alone {
+        for (fd, entry) in fds::all().filter(|(_, entry)| !entry.cloexec) {
+            let materialised = open(entry.remote).and_then(|opened| place(opened, fd, false));
+            if materialised.is_ok() {
+                fds::forget(fd);
+            }
+        }
+    }
+    alone
+}
+
+/// Makes a host file of this process one of the mount, for good; its locks stay with the shadow.
+///
+/// # Errors
+/// There is no mount, the number is no host file, or it is a path-only one.
+pub fn in_place(fd: c_int) -> Result<(), Errno> {
+    replace(fd, Ok)
+}
+
+/// The same with an open file description of its own, which starts at the position of the other: the guest kernel can
+/// map it, as it cannot map one whose position is the host's.
+///
+/// # Errors
+/// As above; or the file may not be opened again.
+pub fn to_map(fd: c_int) -> Result<(), Errno> {
+    replace(fd, |token| {
+        let mut path = Line::<64>::new();
+        let _ = write!(path, "/proc/self/fd/{token}\0");
+        // SAFETY: plain system calls, a NUL-terminated path; the token's number is ours, and nobody else has seen it.
+        unsafe {
+            let opened = try_sys!(Sysno::fcntl, token, libc::F_GETFL, 0).and_then(|flags| {
+                let flags = flags as c_int & KEPT | libc::O_CLOEXEC;
+                let opened = try_sys!(
+                    Sysno::openat,
+                    libc::AT_FDCWD,
+                    path.bytes().as_ptr(),
+                    flags,
+                    0
+                )?;
+                let place = try_sys!(Sysno::lseek, token, 0, libc::SEEK_CUR).unwrap_or(0);
+                let _ = try_sys!(Sysno::lseek, opened, place, libc::SEEK_SET);
+                Ok(opened as c_int)
+            });
+            let _ = try_sys!(Sysno::close, token);
+            opened
+        }
+    })
+}
+
+/// A further descriptor of a host file, path-only ones included, for the guest kernel to execute.
+///
+/// # Errors
+/// There is no mount, or the file may not be read.
+pub fn to_execute(fd: c_int) -> Result<c_int, Errno> {
+    let entry = fds::entry(fd).ok_or(Errno(libc::EBADF))?;
+    let client = session::client()?;
+    let flags = OpenFlags(libc::O_RDONLY | libc::O_CLOEXEC);
+    let remote = client.reopen(entry.remote, flags)?.fd;
+    let opened = open(remote);
+    let _ = client.close(remote);
+    let opened = opened?;
+    if !entry.cloexec {
+        // An interpreter opens the script by this number.
+        // SAFETY: plain system call.
+        let _ = unsafe { try_sys!(Sysno::fcntl, opened, libc::F_SETFD, 0) };
+    }
+    Ok(opened)
+}
+
+fn replace(fd: c_int, of: impl FnOnce(c_int) -> Result<c_int, Errno>) -> Result<(), Errno> {
+    let entry = fds::entry(fd).ok_or(Errno(libc::EBADF))?;
+    place(of(open(entry.remote)?)?, fd, entry.cloexec)?;
+    fds::forget(fd);
+    kept::keep(fd, entry.remote);
+    Ok(())
+}
+
+/// The flags of an open file that a further open of it takes over.
+const KEPT: c_int = libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK;
+
+/// A host file opened on the mount, for the same open file description.
+fn open(remote: RemoteFd) -> Result<c_int, Errno> {
     let client = session::client()?;
     let flags = client.fcntl(remote, libc::F_GETFL, 0)?.value;
     if flags & libc::O_PATH != 0 {
@@ -51,16 +143,25 @@ fn materialise(fd: c_int, remote: RemoteFd) -> Result<(), Errno> {
         .map_err(|_| std::fmt::Error)
         .and_then(|prefix| write!(path, "{prefix}/.hostcall/fd/{token}\0"));
     written.map_err(|_| Errno(libc::ENAMETOOLONG))?;
-    let flags = flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK) | libc::O_CLOEXEC;
+    let flags = flags & KEPT | libc::O_CLOEXEC;
     let path = path.bytes().as_ptr();
-    // SAFETY: a NUL-terminated path; the number that is replaced is a placeholder of ours.
+    // SAFETY: a NUL-terminated path.
     unsafe {
         let opened = try_sys!(Sysno::openat, libc::AT_FDCWD, path, flags, 0)?;
         // The mount takes transfers from the position that the file has for the guest kernel: at first the host's.
         if let Ok(place) = client.lseek(remote, 0, libc::SEEK_CUR) {
             let _ = try_sys!(Sysno::lseek, opened, place.offset, libc::SEEK_SET);
         }
-        let placed = try_sys!(Sysno::dup3, opened, fd, 0);
+        Ok(opened as c_int)
+    }
+}
+
+/// Moves a fresh descriptor to the number of a placeholder.
+fn place(opened: c_int, fd: c_int, cloexec: bool) -> Result<(), Errno> {
+    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+    // SAFETY: plain system calls; the number that is replaced is a placeholder of ours.
+    unsafe {
+        let placed = try_sys!(Sysno::dup3, opened, fd, flags);
         let _ = try_sys!(Sysno::close, opened);
         placed.map(drop)
     }

@@ -171,6 +171,7 @@ fn settle<'p>(
     let bytes = text.to_bytes();
     match route(prefix, start, bytes) {
         Route::Guest => guest,
+        Route::Host(_) if session::barred() => guest,
         Route::Left(rest) => Place::Guest {
             dirfd: libc::AT_FDCWD,
             path: buffer.join(prefix.parent(), rest),

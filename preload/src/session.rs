@@ -7,6 +7,7 @@
 use crate::real::try_sys;
 use crate::route::Prefix;
 use crate::{fds, report};
+use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
 use libc::c_int;
@@ -44,6 +45,9 @@ static ATTACHING: AtomicBool = AtomicBool::new(false);
 static FAILED_AT: AtomicI64 = AtomicI64::new(0);
 /// The failure has been reported.
 static REPORTED: AtomicBool = AtomicBool::new(false);
+
+/// A filter of system calls lets this process have no socket: paths below the prefix are the mount's.
+static BARRED: AtomicBool = AtomicBool::new(false);
 
 /// After a failure the host is looked for again no sooner than this, milliseconds.
 const RETRY: i64 = 1000;
@@ -96,6 +100,11 @@ pub fn attached() -> Option<&'static Client> {
         let page = &*PAGE.load(Ordering::Acquire);
         page.client.load(Ordering::Acquire).as_ref()
     }
+}
+
+/// Whether host files have to be found on the mount, because this process may not attach. Begins the session otherwise.
+pub fn barred() -> bool {
+    attached().is_none() && client().is_err() && BARRED.load(Ordering::Relaxed)
 }
 
 /// Whether `fd` belongs to the client.
@@ -163,7 +172,13 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
         Err(error) if resume.is_some() => Err(error.errno()),
         Err(error) => {
             FAILED_AT.store(now().max(1), Ordering::Relaxed);
-            if !REPORTED.swap(true, Ordering::Relaxed) {
+            // What filters answer to socket(2).
+            let barred = matches!(
+                error,
+                AttachError::NoAnswer(_, Errno(libc::ENOSYS | libc::EPERM))
+            );
+            BARRED.store(barred, Ordering::Relaxed);
+            if !barred && !REPORTED.swap(true, Ordering::Relaxed) {
                 report::say(&error);
             }
             Err(error.errno())

@@ -16,14 +16,14 @@ use syscalls::Sysno;
 
 /// glibc's record of one file action (`sysdeps/unix/…/spawn_int.h`, unchanged since 2.29 but for new tags at the end).
 #[repr(C)]
-struct Action {
+pub struct Action {
     tag: c_int,
     detail: Detail,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-union Detail {
+pub union Detail {
     /// close, closefrom, fchdir, tcsetpgrp.
     fd: c_int,
     /// dup2.
@@ -35,11 +35,25 @@ union Detail {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Open {
+pub struct Open {
     fd: c_int,
     path: *const c_char,
     flags: c_int,
     mode: mode_t,
+}
+
+impl Action {
+    /// dup2 of one number onto another.
+    pub fn duplicate(from: c_int, to: c_int) -> Action {
+        let detail = Detail { pair: [from, to] };
+        Action { tag: DUP2, detail }
+    }
+
+    /// close of a number, which need not be open.
+    pub const fn close(fd: c_int) -> Action {
+        let detail = Detail { fd };
+        Action { tag: CLOSE, detail }
+    }
 }
 
 /// glibc's `posix_spawn_file_actions_t`.
@@ -79,6 +93,11 @@ unsafe fn leads_to_host(path: *const c_char) -> bool {
     matches!(place, Ok(Place::Host { .. }))
 }
 
+/// Whether a child is to inherit anything of the host.
+pub fn hands_on() -> bool {
+    fds::any() || cwd::on_host()
+}
+
 /// Whether the hooked calls are needed.
 unsafe fn concerns_us(path: *const c_char, actions: &[Action]) -> bool {
     let names_host = |action: &Action| {
@@ -92,7 +111,7 @@ unsafe fn concerns_us(path: *const c_char, actions: &[Action]) -> bool {
         }
     };
     // SAFETY: the program's path.
-    fds::any() || cwd::on_host() || actions.iter().any(names_host) || unsafe { leads_to_host(path) }
+    hands_on() || actions.iter().any(names_host) || unsafe { leads_to_host(path) }
 }
 
 /// How the new program is found.
@@ -110,6 +129,30 @@ struct Program {
     arguments: Strings,
     environment: Strings,
     find: Find,
+}
+
+/// Starts a shell with a command line; its process id, or an error number.
+///
+/// # Safety
+/// `command` is a C string; the attributes are null or were made by posix_spawnattr_init(3).
+pub unsafe fn shell(
+    command: *const c_char,
+    actions: &[Action],
+    attributes: *const posix_spawnattr_t,
+) -> Result<pid_t, Errno> {
+    let arguments = [c"sh".as_ptr(), c"-c".as_ptr(), command, std::ptr::null()];
+    let program = Program {
+        file: c"/bin/sh".as_ptr(),
+        arguments: arguments.as_ptr(),
+        environment: current(),
+        find: Find::Path,
+    };
+    let mut child = 0;
+    // SAFETY: a live variable, and the caller's promise.
+    match unsafe { spawn(&mut child, &program, actions, attributes) } {
+        0 => Ok(child),
+        failure => Err(Errno(failure)),
+    }
 }
 
 /// Spawns by fork; the child reports what fails through a pipe that its exec closes. Answers an error number.
@@ -326,7 +369,7 @@ hooks_over! {
     }
 
     fn system(command: *const c_char) -> c_int => hooked_system {
-        if command.is_null() || !(fds::any() || cwd::on_host()) {
+        if command.is_null() || !hands_on() {
             return redhook::real!(system)(command);
         }
         run_shell(command)
@@ -359,16 +402,8 @@ unsafe fn run_shell(command: *const c_char) -> c_int {
         libc::posix_spawnattr_setsigdefault(&mut attributes, &defaults);
         let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         libc::posix_spawnattr_setflags(&mut attributes, flags as _);
-        let arguments = [c"sh".as_ptr(), c"-c".as_ptr(), command, std::ptr::null()];
-        let program = Program {
-            file: c"/bin/sh".as_ptr(),
-            arguments: arguments.as_ptr(),
-            environment: current(),
-            find: Find::Path,
-        };
-        let mut child = 0;
         let mut status = 127 << 8;
-        if spawn(&mut child, &program, &[], &attributes) == 0 {
+        if let Ok(child) = shell(command, &[], &attributes) {
             while libc::waitpid(child, &mut status, 0) == -1 {
                 if errno() != Errno(libc::EINTR) {
                     status = -1;

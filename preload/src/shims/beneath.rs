@@ -51,6 +51,8 @@ beneath! {
     fn fopen(path: *const c_char, mode: *const c_char) -> *mut File, or null_mut();
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut File, or null_mut();
     fn freopen(path: *const c_char, mode: *const c_char, stream: *mut File) -> *mut File, or null_mut();
+    fn popen(command: *const c_char, mode: *const c_char) -> *mut File, or null_mut();
+    fn pclose(stream: *mut File) -> c_int, or -1;
     fn opendir(path: *const c_char) -> *mut DIR, or null_mut();
     fn fdopendir(fd: c_int) -> *mut DIR, or null_mut();
     fn readdir64(dir: *mut DIR) -> *mut dirent64, or null_mut();

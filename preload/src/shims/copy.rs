@@ -34,11 +34,12 @@ fn is_open(fd: c_int) -> bool {
 
 hooks_over! {
     fn splice(from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t => hooked_splice {
-        if fds::host(from).is_some() || fds::host(to).is_some() {
-            // As for files that cannot be spliced: programs go on with read and write.
-            return finish(Err(Errno(libc::EINVAL)));
+        match (fds::host(from), fds::host(to)) {
+            (None, None) => redhook::real!(splice)(from, from_offset, to, to_offset, len, flags),
+            (Some(source), None) => finish(pour(source, from_offset, (to, to_offset), len)),
+            (None, Some(target)) => finish(draw((from, from_offset), target, to_offset, len)),
+            (Some(_), Some(_)) => finish(Err(Errno(libc::EINVAL))),
         }
-        redhook::real!(splice)(from, from_offset, to, to_offset, len, flags)
     }
 }
 
@@ -84,6 +85,81 @@ hooks! {
             Some(_) => finish(Err(Errno(libc::EINVAL))),
             None => sys!(Sysno::tee, from, to, len, flags),
         }
+    }
+}
+
+/// How many bytes a guest's pipe takes or gives without a wait, at least one; the errno of what splice(2) refuses.
+///
+/// # Safety
+/// As splice(2).
+unsafe fn pipe((fd, offset): (c_int, *mut off_t), free: bool) -> Result<usize, Errno> {
+    let mut held: c_int = 0;
+    // SAFETY: plain system calls, a live integer.
+    let room = unsafe {
+        let room = try_sys!(Sysno::fcntl, fd, libc::F_GETPIPE_SZ).map_err(|errno| match errno {
+            Errno(libc::EBADF) if !is_open(fd) => errno,
+            _ => Errno(libc::EINVAL),
+        })?;
+        try_sys!(Sysno::ioctl, fd, libc::FIONREAD, &raw mut held)?;
+        room as usize
+    };
+    if !offset.is_null() {
+        return Err(Errno(libc::ESPIPE));
+    }
+    // A pipe that holds anything has an unknown number of pages left.
+    Ok(match (free, held as usize) {
+        (true, 0) => room,
+        (true, _) => PIPE_BUF,
+        (false, held) => held.max(1),
+    })
+}
+
+/// Most bytes that a pipe takes whole.
+const PIPE_BUF: usize = libc::PIPE_BUF;
+
+/// splice(2) of a host file into a pipe.
+///
+/// # Safety
+/// As splice(2).
+unsafe fn pour(
+    source: RemoteFd,
+    offset: *mut off_t,
+    to: (c_int, *mut off_t),
+    len: usize,
+) -> Result<ssize_t, Errno> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let room = pipe(to, true)?;
+        send(
+            Side(-1, Some(source)),
+            Side(to.0, None),
+            offset,
+            len.min(room),
+        )
+    }
+}
+
+/// splice(2) of a pipe into a host file.
+///
+/// # Safety
+/// As splice(2).
+unsafe fn draw(
+    from: (c_int, *mut off_t),
+    target: RemoteFd,
+    offset: *mut off_t,
+    len: usize,
+) -> Result<ssize_t, Errno> {
+    let mut room = [0u8; STEP];
+    // SAFETY: the caller's promise; live buffers and their lengths.
+    unsafe {
+        let len = len.min(pipe(from, false)?).min(STEP);
+        let end = position(offset)?;
+        let got = try_sys!(Sysno::read, from.0, room.as_mut_ptr(), len)? as usize;
+        let written = write_host(target, room.as_ptr().cast(), got, end)?;
+        if let Some(offset) = offset.as_mut() {
+            *offset += written as off_t;
+        }
+        Ok(written as ssize_t)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::open::refuse_reserved;
 use crate::real::{done, finish, hooks, hooks_over, set_errno, sys, try_sys};
-use crate::{fds, session};
+use crate::{fds, kept, session};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
 use libc::{c_char, c_int, c_ulong, size_t};
@@ -73,12 +73,7 @@ unsafe fn control(
             let reply = session::client()?.fcntl(remote, command, number as u32 as u64)?;
             Ok(reply.value)
         }
-        libc::F_GETLK
-        | libc::F_SETLK
-        | libc::F_SETLKW
-        | libc::F_OFD_GETLK
-        | libc::F_OFD_SETLK
-        | libc::F_OFD_SETLKW => {
+        command if is_lock(command) => {
             let lock = argument as *mut libc::flock;
             if lock.is_null() {
                 return Err(Errno(libc::EFAULT));
@@ -88,6 +83,30 @@ unsafe fn control(
         }
         _ => Err(Errno(libc::EINVAL)),
     }
+}
+
+fn is_lock(command: c_int) -> bool {
+    use libc::{F_GETLK, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLK, F_SETLKW};
+    matches!(
+        command,
+        F_GETLK | F_SETLK | F_SETLKW | F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW
+    )
+}
+
+/// [`record_lock`] for a file of the mount whose locks are the shadow's: its position is the guest kernel's.
+pub fn kept_lock(
+    fd: c_int,
+    remote: RemoteFd,
+    command: c_int,
+    lock: &mut libc::flock,
+) -> Result<(), Errno> {
+    if lock.l_whence == libc::SEEK_CUR as i16 {
+        // SAFETY: plain system call.
+        let position = unsafe { try_sys!(Sysno::lseek, fd, 0, libc::SEEK_CUR) }?;
+        lock.l_start += position as libc::off_t;
+        lock.l_whence = libc::SEEK_SET as i16;
+    }
+    record_lock(remote, command, lock)
 }
 
 /// One record lock call; a question's answer goes into `lock`.
@@ -161,6 +180,10 @@ unsafe fn control_any(
     }
     if refuse_reserved(fd) {
         return -1;
+    }
+    if let (Some(remote), true) = (kept::of(fd), is_lock(command) && argument != 0) {
+        // SAFETY: for these commands the program passes a struct flock.
+        return done(unsafe { kept_lock(fd, remote, command, &mut *(argument as *mut _)) });
     }
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         fds::release_reserved();

@@ -1,11 +1,11 @@
 //! Locks besides those of fcntl(2): flock(2), lockf(3).
 #![allow(unsafe_code)]
 
-use super::descriptor::record_lock;
+use super::descriptor::{kept_lock, record_lock};
 use crate::real::{done, hooks, sys, Symbol};
-use crate::{fds, session};
+use crate::{fds, kept, session};
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, RemoteFd};
+use hostcall::types::Errno;
 use libc::{c_int, off_t};
 use syscalls::Sysno;
 
@@ -13,7 +13,7 @@ static LOCKF: Symbol = Symbol::new(c"lockf64");
 
 hooks! {
     fn flock(fd: c_int, operation: c_int) -> c_int {
-        match fds::host(fd) {
+        match fds::host(fd).or_else(|| kept::of(fd)) {
             Some(remote) => done(session::client().and_then(|client| client.flock(remote, operation))),
             None => sys!(Sysno::flock, fd, operation),
         }
@@ -21,7 +21,11 @@ hooks! {
 
     fn lockf | lockf64 (fd: c_int, command: c_int, len: off_t) -> c_int {
         match fds::host(fd) {
-            Some(remote) => done(lock_section(remote, command, len)),
+            Some(remote) => done(lock_section(command, len, |command, lock| record_lock(remote, command, lock))),
+            None if kept::of(fd).is_some() => done(lock_section(command, len, |command, lock| {
+                let remote = kept::of(fd).ok_or(Errno(libc::EBADF))?;
+                kept_lock(fd, remote, command, lock)
+            })),
             None => match LOCKF.get::<unsafe extern "C" fn(c_int, c_int, off_t) -> c_int>() {
                 Some(real) => real(fd, command, len),
                 None => done::<()>(Err(Errno(libc::ENOSYS))),
@@ -31,7 +35,11 @@ hooks! {
 }
 
 /// lockf(3) in terms of record locks that start at the file's position.
-fn lock_section(fd: RemoteFd, command: c_int, len: off_t) -> Result<(), Errno> {
+fn lock_section(
+    command: c_int,
+    len: off_t,
+    locked: impl FnOnce(c_int, &mut libc::flock) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let (operation, kind) = match command {
         libc::F_LOCK => (libc::F_SETLKW, libc::F_WRLCK),
         libc::F_TLOCK => (libc::F_SETLK, libc::F_WRLCK),
@@ -46,7 +54,7 @@ fn lock_section(fd: RemoteFd, command: c_int, len: off_t) -> Result<(), Errno> {
         l_len: len,
         l_pid: 0,
     };
-    record_lock(fd, operation, &mut lock)?;
+    locked(operation, &mut lock)?;
     if command == libc::F_TEST && lock.l_type != libc::F_UNLCK as i16 {
         return Err(Errno(libc::EACCES));
     }

@@ -1,14 +1,16 @@
-//! mmap(2) of host files, by copy.
+//! mmap(2) of host files: shared on the mount, private by copy.
 //!
-//! The guest's kernel cannot map a host file, so a private mapping is anonymous memory filled by host reads. Two
-//! things differ from a mapping of the file: it shows the file as it was at the call, and whole pages beyond the
-//! file's end read as zeros, where the kernel would send SIGBUS. A shared mapping that is only read is a copy as well
-//! and does not see later changes. A shared mapping that may write cannot be had by copy: it is refused with ENODEV,
-//! as by a file system that cannot map, and programs fall back to read and write.
+//! A file that is mapped for sharing becomes a file of the mount for good, so that map and calls agree and all who map it
+//! share one memory. A private mapping is anonymous memory filled by host reads, which needs no mount. Two things differ
+//! there from a mapping of the file: it shows the file as it was at the call, and whole pages beyond the file's end read
+//! as zeros, where the kernel would send SIGBUS.
+//!
+//! Without a mount, a shared mapping that is only read is a copy as well and does not see later changes, and one that may
+//! write is refused with ENODEV, as by a file system that cannot map; programs fall back to read and write.
 #![allow(unsafe_code)]
 
-use crate::fds;
 use crate::real::{errno, hooks, set_errno, try_sys};
+use crate::{fds, materialise};
 use hostcall::types::Errno;
 use libc::{c_int, c_void, off64_t};
 use std::mem::MaybeUninit;
@@ -32,10 +34,33 @@ hooks! {
         fd: c_int,
         offset: off64_t,
     ) -> *mut c_void {
-        if flags & libc::MAP_ANONYMOUS != 0 || fds::host(fd).is_none() {
-            return kernel(address, len, protection, flags, fd, offset).unwrap_or_else(failed);
+        let own = flags & libc::MAP_ANONYMOUS != 0 || fds::host(fd).is_none();
+        if own || share(fd, flags) {
+            let mapped = kernel(address, len, protection, flags, fd, offset);
+            // A mount without a cache cannot map for sharing before Linux 6.6.
+            if own || mapped != Err(Errno(libc::ENODEV)) {
+                return mapped.unwrap_or_else(failed);
+            }
         }
         copy(address, len, protection, flags, fd, offset).unwrap_or_else(failed)
+    }
+}
+
+/// Makes a regular host file that is to be mapped for sharing one of the mount; false if it stays the host's.
+fn share(fd: c_int, flags: c_int) -> bool {
+    let shared = matches!(
+        flags & libc::MAP_TYPE,
+        libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE
+    );
+    shared && is_regular(fd) && materialise::to_map(fd).is_ok()
+}
+
+fn is_regular(fd: c_int) -> bool {
+    let mut metadata = MaybeUninit::<libc::stat64>::zeroed();
+    // SAFETY: the buffer has the right type and is valid even if it stays zero.
+    unsafe {
+        libc::fstat64(fd, metadata.as_mut_ptr()) == 0
+            && metadata.assume_init().st_mode & libc::S_IFMT == libc::S_IFREG
     }
 }
 

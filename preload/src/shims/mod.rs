@@ -5,6 +5,7 @@
 
 pub mod attributes;
 pub mod beneath;
+pub mod confine;
 pub mod copy;
 pub mod create;
 pub mod descriptor;
@@ -16,6 +17,8 @@ pub mod lock;
 pub mod map;
 pub mod name;
 pub mod open;
+pub mod pass;
+pub mod raw;
 pub mod ready;
 pub mod resolve;
 pub mod scan;
@@ -25,6 +28,7 @@ pub mod stdio;
 pub mod temporary;
 pub mod times;
 pub mod walk;
+pub mod watch;
 pub mod working;
 
 /// Runs one of two expressions: the guest's with the arguments to forward, or the host's.
@@ -55,9 +59,11 @@ pub fn resolve_all() {
     identity::resolve();
     io::resolve();
     open::resolve();
+    pass::resolve();
     ready::resolve();
     resolve::resolve();
     stat::resolve();
     temporary::resolve();
+    watch::resolve();
     working::resolve();
 }

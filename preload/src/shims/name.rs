@@ -95,6 +95,17 @@ unsafe fn link_any(
     }
 }
 
+/// What a symbolic link on the host holds for a target below the prefix: the host's own path, for it is the host that
+/// follows the link. The mount stores the same.
+fn stored(target: &CStr) -> &CStr {
+    let prefix = session::prefix().as_bytes();
+    match target.to_bytes_with_nul().strip_prefix(prefix) {
+        Some(b"\0") => c"/",
+        Some(rest) if rest.starts_with(b"/") => CStr::from_bytes_with_nul(rest).unwrap_or(target),
+        _ => target,
+    }
+}
+
 unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int {
     // SAFETY: the calling program's strings.
     unsafe {
@@ -103,7 +114,7 @@ unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) 
             path,
             |dirfd, path| sys!(Sysno::symlinkat, target, dirfd, path),
             |dir, path| {
-                let target = CStr::from_ptr(target);
+                let target = stored(CStr::from_ptr(target));
                 done(session::client().and_then(|client| client.symlinkat(target, dir, path)))
             }
         )

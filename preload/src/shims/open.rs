@@ -5,7 +5,7 @@ use super::by_place;
 use crate::fds;
 use crate::place::nowhere;
 use crate::real::{done, finish, hooks, hooks_over, set_errno, sys, try_sys};
-use crate::session;
+use crate::{kept, session};
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RemoteFd};
 use libc::{c_char, c_int, c_uint, mode_t};
@@ -71,9 +71,18 @@ pub unsafe fn named_descriptor(path: *const c_char) -> Option<RemoteFd> {
     number.and_then(fds::host)
 }
 
-/// Opens a host file anew by its descriptor. The position is shared with the old one, as on the BSDs.
+/// Opens a host file anew by its descriptor: a file or directory with a position of its own, anything else as a duplicate.
 fn reopen(remote: RemoteFd, flags: c_int) -> Result<c_int, Errno> {
     let client = session::client()?;
+    if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL {
+        return Err(Errno(libc::EEXIST));
+    }
+    let anew = OpenFlags(flags & !libc::O_CREAT | libc::O_NOCTTY);
+    match client.reopen(remote, anew) {
+        Ok(reply) => return fds::install(reply.fd, flags & libc::O_CLOEXEC != 0),
+        Err(Errno(libc::ENXIO)) => {}
+        Err(errno) => return Err(errno),
+    }
     if flags & libc::O_TRUNC != 0 && flags & libc::O_ACCMODE != libc::O_RDONLY {
         client.ftruncate(remote, 0)?;
     }
@@ -132,6 +141,10 @@ fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno
         } else if !entry.cloexec {
             super::descriptor::mark_cloexec(fd, true)?;
         }
+    }
+    if !only_mark {
+        let most = c_int::MAX as c_uint;
+        kept::closed_between(first.min(most) as c_int, last.min(most) as c_int);
     }
     fds::release_reserved();
     fds::note_local_close(first.min(c_int::MAX as c_uint) as c_int);

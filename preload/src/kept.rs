@@ -1,0 +1,72 @@
+//! What stays with the shadow when a host file becomes one of the mount (see `materialise`): the locks.
+//!
+//! A record lock is the process's until the process closes the file, one of flock(2) the open file description's; the host
+//! takes those of the mount for somebody else's. So the shadow's descriptor stays open as long as the number, and locks of
+//! such a number are the shadow's as before.
+
+use crate::fds::MOST;
+use crate::session;
+use hostcall::ops::Calls;
+use hostcall::types::RemoteFd;
+use libc::c_int;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+/// 0: nothing is kept. Else the shadow's descriptor and one.
+static TABLE: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
+/// Numbers for which one is kept.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Keeps the shadow's descriptor for a number that has none so far.
+pub fn keep(fd: c_int, remote: RemoteFd) {
+    if let Some(slot) = TABLE.get(fd as u32 as usize) {
+        slot.store(remote.0 + 1, Ordering::Release);
+        COUNT.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// The shadow's descriptor behind a file of the mount. One load where there is none in the process.
+#[inline]
+pub fn of(fd: c_int) -> Option<RemoteFd> {
+    if COUNT.load(Ordering::Acquire) == 0 {
+        return None;
+    }
+    let word = TABLE.get(fd as u32 as usize)?.load(Ordering::Acquire);
+    (word != 0).then(|| RemoteFd(word - 1))
+}
+
+/// To be called when a number is closed by whatever way, or is given another file: its locks end. One load where
+/// nothing is kept in the process.
+#[inline]
+pub fn closed(fd: c_int) {
+    if COUNT.load(Ordering::Acquire) != 0 {
+        close(fd);
+    }
+}
+
+#[cold]
+fn close(fd: c_int) {
+    let Some(slot) = TABLE.get(fd as u32 as usize) else {
+        return;
+    };
+    let word = slot.swap(0, Ordering::AcqRel);
+    if word != 0 {
+        COUNT.fetch_sub(1, Ordering::AcqRel);
+        let _ = session::client().and_then(|client| client.close(RemoteFd(word - 1)));
+    }
+}
+
+/// [`closed`] for all numbers of a range, ends included.
+pub fn closed_between(first: c_int, last: c_int) {
+    if COUNT.load(Ordering::Acquire) != 0 {
+        (first.max(0)..=last.min(MOST as c_int - 1)).for_each(close);
+    }
+}
+
+/// In a child that has no shadow with these files.
+pub fn forget_all() {
+    if COUNT.swap(0, Ordering::AcqRel) != 0 {
+        TABLE
+            .iter()
+            .for_each(|slot| slot.store(0, Ordering::Release));
+    }
+}
