@@ -1,150 +1,45 @@
 //! Unmodified programs under the preload: each case runs in a native directory and in a host directory seen from a
 //! guest; output, status and the tree that is left behind must be equal.
 
-use std::fmt::Write;
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use hostcall_tests::daemon::Scratch;
+use hostcall_tests::differential::{seen, Outcome, Side};
+use hostcall_tests::outside::{may_mount, told};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A file of the build, beside this test's own.
-fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the path of this test");
-    let file = test
-        .ancestors()
-        .nth(2)
-        .expect("the build directory")
-        .join(name);
-    let missing = format!(
-        "{} is missing; run `cargo build --workspace` with the same profile first",
-        file.display()
-    );
-    assert!(file.exists(), "{missing}");
-    file
-}
-
-/// The kind of guest to test in: `local`, or what `HOSTCALL_TEST_GUEST` says.
-fn kind() -> String {
-    std::env::var("HOSTCALL_TEST_GUEST").unwrap_or_else(|_| "local".to_owned())
-}
-
-fn fresh(case: &str, side: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("programs-{case}-{side}"));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).expect("a directory for the case");
-    path
-}
-
-/// Names, types, permissions, sizes and contents below a directory.
-fn tree(root: &Path) -> String {
-    let mut text = String::new();
-    let mut pending = vec![root.to_owned()];
-    while let Some(path) = pending.pop() {
-        let metadata = fs::symlink_metadata(&path).expect("metadata");
-        let name = path
-            .strip_prefix(root)
-            .expect("below the root")
-            .display()
-            .to_string();
-        let mode = metadata.permissions().mode();
-        if metadata.is_dir() {
-            writeln!(text, "{name}/ {mode:o}").expect("a string");
-            pending.extend(
-                fs::read_dir(&path)
-                    .expect("a directory")
-                    .map(|entry| entry.expect("an entry").path()),
-            );
-        } else if metadata.is_symlink() {
-            writeln!(
-                text,
-                "{name} -> {}",
-                fs::read_link(&path).expect("a link").display()
-            )
-            .expect("a string");
-        } else {
-            let content = if metadata.is_file() {
-                fs::read(&path).expect("a file")
-            } else {
-                Vec::new()
-            };
-            let content = String::from_utf8_lossy(&content[..content.len().min(2000)]).into_owned();
-            writeln!(
-                text,
-                "{name} {mode:o} {} {} {content:?}",
-                metadata.nlink(),
-                metadata.size()
-            )
-            .expect("a string");
-        }
-    }
-    let mut lines: Vec<&str> = text.lines().collect();
-    lines.sort_unstable();
-    lines.join("\n")
-}
-
-/// What a run wrote, how it ended and what it left.
-fn outcome(mut command: Command, directory: &Path) -> String {
-    let run = command
+/// Runs a command on a side, with a directory of the host as its last argument: the same for each side, and empty.
+fn outcome(side: &Side, scratch: &Scratch, arguments: &[&str]) -> Outcome {
+    let work = scratch.join("work");
+    std::fs::create_dir(&work).expect("a directory for the case");
+    let run = side
+        .command()
+        .args(arguments)
+        .arg(seen(&work))
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = format!(
-        "{}{}{}\n{}",
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr),
-        run.status,
-        tree(directory)
-    );
-    // The prefix first, for parents of the directory are printed too.
-    text.replace("/host", "")
-        .replace(&directory.display().to_string(), "DIRECTORY")
+        .expect("the side runs");
+    let outcome = Outcome::new(told(&run), &work);
+    std::fs::remove_dir_all(&work).expect("the case's own directory");
+    outcome
 }
-
-/// Runs a command without what whoever runs the tests has left open; a guest's commands have no such descriptors.
-const CLOSED: &str = r#"for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ $fd -gt 2 ] && eval "exec $fd<&-"; done; exec "$@""#;
 
 /// Runs `shell -c script case DIRECTORY` on both sides; says what differs.
 fn difference(case: &str, shell: &str, script: &str) -> Option<String> {
-    // Paths of one length, for programs write them into files.
-    let (here, there) = (fresh(case, "native-run"), fresh(case, "guest"));
-    let mut native = Command::new("bash");
-    native
-        .args(["-c", CLOSED, "bash", shell, "-c", script, case])
-        .arg(&here)
-        .current_dir("/");
-    let expected = outcome(native, &here);
-    let mut guest = Command::new(built("hostd"));
-    built("libhostcall_preload.so");
-    guest
-        .args(["run", "--guest", &kind(), "--", shell, "-c", script, case])
-        .arg(format!("/host{}", there.display()));
-    let found = outcome(guest, &there);
-    if found == expected {
-        return None;
-    }
-    let all: Vec<(&str, &str)> = expected.lines().zip(found.lines()).collect();
-    let first = all
-        .iter()
-        .position(|(expected, found)| expected != found)
-        .unwrap_or(all.len());
-    let from = |text: &str| {
-        text.lines()
-            .skip(first)
-            .take(4)
-            .collect::<Vec<_>>()
-            .join("\n    ")
-    };
-    Some(format!(
-        "{case} in {shell}, from line {}:\n  expected\n    {}\n  found\n    {}\n",
-        first + 1,
-        from(&expected),
-        from(&found)
-    ))
+    const AT_THE_ROOT: &str = "cd /; exec \"$@\"";
+    let scratch = Scratch::new();
+    let arguments = ["sh", "-c", AT_THE_ROOT, "sh", shell, "-c", script, case];
+    let expected = outcome(&Side::Native, &scratch, &arguments);
+    let found = outcome(&Side::guest(), &scratch, &arguments);
+    let text = expected.difference(&found)?;
+    Some(format!("{case} in {shell}:\n{text}"))
 }
 
 fn compare<'c>(cases: impl IntoIterator<Item = (&'c str, &'c str, &'c str)>) {
+    if !may_mount() {
+        return;
+    }
     let differences: String = cases
         .into_iter()
         .filter_map(|(case, shell, script)| difference(case, shell, script))
@@ -165,11 +60,7 @@ fn compiled(case: &str) {
         status.expect("cc; install gcc").success(),
         "{case}.c does not compile"
     );
-    // A host file cannot be executed in the guest, so it is fetched first.
-    let program = program.display();
-    let script = format!(
-        "case $1 in /host/*) bridge=/host;; esac; copy=/tmp/case-$$; cat $bridge{program} > $copy; chmod +x $copy; cd /; $copy $1; rm $copy"
-    );
+    let script = format!("{} $1", seen(&program).display());
     compare([(case, "sh", script.as_str())]);
 }
 
@@ -231,14 +122,38 @@ fn bash_as_natively() {
     compare(BASH.iter().map(|(case, script)| (*case, "bash", *script)));
 }
 
+/// What a program needs the guest kernel for, or does past libc's functions for files: a script of `causes/` each.
+#[test]
+fn what_is_beyond_calls_on_files_as_natively() {
+    let causes = Path::new(env!("CARGO_MANIFEST_DIR")).join("causes");
+    let files = std::fs::read_dir(causes).expect("the scripts").flatten();
+    let mut scripts: Vec<(String, String)> = files
+        .map(|file| {
+            let path = file.path();
+            let program = match path.extension().is_some_and(|kind| kind == "py") {
+                true => "python3 -u",
+                false => "bash",
+            };
+            let script = format!("cd $1; {program} {}", seen(&path).display());
+            (file.file_name().to_string_lossy().into_owned(), script)
+        })
+        .collect();
+    scripts.sort();
+    compare(
+        scripts
+            .iter()
+            .map(|(case, script)| (case.as_str(), "bash", script.as_str())),
+    );
+}
+
 /// The guest kernel's word on a number whose host file is closed.
 #[test]
 fn numbers_are_free_at_once_where_exactness_is_asked_for() {
-    const CLOSED: &str = "import os; fd = os.open('/host/etc/hostname', os.O_RDONLY); os.close(fd); print(os.path.lexists(f'/proc/self/fd/{fd}'))";
-    built("libhostcall_preload.so");
+    const CLOSED: &str = "import os; fd = os.open('/srv/etc/hostname', os.O_RDONLY); os.close(fd); print(os.path.lexists(f'/proc/self/fd/{fd}'))";
     for (exact, expected) in [("1", "False\n"), ("0", "True\n")] {
-        let run = Command::new(built("hostd"))
-            .args(["run", "--guest", &kind(), "--", "python3", "-c", CLOSED])
+        let run = Side::guest()
+            .command()
+            .args(["python3", "-c", CLOSED])
             .env("HOSTCALL_EXACT_FDS", exact)
             .stdin(Stdio::null())
             .output()

@@ -1,0 +1,11 @@
+# popen(3): the shell inherits the host's files.
+seq 3 > in
+gawk 'BEGIN {
+    command = "cat; echo err >&2; ls | wc -l"
+    while ((command | getline line) > 0) print line
+    print close(command)
+    print "x" | "cat > out; exit 3"
+    print close("cat > out; exit 3")
+    print "y" | "cat >&2"
+}' < in 2> err
+cat err out
