@@ -5,7 +5,7 @@ CARGO ?= cargo
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build run lint loom test test-long bench clean
+.PHONY: help setup setup-tests build run lint loom test test-long compatibility bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -56,6 +56,10 @@ test-long: test ## the same, and the tests that take minutes
 	@echo "== long tests"
 	@$(CARGO) build --quiet --release --workspace
 	@$(CARGO) test --release --workspace --lib --bins --tests -- --ignored
+
+compatibility: setup-tests ## run real programs in guests, and write docs/COMPATIBILITY.md
+	@$(CARGO) build --quiet --workspace --lib --bins --examples
+	@HOSTCALL_WRITE_COMPATIBILITY=1 $(CARGO) test -p hostcall-tests --test compatibility -- --include-ignored
 
 bench: setup-tests ## measure against the host and against rivals
 	@$(CARGO) build --release --workspace
