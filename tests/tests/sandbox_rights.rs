@@ -45,7 +45,7 @@ fn rights_are_those_of_the_user_and_no_more() {
             assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (4097, 4097));
             assert_eq!(getrlimit(Resource::RLIMIT_AS).unwrap(), (1 << 30, 1 << 30));
             assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
-            assert!(setrlimit(Resource::RLIMIT_NOFILE, 4096, 4096).is_err());
+            assert!(setrlimit(Resource::RLIMIT_NOFILE, 8192, 8192).is_err());
         });
     }
 }
