@@ -147,6 +147,12 @@ impl Outside {
     }
 }
 
+/// Whether a path below the prefix is in `.hostcall`, which the mount has and the host does not.
+fn is_the_mounts(path: &[u8]) -> bool {
+    let mut components = path.split(|&byte| byte == b'/');
+    components.find(|part| !matches!(*part, b"" | b".")) == Some(b".hostcall")
+}
+
 /// Decides a path. Absolute paths start at `Guest(b"/")`.
 pub fn route<'p>(prefix: &Prefix, start: Start<'_>, path: &'p [u8]) -> Route<'p> {
     let mut outside = Outside {
@@ -200,7 +206,8 @@ pub fn route<'p>(prefix: &Prefix, start: Start<'_>, path: &'p [u8]) -> Route<'p>
         at = end + 1;
     }
     match (inside, entered, left) {
-        (Some(_), Some(start), _) => Route::Host(&path[start..]),
+        (Some(_), Some(end), None) if is_the_mounts(&path[end..]) => Route::Guest,
+        (Some(_), Some(end), _) => Route::Host(&path[end..]),
         (Some(_), None, _) => Route::Along,
         (None, _, Some(start)) => {
             let rest = &path[start..];
@@ -240,6 +247,10 @@ mod tests {
             ("/host/../etc", Route::Left(b"etc")),
             ("/host/etc/../../x//y/", Route::Left(b"x//y/")),
             ("/host/../../../x", Route::Left(b"../../x")),
+            ("/host/.hostcall", Route::Guest),
+            ("/host/./.hostcall/status", Route::Guest),
+            ("/host/.hostcalls", Route::Host(b"/.hostcalls")),
+            ("/host/etc/.hostcall", Route::Host(b"/etc/.hostcall")),
         ] {
             assert_eq!(at(root, path), expected, "{path}");
         }
@@ -252,6 +263,7 @@ mod tests {
             (Start::Guest(b"/"), "host", Route::Host(b"")),
             (Start::Guest(b"/usr"), "../host", Route::Host(b"")),
             (Start::Guest(b"/usr"), "host", Route::Guest),
+            (Start::Guest(b"/usr"), "../host/.hostcall", Route::Guest),
             (Start::Host(0), "etc", Route::Along),
             (Start::Host(0), "", Route::Along),
             (Start::Host(0), "..", Route::Left(b"")),

@@ -63,6 +63,21 @@ fn says(kind: &str, options: &[&str], script: &str) -> String {
 }
 
 #[test]
+fn every_program_can_read_the_status_of_the_mount() {
+    // Listings do not show the directory, so grep finds nothing.
+    let script = format!(
+        "head -n 2 /host/.hostcall/status
+         {BUSYBOX} head -n 2 /host/.hostcall/status
+         ls -A /host | grep hostcall
+         echo $?"
+    );
+    let expected = "cache: auto\nhost: attached\n".repeat(2) + "1\n";
+    for kind in kinds() {
+        assert_eq!(says(kind, &[], &script), expected, "{kind}");
+    }
+}
+
+#[test]
 fn static_programs_work_on_host_files() {
     let directory = Scratch::new();
     fs::write(directory.join("f"), "from the host\n").expect("a file");
