@@ -137,7 +137,7 @@ impl Road {
 }
 
 /// The cases that a road is to pass; `CASE=TEXT` in the environment chooses those whose names hold it.
-pub fn cases_of(road: Road) -> Vec<Case> {
+fn cases_of(road: Road) -> Vec<Case> {
     let only = std::env::var("CASE").ok();
     let direct = cases::direct().filter(|_| road.way == Way::Client);
     cases::all()
