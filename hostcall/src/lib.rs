@@ -29,6 +29,7 @@ pub mod protocol;
 pub mod region;
 pub mod ring;
 pub mod shm;
+pub mod symbols;
 mod sync;
 #[cfg(not(loom))]
 pub mod table;

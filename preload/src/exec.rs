@@ -3,7 +3,7 @@
 
 use crate::environment::Environment;
 use crate::place::{self, PathBuffer, Place};
-use crate::real::{finish, hooks, kernel, set_errno, try_sys};
+use crate::real::{finish, kernel, set_errno, shims, try_sys};
 use crate::{fds, materialise, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno};
@@ -234,7 +234,7 @@ unsafe fn execute_or_interpret(
     }
 }
 
-hooks! {
+shims! {
     fn execve(path: *const c_char, arguments: Strings, given: Strings) -> c_int {
         execute_file((libc::AT_FDCWD, path), arguments, given, 0)
     }

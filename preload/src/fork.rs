@@ -4,9 +4,9 @@
 //! session of its own at the first host path; its parent's host files answer `EBADF` there.
 #![allow(unsafe_code)]
 
-use crate::real::{errno, finish, hooks, hooks_over, set_errno, Symbol};
+use crate::real::{errno, set_errno, shims};
+use crate::symbols::own;
 use crate::{materialise, session};
-use hostcall::types::Errno;
 use libc::{c_int, pid_t};
 
 /// Forks by `real`, with the session prepared before and taken over or let go after.
@@ -27,29 +27,20 @@ fn fork_with(real: impl FnOnce() -> pid_t) -> pid_t {
     child
 }
 
-static FORK_ALONE: Symbol = Symbol::new(c"_Fork");
-
-hooks_over! {
-    fn fork() -> pid_t => hooked_fork {
-        fork_with(|| redhook::real!(fork)())
+shims! {
+    // A vfork child borrows its parent's memory, and with it our table; so it gets a copy instead, as POSIX allows.
+    fn fork() -> pid_t {
+        fork_with(|| own::fork())
     }
 }
 
-hooks! {
-    fn __fork | __libc_fork | vfork | __vfork () -> pid_t {
-        // A vfork child borrows its parent's memory, and with it our table; so it gets a copy instead, as POSIX allows.
-        fork::fork()
-    }
-
+shims! {
     fn _Fork() -> pid_t {
-        match FORK_ALONE.get::<unsafe extern "C" fn() -> pid_t>() {
-            Some(real) => fork_with(|| real()),
-            None => finish(Err(Errno(libc::ENOSYS))),
-        }
+        fork_with(|| own::_Fork())
     }
 
     fn daemon(stay: c_int, keep: c_int) -> c_int {
-        match fork::fork() {
+        match fork() {
             -1 => return -1,
             0 => {}
             _ => libc::_exit(0),

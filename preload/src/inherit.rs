@@ -25,7 +25,7 @@ unsafe extern "C" fn start(
         let list = environment.cast_const().cast();
         settings(list);
         environment::remember(list);
-        crate::shims::resolve_all();
+        crate::symbols::resolve();
         take_over(list);
         drop_handoff(environment);
     }

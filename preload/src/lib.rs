@@ -1,6 +1,6 @@
 //! LD_PRELOAD library that turns libc file calls under a prefix into host calls.
 //!
-//! A hooked function ([`shims`]) asks [`fds`] whether a descriptor is a host file, or [`place`] (which applies the pure
+//! [`symbols`] exports a function for each hook of the symbol table. What it calls ([`shims`]) asks [`fds`] whether a descriptor is a host file, or [`place`] (which applies the pure
 //! [`route`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`].
 //! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program
 //! images; [`materialise`] does so for images that do not load this library, and for what only the guest kernel can do with
@@ -26,3 +26,4 @@ mod route;
 mod session;
 mod shims;
 mod spawn;
+mod symbols;

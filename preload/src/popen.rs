@@ -2,10 +2,10 @@
 //! started here, and the stream is an ordinary one on the pipe's end.
 #![allow(unsafe_code)]
 
-use crate::real::{errno, finish, hooks, try_sys};
-use crate::shims::beneath;
+use crate::real::{errno, finish, shims, try_sys};
 use crate::shims::libio::File;
 use crate::spawn::{hands_on, shell, Action};
+use crate::symbols::own;
 use hostcall::types::Errno;
 use libc::{c_char, c_int, pid_t};
 use std::ffi::CStr;
@@ -78,7 +78,7 @@ unsafe fn start(piped: &Piped, command: *const c_char, mode: &[u8]) -> Result<*m
     crate::fds::release_reserved();
     // SAFETY: two live integers.
     unsafe { try_sys!(Sysno::pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC) }?;
-    let (own, its, stream_of_shell, kind) = match reads {
+    let (ours, its, stream_of_shell, kind) = match reads {
         true => (ends[0], ends[1], 1, c"r"),
         false => (ends[1], ends[0], 0, c"w"),
     };
@@ -96,22 +96,22 @@ unsafe fn start(piped: &Piped, command: *const c_char, mode: &[u8]) -> Result<*m
     unsafe {
         let started = shell(command, actions, std::ptr::null());
         let _ = try_sys!(Sysno::close, its);
-        let stream = started.and_then(|process| match beneath::fdopen(own, kind.as_ptr()) {
+        let stream = started.and_then(|process| match own::fdopen(ours, kind.as_ptr()) {
             stream if stream.is_null() => Err(errno()),
             stream => Ok((process, stream)),
         });
         let (process, stream) = stream.inspect_err(|_| {
-            let _ = try_sys!(Sysno::close, own);
+            let _ = try_sys!(Sysno::close, ours);
         })?;
         if !cloexec {
-            let _ = try_sys!(Sysno::fcntl, own, libc::F_SETFD, 0);
+            let _ = try_sys!(Sysno::fcntl, ours, libc::F_SETFD, 0);
         }
         // One that was closed by fclose(3), without a wait.
         if let Some(stale) = Piped::of(stream) {
             stale.give_back();
         }
         piped.stream.store(stream, Ordering::Release);
-        piped.fd.store(own, Ordering::Release);
+        piped.fd.store(ours, Ordering::Release);
         piped.process.store(process, Ordering::Release);
         Ok(stream)
     }
@@ -130,10 +130,10 @@ fn wait(process: pid_t) -> Result<c_int, Errno> {
     }
 }
 
-hooks! {
+shims! {
     fn popen(command: *const c_char, mode: *const c_char) -> *mut File {
         match hands_on().then(Piped::take).flatten() {
-            None => beneath::popen(command, mode),
+            None => own::popen(command, mode),
             Some(piped) => {
                 let started = start(piped, command, CStr::from_ptr(mode).to_bytes());
                 if started.is_err() {
@@ -146,7 +146,7 @@ hooks! {
 
     fn pclose(stream: *mut File) -> c_int {
         let Some(piped) = Piped::of(stream) else {
-            return beneath::pclose(stream);
+            return own::pclose(stream);
         };
         let process = piped.process.load(Ordering::Acquire);
         piped.give_back();

@@ -2,7 +2,7 @@
 //!
 //! A hook forwards a foreign call by [`sys!`], which enters the kernel and sets errno and does nothing else, so it
 //! works before libc is up, in signal handlers and under any lock. Hooks of cancellation points and of functions
-//! that are more than a system call are made with [`hooks_over!`] and forward to the libc function they replace.
+//! that are more than a system call forward to the libc function they replace ([`own`](crate::symbols::own)).
 #![allow(unsafe_code)]
 
 use hostcall::types::Errno;
@@ -20,7 +20,7 @@ pub trait Failure {
 macro_rules! failure {
     ($($type:ty = $value:expr),*) => { $(impl Failure for $type { const FAILED: Self = $value; })* };
 }
-failure!(i32 = -1, i64 = -1, isize = -1, u32 = u32::MAX);
+failure!(i32 = -1, i64 = -1, isize = -1, u32 = u32::MAX, () = ());
 impl<T> Failure for *mut T {
     const FAILED: Self = std::ptr::null_mut();
 }
@@ -72,66 +72,36 @@ macro_rules! sys {
     ($($argument:expr),+ $(,)?) => { $crate::real::finish($crate::real::try_sys!($($argument),+)) as _ };
 }
 
-/// Hooks that forward by system call: `fn name | alias | … (arguments) -> type { body }`. Aliases share the body.
-macro_rules! hooks {
-    () => {};
-    ($(#[$attribute:meta])* fn $name:ident $(| $alias:ident)* ($($arguments:tt)*) -> $result:ty $body:block $($rest:tt)*) => {
-        $crate::real::hooks!(@body [$(#[$attribute])*] $name ($($arguments)*) ($result) $body);
-        $crate::real::hooks!(@aliases [$($alias)*] $name ($($arguments)*) ($result));
-        $crate::real::hooks!($($rest)*);
-    };
-    (@body [$($attribute:tt)*] $name:ident ($($argument:ident : $type:ty),* $(,)?) ($result:ty) $body:block) => {
-        $($attribute)*
-        #[no_mangle]
-        pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-            // SAFETY: the calling program keeps the contract of the libc function that this replaces.
+/// `fn name(arguments) -> type { body }`: the functions that serve the hooks of the same names.
+macro_rules! shims {
+    ($( $(#[$attribute:meta])* fn $name:ident($($argument:ident : $type:ty),* $(,)?) -> $result:ty $body:block )*) => { $(
+        $(#[$attribute])*
+        ///
+        /// # Safety
+        /// The contract of the libc function.
+        #[inline]
+        #[allow(non_snake_case)]
+        pub unsafe fn $name($($argument: $type),*) -> $result {
+            // SAFETY: the caller's promise.
             #[allow(unused_unsafe)]
             unsafe { $body }
         }
-    };
-    (@aliases [] $($rest:tt)*) => {};
-    (@aliases [$alias:ident $($more:ident)*] $name:ident ($($argument:ident : $type:ty),* $(,)?) ($result:ty)) => {
-        #[no_mangle]
-        pub unsafe extern "C" fn $alias($($argument: $type),*) -> $result {
-            // SAFETY: the alias has the contract of the function.
-            unsafe { $name($($argument),*) }
-        }
-        $crate::real::hooks!(@aliases [$($more)*] $name ($($argument: $type),*) ($result));
-    };
+    )* };
 }
 
-/// Hooks over a libc function, which the body calls as `redhook::real!(name)(…)`; `resolve` finds them all early, so
-/// that none is looked up for the first time inside a signal handler.
-macro_rules! hooks_over {
-    ($( fn $name:ident ($($argument:ident : $type:ty),* $(,)?) -> $result:ty => $hook:ident $body:block )*) => {
-        $(
-            redhook::hook! {
-                unsafe fn $name($($argument: $type),*) -> $result => $hook {
-                    // SAFETY: the calling program keeps the contract of the libc function that this replaces.
-                    #[allow(unused_unsafe)]
-                    unsafe { $body }
-                }
-            }
-        )*
-        /// Looks up the functions beneath this file's hooks.
-        pub fn resolve() {
-            $( let _ = redhook::real!($name); )*
-        }
-    };
-}
+pub(crate) use {shims, sys, try_sys};
 
-pub(crate) use {hooks, hooks_over, sys, try_sys};
-
-/// A libc function that may not exist, or that has several generations.
-pub struct Symbol {
-    name: &'static CStr,
+/// A function of libc, found when it is needed; it may not exist.
+pub struct Function {
+    name: &'static str,
     found: OnceNonZeroUsize,
 }
 
-impl Symbol {
-    /// The function called `name`.
-    pub const fn new(name: &'static CStr) -> Symbol {
-        Symbol {
+impl Function {
+    /// The function called `name`, which ends in NUL.
+    pub const fn new(name: &'static str) -> Function {
+        assert!(CStr::from_bytes_with_nul(name.as_bytes()).is_ok());
+        Function {
             name,
             found: OnceNonZeroUsize::new(),
         }
@@ -145,8 +115,9 @@ impl Symbol {
         const { assert!(size_of::<F>() == size_of::<usize>()) };
         // A race resolves it twice to the same value; nothing ever waits, so a signal handler may come in between.
         let address = self.found.get_or_init(|| {
-            // SAFETY: a NUL-terminated name.
-            let address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize;
+            // SAFETY: a NUL-terminated name, by the assertion.
+            let address =
+                unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr().cast()) } as usize;
             NonZeroUsize::new(address).unwrap_or(NonZeroUsize::MAX)
         });
         // SAFETY: `F` is a pointer type by the assertion and of the right kind by the caller's promise.

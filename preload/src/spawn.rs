@@ -8,7 +8,8 @@ use crate::environment::Environment;
 use crate::exec::{current, execute_search, Strings};
 use crate::fork::fork;
 use crate::place::{self, PathBuffer, Place};
-use crate::real::{errno, hooks_over, try_sys};
+use crate::real::{errno, shims, try_sys};
+use crate::symbols::own;
 use crate::{cwd, exec, fds};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, mode_t, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
@@ -178,7 +179,7 @@ unsafe fn spawn(
         }
     };
     // SAFETY: the child runs on in this function and ends in it.
-    let pid = unsafe { fork::fork() };
+    let pid = unsafe { fork() };
     if pid == 0 {
         close_raw(from);
         fds::set_guarded(to);
@@ -351,26 +352,26 @@ unsafe fn kept(environment: Strings, run: impl FnOnce(Strings) -> c_int) -> c_in
     }
 }
 
-hooks_over! {
-    fn posix_spawn(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int => hooked_spawn {
+shims! {
+    fn posix_spawn(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int {
         if concerns_us(file, list(actions)) {
             let program = Program { file, arguments, environment, find: Find::Path };
             return spawn(child, &program, list(actions), attributes);
         }
-        kept(environment, |environment| redhook::real!(posix_spawn)(child, file, actions, attributes, arguments, environment))
+        kept(environment, |environment| own::posix_spawn(child, file, actions, attributes, arguments, environment))
     }
 
-    fn posix_spawnp(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int => hooked_spawnp {
+    fn posix_spawnp(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int {
         if concerns_us(file, list(actions)) {
             let program = Program { file, arguments, environment, find: Find::Search };
             return spawn(child, &program, list(actions), attributes);
         }
-        kept(environment, |environment| redhook::real!(posix_spawnp)(child, file, actions, attributes, arguments, environment))
+        kept(environment, |environment| own::posix_spawnp(child, file, actions, attributes, arguments, environment))
     }
 
-    fn system(command: *const c_char) -> c_int => hooked_system {
+    fn system(command: *const c_char) -> c_int {
         if command.is_null() || !hands_on() {
-            return redhook::real!(system)(command);
+            return own::system(command);
         }
         run_shell(command)
     }

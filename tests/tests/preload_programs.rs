@@ -75,6 +75,11 @@ fn processes_as_natively() {
 }
 
 #[test]
+fn seldom_used_functions_as_natively() {
+    compiled("seldom");
+}
+
+#[test]
 fn names_as_natively() {
     compiled("names");
 }

@@ -1,34 +1,29 @@
-//! Permissions, owners, access, length and extended attributes: chmod(2), chown(2), access(2), truncate(2), xattr(7).
+//! Permissions, owners, access and length: chmod(2), chown(2), access(2), truncate(2).
 #![allow(unsafe_code)]
 
 use super::{by_place, identity};
-use crate::real::{done, finish, hooks, sys, Symbol};
+use crate::real::{done, shims, sys};
+use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, Mode};
-use hostcall::wire::{Sink, Source};
-use libc::{c_char, c_int, c_void, gid_t, mode_t, off_t, size_t, ssize_t, uid_t};
-use std::ffi::CStr;
+use libc::{c_char, c_int, gid_t, mode_t, off_t, uid_t};
 use syscalls::Sysno;
 
 const CWD: c_int = libc::AT_FDCWD;
 const NOFOLLOW: c_int = libc::AT_SYMLINK_NOFOLLOW;
 const ITSELF: c_int = libc::AT_EMPTY_PATH;
 
-// libc's own emulate the flags that older kernels lack.
-static FCHMODAT: Symbol = Symbol::new(c"fchmodat");
-static FACCESSAT: Symbol = Symbol::new(c"faccessat");
-type AtFunction = unsafe extern "C" fn(c_int, *const c_char, c_int, c_int) -> c_int;
-
 unsafe fn change_mode(dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int {
-    // SAFETY: the calling program's path; libc's function has this type.
+    // SAFETY: the calling program's path.
     unsafe {
         by_place!(
             dirfd,
             path,
-            |dirfd, path| match (flags, FCHMODAT.get::<AtFunction>()) {
-                (0, _) | (_, None) => sys!(Sysno::fchmodat, dirfd, path, mode),
-                (_, Some(real)) => real(dirfd, path, mode as c_int, flags),
+            |dirfd, path| match flags {
+                0 => sys!(Sysno::fchmodat, dirfd, path, mode),
+                // libc emulates the flags that older kernels lack.
+                _ => own::fchmodat(dirfd, path, mode, flags),
             },
             |dir, path| {
                 done(session::client().and_then(|client| {
@@ -62,14 +57,14 @@ unsafe fn change_owner(
 }
 
 unsafe fn may_access(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
-    // SAFETY: the calling program's path; libc's function has this type.
+    // SAFETY: the calling program's path.
     unsafe {
         by_place!(
             dirfd,
             path,
-            |dirfd, path| match (flags, FACCESSAT.get::<AtFunction>()) {
-                (0, _) | (_, None) => sys!(Sysno::faccessat, dirfd, path, mode),
-                (_, Some(real)) => real(dirfd, path, mode, flags),
+            |dirfd, path| match flags {
+                0 => sys!(Sysno::faccessat, dirfd, path, mode),
+                _ => own::faccessat(dirfd, path, mode, flags),
             },
             |dir, path| {
                 done(
@@ -98,7 +93,7 @@ unsafe fn set_length(path: *const c_char, len: off_t) -> c_int {
     }
 }
 
-hooks! {
+shims! {
     fn chmod(path: *const c_char, mode: mode_t) -> c_int {
         change_mode(CWD, path, mode, 0)
     }
@@ -149,132 +144,11 @@ hooks! {
         may_access(dirfd, path, mode, flags)
     }
 
-    fn euidaccess | eaccess (path: *const c_char, mode: c_int) -> c_int {
+    fn euidaccess(path: *const c_char, mode: c_int) -> c_int {
         may_access(CWD, path, mode, libc::AT_EACCESS)
     }
 
-    fn truncate | truncate64 (path: *const c_char, len: off_t) -> c_int {
+    fn truncate(path: *const c_char, len: off_t) -> c_int {
         set_length(path, len)
-    }
-}
-
-/// Answers a call that fills a buffer or, with an empty one, tells the size.
-fn sized(size: u64) -> ssize_t {
-    size as ssize_t
-}
-
-unsafe fn get(
-    dir: DirFd,
-    path: &CStr,
-    flags: c_int,
-    name: *const c_char,
-    value: *mut c_void,
-    len: size_t,
-) -> ssize_t {
-    // SAFETY: the calling program's name and buffer.
-    let (name, sink) = unsafe { (CStr::from_ptr(name), Sink::from_raw(value.cast(), len)) };
-    finish(session::client().and_then(|client| {
-        Ok(sized(
-            client.getxattr(dir, path, AtFlags(flags), name, sink)?.size,
-        ))
-    }))
-}
-
-unsafe fn list(dir: DirFd, path: &CStr, flags: c_int, names: *mut c_char, len: size_t) -> ssize_t {
-    // SAFETY: the calling program's buffer.
-    let sink = unsafe { Sink::from_raw(names.cast(), len) };
-    finish(session::client().and_then(|client| {
-        Ok(sized(
-            client.listxattr(dir, path, AtFlags(flags), sink)?.size,
-        ))
-    }))
-}
-
-unsafe fn set(
-    dir: DirFd,
-    path: &CStr,
-    flags: c_int,
-    name: *const c_char,
-    value: (*const c_void, size_t),
-    create: c_int,
-) -> c_int {
-    // SAFETY: the calling program's name and value.
-    let (name, value) = unsafe {
-        (
-            CStr::from_ptr(name),
-            Source::from_raw(value.0.cast_mut().cast(), value.1),
-        )
-    };
-    done(
-        session::client()
-            .and_then(|client| client.setxattr(dir, path, AtFlags(flags), name, value, create)),
-    )
-}
-
-unsafe fn remove(dir: DirFd, path: &CStr, flags: c_int, name: *const c_char) -> c_int {
-    // SAFETY: the calling program's name.
-    let name = unsafe { CStr::from_ptr(name) };
-    done(session::client().and_then(|client| client.removexattr(dir, path, AtFlags(flags), name)))
-}
-
-hooks! {
-    fn getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t {
-        by_place!(CWD, path, |_, path| sys!(Sysno::getxattr, path, name, value, len), |dir, path| get(dir, path, 0, name, value, len))
-    }
-
-    fn lgetxattr(path: *const c_char, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t {
-        by_place!(CWD, path, |_, path| sys!(Sysno::lgetxattr, path, name, value, len), |dir, path| get(dir, path, NOFOLLOW, name, value, len))
-    }
-
-    fn fgetxattr(fd: c_int, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t {
-        match fds::host(fd) {
-            Some(remote) => get(remote.into(), c"", ITSELF, name, value, len),
-            None => sys!(Sysno::fgetxattr, fd, name, value, len),
-        }
-    }
-
-    fn listxattr(path: *const c_char, names: *mut c_char, len: size_t) -> ssize_t {
-        by_place!(CWD, path, |_, path| sys!(Sysno::listxattr, path, names, len), |dir, path| list(dir, path, 0, names, len))
-    }
-
-    fn llistxattr(path: *const c_char, names: *mut c_char, len: size_t) -> ssize_t {
-        by_place!(CWD, path, |_, path| sys!(Sysno::llistxattr, path, names, len), |dir, path| list(dir, path, NOFOLLOW, names, len))
-    }
-
-    fn flistxattr(fd: c_int, names: *mut c_char, len: size_t) -> ssize_t {
-        match fds::host(fd) {
-            Some(remote) => list(remote.into(), c"", ITSELF, names, len),
-            None => sys!(Sysno::flistxattr, fd, names, len),
-        }
-    }
-
-    fn setxattr(path: *const c_char, name: *const c_char, value: *const c_void, len: size_t, create: c_int) -> c_int {
-        by_place!(CWD, path, |_, path| sys!(Sysno::setxattr, path, name, value, len, create), |dir, path| set(dir, path, 0, name, (value, len), create))
-    }
-
-    fn lsetxattr(path: *const c_char, name: *const c_char, value: *const c_void, len: size_t, create: c_int) -> c_int {
-        by_place!(CWD, path, |_, path| sys!(Sysno::lsetxattr, path, name, value, len, create), |dir, path| set(dir, path, NOFOLLOW, name, (value, len), create))
-    }
-
-    fn fsetxattr(fd: c_int, name: *const c_char, value: *const c_void, len: size_t, create: c_int) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => set(remote.into(), c"", ITSELF, name, (value, len), create),
-            None => sys!(Sysno::fsetxattr, fd, name, value, len, create),
-        }
-    }
-
-    fn removexattr(path: *const c_char, name: *const c_char) -> c_int {
-        by_place!(CWD, path, |_, path| sys!(Sysno::removexattr, path, name), |dir, path| remove(dir, path, 0, name))
-    }
-
-    fn lremovexattr(path: *const c_char, name: *const c_char) -> c_int {
-        by_place!(CWD, path, |_, path| sys!(Sysno::lremovexattr, path, name), |dir, path| remove(dir, path, NOFOLLOW, name))
-    }
-
-    fn fremovexattr(fd: c_int, name: *const c_char) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => remove(remote.into(), c"", ITSELF, name),
-            None => sys!(Sysno::fremovexattr, fd, name),
-        }
     }
 }

@@ -2,11 +2,11 @@
 #![allow(unsafe_code)]
 
 use crate::materialise::set_filtered;
-use crate::real::{hooks, sys};
+use crate::real::{shims, sys};
 use libc::{c_int, c_uint, c_ulong, c_void};
 use syscalls::Sysno;
 
-hooks! {
+shims! {
     fn prctl(option: c_int, a: c_ulong, b: c_ulong, c: c_ulong, d: c_ulong) -> c_int {
         let done: c_int = sys!(Sysno::prctl, option, a, b, c, d);
         if option == libc::PR_SET_SECCOMP && done == 0 {

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::io::{read_host, write_host};
-use crate::real::{finish, hooks, hooks_over, sys, try_sys};
+use crate::real::{finish, shims, sys, try_sys};
+use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset, RemoteFd};
@@ -32,10 +33,10 @@ fn is_open(fd: c_int) -> bool {
     !fds::is_reserved(fd) && unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFD) }.is_ok()
 }
 
-hooks_over! {
-    fn splice(from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t => hooked_splice {
+shims! {
+    fn splice(from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t {
         match (fds::host(from), fds::host(to)) {
-            (None, None) => redhook::real!(splice)(from, from_offset, to, to_offset, len, flags),
+            (None, None) => own::splice(from, from_offset, to, to_offset, len, flags),
             (Some(source), None) => finish(pour(source, from_offset, (to, to_offset), len)),
             (None, Some(target)) => finish(draw((from, from_offset), target, to_offset, len)),
             (Some(_), Some(_)) => finish(Err(Errno(libc::EINVAL))),
@@ -43,7 +44,7 @@ hooks_over! {
     }
 }
 
-hooks! {
+shims! {
     fn copy_file_range(from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t {
         match (fds::host(from), fds::host(to)) {
             (None, None) => sys!(Sysno::copy_file_range, from, from_offset, to, to_offset, len, flags),
@@ -66,7 +67,7 @@ hooks! {
         }
     }
 
-    fn sendfile | sendfile64 (to: c_int, from: c_int, offset: *mut off_t, len: size_t) -> ssize_t {
+    fn sendfile(to: c_int, from: c_int, offset: *mut off_t, len: size_t) -> ssize_t {
         match (fds::host(from), fds::host(to)) {
             (None, None) => sys!(Sysno::sendfile, to, from, offset, len),
             (source, target) => finish(send(Side(from, source), Side(to, target), offset, len.min(MOST))),

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::real::{done, hooks, sys};
+use crate::real::{done, shims, sys};
 use crate::session;
 use hostcall::ops::Calls;
 use hostcall::types::Mode;
@@ -42,7 +42,7 @@ unsafe fn make_node(dirfd: c_int, path: *const c_char, mode: mode_t, device: dev
     }
 }
 
-hooks! {
+shims! {
     fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
         make_directory(libc::AT_FDCWD, path, mode)
     }

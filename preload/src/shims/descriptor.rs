@@ -1,12 +1,13 @@
-//! Duplicates and flags: dup(2), fcntl(2), ioctl(2), isatty(3).
+//! Duplicates and flags: dup(2), fcntl(2), ioctl(2).
 #![allow(unsafe_code)]
 
 use super::open::refuse_reserved;
-use crate::real::{done, finish, hooks, hooks_over, set_errno, sys, try_sys};
+use crate::real::{done, finish, set_errno, shims, sys, try_sys};
+use crate::symbols::own;
 use crate::{fds, kept, session};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
-use libc::{c_char, c_int, c_ulong, size_t};
+use libc::{c_int, c_ulong};
 use syscalls::Sysno;
 
 fn close_on_exec(cloexec: bool) -> OpenFlags {
@@ -191,38 +192,14 @@ unsafe fn control_any(
     real()
 }
 
-hooks_over! {
-    fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int => hooked_fcntl {
-        control_any(fd, command, argument, || redhook::real!(fcntl)(fd, command, argument))
+shims! {
+    fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
+        control_any(fd, command, argument, || own::fcntl(fd, command, argument))
     }
 
-    fn ttyname(fd: c_int) -> *mut c_char => hooked_ttyname {
-        match fds::host(fd) {
-            Some(_) => finish(Err(Errno(libc::ENOTTY))),
-            None => redhook::real!(ttyname)(fd),
-        }
-    }
-
-    fn ttyname_r(fd: c_int, buffer: *mut c_char, len: size_t) -> c_int => hooked_ttyname_r {
-        match fds::host(fd) {
-            Some(_) => libc::ENOTTY,
-            None => redhook::real!(ttyname_r)(fd, buffer, len),
-        }
-    }
-
-    fn tcgetattr(fd: c_int, settings: *mut libc::termios) -> c_int => hooked_tcgetattr {
-        match fds::host(fd) {
-            Some(_) => finish(Err(Errno(libc::ENOTTY))),
-            None => redhook::real!(tcgetattr)(fd, settings),
-        }
-    }
 }
 
-hooks! {
-    fn fcntl64 | __fcntl (fd: c_int, command: c_int, argument: usize) -> c_int {
-        fcntl::fcntl(fd, command, argument)
-    }
-
+shims! {
     fn dup(fd: c_int) -> c_int {
         match fds::host(fd) {
             Some(remote) => finish(duplicate(remote, false, 0)),
@@ -233,7 +210,7 @@ hooks! {
         }
     }
 
-    fn dup2 | __dup2 (old: c_int, new: c_int) -> c_int {
+    fn dup2(old: c_int, new: c_int) -> c_int {
         if old == new {
             // dup2(2) then only says whether the descriptor is open.
             return match fds::host(old) {
@@ -267,19 +244,4 @@ hooks! {
         }
     }
 
-    fn isatty(fd: c_int) -> c_int {
-        if fds::host(fd).is_some() {
-            set_errno(Errno(libc::ENOTTY));
-            return 0;
-        }
-        // The kernel's termios is smaller than libc's.
-        let mut settings = std::mem::MaybeUninit::<libc::termios>::uninit();
-        match try_sys!(Sysno::ioctl, fd, libc::TCGETS, settings.as_mut_ptr()) {
-            Ok(_) => 1,
-            Err(errno) => {
-                set_errno(errno);
-                0
-            }
-        }
-    }
 }

@@ -4,10 +4,10 @@
 //! `__dirstream` keeps its buffer's size twice: no size equals the marks, one of which depends on the address.
 #![allow(unsafe_code)]
 
-use super::beneath;
 use super::open::named_descriptor;
 use crate::place::{self, PathBuffer, Place};
-use crate::real::{errno, finish, hooks, set_errno};
+use crate::real::{errno, finish, set_errno, shims};
+use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
@@ -189,7 +189,7 @@ pub(super) unsafe fn open(parent: c_int, path: *const c_char) -> *mut DIR {
         }
         let dir = match fds::host(fd) {
             Some(_) => Stream::make(fd),
-            None => beneath::fdopendir(fd),
+            None => own::fdopendir(fd),
         };
         if dir.is_null() {
             let error = errno();
@@ -227,8 +227,7 @@ fn adopt(fd: c_int) -> Result<*mut DIR, Errno> {
     Ok(dir)
 }
 
-// The `64` twins are the same functions on a 64-bit machine.
-hooks! {
+shims! {
     /// Opens a directory, opendir(3).
     fn opendir(path: *const c_char) -> *mut DIR {
         match place::of(path, &mut PathBuffer::new()) {
@@ -238,7 +237,7 @@ hooks! {
             }
             Ok(Place::Guest { path, .. }) => {
                 fds::release_reserved();
-                beneath::opendir(path)
+                own::opendir(path)
             }
             Err(error) => finish(Err(error)),
         }
@@ -249,22 +248,22 @@ hooks! {
         match fds::host(fd) {
             Some(_) => finish(adopt(fd)),
             None if fds::is_reserved(fd) => finish(Err(Errno(libc::EBADF))),
-            None => beneath::fdopendir(fd),
+            None => own::fdopendir(fd),
         }
     }
 
     /// The next entry, readdir(3).
-    fn readdir64 | readdir(dir: *mut DIR) -> *mut dirent64 {
+    fn readdir64(dir: *mut DIR) -> *mut dirent64 {
         match Stream::of(dir) {
             Some(stream) => finish(stream.with(|cursor| stream.next(cursor))),
-            None => beneath::readdir64(dir),
+            None => own::readdir64(dir),
         }
     }
 
     /// The next entry into the caller's memory, readdir_r(3).
-    fn readdir64_r | readdir_r(dir: *mut DIR, entry: *mut dirent64, result: *mut *mut dirent64) -> c_int {
+    fn readdir64_r(dir: *mut DIR, entry: *mut dirent64, result: *mut *mut dirent64) -> c_int {
         let Some(stream) = Stream::of(dir) else {
-            return beneath::readdir64_r(dir, entry, result);
+            return own::readdir64_r(dir, entry, result);
         };
         stream.with(|cursor| {
             *result = null_mut();
@@ -296,9 +295,9 @@ hooks! {
     fn closedir(dir: *mut DIR) -> c_int {
         let Some(stream) = Stream::of(dir) else {
             if !dir.is_null() {
-                fds::note_local_close(beneath::dirfd(dir));
+                fds::note_local_close(own::dirfd(dir));
             }
-            return beneath::closedir(dir);
+            return own::closedir(dir);
         };
         let fd = stream.fd;
         // A stale pointer must not pass for a host stream.
@@ -311,7 +310,7 @@ hooks! {
     fn rewinddir(dir: *mut DIR) -> () {
         match Stream::of(dir) {
             Some(stream) => stream.seek(0),
-            None => beneath::rewinddir(dir),
+            None => own::rewinddir(dir),
         }
     }
 
@@ -319,7 +318,7 @@ hooks! {
     fn seekdir(dir: *mut DIR, position: c_long) -> () {
         match Stream::of(dir) {
             Some(stream) => stream.seek(position),
-            None => beneath::seekdir(dir, position),
+            None => own::seekdir(dir, position),
         }
     }
 
@@ -327,7 +326,7 @@ hooks! {
     fn telldir(dir: *mut DIR) -> c_long {
         match Stream::of(dir) {
             Some(stream) => stream.with(|cursor| cursor.position),
-            None => beneath::telldir(dir),
+            None => own::telldir(dir),
         }
     }
 
@@ -335,7 +334,7 @@ hooks! {
     fn dirfd(dir: *mut DIR) -> c_int {
         match Stream::of(dir) {
             Some(stream) => stream.fd,
-            None => beneath::dirfd(dir),
+            None => own::dirfd(dir),
         }
     }
 }

@@ -4,8 +4,9 @@
 //! libc changes the ids of all threads together, but those of setfsuid(2) and setfsgid(2) are one thread's own.
 #![allow(unsafe_code)]
 
-use crate::real::hooks_over;
+use crate::real::shims;
 use crate::session;
+use crate::symbols::own;
 use hostcall::acting::Credentials;
 use hostcall::client::Client;
 use hostcall::ids::{GuestGid, GuestUid, MOST_GROUPS};
@@ -59,52 +60,52 @@ pub fn may_access(
     calls.faccessat2(dir, path, mode, AtFlags(flags)).map(drop)
 }
 
-hooks_over! {
-    fn setuid(uid: uid_t) -> c_int => hooked_setuid {
-        changed(redhook::real!(setuid)(uid))
+shims! {
+    fn setuid(uid: uid_t) -> c_int {
+        changed(own::setuid(uid))
     }
 
-    fn seteuid(uid: uid_t) -> c_int => hooked_seteuid {
-        changed(redhook::real!(seteuid)(uid))
+    fn seteuid(uid: uid_t) -> c_int {
+        changed(own::seteuid(uid))
     }
 
-    fn setreuid(real: uid_t, effective: uid_t) -> c_int => hooked_setreuid {
-        changed(redhook::real!(setreuid)(real, effective))
+    fn setreuid(real: uid_t, effective: uid_t) -> c_int {
+        changed(own::setreuid(real, effective))
     }
 
-    fn setresuid(real: uid_t, effective: uid_t, saved: uid_t) -> c_int => hooked_setresuid {
-        changed(redhook::real!(setresuid)(real, effective, saved))
+    fn setresuid(real: uid_t, effective: uid_t, saved: uid_t) -> c_int {
+        changed(own::setresuid(real, effective, saved))
     }
 
-    fn setgid(gid: gid_t) -> c_int => hooked_setgid {
-        changed(redhook::real!(setgid)(gid))
+    fn setgid(gid: gid_t) -> c_int {
+        changed(own::setgid(gid))
     }
 
-    fn setegid(gid: gid_t) -> c_int => hooked_setegid {
-        changed(redhook::real!(setegid)(gid))
+    fn setegid(gid: gid_t) -> c_int {
+        changed(own::setegid(gid))
     }
 
-    fn setregid(real: gid_t, effective: gid_t) -> c_int => hooked_setregid {
-        changed(redhook::real!(setregid)(real, effective))
+    fn setregid(real: gid_t, effective: gid_t) -> c_int {
+        changed(own::setregid(real, effective))
     }
 
-    fn setresgid(real: gid_t, effective: gid_t, saved: gid_t) -> c_int => hooked_setresgid {
-        changed(redhook::real!(setresgid)(real, effective, saved))
+    fn setresgid(real: gid_t, effective: gid_t, saved: gid_t) -> c_int {
+        changed(own::setresgid(real, effective, saved))
     }
 
-    fn setgroups(count: size_t, groups: *const gid_t) -> c_int => hooked_setgroups {
-        changed(redhook::real!(setgroups)(count, groups))
+    fn setgroups(count: size_t, groups: *const gid_t) -> c_int {
+        changed(own::setgroups(count, groups))
     }
 
-    fn initgroups(user: *const c_char, group: gid_t) -> c_int => hooked_initgroups {
-        changed(redhook::real!(initgroups)(user, group))
+    fn initgroups(user: *const c_char, group: gid_t) -> c_int {
+        changed(own::initgroups(user, group))
     }
 
-    fn setfsuid(uid: uid_t) -> c_int => hooked_setfsuid {
-        changed_here(redhook::real!(setfsuid)(uid))
+    fn setfsuid(uid: uid_t) -> c_int {
+        changed_here(own::setfsuid(uid))
     }
 
-    fn setfsgid(gid: gid_t) -> c_int => hooked_setfsgid {
-        changed_here(redhook::real!(setfsgid)(gid))
+    fn setfsgid(gid: gid_t) -> c_int {
+        changed_here(own::setfsgid(gid))
     }
 }

@@ -1,7 +1,8 @@
 //! Reading, writing and positions: read(2) to pwritev2(2), lseek(2), and what else needs only a descriptor.
 #![allow(unsafe_code)]
 
-use crate::real::{done, finish, hooks, hooks_over, sys, try_sys};
+use crate::real::{done, finish, shims, sys};
+use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::region::CHUNK;
@@ -9,7 +10,6 @@ use hostcall::transfer::{read_vectored, write_vectored};
 use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
 use hostcall::wire::{Sink, Source};
 use libc::{c_int, c_void, iovec, off_t, size_t, ssize_t};
-use std::ffi::c_char;
 use syscalls::Sysno;
 
 /// Reads into one buffer: a single call if it fits a chunk, else pipelined chunks.
@@ -130,74 +130,60 @@ fn explicit_or_own(offset: off_t) -> Result<Offset, Errno> {
 }
 
 // Cancellation points: a thread blocked in one of these on a guest descriptor can be cancelled only inside libc's own.
-hooks_over! {
-    fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t => hooked_read {
+shims! {
+    fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => finish(read_host(remote, buffer, len, Offset::CURRENT)),
-            None => redhook::real!(read)(fd, buffer, len),
+            None => own::read(fd, buffer, len),
         }
     }
 
-    fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t => hooked_write {
+    fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => finish(write_host(remote, buffer, len, Offset::CURRENT)),
-            None => redhook::real!(write)(fd, buffer, len),
+            None => own::write(fd, buffer, len),
         }
     }
 
-    fn pread(fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t) -> ssize_t => hooked_pread {
+    fn pread(fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => read_at(remote, buffer, len, offset),
-            None => redhook::real!(pread)(fd, buffer, len, offset),
+            None => own::pread(fd, buffer, len, offset),
         }
     }
 
-    fn pread64(fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t) -> ssize_t => hooked_pread64 {
-        match fds::host(fd) {
-            Some(remote) => read_at(remote, buffer, len, offset),
-            None => redhook::real!(pread64)(fd, buffer, len, offset),
-        }
-    }
-
-    fn pwrite(fd: c_int, buffer: *const c_void, len: size_t, offset: off_t) -> ssize_t => hooked_pwrite {
+    fn pwrite(fd: c_int, buffer: *const c_void, len: size_t, offset: off_t) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => write_at(remote, buffer, len, offset),
-            None => redhook::real!(pwrite)(fd, buffer, len, offset),
+            None => own::pwrite(fd, buffer, len, offset),
         }
     }
 
-    fn pwrite64(fd: c_int, buffer: *const c_void, len: size_t, offset: off_t) -> ssize_t => hooked_pwrite64 {
-        match fds::host(fd) {
-            Some(remote) => write_at(remote, buffer, len, offset),
-            None => redhook::real!(pwrite64)(fd, buffer, len, offset),
-        }
-    }
-
-    fn readv(fd: c_int, list: *const iovec, count: c_int) -> ssize_t => hooked_readv {
+    fn readv(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => gather(remote, list, count, Ok(Offset::CURRENT), 0),
-            None => redhook::real!(readv)(fd, list, count),
+            None => own::readv(fd, list, count),
         }
     }
 
-    fn writev(fd: c_int, list: *const iovec, count: c_int) -> ssize_t => hooked_writev {
+    fn writev(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => scatter(remote, list, count, Ok(Offset::CURRENT), 0),
-            None => redhook::real!(writev)(fd, list, count),
+            None => own::writev(fd, list, count),
         }
     }
 
-    fn fsync(fd: c_int) -> c_int => hooked_fsync {
+    fn fsync(fd: c_int) -> c_int {
         match fds::host(fd) {
             Some(remote) => done(session::client().and_then(|client| client.fsync(remote))),
-            None => redhook::real!(fsync)(fd),
+            None => own::fsync(fd),
         }
     }
 
-    fn fdatasync(fd: c_int) -> c_int => hooked_fdatasync {
+    fn fdatasync(fd: c_int) -> c_int {
         match fds::host(fd) {
             Some(remote) => done(session::client().and_then(|client| client.fdatasync(remote))),
-            None => redhook::real!(fdatasync)(fd),
+            None => own::fdatasync(fd),
         }
     }
 }
@@ -213,34 +199,18 @@ pub unsafe fn fortify(len: size_t, room: size_t) {
     }
 }
 
-hooks! {
-    fn __read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
-        read::read(fd, buffer, len)
-    }
-
-    fn __write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
-        write::write(fd, buffer, len)
-    }
-
-    fn __pread64(fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t) -> ssize_t {
-        pread64::pread64(fd, buffer, len, offset)
-    }
-
-    fn __pwrite64(fd: c_int, buffer: *const c_void, len: size_t, offset: off_t) -> ssize_t {
-        pwrite64::pwrite64(fd, buffer, len, offset)
-    }
-
+shims! {
     fn __read_chk(fd: c_int, buffer: *mut c_void, len: size_t, room: size_t) -> ssize_t {
         fortify(len, room);
-        read::read(fd, buffer, len)
+        read(fd, buffer, len)
     }
 
-    fn __pread_chk | __pread64_chk (fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t, room: size_t) -> ssize_t {
+    fn __pread_chk(fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t, room: size_t) -> ssize_t {
         fortify(len, room);
-        pread::pread(fd, buffer, len, offset)
+        pread(fd, buffer, len, offset)
     }
 
-    fn preadv | preadv64 (fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t {
+    fn preadv(fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => gather(remote, list, count, explicit(offset), 0),
             // The offset goes in two halves; on a 64-bit kernel the first holds it all.
@@ -248,128 +218,32 @@ hooks! {
         }
     }
 
-    fn pwritev | pwritev64 (fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t {
+    fn pwritev(fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => scatter(remote, list, count, explicit(offset), 0),
             None => sys!(Sysno::pwritev, fd, list, count, offset, 0),
         }
     }
 
-    fn preadv2 | preadv64v2 (fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t {
+    fn preadv2(fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => gather(remote, list, count, explicit_or_own(offset), flags),
             None => sys!(Sysno::preadv2, fd, list, count, offset, 0, flags),
         }
     }
 
-    fn pwritev2 | pwritev64v2 (fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t {
+    fn pwritev2(fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => scatter(remote, list, count, explicit_or_own(offset), flags),
             None => sys!(Sysno::pwritev2, fd, list, count, offset, 0, flags),
         }
     }
 
-    fn lseek | lseek64 | __lseek (fd: c_int, offset: off_t, whence: c_int) -> off_t {
+    fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t {
         match fds::host(fd) {
             Some(remote) => finish(session::client().and_then(|client| Ok(client.lseek(remote, offset, whence)?.offset))),
             None => sys!(Sysno::lseek, fd, offset, whence),
         }
     }
 
-    fn ftruncate | ftruncate64 (fd: c_int, len: off_t) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => done(session::client().and_then(|client| client.ftruncate(remote, len))),
-            None => sys!(Sysno::ftruncate, fd, len),
-        }
-    }
-
-    fn fallocate | fallocate64 (fd: c_int, mode: c_int, offset: off_t, len: off_t) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => done(session::client().and_then(|client| client.fallocate(remote, mode, offset, len))),
-            None => sys!(Sysno::fallocate, fd, mode, offset, len),
-        }
-    }
-
-    fn syncfs(fd: c_int) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => done(session::client().and_then(|client| client.syncfs(remote))),
-            None => sys!(Sysno::syncfs, fd),
-        }
-    }
-
-    fn sync_file_range(fd: c_int, offset: off_t, len: off_t, flags: c_int) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => done(session::client().and_then(|client| client.fdatasync(remote))),
-            None => sys!(Sysno::sync_file_range, fd, offset, len, flags),
-        }
-    }
-
-    fn readahead(fd: c_int, offset: off_t, count: size_t) -> ssize_t {
-        match fds::host(fd) {
-            Some(remote) => {
-                let advice = libc::POSIX_FADV_WILLNEED;
-                finish(session::client().and_then(|client| client.fadvise(remote, offset, count as i64, advice)).map(|_| 0))
-            }
-            None => sys!(Sysno::readahead, fd, offset, count),
-        }
-    }
-
-    fn getdents64(fd: c_int, buffer: *mut c_char, len: size_t) -> ssize_t {
-        match fds::host(fd) {
-            Some(remote) => {
-                let sink = Sink::from_raw(buffer.cast(), len.min(CHUNK));
-                finish(session::client().and_then(|client| Ok(client.getdents(remote, sink)?.filled.0 as ssize_t)))
-            }
-            None => sys!(Sysno::getdents64, fd, buffer, len),
-        }
-    }
-}
-
-/// The functions of POSIX that answer an error number instead of setting errno.
-fn number<T>(result: Result<T, Errno>) -> c_int {
-    result.map_or_else(|errno| errno.0, |_| 0)
-}
-
-hooks! {
-    fn posix_fadvise | posix_fadvise64 (fd: c_int, offset: off_t, len: off_t, advice: c_int) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => number(session::client().and_then(|client| client.fadvise(remote, offset, len, advice))),
-            None => number(try_sys!(Sysno::fadvise64, fd, offset, len, advice)),
-        }
-    }
-
-    fn posix_fallocate | posix_fallocate64 (fd: c_int, offset: off_t, len: off_t) -> c_int {
-        match fds::host(fd) {
-            Some(remote) => number(allocate(remote, offset, len)),
-            None => {
-                let result = try_sys!(Sysno::fallocate, fd, 0, offset, len);
-                match (result, POSIX_FALLOCATE.get::<unsafe extern "C" fn(c_int, off_t, off_t) -> c_int>()) {
-                    // libc writes to each block of a file system that cannot allocate.
-                    (Err(Errno(libc::EOPNOTSUPP)), Some(real)) => real(fd, offset, len),
-                    (result, _) => number(result),
-                }
-            }
-        }
-    }
-}
-
-static POSIX_FALLOCATE: crate::real::Symbol = crate::real::Symbol::new(c"posix_fallocate");
-
-/// posix_fallocate(3): at least the length is granted where the host's file system cannot allocate.
-fn allocate(fd: RemoteFd, offset: off_t, len: off_t) -> Result<(), Errno> {
-    let client = session::client()?;
-    let end = offset.checked_add(len).ok_or(Errno(libc::EFBIG))?;
-    if offset < 0 || len <= 0 {
-        return Err(Errno(libc::EINVAL));
-    }
-    match client.fallocate(fd, 0, offset, len) {
-        Err(Errno(libc::EOPNOTSUPP)) => {
-            let place = super::stat::metadata_of(fd)?;
-            if end > place.stx_size as i64 {
-                client.ftruncate(fd, end)?;
-            }
-            Ok(())
-        }
-        result => result.map(|_| ()),
-    }
 }

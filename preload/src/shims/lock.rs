@@ -2,16 +2,15 @@
 #![allow(unsafe_code)]
 
 use super::descriptor::{kept_lock, record_lock};
-use crate::real::{done, hooks, sys, Symbol};
+use crate::real::{done, shims, sys};
+use crate::symbols::own;
 use crate::{fds, kept, session};
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
 use libc::{c_int, off_t};
 use syscalls::Sysno;
 
-static LOCKF: Symbol = Symbol::new(c"lockf64");
-
-hooks! {
+shims! {
     fn flock(fd: c_int, operation: c_int) -> c_int {
         match fds::host(fd).or_else(|| kept::of(fd)) {
             Some(remote) => done(session::client().and_then(|client| client.flock(remote, operation))),
@@ -19,17 +18,14 @@ hooks! {
         }
     }
 
-    fn lockf | lockf64 (fd: c_int, command: c_int, len: off_t) -> c_int {
+    fn lockf(fd: c_int, command: c_int, len: off_t) -> c_int {
         match fds::host(fd) {
             Some(remote) => done(lock_section(command, len, |command, lock| record_lock(remote, command, lock))),
             None if kept::of(fd).is_some() => done(lock_section(command, len, |command, lock| {
                 let remote = kept::of(fd).ok_or(Errno(libc::EBADF))?;
                 kept_lock(fd, remote, command, lock)
             })),
-            None => match LOCKF.get::<unsafe extern "C" fn(c_int, c_int, off_t) -> c_int>() {
-                Some(real) => real(fd, command, len),
-                None => done::<()>(Err(Errno(libc::ENOSYS))),
-            },
+            None => own::lockf(fd, command, len),
         }
     }
 }

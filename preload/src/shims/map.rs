@@ -9,7 +9,7 @@
 //! write is refused with ENODEV, as by a file system that cannot map; programs fall back to read and write.
 #![allow(unsafe_code)]
 
-use crate::real::{errno, hooks, set_errno, try_sys};
+use crate::real::{errno, set_errno, shims, try_sys};
 use crate::{fds, materialise};
 use hostcall::types::Errno;
 use libc::{c_int, c_void, off64_t};
@@ -24,9 +24,9 @@ const LOW: c_int = if cfg!(target_arch = "x86_64") {
     0
 };
 
-hooks! {
+shims! {
     /// Maps a file, mmap(2); large files are the only ones on a 64-bit machine.
-    fn mmap | mmap64(
+    fn mmap(
         address: *mut c_void,
         len: usize,
         protection: c_int,

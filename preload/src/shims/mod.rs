@@ -3,8 +3,8 @@
 //! Each decides by descriptor or path whose call it is and does it; what a call means on the host is the shadow's
 //! business, what it means in the guest the kernel's. `docs` of the functions are their manual pages.
 
+pub mod asynchronous;
 pub mod attributes;
-pub mod beneath;
 pub mod confine;
 pub mod copy;
 pub mod create;
@@ -14,6 +14,7 @@ pub mod identity;
 pub mod io;
 pub mod libio;
 pub mod lock;
+pub mod makers;
 pub mod map;
 pub mod name;
 pub mod open;
@@ -23,13 +24,17 @@ pub mod ready;
 pub mod resolve;
 pub mod scan;
 pub mod slots;
+pub mod space;
 pub mod stat;
 pub mod stdio;
 pub mod temporary;
+pub mod terminal;
 pub mod times;
+pub mod volume;
 pub mod walk;
 pub mod watch;
 pub mod working;
+pub mod xattr;
 
 /// Runs one of two expressions: the guest's with the arguments to forward, or the host's.
 macro_rules! by_place {
@@ -49,21 +54,3 @@ macro_rules! by_place {
     }};
 }
 pub(crate) use by_place;
-
-/// Looks up the libc functions beneath all hooks.
-pub fn resolve_all() {
-    crate::fork::resolve();
-    crate::spawn::resolve();
-    copy::resolve();
-    descriptor::resolve();
-    identity::resolve();
-    io::resolve();
-    open::resolve();
-    pass::resolve();
-    ready::resolve();
-    resolve::resolve();
-    stat::resolve();
-    temporary::resolve();
-    watch::resolve();
-    working::resolve();
-}

@@ -3,7 +3,7 @@
 
 use super::by_place;
 use crate::place::{self, PathBuffer, Place};
-use crate::real::{done, errno, finish, hooks, sys, try_sys};
+use crate::real::{done, errno, finish, shims, sys, try_sys};
 use crate::session;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno};
@@ -157,7 +157,7 @@ unsafe fn readlink_any(
     }
 }
 
-hooks! {
+shims! {
     fn unlink(path: *const c_char) -> c_int {
         unlink_any(libc::AT_FDCWD, path, 0)
     }

@@ -4,11 +4,11 @@
 use super::by_place;
 use crate::fds;
 use crate::place::nowhere;
-use crate::real::{done, finish, hooks, hooks_over, set_errno, sys, try_sys};
+use crate::real::{done, finish, set_errno, shims, sys, try_sys};
 use crate::{kept, session};
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RemoteFd};
-use libc::{c_char, c_int, c_uint, mode_t};
+use libc::{c_char, c_int, c_uint, c_void, mode_t};
 use std::ffi::CStr;
 use syscalls::Sysno;
 
@@ -90,28 +90,28 @@ fn reopen(remote: RemoteFd, flags: c_int) -> Result<c_int, Errno> {
     fds::install(copy.fd, flags & libc::O_CLOEXEC != 0)
 }
 
-hooks! {
-    fn open | open64 | __open | __open64 (path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+shims! {
+    fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
         open_any(libc::AT_FDCWD, path, flags, mode)
     }
 
-    fn openat | openat64 | __openat64 (dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
         open_any(dirfd, path, flags, mode)
     }
 
-    fn creat | creat64 (path: *const c_char, mode: mode_t) -> c_int {
+    fn creat(path: *const c_char, mode: mode_t) -> c_int {
         open_any(libc::AT_FDCWD, path, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode)
     }
 
-    fn __open_2 | __open64_2 (path: *const c_char, flags: c_int) -> c_int {
+    fn __open_2(path: *const c_char, flags: c_int) -> c_int {
         open_any(libc::AT_FDCWD, path, flags, 0)
     }
 
-    fn __openat_2 | __openat64_2 (dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+    fn __openat_2(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
         open_any(dirfd, path, flags, 0)
     }
 
-    fn close | __close (fd: c_int) -> c_int {
+    fn close(fd: c_int) -> c_int {
         fds::close_any(fd)
     }
 
@@ -121,6 +121,16 @@ hooks! {
 
     fn closefrom(first: c_int) -> () {
         let _ = close_numbers(first.max(0) as c_uint, c_uint::MAX, 0);
+    }
+
+    /// A handle of a file, name_to_handle_at(2). The kernel would give one of the placeholder; a host file has none.
+    fn name_to_handle_at(dirfd: c_int, path: *const c_char, handle: *mut c_void, mount: *mut c_int, flags: c_int) -> c_int {
+        by_place!(
+            dirfd,
+            path,
+            |dirfd, path| sys!(Sysno::name_to_handle_at, dirfd, path, handle, mount, flags),
+            |_, _| finish(Err(Errno(libc::EOPNOTSUPP)))
+        )
     }
 }
 
@@ -167,37 +177,6 @@ fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno
         }
         lowest = fds::internal_from(start);
     }
-}
-
-macro_rules! makers {
-    ($( fn $name:ident ($($argument:ident : $type:ty),*) => $hook:ident; )*) => {
-        hooks_over! {
-            $( fn $name($($argument: $type),*) -> c_int => $hook {
-                fds::release_reserved();
-                redhook::real!($name)($($argument),*)
-            } )*
-        }
-    };
-}
-
-// Whatever else makes a descriptor in the guest kernel hands the reserved numbers back first.
-makers! {
-    fn socket(domain: c_int, kind: c_int, protocol: c_int) => make_socket;
-    fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) => make_socketpair;
-    fn accept(fd: c_int, address: *mut libc::sockaddr, len: *mut libc::socklen_t) => make_accept;
-    fn accept4(fd: c_int, address: *mut libc::sockaddr, len: *mut libc::socklen_t, flags: c_int) => make_accept4;
-    fn pipe(pair: *mut c_int) => make_pipe;
-    fn pipe2(pair: *mut c_int, flags: c_int) => make_pipe2;
-    fn eventfd(initial: c_uint, flags: c_int) => make_eventfd;
-    fn signalfd(fd: c_int, mask: *const libc::sigset_t, flags: c_int) => make_signalfd;
-    fn timerfd_create(clock: c_int, flags: c_int) => make_timerfd;
-    fn epoll_create(size: c_int) => make_epoll;
-    fn epoll_create1(flags: c_int) => make_epoll1;
-    fn inotify_init() => make_inotify;
-    fn inotify_init1(flags: c_int) => make_inotify1;
-    fn memfd_create(name: *const c_char, flags: c_uint) => make_memfd;
-    fn shm_open(name: *const c_char, flags: c_int, mode: mode_t) => make_shm;
-    fn posix_openpt(flags: c_int) => make_pty;
 }
 
 /// Fails with `EBADF` for a number that is only reserved; the kernel would find the placeholder there.

@@ -3,7 +3,8 @@
 //! Whoever receives a descriptor has no session with our files, so a host file that is passed on becomes one of the mount.
 #![allow(unsafe_code)]
 
-use crate::real::hooks_over;
+use crate::real::shims;
+use crate::symbols::own;
 use crate::{fds, materialise};
 use libc::{c_int, c_uint, msghdr, ssize_t, timespec};
 
@@ -32,26 +33,26 @@ unsafe fn prepare(message: *const msghdr) {
     }
 }
 
-hooks_over! {
-    fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t => hooked_sendmsg {
+shims! {
+    fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
         prepare(message);
-        redhook::real!(sendmsg)(socket, message, flags)
+        own::sendmsg(socket, message, flags)
     }
 
-    fn sendmmsg(socket: c_int, messages: *mut libc::mmsghdr, count: c_uint, flags: c_int) -> c_int => hooked_sendmmsg {
+    fn sendmmsg(socket: c_int, messages: *mut libc::mmsghdr, count: c_uint, flags: c_int) -> c_int {
         if fds::any() && !messages.is_null() {
             (0..count as usize).for_each(|at| prepare(&raw const (*messages.add(at)).msg_hdr));
         }
-        redhook::real!(sendmmsg)(socket, messages, count, flags)
+        own::sendmmsg(socket, messages, count, flags)
     }
 
-    fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => hooked_recvmsg {
+    fn recvmsg(socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
         fds::release_reserved();
-        redhook::real!(recvmsg)(socket, message, flags)
+        own::recvmsg(socket, message, flags)
     }
 
-    fn recvmmsg(socket: c_int, messages: *mut libc::mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => hooked_recvmmsg {
+    fn recvmmsg(socket: c_int, messages: *mut libc::mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int {
         fds::release_reserved();
-        redhook::real!(recvmmsg)(socket, messages, count, flags, timeout)
+        own::recvmmsg(socket, messages, count, flags, timeout)
     }
 }

@@ -77,7 +77,7 @@ table! {
     SYS_truncate => libc::truncate, 2;
     SYS_fallocate => libc::fallocate, 4;
     SYS_sync_file_range => libc::sync_file_range, 4;
-    SYS_getdents64 => super::io::getdents64, 3;
+    SYS_getdents64 => super::scan::getdents64, 3;
     SYS_fstat => libc::fstat, 2;
     SYS_newfstatat => libc::fstatat, 4;
     SYS_statx => libc::statx, 5;
@@ -87,7 +87,7 @@ table! {
     SYS_faccessat2 => libc::faccessat, 4;
     SYS_dup => libc::dup, 1;
     SYS_dup3 => libc::dup3, 3;
-    SYS_fcntl => crate::shims::descriptor::fcntl64, 3;
+    SYS_fcntl => crate::shims::descriptor::fcntl, 3;
     SYS_ioctl => crate::shims::descriptor::ioctl, 3;
     SYS_flock => libc::flock, 2;
     SYS_copy_file_range => libc::copy_file_range, 6;
@@ -125,6 +125,7 @@ table! {
     SYS_execveat => crate::exec::execveat, 5;
     SYS_prctl => super::confine::prctl, 5;
     SYS_seccomp => super::confine::seccomp, 3;
+    SYS_name_to_handle_at => super::open::name_to_handle_at, 5;
     SYS_sendmsg => libc::sendmsg, 3;
     SYS_recvmsg => libc::recvmsg, 3;
     #[cfg(target_arch = "x86_64")]

@@ -1,10 +1,12 @@
 //! Readiness: poll(2), select(2), epoll_ctl(2). A host file is always ready, as regular files are.
 #![allow(unsafe_code)]
 
+use super::io::fortify;
 use crate::fds;
-use crate::real::{hooks_over, set_errno};
+use crate::real::{set_errno, shims};
+use crate::symbols::own;
 use hostcall::types::Errno;
-use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
+use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// What a ready file answers of what is asked for.
 const READY: i16 =
@@ -53,35 +55,45 @@ const NOW: timespec = timespec {
     tv_nsec: 0,
 };
 
-hooks_over! {
-    fn poll(list: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int => hooked_poll {
-        poll_mixed(list, count, |ready| redhook::real!(poll)(list, count, if ready { 0 } else { timeout }))
+shims! {
+    fn poll(list: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+        poll_mixed(list, count, |ready| own::poll(list, count, if ready { 0 } else { timeout }))
     }
 
-    fn ppoll(list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int => hooked_ppoll {
-        poll_mixed(list, count, |ready| redhook::real!(ppoll)(list, count, if ready { &NOW } else { timeout }, mask))
+    fn ppoll(list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int {
+        poll_mixed(list, count, |ready| own::ppoll(list, count, if ready { &NOW } else { timeout }, mask))
     }
 
-    fn select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int => hooked_select {
+    fn __poll_chk(list: *mut pollfd, count: nfds_t, timeout: c_int, room: size_t) -> c_int {
+        fortify((count as size_t).saturating_mul(size_of::<pollfd>()), room);
+        poll(list, count, timeout)
+    }
+
+    fn __ppoll_chk(list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t) -> c_int {
+        fortify((count as size_t).saturating_mul(size_of::<pollfd>()), room);
+        ppoll(list, count, timeout, mask)
+    }
+
+    fn select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int {
         let mut now = timeval { tv_sec: 0, tv_usec: 0 };
         select_mixed(count, [read, write, except], |ready| {
-            redhook::real!(select)(count, read, write, except, if ready { &mut now } else { timeout })
+            own::select(count, read, write, except, if ready { &mut now } else { timeout })
         })
     }
 
-    fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int => hooked_pselect {
+    fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int {
         select_mixed(count, [read, write, except], |ready| {
-            redhook::real!(pselect)(count, read, write, except, if ready { &NOW } else { timeout }, mask)
+            own::pselect(count, read, write, except, if ready { &NOW } else { timeout }, mask)
         })
     }
 
-    fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => hooked_epoll_ctl {
+    fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
         if fds::host(fd).is_some() {
             // What the kernel says of regular files.
             set_errno(Errno(libc::EPERM));
             return -1;
         }
-        redhook::real!(epoll_ctl)(epoll, operation, fd, event)
+        own::epoll_ctl(epoll, operation, fd, event)
     }
 }
 

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::real::{finish, hooks, hooks_over};
+use crate::real::{finish, shims};
+use crate::symbols::own;
 use crate::{cwd, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno};
@@ -154,24 +155,24 @@ unsafe fn resolve_host(path: &CStr, to: *mut c_char) -> Result<*mut c_char, Errn
     }
 }
 
-hooks_over! {
-    fn realpath(path: *const c_char, to: *mut c_char) -> *mut c_char => hooked_realpath {
+shims! {
+    fn realpath(path: *const c_char, to: *mut c_char) -> *mut c_char {
         by_place!(
             libc::AT_FDCWD,
             path,
-            |_, path| redhook::real!(realpath)(path, to),
+            |_, path| own::realpath(path, to),
             |_, path| finish(resolve_host(path, to))
         )
     }
 }
 
-hooks! {
+shims! {
     fn canonicalize_file_name(path: *const c_char) -> *mut c_char {
-        realpath::realpath(path, std::ptr::null_mut())
+        realpath(path, std::ptr::null_mut())
     }
 
     fn __realpath_chk(path: *const c_char, to: *mut c_char, room: size_t) -> *mut c_char {
         super::io::fortify(MOST, room);
-        realpath::realpath(path, to)
+        realpath(path, to)
     }
 }

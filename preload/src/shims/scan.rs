@@ -1,14 +1,26 @@
 //! Whole directories at once: scandir(3) and glob(3), which glibc serves without ever calling an interposed readdir.
 #![allow(unsafe_code)]
 
-use super::beneath::{self, Compare, GlobError, Select};
 use super::dir;
 use crate::place::{self, PathBuffer, Place};
-use crate::real::{errno, finish, hooks, set_errno};
+use crate::real::{errno, finish, set_errno, shims, sys};
+use crate::symbols::own;
+use crate::{fds, session};
+use hostcall::ops::Calls;
+use hostcall::region::CHUNK;
 use hostcall::types::Errno;
-use libc::{c_char, c_int, c_void, dirent, dirent64, DIR};
+use hostcall::wire::Sink;
+use libc::{c_char, c_int, c_void, dirent, dirent64, off_t, size_t, ssize_t, DIR};
 use std::mem::size_of;
 use std::ptr::null_mut;
+use syscalls::Sysno;
+
+/// The filter of scandir(3).
+pub type Select = Option<unsafe extern "C" fn(*const dirent) -> c_int>;
+/// The order of scandir(3).
+pub type Compare = Option<unsafe extern "C" fn(*mut *const dirent, *mut *const dirent) -> c_int>;
+/// What glob(3) asks after an error.
+pub type GlobError = Option<unsafe extern "C" fn(*const c_char, c_int) -> c_int>;
 
 /// `GLOB_ALTDIRFUNC` of glob(3).
 const ALTERNATIVE: c_int = 1 << 9;
@@ -27,10 +39,30 @@ pub struct Glob {
     stat: Option<unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int>,
 }
 
-// The `64` twins are the same functions on a 64-bit machine.
-hooks! {
+shims! {
+    /// Entries as the kernel packs them, getdents64(2).
+    fn getdents64(fd: c_int, buffer: *mut c_char, len: size_t) -> ssize_t {
+        match fds::host(fd) {
+            Some(remote) => {
+                let sink = Sink::from_raw(buffer.cast(), len.min(CHUNK));
+                finish(session::client().and_then(|client| Ok(client.getdents(remote, sink)?.filled.0 as ssize_t)))
+            }
+            None => sys!(Sysno::getdents64, fd, buffer, len),
+        }
+    }
+
+    /// The same, with the position before in `base`, getdirentries(3).
+    fn getdirentries(fd: c_int, buffer: *mut c_char, len: size_t, base: *mut off_t) -> ssize_t {
+        let position = libc::lseek(fd, 0, libc::SEEK_CUR);
+        let filled = getdents64(fd, buffer, len);
+        if filled >= 0 && position >= 0 {
+            *base = position;
+        }
+        filled
+    }
+
     /// The entries of a directory, chosen and sorted, scandir(3).
-    fn scandir | scandir64(
+    fn scandir(
         path: *const c_char,
         list: *mut *mut *mut dirent,
         select: Select,
@@ -40,7 +72,7 @@ hooks! {
     }
 
     /// scandir(3) below an open directory.
-    fn scandirat | scandirat64(
+    fn scandirat(
         parent: c_int,
         path: *const c_char,
         list: *mut *mut *mut dirent,
@@ -50,7 +82,7 @@ hooks! {
         match place::at(parent, path, &mut PathBuffer::new()) {
             Ok(Place::Host { .. }) => {}
             Ok(Place::Guest { dirfd, path }) => {
-                return beneath::scandirat(dirfd, path, list, select, compare);
+                return own::scandirat(dirfd, path, list, select, compare);
             }
             Err(error) => return finish(Err(error)),
         }
@@ -82,22 +114,22 @@ hooks! {
 
     /// Paths that match a pattern, glob(3). glibc does the matching and walks with the hooked directory functions,
     /// which serve guest directories too: any pattern may lead to the prefix.
-    fn glob | glob64(
+    fn glob(
         pattern: *const c_char,
         flags: c_int,
         error: GlobError,
         found: *mut Glob,
     ) -> c_int {
         if flags & ALTERNATIVE != 0 {
-            return beneath::glob(pattern, flags, error, found.cast());
+            return own::glob(pattern, flags, error, found);
         }
         // Fields that glibc leaves alone without the flag.
-        (*found).closedir = Some(dir::closedir);
-        (*found).readdir = Some(dir::readdir);
-        (*found).opendir = Some(dir::opendir);
+        (*found).closedir = Some(libc::closedir);
+        (*found).readdir = Some(libc::readdir64);
+        (*found).opendir = Some(libc::opendir);
         (*found).lstat = Some(libc::lstat);
         (*found).stat = Some(libc::stat);
-        let result = beneath::glob(pattern, flags | ALTERNATIVE, error, found.cast());
+        let result = own::glob(pattern, flags | ALTERNATIVE, error, found);
         (*found).flags &= !ALTERNATIVE;
         result
     }
@@ -131,7 +163,7 @@ impl Chosen {
             let before = errno();
             loop {
                 set_errno(Errno(0));
-                let entry = dir::readdir(stream);
+                let entry = dir::readdir64(stream);
                 if entry.is_null() {
                     if errno() != Errno(0) {
                         return Err(());

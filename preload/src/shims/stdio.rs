@@ -6,19 +6,19 @@
 
 use super::libio::{conversion, File, Mode};
 use super::open::named_descriptor;
-use super::{beneath, slots};
+use super::slots;
 use crate::place::{self, PathBuffer, Place};
-use crate::real::{errno, finish, hooks, set_errno};
+use crate::real::{errno, finish, set_errno, shims};
+use crate::symbols::own;
 use crate::{fds, report};
 use hostcall::types::Errno;
 use libc::{c_char, c_int};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-// The `64` twins are the same functions on a 64-bit machine.
-hooks! {
+shims! {
     /// Opens a stream on a path, fopen(3).
-    fn fopen | fopen64(path: *const c_char, mode: *const c_char) -> *mut File {
+    fn fopen(path: *const c_char, mode: *const c_char) -> *mut File {
         match place::of(path, &mut PathBuffer::new()) {
             Ok(Place::Host { .. }) => finish(open(path, CStr::from_ptr(mode).to_bytes())),
             Ok(Place::Guest { path, .. }) if named_descriptor(path).is_some() => {
@@ -26,7 +26,7 @@ hooks! {
             }
             Ok(Place::Guest { path, .. }) => {
                 fds::release_reserved();
-                beneath::fopen(path, mode)
+                own::fopen(path, mode)
             }
             Err(error) => finish(Err(error)),
         }
@@ -37,14 +37,14 @@ hooks! {
         match fds::host(fd) {
             Some(_) => finish(adopt(fd, CStr::from_ptr(mode).to_bytes())),
             None if fds::is_reserved(fd) => finish(Err(Errno(libc::EBADF))),
-            None => beneath::fdopen(fd, mode),
+            None => own::fdopen(fd, mode),
         }
     }
 
     /// Puts another file under a stream, freopen(3). The stream keeps its descriptor's number.
-    fn freopen | freopen64(path: *const c_char, mode: *const c_char, stream: *mut File) -> *mut File {
+    fn freopen(path: *const c_char, mode: *const c_char, stream: *mut File) -> *mut File {
         if stream.is_null() || (*stream).flags & File::FILEBUF == 0 {
-            return beneath::freopen(path, mode, stream);
+            return own::freopen(path, mode, stream);
         }
         let old = (*stream).fileno;
         let was_host = fds::host(old).is_some();
@@ -66,7 +66,7 @@ hooks! {
             };
         };
         fds::release_reserved();
-        let result = beneath::freopen(guest_path, mode, stream);
+        let result = own::freopen(guest_path, mode, stream);
         settle(old, was_host, result.is_null());
         result
     }
@@ -142,7 +142,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
         };
         // glibc flushes, resets the stream for the new mode and keeps the number; a guest file stands in meanwhile.
         fds::release_reserved();
-        let result = beneath::freopen(c"/dev/null".as_ptr(), stand_in.as_ptr(), stream);
+        let result = own::freopen(c"/dev/null".as_ptr(), stand_in.as_ptr(), stream);
         let error = errno();
         settle(old, was_host, result.is_null());
         let fd = match kept {
@@ -221,7 +221,7 @@ unsafe fn shut(stream: *mut File, error: Errno) -> *mut File {
     unsafe {
         let fd = (*stream).fileno;
         let was_host = fds::host(fd).is_some();
-        beneath::freopen(c"/dev/null/".as_ptr(), c"r".as_ptr(), stream);
+        own::freopen(c"/dev/null/".as_ptr(), c"r".as_ptr(), stream);
         settle(fd, was_host, true);
     }
     finish(Err(error))
@@ -236,7 +236,7 @@ unsafe fn attach(fd: c_int, mode: Mode) -> Result<*mut File, Errno> {
     const MASK: c_int = File::NO_READS | File::NO_WRITES | File::APPENDING;
     // SAFETY: the descriptor is open and the mode a C string; a new stream is ours until it is returned.
     unsafe {
-        let stream = beneath::fdopen(fd, c"r".as_ptr());
+        let stream = own::fdopen(fd, c"r".as_ptr());
         if stream.is_null() {
             return Err(errno());
         }
@@ -255,7 +255,7 @@ unsafe fn attach_converting(fd: c_int, mode: Mode, text: &[u8]) -> Result<*mut F
     fds::release_reserved();
     // SAFETY: two C strings; a new stream is ours until it is returned, and nothing is buffered in it.
     unsafe {
-        let stream = beneath::fopen(c"/dev/null".as_ptr(), stand_in.as_ptr());
+        let stream = own::fopen(c"/dev/null".as_ptr(), stand_in.as_ptr());
         if stream.is_null() {
             return Err(errno());
         }

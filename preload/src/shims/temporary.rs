@@ -4,8 +4,9 @@
 use super::by_place;
 use super::open::open_host;
 use crate::fds;
-use crate::real::{finish, hooks, hooks_over, try_sys};
+use crate::real::{finish, shims, try_sys};
 use crate::session;
+use crate::symbols::own;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Mode};
 use libc::{c_char, c_int};
@@ -77,52 +78,35 @@ unsafe fn make_file(
     }
 }
 
-macro_rules! file_makers {
-    ($( fn $name:ident ($template:ident $(, $argument:ident)*) suffix $suffix:expr, flags $flags:expr => $hook:ident; )*) => {
-        hooks_over! {
-            $( fn $name($template: *mut c_char $(, $argument: c_int)*) -> c_int => $hook {
-                make_file($template, $suffix, $flags, || redhook::real!($name)($template $(, $argument)*))
-            } )*
+shims! {
+    fn mkstemp(template: *mut c_char) -> c_int {
+        make_file(template, 0, 0, || own::mkstemp(template))
+    }
 
-            fn mkdtemp(template: *mut c_char) -> *mut c_char => make_directory {
-                by_place!(
-                    libc::AT_FDCWD,
-                    template,
-                    |_, _| redhook::real!(mkdtemp)(template),
-                    |dir, path| {
-                        let path = path.as_ptr();
-                        let made = invent(template, 0, || {
-                            session::client()?.mkdirat(dir, CStr::from_ptr(path), Mode(0o700))
-                        });
-                        finish(made.map(|_| template))
-                    }
-                )
+    fn mkostemp(template: *mut c_char, flags: c_int) -> c_int {
+        make_file(template, 0, flags, || own::mkostemp(template, flags))
+    }
+
+    fn mkstemps(template: *mut c_char, suffix: c_int) -> c_int {
+        make_file(template, suffix, 0, || own::mkstemps(template, suffix))
+    }
+
+    fn mkostemps(template: *mut c_char, suffix: c_int, flags: c_int) -> c_int {
+        make_file(template, suffix, flags, || own::mkostemps(template, suffix, flags))
+    }
+
+    fn mkdtemp(template: *mut c_char) -> *mut c_char {
+        by_place!(
+            libc::AT_FDCWD,
+            template,
+            |_, _| own::mkdtemp(template),
+            |dir, path| {
+                let path = path.as_ptr();
+                let made = invent(template, 0, || {
+                    session::client()?.mkdirat(dir, CStr::from_ptr(path), Mode(0o700))
+                });
+                finish(made.map(|_| template))
             }
-        }
-    };
-}
-
-file_makers! {
-    fn mkstemp(template) suffix 0, flags 0 => make_mkstemp;
-    fn mkostemp(template, flags) suffix 0, flags flags => make_mkostemp;
-    fn mkstemps(template, suffix) suffix suffix, flags 0 => make_mkstemps;
-    fn mkostemps(template, suffix, flags) suffix suffix, flags flags => make_mkostemps;
-}
-
-hooks! {
-    fn mkstemp64(template: *mut c_char) -> c_int {
-        mkstemp::mkstemp(template)
-    }
-
-    fn mkostemp64(template: *mut c_char, flags: c_int) -> c_int {
-        mkostemp::mkostemp(template, flags)
-    }
-
-    fn mkstemps64(template: *mut c_char, suffix: c_int) -> c_int {
-        mkstemps::mkstemps(template, suffix)
-    }
-
-    fn mkostemps64(template: *mut c_char, suffix: c_int, flags: c_int) -> c_int {
-        mkostemps::mkostemps(template, suffix, flags)
+        )
     }
 }

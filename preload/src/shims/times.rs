@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::real::{done, hooks, try_sys};
+use crate::real::{done, shims, try_sys};
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, Times};
@@ -108,7 +108,7 @@ unsafe fn by_fd(fd: c_int, times: Result<[timespec; 2], Errno>) -> c_int {
     }))
 }
 
-hooks! {
+shims! {
     fn utimensat(dirfd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int {
         match path.is_null() && dirfd != CWD {
             true => by_fd(dirfd, from_spec(times)),

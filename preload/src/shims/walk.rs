@@ -1,11 +1,12 @@
 //! File tree walks that start under the prefix: nftw(3) and ftw(3). Others are glibc's own.
 #![allow(unsafe_code)]
 
-use super::{beneath, dir};
+use super::dir;
 use crate::place::{self, PathBuffer, Place};
-use crate::real::{errno, finish, hooks, set_errno};
+use crate::real::{errno, finish, set_errno, shims};
+use crate::symbols::own;
 use hostcall::types::Errno;
-use libc::{c_char, c_int, c_void, stat};
+use libc::{c_char, c_int, stat};
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
@@ -19,8 +20,10 @@ pub struct Position {
     pub level: c_int,
 }
 
-type Visit = unsafe extern "C" fn(*const c_char, *const stat, c_int, *mut Position) -> c_int;
-type PlainVisit = unsafe extern "C" fn(*const c_char, *const stat, c_int) -> c_int;
+/// What nftw(3) calls for each file.
+pub type Visit = unsafe extern "C" fn(*const c_char, *const stat, c_int, *mut Position) -> c_int;
+/// What ftw(3) calls.
+pub type PlainVisit = unsafe extern "C" fn(*const c_char, *const stat, c_int) -> c_int;
 
 /// What a file is, `FTW_F` to `FTW_SLN`.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,14 +48,13 @@ const STOP: c_int = 1;
 const SKIP_SUBTREE: c_int = 2;
 const SKIP_SIBLINGS: c_int = 3;
 
-// The `64` twins are the same functions on a 64-bit machine.
-hooks! {
+shims! {
     /// Walks a tree and calls a function for each file, nftw(3).
-    fn nftw | nftw64(path: *const c_char, visit: Visit, descriptors: c_int, flags: c_int) -> c_int {
+    fn nftw(path: *const c_char, visit: Visit, descriptors: c_int, flags: c_int) -> c_int {
         match place::of(path, &mut PathBuffer::new()) {
             Ok(Place::Host { .. }) => {}
             Ok(Place::Guest { path, .. }) => {
-                return beneath::nftw(path, visit as *const c_void, descriptors, flags);
+                return own::nftw(path, visit, descriptors, flags);
             }
             Err(error) => return finish(Err(error)),
         }
@@ -63,12 +65,12 @@ hooks! {
     }
 
     /// Walks a tree, following links, ftw(3).
-    fn ftw | ftw64(path: *const c_char, visit: PlainVisit, descriptors: c_int) -> c_int {
+    fn ftw(path: *const c_char, visit: PlainVisit, descriptors: c_int) -> c_int {
         match place::of(path, &mut PathBuffer::new()) {
             Ok(Place::Host { .. }) => {
                 Walk::new(Visitor::Plain(visit), descriptors, 0).start(CStr::from_ptr(path))
             }
-            Ok(Place::Guest { path, .. }) => beneath::ftw(path, visit as *const c_void, descriptors),
+            Ok(Place::Guest { path, .. }) => own::ftw(path, visit, descriptors),
             Err(error) => finish(Err(error)),
         }
     }

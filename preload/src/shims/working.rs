@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::real::{done, finish, hooks, hooks_over, try_sys};
+use crate::real::{done, finish, shims, try_sys};
+use crate::symbols::own;
 use crate::{cwd, session};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, mode_t, size_t};
@@ -48,7 +49,7 @@ unsafe fn current(buffer: *mut c_char, len: size_t) -> Result<*mut c_char, Errno
     }
 }
 
-hooks! {
+shims! {
     fn chdir(path: *const c_char) -> c_int {
         change(path)
     }
@@ -63,30 +64,30 @@ hooks! {
 
     fn __getcwd_chk(buffer: *mut c_char, len: size_t, room: size_t) -> *mut c_char {
         super::io::fortify(len, room);
-        getcwd::getcwd(buffer, len)
+        getcwd(buffer, len)
     }
 
     fn getwd(buffer: *mut c_char) -> *mut c_char {
-        getcwd::getcwd(buffer, MOST)
+        getcwd(buffer, MOST)
     }
 
     fn __getwd_chk(buffer: *mut c_char, room: size_t) -> *mut c_char {
-        getcwd::getcwd(buffer, MOST.min(room))
+        getcwd(buffer, MOST.min(room))
     }
 }
 
-hooks_over! {
-    fn getcwd(buffer: *mut c_char, len: size_t) -> *mut c_char => hooked_getcwd {
+shims! {
+    fn getcwd(buffer: *mut c_char, len: size_t) -> *mut c_char {
         match cwd::on_host() {
             true => finish(current(buffer, len)),
-            false => redhook::real!(getcwd)(buffer, len),
+            false => own::getcwd(buffer, len),
         }
     }
 
-    fn get_current_dir_name() -> *mut c_char => hooked_get_current_dir_name {
+    fn get_current_dir_name() -> *mut c_char {
         match cwd::on_host() {
             true => finish(current(std::ptr::null_mut(), 0)),
-            false => redhook::real!(get_current_dir_name)(),
+            false => own::get_current_dir_name(),
         }
     }
 }

@@ -1,0 +1,94 @@
+//! Space and caches of open files: ftruncate(2), fallocate(2), posix_fadvise(2), syncfs(2).
+#![allow(unsafe_code)]
+
+use crate::real::{done, finish, shims, sys, try_sys};
+use crate::symbols::own;
+use crate::{fds, session};
+use hostcall::ops::Calls;
+use hostcall::types::{Errno, RemoteFd};
+use libc::{c_int, off_t, size_t, ssize_t};
+use syscalls::Sysno;
+
+/// The functions of POSIX that answer an error number instead of setting errno.
+fn number<T>(result: Result<T, Errno>) -> c_int {
+    result.map_or_else(|errno| errno.0, |_| 0)
+}
+
+shims! {
+    fn ftruncate(fd: c_int, len: off_t) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => done(session::client().and_then(|client| client.ftruncate(remote, len))),
+            None => sys!(Sysno::ftruncate, fd, len),
+        }
+    }
+
+    fn fallocate(fd: c_int, mode: c_int, offset: off_t, len: off_t) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => done(session::client().and_then(|client| client.fallocate(remote, mode, offset, len))),
+            None => sys!(Sysno::fallocate, fd, mode, offset, len),
+        }
+    }
+
+    fn syncfs(fd: c_int) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => done(session::client().and_then(|client| client.syncfs(remote))),
+            None => sys!(Sysno::syncfs, fd),
+        }
+    }
+
+    fn sync_file_range(fd: c_int, offset: off_t, len: off_t, flags: c_int) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => done(session::client().and_then(|client| client.fdatasync(remote))),
+            None => sys!(Sysno::sync_file_range, fd, offset, len, flags),
+        }
+    }
+
+    fn readahead(fd: c_int, offset: off_t, count: size_t) -> ssize_t {
+        match fds::host(fd) {
+            Some(remote) => {
+                let advice = libc::POSIX_FADV_WILLNEED;
+                finish(session::client().and_then(|client| client.fadvise(remote, offset, count as i64, advice)).map(|_| 0))
+            }
+            None => sys!(Sysno::readahead, fd, offset, count),
+        }
+    }
+
+    fn posix_fadvise(fd: c_int, offset: off_t, len: off_t, advice: c_int) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => number(session::client().and_then(|client| client.fadvise(remote, offset, len, advice))),
+            None => number(try_sys!(Sysno::fadvise64, fd, offset, len, advice)),
+        }
+    }
+
+    fn posix_fallocate(fd: c_int, offset: off_t, len: off_t) -> c_int {
+        match fds::host(fd) {
+            Some(remote) => number(allocate(remote, offset, len)),
+            None => {
+                match try_sys!(Sysno::fallocate, fd, 0, offset, len) {
+                    // libc writes to each block of a file system that cannot allocate.
+                    Err(Errno(libc::EOPNOTSUPP)) => own::posix_fallocate(fd, offset, len),
+                    result => number(result),
+                }
+            }
+        }
+    }
+}
+
+/// posix_fallocate(3): at least the length is granted where the host's file system cannot allocate.
+fn allocate(fd: RemoteFd, offset: off_t, len: off_t) -> Result<(), Errno> {
+    let client = session::client()?;
+    let end = offset.checked_add(len).ok_or(Errno(libc::EFBIG))?;
+    if offset < 0 || len <= 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    match client.fallocate(fd, 0, offset, len) {
+        Err(Errno(libc::EOPNOTSUPP)) => {
+            let place = super::stat::metadata_of(fd)?;
+            if end > place.stx_size as i64 {
+                client.ftruncate(fd, end)?;
+            }
+            Ok(())
+        }
+        result => result.map(|_| ()),
+    }
+}

@@ -1,0 +1,99 @@
+/* Functions that few programs use, on files of the directory that is given. */
+#define _GNU_SOURCE
+#include <aio.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utmp.h>
+
+int isfdtype(int fd, int kind);
+int __poll_chk(struct pollfd *list, nfds_t count, int timeout, size_t room);
+
+static void transfers(void) {
+    char text[16] = "asynchronous\n", back[16] = "";
+    int fd = open("a", O_RDWR | O_CREAT, 0600);
+    struct aiocb control = {.aio_fildes = fd, .aio_buf = text, .aio_nbytes = 13};
+    const struct aiocb *list[] = {&control};
+    printf("write %d", aio_write(&control));
+    aio_suspend(list, 1, NULL);
+    printf(" %d", aio_error(&control));
+    printf(" %zd\n", aio_return(&control));
+    control.aio_buf = back;
+    control.aio_lio_opcode = LIO_READ;
+    struct aiocb *both[] = {&control, NULL};
+    printf("list %d", lio_listio(LIO_WAIT, both, 2, NULL));
+    printf(" %s", back);
+    printf("position %ld\n", (long)lseek(fd, 0, SEEK_CUR));
+    close(fd);
+    control.aio_fildes = -1;
+    int refused = aio_fsync(O_SYNC, &control);
+    printf("closed %d %d\n", refused, refused ? errno : aio_error(&control));
+}
+
+static void kinds(void) {
+    int fd = open("a", O_RDONLY), directory = open(".", O_RDONLY);
+    printf("kinds %d %d %d\n", isfdtype(fd, S_IFREG), isfdtype(fd, S_IFCHR), isfdtype(directory, S_IFDIR));
+    struct pollfd list[] = {{fd, POLLIN}, {-1, POLLIN}};
+    printf("ready %d", __poll_chk(list, 2, 0, sizeof list));
+    printf(" %d\n", list[0].revents);
+    char entries[4096];
+    off_t base = -1;
+    ssize_t filled = getdirentries(directory, entries, sizeof entries, &base);
+    printf("entries %d %ld\n", filled > 0, (long)base);
+    close(fd);
+    close(directory);
+}
+
+/* A terminal in the place of standard streams that are files. */
+static void terminals(void) {
+    int standard = dup(0), outer;
+    close(0);
+    open("a", O_RDONLY);
+    fflush(stdout);
+    pid_t child = forkpty(&outer, NULL, NULL, NULL);
+    if (child == 0) {
+        char line[32] = "";
+        ssize_t got = read(0, line, sizeof line);
+        printf("child %d %d %zd %.*s", isatty(0), isatty(1), got, (int)got, line);
+        int fd = open("b", O_WRONLY | O_CREAT, 0600);
+        write(fd, "child\n", 6);
+        exit(3);
+    }
+    write(outer, "typed\n", 6);
+    char seen[256];
+    size_t total = 0;
+    for (ssize_t got; (got = read(outer, seen + total, sizeof seen - total)) > 0;)
+        total += got;
+    int status;
+    waitpid(child, &status, 0);
+    printf("status %d: %.*s", WEXITSTATUS(status), (int)total, seen);
+    char text[16] = "";
+    printf("parent %zd", read(0, text, sizeof text - 1));
+    printf(" %s", text);
+    dup2(standard, 0);
+    close(standard);
+    close(outer);
+    int fd = open("b", O_RDONLY);
+    printf("b %zd\n", read(fd, text, sizeof text));
+    close(fd);
+}
+
+int main(int count, char **arguments) {
+    if (chdir(arguments[1]))
+        return 1;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    transfers();
+    kinds();
+    terminals();
+    printf("lowest %d\n", dup(0));
+    return 0;
+}
