@@ -20,6 +20,8 @@ pub mod ids;
 #[cfg(not(loom))]
 pub mod lane;
 #[cfg(not(loom))]
+pub mod observer;
+#[cfg(not(loom))]
 pub mod ops;
 #[cfg(not(loom))]
 pub mod owned;

@@ -6,7 +6,7 @@
 
 use crate::ids::{Groups, GuestGid, GuestUid};
 use crate::shm::Window;
-use crate::table::{answer, has, ops, FieldSpec, Line, OpSpec, Reply, Request, Witness};
+use crate::table::{answer, has, has_none, ops, FieldSpec, Line, OpSpec, Reply, Request, Witness};
 use crate::types::{
     AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times, Token,
 };

@@ -56,6 +56,8 @@ pub trait Request {
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
     /// Fetches what the reply left in the chunk into the request's sinks.
     fn fetch(&self, chunk: Window<'_>, filled: usize);
+    /// Writes the call as a trace shows it: `name(field, …)`. Allocates nothing.
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 /// An answer that can be sent back.
@@ -64,6 +66,8 @@ pub trait Reply: Sized {
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
     /// Reads all fields.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, ProtocolError>;
+    /// Writes the fields as a trace shows them; 0 if there are none. Allocates nothing.
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 /// What a [`Spy`](crate::ops::Spy) tells, and what it is to answer.
@@ -188,6 +192,13 @@ macro_rules! ops {
                         let Self { $($field),* } = self;
                         $( $field.fetch(_chunk, _filled); )*
                     }
+                    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        let Self { $($field),* } = self;
+                        f.write_str(concat!(stringify!($method), "("))?;
+                        let mut _line = Line::new(f);
+                        $( $field.show(_line.next()?)?; )*
+                        f.write_str(")")
+                    }
                 }
             )*)*
         }
@@ -209,6 +220,12 @@ macro_rules! ops {
                     }
                     fn decode(_reader: &mut Reader<'_>) -> Result<Self, ProtocolError> {
                         Ok(Self { $($out: Field::take(_reader)?),* })
+                    }
+                    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        let Self { $($out),* } = self;
+                        let mut _line = Line::new(f);
+                        $( $out.show(_line.next()?)?; )*
+                        has_none!(f $($out)*)
                     }
                 }
             )*)*
@@ -268,19 +285,16 @@ macro_rules! ops {
             let (Some(op), Ok(mut _reader)) = (Op::from_number(call.code), Reader::new(call, chunk, &mut scratch)) else {
                 return write!(f, "op{}(…)", call.code);
             };
-            write!(f, "{}(", op.spec().name)?;
-            let mut _line = Line::new(f);
             match op { $($(
                 Op::$Name => {
                     #[allow(unused_mut)]
                     let mut decode = || Ok::<_, ProtocolError>(request::$Name { $($field: Field::take(&mut _reader)?),* });
                     match decode() {
-                        Ok(request::$Name { $($field),* }) => { $( $field.show(_line.next()?)?; )* }
-                        Err(_) => _line.next()?.write_str("?")?,
+                        Ok(request) => request.show(f),
+                        Err(_) => write!(f, "{}(?)", op.spec().name),
                     }
                 }
             )*)* }
-            f.write_str(")")
         }
 
         /// Writes the answer of a call of `op`: its fields, or the errno.
@@ -289,21 +303,14 @@ macro_rules! ops {
                 return write!(f, "-1 ({})", Errno(answer.code as i32));
             }
             let Some(op) = Op::from_number(op) else { return f.write_str("?") };
-            if op.spec().reply.is_empty() {
-                return f.write_str("0");
-            }
             let mut nothing = vec![0; answer.payload as usize];
-            let Ok(mut _reader) = Reader::new(answer, Window::of(&mut nothing), &mut []) else { return f.write_str("?") };
-            let mut _line = Line::new(f);
+            let Ok(mut reader) = Reader::new(answer, Window::of(&mut nothing), &mut []) else { return f.write_str("?") };
             match op { $($(
-                Op::$Name => { $(
-                    match <$out_type as Field>::take(&mut _reader) {
-                        Ok(value) => value.show(_line.next()?)?,
-                        Err(_) => _line.next()?.write_str("?")?,
-                    }
-                )* }
+                Op::$Name => match reply::$Name::decode(&mut reader) {
+                    Ok(reply) => reply.show(f),
+                    Err(_) => f.write_str("?"),
+                }
             )*)* }
-            Ok(())
         }
 
         /// The typed calls, one method an op, over anything that can carry a request.
@@ -330,4 +337,14 @@ macro_rules! has {
     ($want:ident $other:ident $($rest:ident)*) => { has!($want $($rest)*) };
 }
 
-pub(crate) use {has, ops};
+/// What is written for a reply without fields.
+macro_rules! has_none {
+    ($f:ident) => {
+        $f.write_str("0")
+    };
+    ($f:ident $($field:ident)+) => {
+        Ok(())
+    };
+}
+
+pub(crate) use {has, has_none, ops};

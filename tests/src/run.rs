@@ -434,6 +434,9 @@ impl<R: Request> Request for Borrowed<'_, R> {
     fn fetch(&self, chunk: Window<'_>, filled: usize) {
         self.0.fetch(chunk, filled);
     }
+    fn show(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.show(f)
+    }
 }
 
 /// The call as a trace shows it.

@@ -5,6 +5,7 @@ use super::{herald, heralds, Client};
 use crate::acting::ActsFor;
 use crate::doorbell::{futex_wake, Bell};
 use crate::lane::GuestEnd;
+use crate::observer;
 use crate::ops::Op;
 use crate::region::{LaneState, Region};
 use crate::table::{Reply, Request};
@@ -168,6 +169,12 @@ impl Guard<'_> {
         request: &R,
         answer: Message,
     ) -> Result<R::Reply, Errno> {
+        let outcome = self.decode(request, answer);
+        observer::tell(request, &outcome);
+        outcome
+    }
+
+    fn decode<R: Request>(&mut self, request: &R, answer: Message) -> Result<R::Reply, Errno> {
         if answer.code != 0 {
             return Err(Errno(answer.code as i32));
         }
