@@ -4,7 +4,8 @@
 use crate::environment::Environment;
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{finish, kernel, set_errno, shims, try_sys};
-use crate::{fds, materialise, session};
+use crate::symbols::{own, Row};
+use crate::{fds, materialise, observe, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno};
 use libc::{c_char, c_int};
@@ -87,6 +88,7 @@ unsafe fn execute(
                     true => given,
                     false => alone.as_ref().unwrap_or(edited).as_ptr(),
                 };
+                observe::before_exec(dirfd, path);
                 let failed = match flags == 0 && dirfd == libc::AT_FDCWD {
                     true => kernel(syscalls::raw_syscall!(
                         Sysno::execve,
@@ -110,6 +112,7 @@ unsafe fn execute(
                     true => materialise::to_execute(dirfd)?,
                     false => dirfd,
                 };
+                observe::before_exec(dirfd, path);
                 let failed = try_sys!(
                     Sysno::execveat,
                     dirfd,
@@ -266,12 +269,24 @@ shims! {
 
 unsafe extern "C" fn list_execl(path: *const c_char, arguments: Strings) -> c_int {
     // SAFETY: the arguments of execl(3), made an array by its trampoline.
-    unsafe { execute_file((libc::AT_FDCWD, path), arguments, current(), 0) }
+    unsafe {
+        observe::around(
+            Row::execl,
+            || execute_file((libc::AT_FDCWD, path), arguments, current(), 0),
+            || own::execv(path, arguments),
+        )
+    }
 }
 
 unsafe extern "C" fn list_execlp(file: *const c_char, arguments: Strings) -> c_int {
     // SAFETY: as above, of execlp(3).
-    unsafe { execute_search(file, arguments, current()) }
+    unsafe {
+        observe::around(
+            Row::execlp,
+            || execute_search(file, arguments, current()),
+            || own::execvp(file, arguments),
+        )
+    }
 }
 
 unsafe extern "C" fn list_execle(path: *const c_char, arguments: Strings) -> c_int {
@@ -279,7 +294,11 @@ unsafe extern "C" fn list_execle(path: *const c_char, arguments: Strings) -> c_i
     unsafe {
         let count = crate::environment::entries(arguments).count();
         let given = *arguments.add(count + 1).cast::<Strings>();
-        execute_file((libc::AT_FDCWD, path), arguments, given, 0)
+        observe::around(
+            Row::execle,
+            || execute_file((libc::AT_FDCWD, path), arguments, given, 0),
+            || own::execve(path, arguments, given),
+        )
     }
 }
 

@@ -10,6 +10,7 @@
 //! kernel hands the pool back first ([`release_reserved`]).
 #![allow(unsafe_code)]
 
+use crate::observe::output;
 use crate::real::{errno, sys, try_sys};
 use crate::{kept, session};
 use hostcall::ops::Calls;
@@ -169,7 +170,7 @@ pub fn set_guarded(fd: c_int) {
 /// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
 pub fn internal(fd: c_int) -> bool {
     let own = [&PLACEHOLDER, &GUARDED].map(|own| own.load(Ordering::Relaxed));
-    fd >= 0 && (own.contains(&fd) || session::owns(fd))
+    fd >= 0 && (own.contains(&fd) || output::owns(fd) || session::owns(fd))
 }
 
 /// The lowest internal descriptor from `first` on.

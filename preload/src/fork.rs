@@ -1,13 +1,14 @@
-//! fork(2), vfork(2), daemon(3): the child gets a shadow of its own, with the same files and directory.
+//! fork(2), vfork(2), daemon(3), and _exit(2) at their end: the child gets a shadow of its own, with the same files and directory.
 //!
 //! A child made past these hooks (a raw clone) finds its session page wiped, lets go of what it inherited, and begins a
 //! session of its own at the first host path; its parent's host files answer `EBADF` there.
 #![allow(unsafe_code)]
 
-use crate::real::{errno, set_errno, shims};
+use crate::real::{errno, set_errno, shims, try_sys};
 use crate::symbols::own;
-use crate::{materialise, session};
+use crate::{materialise, observe, session};
 use libc::{c_int, pid_t};
+use syscalls::Sysno;
 
 /// Forks by `real`, with the session prepared before and taken over or let go after.
 fn fork_with(real: impl FnOnce() -> pid_t) -> pid_t {
@@ -18,6 +19,7 @@ fn fork_with(real: impl FnOnce() -> pid_t) -> pid_t {
     let child = real();
     let saved = errno();
     if child == 0 {
+        observe::forked();
         session::after_fork(prepared);
     }
     if let Some(signals) = signals {
@@ -37,6 +39,14 @@ shims! {
 shims! {
     fn _Fork() -> pid_t {
         fork_with(|| own::_Fork())
+    }
+
+    /// Ends the process without its handlers, _exit(2).
+    fn _exit(status: c_int) -> c_int {
+        observe::end();
+        loop {
+            let _ = try_sys!(Sysno::exit_group, status);
+        }
     }
 
     fn daemon(stay: c_int, keep: c_int) -> c_int {

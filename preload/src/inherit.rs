@@ -6,7 +6,7 @@
 use crate::environment::{self, entries, is_handoff, value};
 use crate::report::say;
 use crate::route::Prefix;
-use crate::{cwd, fds, session};
+use crate::{bypass, cwd, fds, observe, session};
 use hostcall::ops::Calls;
 use hostcall::types::{RemoteFd, Token};
 use libc::{c_char, c_int};
@@ -17,22 +17,37 @@ static START: unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) = 
 
 unsafe extern "C" fn start(
     _count: c_int,
-    _arguments: *mut *mut c_char,
+    arguments: *mut *mut c_char,
     environment: *mut *mut c_char,
 ) {
-    // SAFETY: glibc passes the program's environment to constructors; nobody else runs yet.
+    // SAFETY: glibc passes the program's arguments and environment to constructors; nobody else runs yet.
     unsafe {
         let list = environment.cast_const().cast();
-        settings(list);
-        environment::remember(list);
+        let wanted = settings(list);
         crate::symbols::resolve();
+        let bypassed = wanted.bypass.is_some_and(bypass::names_this);
         take_over(list);
         drop_handoff(environment);
+        if bypassed {
+            return bypass::begin();
+        }
+        environment::remember(list);
+        crate::shims::slots::install();
+        observe::start(wanted.report, wanted.trace, arguments.cast_const().cast());
     }
 }
 
+/// Settings for what is done once the session stands.
+#[derive(Default)]
+struct Wanted<'e> {
+    report: Option<&'e [u8]>,
+    trace: Option<&'e [u8]>,
+    bypass: Option<&'e [u8]>,
+}
+
 /// Reads what the user has set.
-unsafe fn settings(list: *const *const c_char) {
+unsafe fn settings<'e>(list: *const *const c_char) -> Wanted<'e> {
+    let mut wanted = Wanted::default();
     // SAFETY: the environment.
     for entry in unsafe { entries(list) }.map(|entry| entry.to_bytes()) {
         if let Some(text) = value(entry, b"HOSTCALL_PREFIX") {
@@ -45,8 +60,15 @@ unsafe fn settings(list: *const *const c_char) {
             }
         } else if let Some(text) = value(entry, b"HOSTCALL_EXACT_FDS") {
             fds::set_exact(text == b"1");
+        } else if let Some(text) = value(entry, b"HOSTCALL_REPORT") {
+            wanted.report = Some(text);
+        } else if let Some(text) = value(entry, b"HOSTCALL_TRACE") {
+            wanted.trace = Some(text);
+        } else if let Some(text) = value(entry, b"HOSTCALL_BYPASS") {
+            wanted.bypass = Some(text);
         }
     }
+    wanted
 }
 
 /// Attaches to the session that was handed over and believes as much of the list as the kernel confirms.

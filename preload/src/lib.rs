@@ -10,6 +10,7 @@
 //! of a threaded program, or before libc is ready.
 #![deny(unsafe_code)]
 
+mod bypass;
 mod cwd;
 mod environment;
 mod exec;
@@ -18,6 +19,7 @@ mod fork;
 mod inherit;
 mod kept;
 mod materialise;
+mod observe;
 mod place;
 mod popen;
 mod real;

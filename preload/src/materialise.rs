@@ -7,6 +7,7 @@
 //! what only the kernel can do with a file: map it for sharing, and pass it on over a socket.
 #![allow(unsafe_code)]
 
+use crate::observe::summary::{self, Reason};
 use crate::real::try_sys;
 use crate::report::Line;
 use crate::{fds, kept, session};
@@ -34,7 +35,7 @@ pub fn set_filtered() {
 pub fn before_fork() {
     if FILTERED.load(Ordering::Relaxed) {
         for (fd, _) in fds::all() {
-            let _ = in_place(fd);
+            let _ = in_place(fd, Reason::Inherited);
         }
     }
 }
@@ -50,22 +51,31 @@ pub unsafe fn prepare(dirfd: c_int, path: *const c_char, flags: c_int, privilege
         || FILTERED.load(Ordering::Relaxed)
         || unsafe { is_static(dirfd, path, flags, 1) };
     if alone {
-        for (fd, entry) in fds::all().filter(|(_, entry)| !entry.cloexec) {
-            let materialised = open(entry.remote).and_then(|opened| place(opened, fd, false));
-            if materialised.is_ok() {
-                fds::forget(fd);
-            }
-        }
+        inheritance(|entry| !entry.cloexec);
     }
     alone
+}
+
+/// Makes some host files those of the mount, their locks and all; answers how many could not be.
+pub fn inheritance(wanted: impl Fn(fds::Entry) -> bool) -> u32 {
+    let mut left = 0;
+    for (fd, entry) in fds::all().filter(|(_, entry)| wanted(*entry)) {
+        let opened = open(entry.remote).and_then(|opened| place(opened, fd, entry.cloexec));
+        summary::materialised(Reason::Inherited, opened.is_ok());
+        match opened {
+            Ok(()) => drop(fds::forget(fd)),
+            Err(_) => left += 1,
+        }
+    }
+    left
 }
 
 /// Makes a host file of this process one of the mount, for good; its locks stay with the shadow.
 ///
 /// # Errors
 /// There is no mount, the number is no host file, or it is a path-only one.
-pub fn in_place(fd: c_int) -> Result<(), Errno> {
-    replace(fd, Ok)
+pub fn in_place(fd: c_int, why: Reason) -> Result<(), Errno> {
+    replace(fd, why, Ok)
 }
 
 /// The same with an open file description of its own, which starts at the position of the other: the guest kernel can
@@ -74,7 +84,7 @@ pub fn in_place(fd: c_int) -> Result<(), Errno> {
 /// # Errors
 /// As above; or the file may not be opened again.
 pub fn to_map(fd: c_int) -> Result<(), Errno> {
-    replace(fd, |token| {
+    replace(fd, Reason::Mapped, |token| {
         let mut path = Line::<64>::new();
         let _ = write!(path, "/proc/self/fd/{token}\0");
         // SAFETY: plain system calls, a NUL-terminated path; the token's number is ours, and nobody else has seen it.
@@ -109,6 +119,7 @@ pub fn to_execute(fd: c_int) -> Result<c_int, Errno> {
     let remote = client.reopen(entry.remote, flags)?.fd;
     let opened = open(remote);
     let _ = client.close(remote);
+    summary::materialised(Reason::Executed, opened.is_ok());
     let opened = opened?;
     if !entry.cloexec {
         // An interpreter opens the script by this number.
@@ -118,9 +129,17 @@ pub fn to_execute(fd: c_int) -> Result<c_int, Errno> {
     Ok(opened)
 }
 
-fn replace(fd: c_int, of: impl FnOnce(c_int) -> Result<c_int, Errno>) -> Result<(), Errno> {
+fn replace(
+    fd: c_int,
+    why: Reason,
+    of: impl FnOnce(c_int) -> Result<c_int, Errno>,
+) -> Result<(), Errno> {
     let entry = fds::entry(fd).ok_or(Errno(libc::EBADF))?;
-    place(of(open(entry.remote)?)?, fd, entry.cloexec)?;
+    let placed = open(entry.remote)
+        .and_then(of)
+        .and_then(|opened| place(opened, fd, entry.cloexec));
+    summary::materialised(why, placed.is_ok());
+    placed?;
     fds::forget(fd);
     kept::keep(fd, entry.remote);
     Ok(())
@@ -130,7 +149,10 @@ fn replace(fd: c_int, of: impl FnOnce(c_int) -> Result<c_int, Errno>) -> Result<
 const KEPT: c_int = libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK;
 
 /// A host file opened on the mount, for the same open file description.
-fn open(remote: RemoteFd) -> Result<c_int, Errno> {
+///
+/// # Errors
+/// There is no mount, or the file is a path-only one.
+pub fn open(remote: RemoteFd) -> Result<c_int, Errno> {
     let client = session::client()?;
     let flags = client.fcntl(remote, libc::F_GETFL, 0)?.value;
     if flags & libc::O_PATH != 0 {

@@ -20,6 +20,11 @@ impl<const N: usize> Line<N> {
         }
     }
 
+    /// Forgets what has been written.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// What has been written.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]

@@ -4,9 +4,10 @@
 //! never takes its parent's session for its own, whichever way it was forked, and a call costs two loads to be sure of it.
 #![allow(unsafe_code)]
 
+use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{fds, report};
+use crate::{fds, observe, report};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -140,7 +141,10 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
     }
     let result = match attached() {
         Some(client) => Ok(client),
-        None => begin(resume),
+        None => {
+            let start = observe::now();
+            begin(resume).inspect(|_| summary::attached(resume.is_some(), observe::now() - start))
+        }
     };
     ATTACHING.store(false, Ordering::Release);
     restore_signals(signals);
@@ -208,8 +212,20 @@ fn page() -> Result<&'static Page, Errno> {
 
 /// In a child: lets go of the parent's session. Host files are forgotten unless `token` brings them along.
 pub fn after_fork(token: Option<Token>) {
+    leave();
+    // Before attaching, which makes descriptors.
+    fds::forget_closed();
+    if token.is_none() || attach(token).is_err() {
+        fds::forget_all();
+        crate::cwd::forget();
+    }
+}
+
+/// Lets go of the session without a word to the host, which takes it for the process's end unless it is the parent's.
+/// Nobody else may be in a call: this is for the child of a fork, and for a program's start.
+pub fn leave() {
     if FILLED.swap(false, Ordering::Relaxed) {
-        // SAFETY: in a child there is one thread, and what the static holds was its parent's; nothing is published.
+        // SAFETY: there is one thread, and what the static holds is not used after this.
         unsafe { (*(*CLIENT.0.get()).as_ptr()).abandon() };
     }
     ATTACHING.store(false, Ordering::Relaxed);
@@ -222,12 +238,6 @@ pub fn after_fork(token: Option<Token>) {
                 .store(std::ptr::null_mut(), Ordering::Relaxed);
             (*page).owner.store(1, Ordering::Release);
         }
-    }
-    // Before attaching, which makes descriptors.
-    fds::forget_closed();
-    if token.is_none() || attach(token).is_err() {
-        fds::forget_all();
-        crate::cwd::forget();
     }
 }
 

@@ -1,11 +1,12 @@
 //! The hooks: what this library exports, made of the [symbol table](hostcall::symbols).
 //!
 //! A row becomes an exported function for each of its names, which calls the function of that name in the module that its
-//! family is called after, and a function in [`own`], libc's own beneath the hook. A row whose function is missing, or
-//! has another signature, does not compile.
+//! family is called after, and a function in [`own`], libc's own beneath the hook. If somebody looks on
+//! ([`observe`]), the call goes by there. A row whose function is missing, or has another signature, does not compile.
 #![allow(unsafe_code)]
 
 use crate::exec::Strings;
+use crate::observe;
 use crate::real::{finish, Function};
 use crate::shims::libio::File;
 use crate::shims::scan::{Compare, Glob, GlobError, Select};
@@ -35,10 +36,30 @@ macro_rules! hooks {
             $( $road:ident $name:ident $(| $alias:ident)* $(($($argument:ident : $type:ty),*) -> $result:ty)? $(: $reason:literal)?; )*
         }
     )*) => {
+        /// The rows of the table, by the first name of each.
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        #[allow(non_camel_case_types)]
+        #[repr(u16)]
+        pub enum Row { $($( $name, )*)* }
+
+        /// How many rows there are.
+        pub const ROWS: usize = [$($( stringify!($name) ),*),*].len();
+
+        impl Row {
+            /// All rows, in the order of the table.
+            pub const ALL: [Row; ROWS] = [$($( Row::$name ),*),*];
+
+            /// The first name.
+            pub fn name(self) -> &'static str {
+                // One string, for a list of them would have to be relocated at every start of a program.
+                const NAMES: &str = concat!($($( stringify!($name), " ", )*)*);
+                NAMES.split(' ').nth(self as usize).unwrap_or_default()
+            }
+        }
+
         $($( export! { $road $family $name [$($alias)*] $(($($argument: $type),*) -> $result)? } )*)*
 
         /// libc's own functions, beneath the hooks of the same names.
-        #[allow(dead_code)]
         pub mod own {
             use super::*;
             $($( own! { $road $family $name $(($($argument: $type),*) -> $result)? } )*)*
@@ -71,10 +92,22 @@ macro_rules! export {
     (@function $export:ident $family:ident $name:ident ($($argument:ident : $type:ty),*) -> $result:ty) => {
         #[no_mangle]
         pub unsafe extern "C" fn $export($($argument: $type),*) -> $result {
-            // SAFETY: the calling program keeps the contract of the libc function that this replaces.
-            unsafe { families::$family::$name($($argument),*) }
+            export! { @body $family $name ($($argument),*) }
         }
     };
+    (@body $family:ident $name:ident ($($argument:ident),*)) => {{
+        // SAFETY: the calling program keeps the contract of the libc function that this replaces.
+        unsafe {
+            match observe::armed() {
+                false => families::$family::$name($($argument),*),
+                true => observe::around(
+                    Row::$name,
+                    || families::$family::$name($($argument),*),
+                    || own::$name($($argument),*),
+                ),
+            }
+        }
+    }};
 }
 
 /// libc's own function.
@@ -102,8 +135,7 @@ macro_rules! own {
 
             redhook::hook! {
                 unsafe fn $name($($argument: $type),*) -> $result => served {
-                    // SAFETY: the calling program keeps the contract of the libc function that this replaces.
-                    unsafe { families::$family::$name($($argument),*) }
+                    export! { @body $family $name ($($argument),*) }
                 }
             }
 

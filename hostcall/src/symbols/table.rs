@@ -370,7 +370,9 @@ family streams {
 family fork {
     over fork | __fork | __libc_fork | vfork | __vfork () -> pid_t;
     call _Fork () -> pid_t;
+    call _exit | _Exit (status: c_int) -> c_int;
     call daemon (stay: c_int, keep: c_int) -> c_int;
+    kernel exit | quick_exit | abort : "ends the process, after what it has to do";
     kernel clone | __clone | unshare : "a child made so begins a session of its own, without the host files of its parent";
 }
 
@@ -382,7 +384,9 @@ family exec {
     call execvpe (file: *const c_char, arguments: Strings, given: Strings) -> c_int;
     call execveat (dirfd: c_int, path: *const c_char, arguments: Strings, given: Strings, flags: c_int) -> c_int;
     call fexecve (fd: c_int, arguments: Strings, given: Strings) -> c_int;
-    asm execl | execlp | execle : "variadic";
+    asm execl : "variadic";
+    asm execlp : "variadic";
+    asm execle : "variadic";
 }
 
 /// Children with a program of their own

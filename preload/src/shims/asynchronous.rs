@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::materialise;
+use crate::observe::summary::Reason;
 use crate::real::shims;
 use crate::symbols::own;
 use libc::{aiocb, c_int, c_void};
@@ -14,7 +15,7 @@ use libc::{aiocb, c_int, c_void};
 unsafe fn prepare(control: *const aiocb) {
     // SAFETY: the caller's promise.
     if let Some(control) = unsafe { control.as_ref() } {
-        let _ = materialise::in_place(control.aio_fildes);
+        let _ = materialise::in_place(control.aio_fildes, Reason::Asynchronous);
     }
 }
 

@@ -9,6 +9,7 @@
 //! write is refused with ENODEV, as by a file system that cannot map; programs fall back to read and write.
 #![allow(unsafe_code)]
 
+use crate::observe::summary;
 use crate::real::{errno, set_errno, shims, try_sys};
 use crate::{fds, materialise};
 use hostcall::types::Errno;
@@ -144,6 +145,7 @@ unsafe fn copy(
     let behind = (metadata.st_size - offset).max(0) as usize;
     // The last page holds what the file has beyond `len`, as a mapping of the file does.
     let wanted = len.next_multiple_of(page).min(behind);
+    summary::copied(wanted);
     // SAFETY: the fresh mapping is `len` bytes long, rounded up to whole pages, and nobody else's yet.
     unsafe {
         let done = fill(start.cast(), wanted, fd, offset)

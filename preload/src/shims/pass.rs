@@ -3,6 +3,7 @@
 //! Whoever receives a descriptor has no session with our files, so a host file that is passed on becomes one of the mount.
 #![allow(unsafe_code)]
 
+use crate::observe::summary::Reason;
 use crate::real::shims;
 use crate::symbols::own;
 use crate::{fds, materialise};
@@ -25,7 +26,7 @@ unsafe fn prepare(message: *const msghdr) {
                 let data = libc::CMSG_DATA(part).cast::<c_int>();
                 let size = header.cmsg_len - libc::CMSG_LEN(0) as usize;
                 for at in 0..size / size_of::<c_int>() {
-                    let _ = materialise::in_place(data.add(at).read_unaligned());
+                    let _ = materialise::in_place(data.add(at).read_unaligned(), Reason::Passed);
                 }
             }
             part = libc::CMSG_NXTHDR(message, part);

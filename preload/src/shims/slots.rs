@@ -58,13 +58,9 @@ pub fn covered() -> bool {
     COVERED.load(Ordering::Acquire)
 }
 
-/// Runs before `main` and before any thread, so that no stream operation sees a half-replaced table and no second
+/// To be called before `main` and before any thread, so that no stream operation sees a half-replaced table and no second
 /// thread sees the page writable.
-#[used]
-#[link_section = ".init_array"]
-static INSTALL: extern "C" fn() = install;
-
-extern "C" fn install() {
+pub fn install() {
     COVERED.store(replace().is_some(), Ordering::Release);
 }
 
