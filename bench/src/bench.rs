@@ -87,11 +87,24 @@ impl Bench {
     pub fn tree_job(&mut self, server: Server, job: Job) -> Result<Duration, String> {
         let mounts = self.mounts.as_mut().map_err(|error| error.clone())?;
         let shown = mounts.path(server)?;
+        self.tree()?.time(job, &shown)
+    }
+
+    /// The tree that servers show, in memory: how long a disk takes to make files is no matter of theirs.
+    fn tree(&mut self) -> Result<&Tree, String> {
+        let mounts = self.mounts.as_ref().map_err(|error| error.clone())?;
         if self.tree.is_none() {
             self.tree = Some(Tree::plant(&mounts.base())?);
         }
-        let tree = self.tree.as_ref().ok_or("no tree")?;
-        tree.time(job, &shown)
+        self.tree.as_ref().ok_or_else(|| "no tree".to_owned())
+    }
+
+    /// The tree for a job that a worker does: that in memory for a job that writes, else one that UML's hostfs sees too.
+    pub fn worker_tree(&mut self, job: Job) -> Result<&Tree, String> {
+        match job.writes() {
+            true => self.tree(),
+            false => self.ground()?.tree(),
+        }
     }
 
     /// Where the script's directories lie.

@@ -48,6 +48,22 @@ pub enum Source {
         /// The step.
         step: Step,
     },
+    /// A program's run on a tree, by a worker.
+    Program {
+        /// Where it runs.
+        place: Place,
+        /// Where that place shows the host's files.
+        prefix: &'static str,
+        /// What is done.
+        job: Job,
+    },
+    /// Runs of a program that a worker starts, one after the other.
+    Runs {
+        /// Where they run.
+        place: Place,
+        /// Program and arguments.
+        words: Vec<String>,
+    },
     /// A bare round trip, with the work of a call in it or without.
     Echo(Wait, Work),
     /// First calls of fresh processes.
@@ -108,14 +124,17 @@ pub enum Target {
     AtMost(f64),
     /// No less than.
     AtLeast(f64),
+    /// Ours takes no more than so much longer, in the row's unit.
+    Added(f64),
     /// Shown for comparison.
     None,
 }
 
 impl Target {
-    /// Whether a ratio meets it; `None` without a target.
-    pub fn met(self, ratio: f64) -> Option<bool> {
+    /// Whether a ratio and a difference meet it; `None` without a target.
+    pub fn met(self, ratio: f64, added: f64) -> Option<bool> {
         match self {
+            Target::Added(bound) => Some(added <= bound),
             Target::AtMost(bound) => Some(ratio <= bound),
             Target::AtLeast(bound) => Some(ratio >= bound),
             Target::None => None,
@@ -125,7 +144,7 @@ impl Target {
     /// The number in it.
     pub fn bound(self) -> Option<f64> {
         match self {
-            Target::AtMost(bound) | Target::AtLeast(bound) => Some(bound),
+            Target::AtMost(bound) | Target::AtLeast(bound) | Target::Added(bound) => Some(bound),
             Target::None => None,
         }
     }
@@ -139,6 +158,7 @@ impl std::fmt::Display for Target {
             }
             Target::AtMost(bound) => write!(f, "≤ {bound:.2}"),
             Target::AtLeast(bound) => write!(f, "≥ {bound:.2}"),
+            Target::Added(bound) => write!(f, "≤ +{bound}"),
             Target::None => f.write_str("–"),
         }
     }
@@ -197,7 +217,9 @@ pub struct Figure {
     pub reference: f64,
     /// Median of the turns' ratios of ours to the reference.
     pub ratio: f64,
-    /// Of `ours` and `reference`.
+    /// Median of the turns' differences of ours and the reference.
+    pub added: f64,
+    /// Of `ours`, `reference` and `added`.
     pub unit: &'static str,
     /// Turns.
     pub runs: u32,
@@ -304,6 +326,24 @@ impl Contest {
                 bench.ground()?.after(*step, &directory)?;
                 answer
             }
+            Source::Program { place, prefix, job } => {
+                let tree = bench.worker_tree(*job)?;
+                let (base, copy) = (tree.base().display().to_string(), tree.before(*job)?);
+                let task = Task::Job {
+                    job: *job,
+                    base: format!("{prefix}{base}").into(),
+                    copy: copy.clone(),
+                };
+                let answer = bench.worker(*place)?.ask(&task)?;
+                bench.worker_tree(*job)?.after(*job, &copy)?;
+                answer
+            }
+            Source::Runs { place, words } => {
+                let (Manner::Together(count) | Manner::Threads(_, count) | Manner::Each(count, _)) =
+                    self.manner;
+                let words = words.clone();
+                bench.worker(*place)?.ask(&Task::Runs { words, count })?
+            }
             Source::Echo(wait, work) => match self.manner {
                 Manner::Together(rounds) | Manner::Threads(_, rounds) => {
                     vec![bench.echo()?.together(rounds, *wait, *work)]
@@ -347,13 +387,12 @@ impl Contest {
 
     fn figure(&self, row: &Row, series: &[Series]) -> Figure {
         let (ours, reference) = (&series[row.ours], &series[row.reference]);
-        let ratios: Vec<f64> = ours
-            .turns
-            .iter()
-            .zip(&reference.turns)
-            .map(|(ours, reference)| ours / reference)
-            .collect();
-        let ratio = quantile(&ratios, 0.5);
+        let median = |compared: fn((&f64, &f64)) -> f64| {
+            let pairs = ours.turns.iter().zip(&reference.turns);
+            quantile(&pairs.map(compared).collect::<Vec<f64>>(), 0.5)
+        };
+        let ratio = median(|(ours, reference)| ours / reference);
+        let added = median(|(ours, reference)| ours - reference);
         let p99 =
             |series: &Series| (!series.single.is_empty()).then(|| quantile(&series.single, 0.99));
         Figure {
@@ -364,12 +403,13 @@ impl Contest {
             ours: quantile(&ours.turns, 0.5),
             reference: quantile(&reference.turns, 0.5),
             ratio,
+            added,
             unit: self.unit.name(),
             runs: self.turns,
             ours_p99: p99(ours),
             reference_p99: p99(reference),
             target: row.target.bound(),
-            met: row.target.met(ratio),
+            met: row.target.met(ratio, added),
             aim: row.target,
         }
     }
@@ -384,9 +424,10 @@ mod tests {
         assert_eq!(quantile(&[3.0, 1.0, 2.0], 0.5), 2.0);
         assert_eq!(quantile(&[1.0, 2.0], 1.0), 2.0);
         assert_eq!(quantile(&[], 0.5), 0.0);
-        assert_eq!(Target::AtMost(1.3).met(1.3), Some(true));
-        assert_eq!(Target::AtLeast(0.8).met(0.7), Some(false));
-        assert_eq!(Target::None.met(9.0), None);
+        assert_eq!(Target::AtMost(1.3).met(1.3, 9.0), Some(true));
+        assert_eq!(Target::AtLeast(0.8).met(0.7, 0.0), Some(false));
+        assert_eq!(Target::Added(10.0).met(0.5, 10.5), Some(false));
+        assert_eq!(Target::None.met(9.0, 9.0), None);
         assert_eq!(
             Target::AtMost(1.0 / 12.0).to_string(),
             "≤ 0.083 (12× faster)"

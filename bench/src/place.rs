@@ -14,6 +14,8 @@ pub enum Place {
     Host,
     /// In namespaces of the host's kernel.
     Local,
+    /// The same without the preload library.
+    Bare,
     /// In a kernel of its own.
     Uml,
 }
@@ -24,6 +26,7 @@ impl Place {
         match self {
             Place::Host => "host",
             Place::Local => "local",
+            Place::Bare => "bare",
             Place::Uml => "uml",
         }
     }
@@ -41,6 +44,9 @@ fn boot(place: Place) -> String {
         for (cache, mountpoint) in MOUNTED {
             script += &format!("mkdir -p {mountpoint}; {SERVER} {mountpoint} -o cache={cache}; ");
         }
+    }
+    if place == Place::Bare {
+        script += "unset LD_PRELOAD; ";
     }
     script + &format!("exec {PROGRAM} {WORKER}")
 }
@@ -90,13 +96,14 @@ impl Worker {
                 command.arg(WORKER);
                 command
             }
-            Place::Local | Place::Uml => {
+            Place::Local | Place::Bare | Place::Uml => {
+                let kind = if place == Place::Uml { "uml" } else { "local" };
                 let mut copy = own.clone().into_os_string();
                 copy.push(":");
                 copy.push(PROGRAM);
                 let mut command = Command::new(program("hostd")?);
                 command
-                    .args(["run", "--guest", place.name(), "--mount", PREFIX, "--copy"])
+                    .args(["run", "--guest", kind, "--mount", PREFIX, "--copy"])
                     .arg(copy)
                     .args(["--", "/bin/sh", "-c", &boot(place)]);
                 command

@@ -1,6 +1,6 @@
 //! Results for people and for programs.
 
-use crate::contest::Figure;
+use crate::contest::{Figure, Target};
 use std::path::Path;
 
 fn number(value: f64) -> String {
@@ -34,10 +34,15 @@ pub fn head() -> String {
 /// A row of the table.
 pub fn line(figure: &Figure) -> String {
     let optional = |value: Option<f64>| value.map_or("–".to_owned(), number);
-    let verdict = match figure.met {
-        Some(true) => "met",
-        Some(false) => "MISSED",
-        None => "",
+    let verdict = match (figure.aim, figure.met) {
+        (Target::Added(_), Some(met)) => {
+            let sign = if figure.added < 0.0 { '-' } else { '+' };
+            let verdict = if met { "met" } else { "MISSED" };
+            format!("{verdict} ({sign}{})", number(figure.added.abs()))
+        }
+        (_, Some(true)) => "met".to_owned(),
+        (_, Some(false)) => "MISSED".to_owned(),
+        (_, None) => String::new(),
     };
     format!(
         "{:<16} {:<6} {:<8} {:<22} {:>10} {:>10} {:>10} {:>10} {:<12} {:>8}  {} {verdict}",

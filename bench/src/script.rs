@@ -1,6 +1,8 @@
 //! The script: ordinary programs that make, list, search and remove a directory of 10,000 files.
 
 use crate::task::Step;
+use crate::tree::Tree;
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +17,7 @@ const HIDDEN: [&str; 7] = ["/tmp", "/var/tmp", "/home", "/root", "/run", "/dev",
 #[derive(Debug)]
 pub struct Ground {
     base: PathBuf,
+    tree: OnceCell<Tree>,
 }
 
 impl Ground {
@@ -26,9 +29,19 @@ impl Ground {
         let seen = !HIDDEN.iter().any(|hidden| beside.starts_with(hidden));
         let place = if seen { beside } else { Path::new("/var/lib") };
         let base = place.join(format!("hostcall-bench-{}", std::process::id()));
-        let ground = Ground { base };
+        let tree = OnceCell::new();
+        let ground = Ground { base, tree };
         fill(&ground.standing()).map_err(failed)?;
         Ok(ground)
+    }
+
+    /// A tree in the same place, made when it is first wanted.
+    pub fn tree(&self) -> Result<&Tree, String> {
+        if let Some(tree) = self.tree.get() {
+            return Ok(tree);
+        }
+        let tree = Tree::plant(&self.base.join("planted"))?;
+        Ok(self.tree.get_or_init(|| tree))
     }
 
     /// The directory that is read only.

@@ -1,6 +1,8 @@
 //! What the runner asks of a worker, one JSON document a line in each direction.
 
+use crate::tree::Job;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The call to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,8 @@ pub enum Call {
     Read1m,
     /// pwrite(2) of 1 MiB, block after block.
     Write1m,
+    /// read(2) of one byte of a pipe, which the path has nothing to do with.
+    PipeRead,
 }
 
 /// Who carries it.
@@ -83,6 +87,22 @@ pub enum Task {
         step: Step,
         /// The directory, as the worker names it.
         directory: String,
+    },
+    /// Do a job where `base` shows the tree: one sample.
+    Job {
+        /// The job.
+        job: Job,
+        /// The directory that holds the tree, as the worker names it.
+        base: PathBuf,
+        /// Name of the copy that it makes or removes.
+        copy: String,
+    },
+    /// Run a program so many times, one run after the other: one sample, ticks of all.
+    Runs {
+        /// Program and arguments.
+        words: Vec<String>,
+        /// How many.
+        count: u32,
     },
     /// Start so many processes that attach, make a few calls and then stay.
     Hold(u32),

@@ -68,6 +68,16 @@ fn perform(task: Task, held: &mut Vec<Child>) -> Answer {
             crate::script::run(step, &directory)?;
             Ok(vec![ticks() - start])
         }
+        Task::Job { job, base, copy } => {
+            let start = ticks();
+            job.perform(&base, &copy)?;
+            Ok(vec![ticks() - start])
+        }
+        Task::Runs { words, count } => {
+            let start = ticks();
+            (0..count).try_for_each(|_| run_once(&words))?;
+            Ok(vec![ticks() - start])
+        }
         Task::Hold(count) => {
             for _ in 0..count {
                 held.push(hold()?);
@@ -188,6 +198,20 @@ pub fn first_call(path: Option<&str>) -> Result<(), String> {
     }
     println!("{}", ticks() - start);
     Ok(())
+}
+
+fn run_once(words: &[String]) -> Result<(), String> {
+    let (program, arguments) = words.split_first().ok_or("no program")?;
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| format!("{program}: {error}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{words:?}: {status}")),
+    }
 }
 
 fn hold() -> Result<Child, String> {

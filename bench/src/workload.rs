@@ -8,9 +8,13 @@ use hostcall::transfer::{read_vectored, write_vectored};
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
 use std::ffi::CString;
+use std::io::{PipeReader, PipeWriter, Write};
+use std::os::fd::AsRawFd;
 
 /// Bytes of a block of the sequential calls.
 const BLOCK: usize = 1 << 20;
+/// Bytes that a pipe is filled with at a time, to be read one by one.
+const PIPE: usize = 4096;
 /// Blocks after which they begin again: 32 MiB, which any page cache holds.
 pub const BLOCKS: u32 = 32;
 
@@ -20,6 +24,7 @@ pub struct Workload<'c> {
     client: Option<&'c Client>,
     path: CString,
     fd: i32,
+    pipe: Option<(PipeReader, PipeWriter)>,
     buffer: Vec<u8>,
     block: u32,
 }
@@ -49,6 +54,7 @@ impl<'c> Workload<'c> {
             client,
             path: name,
             fd: -1,
+            pipe: None,
             buffer: Vec::new(),
             block: 0,
         };
@@ -59,6 +65,11 @@ impl<'c> Workload<'c> {
             Call::Pread4k => (Some(libc::O_RDONLY), 4096),
             Call::Read1m => (Some(libc::O_RDONLY), BLOCK),
             Call::Write1m => (Some(libc::O_WRONLY), BLOCK),
+            Call::PipeRead => {
+                let pipe = std::io::pipe().map_err(|error| error.to_string())?;
+                workload.pipe = Some(pipe);
+                (None, PIPE)
+            }
         };
         workload.buffer = vec![1; len];
         if let Some(flags) = flags {
@@ -135,6 +146,23 @@ impl<'c> Workload<'c> {
             (Call::Pread4k, None) => Errno::result(unsafe {
                 libc::pread(self.fd, self.buffer.as_mut_ptr().cast(), len, 0)
             } as i64)? as usize,
+            (Call::PipeRead, Some(_)) => return Err(Errno(libc::EOPNOTSUPP)),
+            (Call::PipeRead, None) => {
+                let (reader, writer) = self.pipe.as_mut().ok_or(Errno(libc::EBADF))?;
+                if self.block == 0 {
+                    let written = writer.write_all(&self.buffer);
+                    written.map_err(|_| Errno(libc::EIO))?;
+                    self.block = PIPE as u32;
+                }
+                self.block -= 1;
+                let mut byte = 0u8;
+                // SAFETY: a live byte.
+                let read = unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) };
+                return match Errno::result(read as i64)? {
+                    1 => Ok(()),
+                    _ => Err(Errno(libc::EIO)),
+                };
+            }
             (Call::Read1m | Call::Write1m, client) => {
                 self.block = (self.block + 1) % BLOCKS;
                 let pointer = self.buffer.as_mut_ptr().cast();

@@ -6,6 +6,7 @@ mod files;
 mod guest;
 mod mounted;
 mod mounted_uml;
+mod programs;
 mod sequential;
 pub mod session;
 mod threads;
@@ -66,6 +67,7 @@ pub fn all(data: &Path) -> Vec<Contest> {
     all.extend(guest::contests());
     all.extend(mounted::contests());
     all.extend(mounted_uml::contests());
+    all.extend(programs::contests());
     all.extend(session::contests());
     all
 }
