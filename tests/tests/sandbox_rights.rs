@@ -11,6 +11,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
+/// What the zygote does and then each shadow.
+fn seal(callers: Option<&IdMaps>) {
+    sandbox::confine(callers).unwrap();
+    sandbox::seal().unwrap();
+}
+
 #[test]
 fn rights_are_those_of_the_user_and_no_more() {
     use rustix::thread::{capabilities, capability_is_in_bounding_set, CapabilitySet};
@@ -93,7 +99,7 @@ fn the_report_names_every_layer_once_with_a_reason() {
 /// Makes one system call in a sealed process.
 fn sealed(number: i64, arguments: [i64; 4]) -> End {
     forked(|| {
-        sandbox::seal(None).unwrap();
+        seal(None);
         let [a, b, c, d] = arguments;
         // SAFETY: the calls tried here have null or plain integer arguments; none changes this process's memory.
         let result = unsafe { libc::syscall(number, a, b, c, d, 0, 0) };
@@ -132,6 +138,14 @@ fn seccomp_kills_whoever_leaves_the_list() {
                 0,
             ],
         ),
+        (
+            "clone as vfork",
+            libc::SYS_clone,
+            [(libc::CLONE_VM | libc::CLONE_VFORK).into(), 0, 0, 0],
+        ),
+        ("wait4", libc::SYS_wait4, [-1, 0, 0, 0]),
+        ("pidfd_open", libc::SYS_pidfd_open, [1, 0, 0, 0]),
+        ("another filter", libc::SYS_seccomp, [0; 4]),
         ("execve", libc::SYS_execve, [0; 4]),
         ("execveat", libc::SYS_execveat, [0; 4]),
         ("socket", libc::SYS_socket, [libc::AF_INET.into(), 1, 0, 0]),
@@ -192,6 +206,48 @@ fn seccomp_kills_whoever_leaves_the_list() {
     }
 }
 
+/// The zygote reads nothing of a guest's, but what a shadow could have done to it ends here too.
+#[test]
+fn a_zygote_forks_and_little_else() {
+    let tried = |number: i64, arguments: [i64; 4]| {
+        forked(|| {
+            sandbox::confine(None).unwrap();
+            let [a, b, c, d] = arguments;
+            // SAFETY: null and plain integer arguments.
+            unsafe { libc::syscall(number, a, b, c, d, 0, 0) };
+            "allowed".to_owned()
+        })
+    };
+    let killed = End::Killed(Signal::SIGSYS);
+    assert_eq!(
+        tried(libc::SYS_wait4, [-1, 0, 0, 0]),
+        End::Done("allowed".to_owned())
+    );
+    assert_eq!(tried(libc::SYS_execve, [0; 4]), killed);
+    assert_eq!(
+        tried(libc::SYS_socket, [libc::AF_INET.into(), 1, 0, 0]),
+        killed
+    );
+    assert_eq!(tried(libc::SYS_kill, [1, 0, 0, 0]), killed);
+    let namespace = i64::from(libc::SIGCHLD | libc::CLONE_NEWUSER);
+    assert_eq!(tried(libc::SYS_clone, [namespace, 0, 0, 0]), killed);
+    let forks = forked(|| {
+        sandbox::confine(None).unwrap();
+        // SAFETY: this copy of the process has one thread, and the child only ends.
+        match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Child => std::process::exit(7),
+            nix::unistd::ForkResult::Parent { child } => {
+                format!(
+                    "{:?}",
+                    nix::sys::wait::waitpid(child, None)
+                        .map(|end| matches!(end, nix::sys::wait::WaitStatus::Exited(_, 7)))
+                )
+            }
+        }
+    });
+    assert_eq!(forks, End::Done("Ok(true)".to_owned()));
+}
+
 /// A shadow that acts for its callers takes ids that the maps name, and is dead before it takes another.
 #[test]
 fn seccomp_holds_the_maps_of_callers() {
@@ -215,7 +271,7 @@ fn seccomp_holds_the_maps_of_callers() {
     let tried = |number: i64, argument: i64| {
         let maps = maps.clone();
         let end = forked(move || {
-            sandbox::seal(Some(&maps)).unwrap();
+            seal(Some(&maps));
             // SAFETY: a plain integer argument; the thread ends with the process.
             unsafe { libc::syscall(number, argument) };
             "allowed".to_owned()
@@ -334,7 +390,7 @@ fn a_sealed_shadow_works() {
     let tree = Tree::new();
     for who in ALL {
         confined(who, &tree.both(), |_| {
-            sandbox::seal(None).unwrap();
+            seal(None);
             let file = tree.at("rw/file");
             let threads: Vec<_> = (0..4)
                 .map(|index| {
@@ -358,7 +414,7 @@ fn a_sealed_shadow_works() {
 #[test]
 fn a_shadow_that_aborts_is_seen_to_abort() {
     let end = forked(|| {
-        sandbox::seal(None).unwrap();
+        seal(None);
         std::process::abort()
     });
     assert_eq!(end, End::Killed(Signal::SIGABRT));
@@ -397,19 +453,20 @@ fn confinement_costs_a_stat_little() {
         End::Killed(signal) => panic!("{signal}"),
     };
     let free = measured(&|| stat_cost(&path));
-    let in_view = |exports: &[Export], seal: bool| {
+    let in_view = |exports: &[Export], sealing: bool| {
         measured(&|| {
             sandbox::enter(&policy(As::Root, exports)).unwrap();
-            if seal {
-                sandbox::seal(None).unwrap();
+            if sealing {
+                seal(None);
             }
             stat_cost(&path)
         })
     };
     let start = Instant::now();
     let sealing = measured(&|| {
+        sandbox::confine(None).unwrap();
         let start = Instant::now();
-        sandbox::seal(None).unwrap();
+        sandbox::seal().unwrap();
         start.elapsed().as_micros()
     });
     let view = in_view(&tree.both(), false);

@@ -1,8 +1,8 @@
 //! What a guest's shadows can reach on the host, enforced by the kernel and not by looking at strings.
 //!
-//! The zygote of one guest calls [`enter`] once, while it has a single thread. All shadows are forked from it and
-//! inherit the view, the user, Landlock and the limits. Each shadow then calls [`seal`] before it starts threads and
-//! before it reads a byte that the guest wrote.
+//! The zygote of one guest calls [`enter`] and [`confine`] once, while it has a single thread. All shadows are forked from
+//! it and inherit the view, the user, Landlock, the limits and the list of system calls. Each shadow then calls [`seal`]
+//! before it starts threads and before it reads a byte that the guest wrote.
 //!
 //! What each layer stops, from the outside in:
 //! - the *view* (`view.rs`): names outside the exports do not exist, read-only exports cannot be written, device
@@ -21,7 +21,7 @@ mod view;
 
 pub use privilege::{FILE_RIGHTS, SWITCHING_RIGHTS};
 pub use report::{Layer, LayerName, Report};
-pub use seccomp::seal;
+pub use seccomp::{confine, seal};
 
 use crate::config::{Export, HostUser, Limits};
 use crate::idmap::IdMaps;

@@ -169,7 +169,7 @@ impl Main {
         let links = start
             .proc
             .and_then(|proc| crate::calls::link::own(&proc, start.open_files));
-        super::sandbox::seal(start.callers.as_ref()).map_err(std::io::Error::other)?;
+        super::sandbox::seal().map_err(std::io::Error::other)?;
         let translated = start.callers.clone().filter(|maps| !maps.is_identity());
         let session = Box::leak(Box::new(Session {
             fds: FdTable::new(start.open_files),

@@ -83,7 +83,11 @@ fn serve() -> std::io::Result<()> {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
     let mould = Mould::make(guest, title, &policy, (lanes, view), device, fds)?;
-    match sandbox::enter(&policy) {
+    let confined = sandbox::enter(&policy).and_then(|report| {
+        sandbox::confine(policy.callers.as_ref())?;
+        Ok(report)
+    });
+    match confined {
         Ok(report) => message::send(&socket, &FromZygote::Ready { report }, &[])?,
         Err(error) => {
             return message::send(
@@ -204,7 +208,7 @@ impl Mould {
                 // signalfd and its proc are taken from under their owners, which this copy of the process never comes
                 // back to.
                 let proc = unsafe {
-                    libc::dup2(control.as_raw_fd(), 0);
+                    libc::dup3(control.as_raw_fd(), 0, 0);
                     libc::close(ends.as_fd().as_raw_fd());
                     let proc = self.proc.as_ref().map(AsRawFd::as_raw_fd);
                     proc.map(|proc| OwnedFd::from_raw_fd(proc))
