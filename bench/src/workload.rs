@@ -8,8 +8,7 @@ use hostcall::transfer::{read_vectored, write_vectored};
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
 use std::ffi::CString;
-use std::io::{PipeReader, PipeWriter, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Bytes of a block of the sequential calls.
 const BLOCK: usize = 1 << 20;
@@ -24,7 +23,7 @@ pub struct Workload<'c> {
     client: Option<&'c Client>,
     path: CString,
     fd: i32,
-    pipe: Option<(PipeReader, PipeWriter)>,
+    pipe: Option<(OwnedFd, OwnedFd)>,
     buffer: Vec<u8>,
     block: u32,
 }
@@ -66,7 +65,7 @@ impl<'c> Workload<'c> {
             Call::Read1m => (Some(libc::O_RDONLY), BLOCK),
             Call::Write1m => (Some(libc::O_WRONLY), BLOCK),
             Call::PipeRead => {
-                let pipe = std::io::pipe().map_err(|error| error.to_string())?;
+                let pipe = nix::unistd::pipe().map_err(|error| error.to_string())?;
                 workload.pipe = Some(pipe);
                 (None, PIPE)
             }
@@ -150,8 +149,10 @@ impl<'c> Workload<'c> {
             (Call::PipeRead, None) => {
                 let (reader, writer) = self.pipe.as_mut().ok_or(Errno(libc::EBADF))?;
                 if self.block == 0 {
-                    let written = writer.write_all(&self.buffer);
-                    written.map_err(|_| Errno(libc::EIO))?;
+                    let written = nix::unistd::write(&*writer, &self.buffer);
+                    if written != Ok(PIPE) {
+                        return Err(Errno(libc::EIO));
+                    }
                     self.block = PIPE as u32;
                 }
                 self.block -= 1;

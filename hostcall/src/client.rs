@@ -2,10 +2,12 @@
 //!
 //! A [`Client`] allocates nothing, so it can live in a static. Each thread that is in a call has a lane to itself:
 //! it tries the one it used last, then any idle one, then claims a new one, and if the host has no more, waits for
-//! one of this process's own. A signal handler that interrupts a call simply takes another lane.
+//! one of this process's own; while as many threads are in calls as the processors bear, it waits for its turn ([`turn`]).
+//! A signal handler that interrupts a call simply takes another lane.
 #![allow(unsafe_code)]
 
 mod guard;
+mod turn;
 
 use crate::acting::{ActsFor, As, Credentials};
 use crate::attach::{AttachError, Link};
@@ -19,8 +21,9 @@ pub(crate) use guard::Guard;
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
+use turn::Turns;
 
 /// Lanes that one process uses at most; more threads than that share.
 const MOST: usize = 64;
@@ -38,6 +41,10 @@ pub struct Options {
 struct Slot {
     /// 0 free, 1 in use.
     busy: AtomicU32,
+    /// Who uses it or did last: the address of something that each thread has.
+    holder: AtomicUsize,
+    /// Whoever uses it sleeps for its answer.
+    asleep: AtomicBool,
     lane: UnsafeCell<Lane>,
 }
 
@@ -72,6 +79,7 @@ pub struct Client {
     /// Counts lanes that became idle while somebody waited for one; a private futex.
     freed: AtomicU32,
     waiters: AtomicU32,
+    turns: Turns,
 }
 
 // SAFETY: a slot's lane is touched only by the thread that set its `busy` word; all the rest is atomics and read-only.
@@ -84,6 +92,11 @@ thread_local! {
     static BEFORE_SLEEP: Cell<Option<fn()>> = const { Cell::new(None) };
     /// The slot that this thread used last. Plain thread-local storage: no destructor, no allocation.
     static LAST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// An address that is this thread's alone.
+fn this_thread() -> usize {
+    LAST.with(|last| std::ptr::from_ref(last).addr())
 }
 
 /// Has the calling thread do this each time before it sleeps in a call for longer than half a millisecond, in any
@@ -112,6 +125,7 @@ impl Client {
         };
         let (link, region, lane, view) = Link::find(&claim)?;
         let callers = region.has_callers();
+        let turns = Turns::new(region.clock());
         let client = Client {
             link: ManuallyDrop::new(link),
             region: ManuallyDrop::new(region),
@@ -119,6 +133,8 @@ impl Client {
             slots: [const {
                 Slot {
                     busy: AtomicU32::new(0),
+                    holder: AtomicUsize::new(0),
+                    asleep: AtomicBool::new(false),
                     lane: UnsafeCell::new(Lane {
                         number: 0,
                         end: None,
@@ -136,6 +152,7 @@ impl Client {
             gathers: AtomicBool::new(false),
             freed: AtomicU32::new(0),
             waiters: AtomicU32::new(0),
+            turns,
         };
         // SAFETY: nobody else knows the client yet.
         unsafe { *client.slots[0].lane.get() = client.start(lane) };
@@ -234,8 +251,42 @@ impl Client {
             true => 0,
             false => LAST.get(),
         };
-        if let Some(guard) = self.try_slot(last) {
-            return Ok(guard);
+        if self.turns.stands_back() {
+            self.turns.sleep();
+        } else if last < self.turns.most() {
+            if let Some(guard) = self.try_slot(last) {
+                return Ok(guard);
+            }
+        }
+        self.lane_in_turn()
+    }
+
+    /// Lanes whose users are awake, unless one of them is the calling thread, which a signal handler has interrupted.
+    fn awake(&self) -> Option<usize> {
+        let opened = self.opened.load(Ordering::Acquire) as usize;
+        let busy = self.slots[..opened.min(MOST)]
+            .iter()
+            .filter(|slot| slot.busy.load(Ordering::Relaxed) != 0);
+        let mut awake = 0;
+        for slot in busy {
+            if slot.holder.load(Ordering::Relaxed) == this_thread() {
+                return None;
+            }
+            awake += usize::from(!slot.asleep.load(Ordering::Relaxed));
+        }
+        Some(awake)
+    }
+
+    #[cold]
+    fn lane_in_turn(&self) -> Result<Guard<'_>, Errno> {
+        let mut wait = self.turns.wait();
+        let free = || self.awake().is_none_or(|awake| awake < self.turns.most());
+        while !free() {
+            if !self.turns.await_one(&mut wait, free) {
+                // Whoever is in a call for so long without sleeping may have ended in it.
+                let slots = self.slots.iter();
+                slots.for_each(|slot| slot.asleep.store(true, Ordering::Relaxed));
+            }
         }
         loop {
             let opened = self.opened.load(Ordering::Acquire) as usize;
@@ -272,7 +323,6 @@ impl Client {
             entry.busy.store(0, Ordering::Release);
             return None;
         }
-        LAST.set(slot);
         Some(Guard::of(self, slot))
     }
 
@@ -307,7 +357,6 @@ impl Client {
                 }
                 self.opened.fetch_max(slot as u32 + 1, Ordering::AcqRel);
             }
-            LAST.set(slot);
             return Ok(Some(Guard::of(self, slot)));
         }
         Ok(None)

@@ -21,6 +21,29 @@ pub(crate) fn give_way() {
     std::thread::yield_now();
 }
 
+/// Has the calling thread go on on another processor, if it may use one; it may come back later.
+#[allow(unsafe_code)]
+pub(crate) fn move_away() {
+    // SAFETY: plain system calls on the calling thread with live sets of the size that is passed; zeros are an empty set.
+    #[cfg(not(loom))]
+    unsafe {
+        let size = size_of::<libc::cpu_set_t>();
+        let mut all = std::mem::zeroed::<libc::cpu_set_t>();
+        let here = libc::sched_getcpu();
+        if here < 0 || libc::sched_getaffinity(0, size, &mut all) != 0 {
+            return;
+        }
+        let mut others = all;
+        if here as usize >= 8 * size || libc::CPU_COUNT(&all) < 2 {
+            return;
+        }
+        libc::CPU_CLR(here as usize, &mut others);
+        if libc::sched_setaffinity(0, size, &others) == 0 {
+            libc::sched_setaffinity(0, size, &all);
+        }
+    }
+}
+
 /// A sequentially consistent fence.
 #[allow(unsafe_code)]
 pub(crate) fn full_fence() {

@@ -75,15 +75,27 @@ pub struct Budget {
     pub glance: u32,
     /// Whether a spinner gives way to other threads. Not on a guest's kernel, where that costs a slow system call.
     pub gives_way: bool,
+    /// Whether a spinner that keeps finding others on its processor goes to another one. For threads that are the host's
+    /// own: it touches their affinity.
+    pub moves: bool,
 }
 
 impl Budget {
+    /// The same for a thread of the host's.
+    pub const fn moving(self) -> Budget {
+        Budget {
+            moves: true,
+            ..self
+        }
+    }
+
     /// A peer on the same kernel: a sleep costs about 45 µs there and back, so longer spins cannot pay.
     pub const LOCAL: Budget = Budget {
         most: 50,
         least: 2,
         glance: 12_000,
         gives_way: true,
+        moves: false,
     };
     /// A peer on another kernel, where a doorbell costs a guest system call and a line interrupt.
     pub const DEVICE: Budget = Budget {
@@ -91,6 +103,7 @@ impl Budget {
         least: 4,
         glance: 12_000,
         gives_way: true,
+        moves: false,
     };
     /// That peer, which nobody can ring: its shortest sleep takes longer than waking a shadow, so even an answer of
     /// one that slept is better awaited awake.
@@ -114,6 +127,8 @@ pub struct Pacer {
     since_probe: u32,
     /// Waits for which to give way early, because the last ones found other spinners on this processor.
     crowded: u32,
+    /// When it went to another processor, ticks.
+    moved: u64,
 }
 
 /// A gap of this many microseconds between two polls means that another job ran on this processor. A job gets a slice
@@ -127,6 +142,10 @@ const CALM_US: u64 = 4;
 const SHARED_US: u64 = 2;
 /// Waits that give way early after that, and the polls that they begin with.
 const CROWDED: (u32, u32) = (32, 16);
+/// A thread that was woken may have been put on its peer's processor although another is idle. Two that give way to each
+/// other look busy, and the kernel leaves them there for many milliseconds. Where the processors are all taken a move
+/// changes nothing, so there is one in so many microseconds at most; it takes ten.
+const MOVE_EVERY_US: u64 = 1000;
 /// Polls between two times of giving way.
 const POLLS: u32 = 8;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
@@ -150,6 +169,7 @@ impl Pacer {
             contended: 0,
             since_probe: 0,
             crowded: 0,
+            moved: 0,
         }
     }
 
@@ -219,8 +239,15 @@ impl Pacer {
             if gives_way {
                 let before = ticks();
                 give_way();
-                if ticks().wrapping_sub(before) > SHARED_US * self.ticks_per_us {
-                    self.crowded = CROWDED.0;
+                let after = ticks();
+                if after.wrapping_sub(before) > SHARED_US * self.ticks_per_us {
+                    // Not at the first: it may have been something short.
+                    let again = std::mem::replace(&mut self.crowded, CROWDED.0) > 0;
+                    let due = MOVE_EVERY_US * self.ticks_per_us;
+                    if self.budget.moves && again && after.wrapping_sub(self.moved) > due {
+                        self.moved = after;
+                        crate::sync::move_away();
+                    }
                 }
             }
             let now = ticks();

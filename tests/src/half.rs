@@ -193,6 +193,7 @@ const NO_SPIN: Budget = Budget {
     least: 0,
     glance: 1,
     gives_way: false,
+    moves: false,
 };
 
 /// What came of the host's half.

@@ -1,7 +1,7 @@
 //! A lane in the hands of one thread: sending calls on it and waiting for their replies.
 #![allow(unsafe_code)]
 
-use super::{herald, heralds, Client};
+use super::{herald, heralds, this_thread, Client, LAST};
 use crate::acting::ActsFor;
 use crate::doorbell::{futex_wake, Bell};
 use crate::lane::GuestEnd;
@@ -23,6 +23,27 @@ const SHORT: Duration = Duration::from_micros(500);
 
 /// A doorbell before whose longer sleeps the thread does what it is to do.
 struct Heralded<'r>(Bell<'r>);
+
+/// A doorbell before whose sleeps the thread passes its turn on.
+struct Passing<'c, 'r> {
+    bell: Heralded<'r>,
+    client: &'c Client,
+    slot: usize,
+}
+
+impl Doorbell for Passing<'_, '_> {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+        let asleep = &self.client.slots[self.slot].asleep;
+        asleep.store(true, Ordering::Relaxed);
+        self.client.turns.pass();
+        let woken = self.bell.sleep(word, limit);
+        asleep.store(false, Ordering::Relaxed);
+        woken
+    }
+    fn wake(&self, word: &AtomicU32) {
+        self.bell.wake(word);
+    }
+}
 
 impl Doorbell for Heralded<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
@@ -50,6 +71,10 @@ pub(crate) struct Guard<'c> {
 impl<'c> Guard<'c> {
     /// The hold on a slot whose `busy` word the calling thread has set.
     pub(super) fn of(client: &'c Client, slot: usize) -> Guard<'c> {
+        LAST.set(slot);
+        let entry = &client.slots[slot];
+        entry.holder.store(this_thread(), Ordering::Relaxed);
+        entry.asleep.store(false, Ordering::Relaxed);
         let mut guard = Guard {
             client,
             slot,
@@ -124,6 +149,7 @@ impl Guard<'_> {
         let client = self.client;
         let blocks = op.spec().blocks;
         let was_interrupted = self.note_signal(false);
+        let slot = self.slot;
         let (end, region, lane, bell) = self.parts();
         let Some(page) = region.page(lane) else {
             return Err(client.lose());
@@ -135,9 +161,14 @@ impl Guard<'_> {
         if blocks && was_interrupted {
             cancel(end);
         }
+        let bell = Passing {
+            bell: Heralded(bell),
+            client,
+            slot,
+        };
         let mut interrupted = false;
         loop {
-            match end.receive(page, &Heralded(bell), PATIENCE) {
+            match end.receive(page, &bell, PATIENCE) {
                 Ok(Ok(message)) => {
                     let more = end.in_flight() > 0;
                     self.note_signal(interrupted && more);
@@ -204,5 +235,6 @@ impl Drop for Guard<'_> {
             self.client.freed.fetch_add(1, Ordering::Release);
             futex_wake(&self.client.freed, 1);
         }
+        self.client.turns.called();
     }
 }

@@ -30,8 +30,8 @@ pub enum HostBell {
 impl HostBell {
     fn budget(self) -> Budget {
         match self {
-            HostBell::Futex => Budget::LOCAL,
-            HostBell::Watched => Budget::DEVICE,
+            HostBell::Futex => Budget::LOCAL.moving(),
+            HostBell::Watched => Budget::DEVICE.moving(),
         }
     }
 }

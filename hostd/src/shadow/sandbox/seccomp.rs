@@ -46,6 +46,7 @@ const BASE: &[i64] = &[
     libc::SYS_nanosleep,
     libc::SYS_sched_yield,
     libc::SYS_sched_getaffinity,
+    libc::SYS_sched_setaffinity,
     libc::SYS_getcpu,
     libc::SYS_getpid,
     libc::SYS_getppid,
@@ -246,6 +247,8 @@ fn given_up(pid: u32) -> Result<BpfProgram, BackendError> {
     rules.insert(libc::SYS_tgkill, vec![rule(0, other)?]);
     let name = (SeccompCmpOp::Ne, libc::PR_SET_NAME as u64);
     rules.insert(libc::SYS_prctl, vec![rule(0, name)?]);
+    let another = (SeccompCmpOp::Ne, 0);
+    rules.insert(libc::SYS_sched_setaffinity, vec![rule(0, another)?]);
     filter(rules, SeccompAction::KillProcess)
 }
 
