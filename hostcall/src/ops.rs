@@ -68,6 +68,10 @@ ops! {
 
         /// Withdraws one `hold_session` whose execve(2) failed; with the last, the token is void.
         11 unhold_session UnholdSession [] (SYS_sendmsg) {} -> {}
+
+        /// Waits until the sessions of those guest processes are gone that have ended: their open files with the locks on
+        /// them. At most a fifth of a second.
+        12 settle Settle [retry] (SYS_sendmsg SYS_recvmsg) {} -> {}
     }
 
     /// Open files: whatever needs a descriptor and no name.

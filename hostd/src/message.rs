@@ -168,6 +168,8 @@ pub enum FromShadow {
     },
     /// The old image goes on: the held session's token is void.
     Unhold,
+    /// Wait until the shadows of guest processes that have ended are gone.
+    Settle,
     /// A lane's thread has left the lane; it can be wiped.
     LaneClosed {
         /// Which.

@@ -105,6 +105,11 @@ impl SessionCalls for Libc<'_> {
         Err(Errno(libc::ENOSYS))
     }
 
+    fn settle(&mut self, _: request::Settle) -> Result<reply::Settle, Errno> {
+        // A process that has ended leaves nothing behind here.
+        Ok(reply::Settle {})
+    }
+
     fn chdir(&mut self, request: request::Chdir<'_>) -> Result<reply::Chdir, Errno> {
         // SAFETY: a NUL-terminated path.
         done(unsafe { libc::chdir(request.path.as_ptr()) })?;

@@ -60,7 +60,7 @@ fn sleepers_have_no_turn() {
         for _ in 0..SLEEPERS {
             scope.spawn(|| {
                 let mut byte = [0];
-                let read = client.read(fifo, Offset(-1), RwFlags(0), Sink::new(&mut byte));
+                let read = client.read(fifo, Offset::CURRENT, RwFlags(0), Sink::new(&mut byte));
                 assert_eq!(read.unwrap().filled.0, 1);
                 woken.fetch_add(1, Ordering::Relaxed);
             });

@@ -161,6 +161,14 @@ impl Link {
         }
     }
 
+    /// Gives back what guest processes hold that have ended, where the host does not see that by itself.
+    pub fn reap(&self, region: &Region) {
+        let _errno = KeepErrno::new();
+        if let Link::Device(link) = self {
+            link.reap(region);
+        }
+    }
+
     /// Whether the host is still there. Asked only after a long wait.
     pub fn alive(&self, region: &Region) -> bool {
         let _errno = KeepErrno::new();

@@ -96,6 +96,11 @@ impl SessionCalls for Caller {
         Ok(reply::UnholdSession {})
     }
 
+    fn settle(&mut self, _: request::Settle) -> Result<reply::Settle, Errno> {
+        self.session.hostd.ask(&FromShadow::Settle, &[])?;
+        Ok(reply::Settle {})
+    }
+
     fn chdir(&mut self, request: request::Chdir) -> Result<reply::Chdir, Errno> {
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::chdir(request.path.as_ptr()) })?;

@@ -3,6 +3,7 @@
 use super::complaints::Complaints;
 use super::exports::Successor;
 use super::poller::{Key, Poller, Source};
+use super::settle::Settling;
 use super::zygote::Zygote;
 use crate::board::Board;
 use crate::config::GuestConfig;
@@ -170,6 +171,10 @@ pub struct Guest {
     pub complaints: Complaints,
     /// Shadows that hostd has killed and whose end the zygote has not yet told.
     pub(super) killed: HashSet<i32>,
+    /// Shadows whose sessions are over and whose end the zygote has not yet told.
+    pub(super) leaving: HashSet<i32>,
+    /// Shadows that wait for such ends.
+    pub(super) settling: Vec<Settling>,
     /// Why the guest cannot be served.
     pub failed: Option<String>,
     /// Its shadows by their places on the board.
@@ -239,6 +244,8 @@ impl Guest {
             report: None,
             complaints: Complaints::default(),
             killed: HashSet::new(),
+            leaving: HashSet::new(),
+            settling: Vec::new(),
             failed: None,
             sessions: HashMap::new(),
             waiting: VecDeque::new(),
@@ -340,9 +347,13 @@ impl Guest {
         if let Some((_, pidfd, key)) = &session.process {
             poller.forget(pidfd, *key);
         }
-        if let Some((_, pidfd)) = &session.shadow {
+        if let Some((pid, pidfd)) = &session.shadow {
             super::kill(pidfd);
+            if session.view == self.view {
+                self.leaving.insert(*pid);
+            }
         }
+        self.settling.retain(|settling| !settling.is_of(slot));
         self.shared.retain(|_, (owner, _)| *owner != slot);
         // Its place will be another's, who must not get the answer.
         self.waiting
@@ -388,10 +399,12 @@ impl Guest {
                 log::warn!("guest {}: no new shadows: {error}", self.name);
             }
         }
+        let settled = self.give_up_settling(now, poller);
         self.sessions
             .iter()
             .filter_map(due)
             .chain(self.breed_at)
+            .chain(settled)
             .min()
     }
 

@@ -10,6 +10,7 @@ pub mod exports;
 pub mod guest;
 pub mod poller;
 pub mod requests;
+pub mod settle;
 pub mod zygote;
 
 use crate::config::GuestConfig;

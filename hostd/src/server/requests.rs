@@ -94,6 +94,7 @@ impl Guest {
                     session.state = State::Active;
                 }
             }
+            FromShadow::Settle => self.settle(slot, poller),
             FromShadow::Ring { lane } => self.ring(slot, lane),
             FromShadow::LaneClosed { lane } => self.lane_closed(slot, lane, poller),
             FromShadow::Fault { error } => {

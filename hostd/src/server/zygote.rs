@@ -142,6 +142,7 @@ impl Guest {
                         format_args!("shadow {pid} died of signal {signal}{cause}"),
                     );
                 }
+                self.left(pid, poller);
                 Ok(())
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
@@ -186,6 +187,7 @@ impl Guest {
     pub(super) fn end_zygote(&mut self, poller: &mut Poller) {
         // Nobody will tell of them any more, and their numbers become others'.
         self.killed.clear();
+        self.lost_sight(poller);
         if let Some(zygote) = self.zygote.take() {
             zygote.end(poller);
         }

@@ -1,6 +1,7 @@
 //! Duplicates and flags: dup(2), fcntl(2), ioctl(2).
 #![allow(unsafe_code)]
 
+use super::lock::{refused, settled};
 use super::open::refuse_reserved;
 use crate::real::{done, finish, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
@@ -119,8 +120,15 @@ pub fn record_lock(fd: RemoteFd, command: c_int, lock: &mut libc::flock) -> Resu
         len: lock.l_len,
         pid: lock.l_pid,
     };
-    let answer = session::client()?.lock(fd, command, asked)?.lock;
-    if matches!(command, libc::F_GETLK | libc::F_OFD_GETLK) {
+    let asks = matches!(command, libc::F_GETLK | libc::F_OFD_GETLK);
+    let client = session::client()?;
+    let try_it = || client.lock(fd, command, asked).map(|reply| reply.lock);
+    let in_the_way = |answer: &Result<RecordLock, Errno>| match answer {
+        Ok(lock) => asks && lock.kind != libc::F_UNLCK as i16,
+        Err(errno) => refused(*errno),
+    };
+    let answer = settled(client, try_it, in_the_way)?;
+    if asks {
         lock.l_type = answer.kind;
         if answer.kind != libc::F_UNLCK as i16 {
             lock.l_whence = answer.whence;

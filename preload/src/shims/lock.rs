@@ -5,6 +5,7 @@ use super::descriptor::{kept_lock, record_lock};
 use crate::real::{done, shims, sys};
 use crate::symbols::own;
 use crate::{fds, kept, session};
+use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
 use libc::{c_int, off_t};
@@ -13,7 +14,10 @@ use syscalls::Sysno;
 shims! {
     fn flock(fd: c_int, operation: c_int) -> c_int {
         match fds::host(fd).or_else(|| kept::of(fd)) {
-            Some(remote) => done(session::client().and_then(|client| client.flock(remote, operation))),
+            Some(remote) => done(session::client().and_then(|client| {
+                let try_it = || client.flock(remote, operation);
+                settled(client, try_it, |answer| matches!(answer, Err(errno) if refused(*errno)))
+            })),
             None => sys!(Sysno::flock, fd, operation),
         }
     }
@@ -28,6 +32,26 @@ shims! {
             None => own::lockf(fd, command, len),
         }
     }
+}
+
+/// Whether a lock was refused because of another.
+pub fn refused(errno: Errno) -> bool {
+    matches!(errno, Errno(libc::EAGAIN | libc::EACCES))
+}
+
+/// Tries a lock again if another stands in the way: it may be that of a process that has ended, whose shadow ends a moment
+/// later.
+pub fn settled<T>(
+    client: &Client,
+    try_it: impl Fn() -> Result<T, Errno>,
+    in_the_way: impl Fn(&Result<T, Errno>) -> bool,
+) -> Result<T, Errno> {
+    let answer = try_it();
+    if !in_the_way(&answer) {
+        return answer;
+    }
+    client.settle()?;
+    try_it()
 }
 
 /// lockf(3) in terms of record locks that start at the file's position.

@@ -220,6 +220,7 @@ fn size_limits(run: &mut Run) {
 fn typed_calls(run: &mut Run) {
     let fd = run.open(c"f", O_CREAT | O_RDWR, 0o644);
     let _ = run.nop();
+    let _ = run.settle();
     let _ = run.write(fd, Offset::CURRENT, RwFlags(0), Source::new(b"typed"));
     let _ = run.write(fd, Offset(1), RwFlags(0), Source::new(b"YPED"));
     let mut data = [0u8; 10];
