@@ -167,12 +167,22 @@ pub fn around<T: Answer>(row: Row, shim: impl FnOnce() -> T, own: impl FnOnce() 
         return own();
     }
     let place = Place(Cell::new(0));
-    let outermost = THREAD.with(|thread| thread.enter(row, &place));
+    let outermost = enter(row, &place);
     let answer = shim();
     if outermost {
-        THREAD.with(|thread| thread.leave(&place, &answer));
+        leave(&place, &answer);
     }
     answer
+}
+
+#[inline(never)]
+fn enter(row: Row, place: &Place) -> bool {
+    THREAD.with(|thread| thread.enter(row, place))
+}
+
+#[inline(never)]
+fn leave(place: &Place, answer: &dyn Answer) {
+    THREAD.with(|thread| thread.leave(place, answer));
 }
 
 /// Something on the stack, whose address says how deep it lies.
@@ -191,7 +201,7 @@ const TEXT: usize = 1024;
 struct Thread {
     /// Where it stands on the stack; 0 if there is none. Only compared: a handler that leaves by longjmp(3) leaves it behind.
     place: Cell<usize>,
-    row: Cell<Option<Row>>,
+    row: Cell<Row>,
     start: Cell<u64>,
     /// Host calls made in it.
     calls: Cell<u64>,
@@ -204,7 +214,8 @@ thread_local! {
     static THREAD: Thread = const {
         Thread {
             place: Cell::new(0),
-            row: Cell::new(None),
+            // The first: a thread's memory begins as zeros.
+            row: Cell::new(Row::open),
             start: Cell::new(0),
             calls: Cell::new(0),
             text: UnsafeCell::new(Line::new()),
@@ -221,7 +232,7 @@ impl Thread {
             return false;
         }
         self.place.set(place.address());
-        self.row.set(Some(row));
+        self.row.set(row);
         self.calls.set(0);
         self.write(|text| *text = Line::new());
         self.start.set(now());
@@ -234,8 +245,8 @@ impl Thread {
             return;
         }
         let took = now() - self.start.get();
-        if let (true, Some(row)) = (is(COUNTED), self.row.get()) {
-            summary::count(row, self.calls.get(), took);
+        if is(COUNTED) {
+            summary::count(self.row.get(), self.calls.get(), took);
         }
         if is(TRACED) {
             self.show(&trace::Answered(answer, errno()));
@@ -245,11 +256,10 @@ impl Thread {
 
     /// Writes the line of a call, if it has made host calls.
     fn show(&self, answer: &dyn fmt::Display) {
-        let Some(row) = self.row.get().filter(|_| self.calls.get() > 0) else {
-            return;
-        };
-        let took = now() - self.start.get();
-        self.write(|text| trace::line(row, text.bytes(), answer, took));
+        if self.calls.get() > 0 {
+            let took = now() - self.start.get();
+            self.write(|text| trace::line(self.row.get(), text.bytes(), answer, took));
+        }
     }
 
     fn write(&self, work: impl FnOnce(&mut Line<TEXT>)) {

@@ -79,7 +79,8 @@ macro_rules! shims {
         ///
         /// # Safety
         /// The contract of the libc function.
-        #[inline]
+        // Once: the hook jumps to it, whether or not somebody looks on.
+        #[inline(never)]
         #[allow(non_snake_case)]
         pub unsafe fn $name($($argument: $type),*) -> $result {
             // SAFETY: the caller's promise.
@@ -91,36 +92,34 @@ macro_rules! shims {
 
 pub(crate) use {shims, sys, try_sys};
 
-/// A function of libc, found when it is needed; it may not exist.
-pub struct Function {
-    name: &'static str,
-    found: OnceNonZeroUsize,
-}
+/// A function of libc, found when it is needed; it may not exist. It does not hold its name, which would have to be
+/// relocated at every start of a program.
+pub struct Function(OnceNonZeroUsize);
 
 impl Function {
-    /// The function called `name`, which ends in NUL.
-    pub const fn new(name: &'static str) -> Function {
-        assert!(CStr::from_bytes_with_nul(name.as_bytes()).is_ok());
-        Function {
-            name,
-            found: OnceNonZeroUsize::new(),
-        }
+    /// One that has not been looked for.
+    pub const fn new() -> Function {
+        Function(OnceNonZeroUsize::new())
     }
 
-    /// Its address in the libraries after this one, as a function pointer type.
+    /// The address of the function called `name` in the libraries after this one, as a function pointer type.
     ///
     /// # Safety
-    /// `F` must be the function's type, an `extern "C"` function pointer.
-    pub unsafe fn get<F: Copy>(&self) -> Option<F> {
+    /// `F` must be the function's type, an `extern "C"` function pointer, and the name always the same.
+    pub unsafe fn get<F: Copy>(&self, name: &'static CStr) -> Option<F> {
         const { assert!(size_of::<F>() == size_of::<usize>()) };
-        // A race resolves it twice to the same value; nothing ever waits, so a signal handler may come in between.
-        let address = self.found.get_or_init(|| {
-            // SAFETY: a NUL-terminated name, by the assertion.
-            let address =
-                unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr().cast()) } as usize;
-            NonZeroUsize::new(address).unwrap_or(NonZeroUsize::MAX)
-        });
+        let address = self.address(name);
         // SAFETY: `F` is a pointer type by the assertion and of the right kind by the caller's promise.
         (address != NonZeroUsize::MAX).then(|| unsafe { std::mem::transmute_copy(&address.get()) })
+    }
+
+    /// `MAX` if there is none. A race resolves it twice to the same value; nothing ever waits, so a signal handler may come
+    /// in between.
+    fn address(&self, name: &'static CStr) -> NonZeroUsize {
+        self.0.get_or_init(|| {
+            // SAFETY: a NUL-terminated name.
+            let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) } as usize;
+            NonZeroUsize::new(address).unwrap_or(NonZeroUsize::MAX)
+        })
     }
 }

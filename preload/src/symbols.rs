@@ -18,6 +18,7 @@ use libc::{
     posix_spawn_file_actions_t as Spawn, posix_spawnattr_t as Attributes, sigset_t, size_t,
     sockaddr, socklen_t, ssize_t, termios, timespec, timeval, uid_t, utimbuf, winsize, DIR,
 };
+use std::ffi::CStr;
 
 /// The modules with the hooks' functions, by the names of their families.
 mod families {
@@ -102,8 +103,8 @@ macro_rules! export {
                 false => families::$family::$name($($argument),*),
                 true => observe::around(
                     Row::$name,
-                    || families::$family::$name($($argument),*),
-                    || own::$name($($argument),*),
+                    move || families::$family::$name($($argument),*),
+                    move || own::$name($($argument),*),
                 ),
             }
         }
@@ -114,10 +115,14 @@ macro_rules! export {
 macro_rules! own {
     (call $family:ident $name:ident ($($argument:ident : $type:ty),*) -> $result:ty) => {
         pub unsafe fn $name($($argument: $type),*) -> $result {
-            static FOUND: Function = Function::new(concat!(stringify!($name), "\0"));
+            static FOUND: Function = Function::new();
+            const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!(),
+            };
             // SAFETY: the type is the function's; the caller keeps its contract.
             unsafe {
-                match FOUND.get::<unsafe extern "C" fn($($type),*) -> $result>() {
+                match FOUND.get::<unsafe extern "C" fn($($type),*) -> $result>(NAME) {
                     Some(function) => function($($argument),*),
                     None => finish(Err(Errno(libc::ENOSYS))),
                 }

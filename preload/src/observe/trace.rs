@@ -16,12 +16,13 @@ use syscalls::Sysno;
 pub struct Name(pub Errno);
 
 type Named = unsafe extern "C" fn(c_int) -> *const c_char;
-static NAMED: Function = Function::new("strerrorname_np\0");
+static NAMED: Function = Function::new();
+const NAME: &CStr = c"strerrorname_np";
 
 /// Looks up what a trace needs of libc, so that a signal handler does not.
 pub fn resolve() {
     // SAFETY: the function's type.
-    unsafe { NAMED.get::<Named>() };
+    unsafe { NAMED.get::<Named>(NAME) };
 }
 
 impl fmt::Display for Name {
@@ -30,7 +31,7 @@ impl fmt::Display for Name {
         // SAFETY: the function's type; it answers null or a string that is never freed.
         let name = unsafe {
             let name = NAMED
-                .get::<Named>()
+                .get::<Named>(NAME)
                 .map_or(std::ptr::null(), |named| named(number));
             (!name.is_null()).then(|| CStr::from_ptr(name))
         };
