@@ -94,6 +94,33 @@ pub fn find(name: &str) -> Option<&'static Symbol> {
     SYMBOLS.iter().find(|symbol| symbol.names.contains(&name))
 }
 
+/// Parts of names of functions that take paths or descriptors, or that make a process or another program of it.
+#[rustfmt::skip]
+const PARTS: &[&str] = &[
+    "open", "close", "creat", "read", "write", "seek", "trunc", "alloc", "sync", "stat", "dir",
+    "link", "path", "file", "chmod", "chown", "access", "xattr", "utime", "mknod", "mkfifo",
+    "mount", "root", "pipe", "splice", "dup", "fd", "lock", "poll", "select", "exec", "spawn",
+    "fork", "mmap", "temp", "tmp", "glob", "ftw", "fts", "cwd", "tty", "pty", "notify", "handle",
+    "sock",
+];
+
+/// Parts of the names of libc's functions of other kinds, in which some of those parts stand.
+#[rustfmt::skip]
+const ELSEWHERE: &[&str] = &[
+    "aligned_alloc", "argp_", "argz_", "atfork", "auth", "calloc", "clnt", "clock", "cpualloc",
+    "cxa_", "cyg_", "dirname", "emptyset", "getfsfile", "hcreate", "inet6_", "key_", "libc_alloc",
+    "locale", "log", "malloc", "mlock", "module", "mtx_", "munlock", "obstack", "process_vm",
+    "profil", "pthread_", "re_exec", "realloc", "regexec", "res_", "rexec", "rhosts", "rpc",
+    "sigblock", "single_threaded", "spawnattr", "state", "strdup", "strndup", "svc", "thrd_",
+    "timeofday", "timer_create", "tss_", "utmp", "valloc", "wcsdup", "xdr",
+];
+
+/// Whether a function of libc that is in no row sounds as if it had to do with files.
+pub fn sounds_like_files(name: &str) -> bool {
+    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    has(PARTS) && !has(ELSEWHERE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@
 
 pub mod background;
 pub mod cache;
+pub mod check;
 mod ending;
 pub mod fs;
 pub mod fuse;

@@ -1,14 +1,17 @@
-//! `hostfs MOUNTPOINT`: see `hostfs --help` and docs/HOSTFS.md.
+//! `hostfs MOUNTPOINT` and `hostfs check-preload PROGRAM`: see `hostfs --help` and docs/HOSTFS.md.
 #![deny(unsafe_code)]
 
 use clap::Parser;
 use hostfs::background::{split, Ready};
-use hostfs::mount;
-use hostfs::options::{Arguments, Options};
+use hostfs::options::{Arguments, Command, Options};
+use hostfs::{check, mount};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::CheckPreload(arguments)) = &arguments.command {
+        return check::run(arguments);
+    }
     let outcome = Options::parse(&arguments).and_then(|options| {
         let mut ready = match arguments.foreground {
             true => Ready::foreground(),

@@ -1,7 +1,8 @@
 //! The command line, and the `-o` list as mount(8) and `mount.fuse` users know it: pure parsing.
 
 use crate::cache::Cache;
-use clap::{ArgAction, Parser};
+use crate::check;
+use clap::{ArgAction, Parser, Subcommand};
 use fuser::MountOption;
 use std::path::PathBuf;
 
@@ -18,7 +19,10 @@ const WATCHES: usize = 1024;
 #[command(
     name = "hostfs",
     version,
-    override_usage = "hostfs [SOURCE] MOUNTPOINT [-o OPTIONS] [--foreground|--background]",
+    override_usage = "hostfs [SOURCE] MOUNTPOINT [-o OPTIONS] [--foreground|--background]\n       hostfs check-preload PROGRAM...",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
     after_help = "\
 Options of -o, separated by commas:
   cache=none|auto|always  what the kernel keeps: nothing; metadata for a second and data from open to close (default);
@@ -34,6 +38,9 @@ Unmount with `umount MOUNTPOINT` or `fusermount3 -u MOUNTPOINT`. In /etc/fstab:
   host  /host  fuse.hostfs  cache=auto,nofail  0  0"
 )]
 pub struct Arguments {
+    /// What else than mounting is to be done
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// SOURCE (`host`, or the path to attach to) and MOUNTPOINT, or MOUNTPOINT alone
     #[arg(required = true, num_args = 1..=2, value_name = "[SOURCE] MOUNTPOINT", hide_possible_values = true)]
     pub places: Vec<PathBuf>,
@@ -46,6 +53,13 @@ pub struct Arguments {
     /// Return once mounted (default)
     #[arg(short, long)]
     pub background: bool,
+}
+
+/// What hostfs does besides mounting.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    #[allow(missing_docs)]
+    CheckPreload(check::Arguments),
 }
 
 /// Who may use the mount.

@@ -455,8 +455,9 @@ family administration {
 /// What libc itself reads
 family library {
     mount dlopen | dlmopen : "the dynamic linker opens the file itself";
-    mount catopen | iconv_open | bindtextdomain | utmpname | utmpxname | updwtmp | updwtmpx | logwtmp | mtrace | getdate | getdate_r
+    mount catopen | utmpname | utmpxname | updwtmp | updwtmpx | logwtmp | mtrace | getdate | getdate_r
         | setttyent | getttyent | getttynam : "libc opens the file itself";
+    kernel bindtextdomain | iconv_open : "finds what is installed in the guest";
     kernel catgets | catclose | dlclose | iconv | iconv_close | endttyent | muntrace : "about what libc has opened";
 }
 
