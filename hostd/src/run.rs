@@ -157,6 +157,14 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     }
 }
 
+/// Settings of the preload library that the guest takes over from whoever starts it.
+const HANDED_ON: [&str; 4] = [
+    "HOSTCALL_EXACT_FDS",
+    "HOSTCALL_REPORT",
+    "HOSTCALL_TRACE",
+    "HOSTCALL_BYPASS",
+];
+
 fn boot(
     run: Run,
     attach: guest::Attach,
@@ -168,8 +176,11 @@ fn boot(
         variable("LD_PRELOAD", Path::new(LIBRARY.guest)),
         variable("HOSTCALL_PREFIX", &run.prefix),
     ];
-    let exact = "HOSTCALL_EXACT_FDS";
-    env.extend(std::env::var_os(exact).map(|value| (OsString::from(exact), value)));
+    let handed = HANDED_ON.iter().filter_map(|name| {
+        let value = std::env::var_os(name)?;
+        Some((OsString::from(name), value))
+    });
+    env.extend(handed);
     let launch = Launch {
         kind: run.kind,
         root: run.root,

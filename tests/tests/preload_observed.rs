@@ -64,6 +64,24 @@ fn a_report_counts_calls_on_the_host_and_others() {
 }
 
 #[test]
+fn a_guest_takes_over_what_is_wanted() {
+    if !may_mount() {
+        return;
+    }
+    let run = Side::guest()
+        .command()
+        .args(["cat", "/srv/etc/hostname"])
+        .env("HOSTCALL_REPORT", "stderr")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(run.stderr).unwrap();
+    let reports = reports(&errors);
+    assert_eq!(reports.len(), 1, "{errors}");
+    assert_eq!(counted(reports[0], "open"), Some((1, 1)), "{errors}");
+}
+
+#[test]
 fn a_report_is_written_however_a_program_ends() {
     let ends = [
         ("closes its standard error", "cat $1/f"),
