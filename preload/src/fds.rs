@@ -290,19 +290,22 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
 
 /// Ends a host file: the table's entry, the shadow's descriptor and the number, which may stay reserved.
 pub fn close(fd: c_int) -> Result<(), Errno> {
+    // Before the entry is gone: another thread may then begin another session, whose files have other numbers.
+    let client = session::client();
     let Some(old) = forget(fd) else {
         return Err(Errno(libc::EBADF));
     };
     keep_or_close(fd, old.cloexec);
-    session::client()?.close(old.remote).map(|_| ())
+    client?.close(old.remote).map(|_| ())
 }
 
 /// Ends a host file whose number has already been given another meaning in the guest kernel.
 pub fn displaced(fd: c_int) {
     kept::closed(fd);
     RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
-    if let Some(old) = forget(fd) {
-        let _ = session::client().and_then(|client| client.close(old.remote));
+    // As in `close`.
+    if let (client, Some(old)) = (session::attached(), forget(fd)) {
+        let _ = client.map(|client| client.close(old.remote));
     }
 }
 

@@ -34,6 +34,11 @@ pub fn of(fd: c_int) -> Option<RemoteFd> {
     (word != 0).then(|| RemoteFd(word - 1))
 }
 
+/// Whether one is kept for any number.
+pub fn any() -> bool {
+    COUNT.load(Ordering::Acquire) != 0
+}
+
 /// To be called when a number is closed by whatever way, or is given another file: its locks end. One load where
 /// nothing is kept in the process.
 #[inline]
@@ -48,10 +53,12 @@ fn close(fd: c_int) {
     let Some(slot) = TABLE.get(fd as u32 as usize) else {
         return;
     };
+    // Before the slot is empty: another thread may then begin another session.
+    let client = session::client();
     let word = slot.swap(0, Ordering::AcqRel);
     if word != 0 {
         COUNT.fetch_sub(1, Ordering::AcqRel);
-        let _ = session::client().and_then(|client| client.close(RemoteFd(word - 1)));
+        let _ = client.and_then(|client| client.close(RemoteFd(word - 1)));
     }
 }
 

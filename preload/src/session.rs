@@ -1,13 +1,14 @@
 //! This process's session with the host: attached at the first need, by whatever thread comes first.
 //!
-//! The client lies in a static. A page that the kernel wipes in a fork child holds the pointer to it, so that a child
+//! The client lies in a static; one that is begun after the host had ended the first lies in a map of its own, since other
+//! threads may still be in calls of the old one. A page that the kernel wipes in a fork child holds the pointer to it, so that a child
 //! never takes its parent's session for its own, whichever way it was forked, and a call costs two loads to be sure of it.
 #![allow(unsafe_code)]
 
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{fds, observe, report};
+use crate::{fds, kept, observe, report};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -38,12 +39,16 @@ struct Slot(UnsafeCell<MaybeUninit<Client>>);
 unsafe impl Sync for Slot {}
 static CLIENT: Slot = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 
-/// `CLIENT` holds a client that has not been abandoned.
+/// The client that was attached last and has not been abandoned.
+static CURRENT: AtomicPtr<Client> = AtomicPtr::new(std::ptr::null_mut());
+/// Whether `CLIENT` has been written to.
 static FILLED: AtomicBool = AtomicBool::new(false);
 /// A thread is attaching (with all signals blocked, so no handler of that thread can wait for it).
 static ATTACHING: AtomicBool = AtomicBool::new(false);
 /// When attaching failed last, milliseconds of the monotonic clock; 0 for never.
 static FAILED_AT: AtomicI64 = AtomicI64::new(0);
+/// The loss of host files has been reported.
+static BEREFT: AtomicBool = AtomicBool::new(false);
 /// The failure has been reported.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
@@ -103,9 +108,31 @@ pub fn attached() -> Option<&'static Client> {
     }
 }
 
-/// Whether host files have to be found on the mount, because this process may not attach. Begins the session otherwise.
+/// Whether host files have to be found on the mount, because this process may not attach. Begins the session otherwise,
+/// anew if the host has ended it.
 pub fn barred() -> bool {
-    attached().is_none() && client().is_err() && BARRED.load(Ordering::Relaxed)
+    match attached() {
+        Some(client) if client.lost() => {
+            begin_anew();
+            false
+        }
+        Some(_) => false,
+        None => client().is_err() && BARRED.load(Ordering::Relaxed),
+    }
+}
+
+/// The host has ended the session: begins another, unless this process has host files or its directory there, which no other
+/// session could give back to it. They answer `ENOTCONN` until the program closes them.
+#[cold]
+fn begin_anew() {
+    if !fds::any() && !kept::any() && !crate::cwd::on_host() {
+        let _ = attach(None);
+    } else if !BEREFT.swap(true, Ordering::Relaxed) {
+        report::say(
+            &"the host has ended this program's session, and its open host files are lost: until they are closed, \
+              calls on the host fail (ENOTCONN)",
+        );
+    }
 }
 
 /// Whether `fd` belongs to the client.
@@ -140,8 +167,8 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
         let _ = unsafe { try_sys!(Sysno::sched_yield) };
     }
     let result = match attached() {
-        Some(client) => Ok(client),
-        None => {
+        Some(client) if !client.lost() => Ok(client),
+        _ => {
             let start = observe::now();
             begin(resume).inspect(|_| summary::attached(resume.is_some(), observe::now() - start))
         }
@@ -161,9 +188,8 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
     };
     match Client::attach(&Options { resume, umask }) {
         Ok(client) => {
-            // SAFETY: we hold ATTACHING and nothing is published, so nobody else looks at the slot.
-            let client = unsafe { (*CLIENT.0.get()).write(client) };
-            FILLED.store(true, Ordering::Relaxed);
+            let client = settle_down(client)?;
+            CURRENT.store(client, Ordering::Relaxed);
             page.client.store(client, Ordering::SeqCst);
             // After it, so that a change which found no client is found here.
             if IDS_VARY.load(Ordering::SeqCst) {
@@ -187,6 +213,22 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
             }
             Err(error.errno())
         }
+    }
+}
+
+/// Puts a client where it stays: into the static, or beside one that may be in use there.
+fn settle_down(client: Client) -> Result<&'static mut Client, Errno> {
+    if !FILLED.swap(true, Ordering::Relaxed) {
+        // SAFETY: we hold ATTACHING and nothing is published, so nobody else looks at the slot.
+        return Ok(unsafe { (*CLIENT.0.get()).write(client) });
+    }
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a fresh mapping of the client's size, aligned to a page, that is never unmapped.
+    unsafe {
+        let size = size_of::<Client>();
+        let place = try_sys!(Sysno::mmap, 0, size, protection, flags, -1isize, 0)?;
+        Ok((*(place as *mut MaybeUninit<Client>)).write(client))
     }
 }
 
@@ -224,9 +266,12 @@ pub fn after_fork(token: Option<Token>) {
 /// Lets go of the session without a word to the host, which takes it for the process's end unless it is the parent's.
 /// Nobody else may be in a call: this is for the child of a fork, and for a program's start.
 pub fn leave() {
-    if FILLED.swap(false, Ordering::Relaxed) {
-        // SAFETY: there is one thread, and what the static holds is not used after this.
-        unsafe { (*(*CLIENT.0.get()).as_ptr()).abandon() };
+    let client = CURRENT.swap(std::ptr::null_mut(), Ordering::Relaxed);
+    if !client.is_null() {
+        // SAFETY: there is one thread, and the client, which is never unmapped, is not used after this.
+        unsafe { (*client).abandon() };
+        // Its place may be used again.
+        FILLED.store(false, Ordering::Relaxed);
     }
     ATTACHING.store(false, Ordering::Relaxed);
     let page = PAGE.load(Ordering::Acquire).cast_const();

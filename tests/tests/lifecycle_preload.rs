@@ -1,7 +1,7 @@
 //! An unmodified program whose shadow is killed: it is told so by an errno, soon, whatever it is doing.
 
-use hostcall_tests::daemon::{eventually, program, Daemon};
-use hostcall_tests::guest::SOON;
+use hostcall_tests::daemon::{eventually, program, Daemon, PATIENCE};
+use hostcall_tests::guest::{Guest, SOON};
 use hostcall_tests::soon::soon;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -119,4 +119,80 @@ fn a_program_learns_of_its_shadows_death() {
         soon(case.name, SOON, || case.run(&daemon, &mut lines));
     }
     daemon.settles_to(&before);
+}
+
+/// Does what it is told, line by line, and says what came of it.
+const OBEDIENT: &str = r#"
+import errno, os, sys
+path = sys.argv[1]
+for line in sys.stdin:
+    try:
+        result = eval(line)
+    except OSError as error:
+        result = errno.errorcode[error.errno]
+    print(result, flush=True)
+"#;
+
+fn kill_shadow(daemon: &Daemon, process: i32) {
+    let mut shadow = None;
+    eventually("its shadow", || {
+        let sessions = daemon.status().sessions;
+        let own = sessions.iter().find(|own| own.process == Some(process));
+        shadow = own.and_then(|own| own.shadow);
+        shadow.is_some()
+    });
+    let shadow = shadow.expect("just seen");
+    kill(Pid::from_raw(shadow), Signal::SIGKILL).expect("it lives");
+    eventually("hostd knows", || {
+        let sessions = daemon.status().sessions;
+        sessions.iter().all(|own| own.shadow != Some(shadow))
+    });
+}
+
+/// A program that has nothing on the host goes on in a new session; one that has is told once, and goes on when it has
+/// closed what is lost.
+#[test]
+fn a_session_begins_anew_if_nothing_was_lost() {
+    let daemon = Daemon::start();
+    std::fs::write(daemon.export("file"), "data").expect("a file");
+    let path = daemon.export("file");
+    let path = Path::new("/host").join(path.strip_prefix("/").expect("absolute"));
+    let said = daemon.export("said");
+    let mut command = Command::new("python3");
+    command
+        .args(["-u", "-c", OBEDIENT])
+        .arg(path)
+        .env("LD_PRELOAD", program("libhostcall_preload.so"))
+        .env("HOSTCALL_ATTACH", daemon.socket())
+        .stderr(File::create(&said).expect("a file"));
+    let mut guest = Guest::run(command);
+    let pid = guest.pid();
+    let mut told = |line: &str, answers: &[&str]| {
+        guest.tell(line);
+        let answer = guest.hear(PATIENCE).expect("an answer");
+        assert!(answers.contains(&answer.as_str()), "{line}: {answer}");
+    };
+    let stat = "os.stat(path).st_size";
+    told(stat, &["4"]);
+    for _ in 0..3 {
+        kill_shadow(&daemon, pid);
+        // The first call may be the one that finds it out.
+        told(stat, &["4", "ENOTCONN"]);
+        told(stat, &["4"]);
+    }
+    let heard = || std::fs::read_to_string(&said).expect("text");
+    assert_eq!(heard(), "");
+
+    told("globals().update(fd=os.open(path, os.O_RDONLY))", &["None"]);
+    kill_shadow(&daemon, pid);
+    for line in [stat, "os.read(fd, 4)", stat, "os.fstat(fd).st_size", stat] {
+        told(line, &["ENOTCONN"]);
+    }
+    let lost = "and its open host files are lost";
+    assert_eq!(heard().matches(lost).count(), 1, "{}", heard());
+    told("os.close(fd)", &["None", "ENOTCONN"]);
+    told("os.close(fd)", &["EBADF"]);
+    told(stat, &["4"]);
+    told("os.read(os.open(path, os.O_RDONLY), 4)", &["b'data'"]);
+    assert_eq!(heard().lines().count(), 1, "{}", heard());
 }
