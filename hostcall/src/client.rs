@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod guard;
+mod interrupt;
 mod turn;
 
 use crate::acting::{ActsFor, As, Credentials};
@@ -18,6 +19,7 @@ use crate::region::{Claim, Region};
 use crate::table::Request;
 use crate::types::{Errno, Token};
 pub(crate) use guard::Guard;
+pub use interrupt::{interruptible, Interrupt};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;

@@ -1,6 +1,7 @@
 //! A lane in the hands of one thread: sending calls on it and waiting for their replies.
 #![allow(unsafe_code)]
 
+use super::interrupt::Wanted;
 use super::{herald, heralds, this_thread, Client, LAST};
 use crate::acting::ActsFor;
 use crate::doorbell::{futex_wake, Bell};
@@ -158,6 +159,7 @@ impl Guard<'_> {
             page.cancel.0.store(end.cancel_number(), Ordering::Release);
             client.link.attention(lane);
         };
+        let wanted = Wanted::on(lane);
         if blocks && was_interrupted {
             cancel(end);
         }
@@ -168,6 +170,9 @@ impl Guard<'_> {
         };
         let mut interrupted = false;
         loop {
+            if blocks && wanted.now() {
+                cancel(end);
+            }
             match end.receive(page, &bell, PATIENCE) {
                 Ok(Ok(message)) => {
                     let more = end.in_flight() > 0;

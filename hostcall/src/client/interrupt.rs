@@ -1,0 +1,80 @@
+//! Ending the wait of one thread's calls from another thread, where no signal may be sent.
+
+use super::Client;
+use crate::doorbell::futex_wake;
+use crate::wait::AWAKE;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// A thread whose calls others may end.
+#[derive(Debug)]
+pub struct Interrupt {
+    wanted: AtomicBool,
+    /// The lane on which the thread waits or waited last.
+    lane: AtomicU32,
+}
+
+thread_local! {
+    /// The calling thread's.
+    static OWN: Cell<Option<&'static Interrupt>> = const { Cell::new(None) };
+}
+
+/// Has others end the calling thread's calls by `interrupt`.
+pub fn interruptible(interrupt: &'static Interrupt) {
+    OWN.set(Some(interrupt));
+}
+
+impl Interrupt {
+    /// Nobody wants to end anything.
+    pub const fn new() -> Interrupt {
+        Interrupt {
+            wanted: AtomicBool::new(false),
+            lane: AtomicU32::new(u32::MAX),
+        }
+    }
+
+    /// Takes [`Client::interrupt`] back; to be called while no thread has it.
+    pub fn reset(&self) {
+        self.wanted.store(false, Ordering::SeqCst);
+        self.lane.store(u32::MAX, Ordering::SeqCst);
+    }
+}
+
+impl Default for Interrupt {
+    fn default() -> Self {
+        Interrupt::new()
+    }
+}
+
+impl Client {
+    /// From now on every call that blocks fails with `EINTR` in the thread whose this is. To be repeated until the thread
+    /// has acted on it: it may just be about to sleep.
+    pub fn interrupt(&self, thread: &Interrupt) {
+        thread.wanted.store(true, Ordering::SeqCst);
+        let lane = thread.lane.load(Ordering::SeqCst);
+        if let Some(page) = self.region.page(lane) {
+            // As if the host had rung. Whoever else has the lane by now finds no reply, and sleeps on.
+            page.guest_sleep.0.store(AWAKE, Ordering::Release);
+            futex_wake(&page.guest_sleep.0, 1);
+        }
+    }
+}
+
+/// What the calling thread's calls look at while they wait.
+pub(super) struct Wanted(Option<&'static Interrupt>);
+
+impl Wanted {
+    /// For a call on a lane.
+    pub(super) fn on(lane: u32) -> Wanted {
+        let own = OWN.get();
+        if let Some(own) = own {
+            own.lane.store(lane, Ordering::SeqCst);
+        }
+        Wanted(own)
+    }
+
+    /// Whether the call is to be ended.
+    pub(super) fn now(&self) -> bool {
+        self.0.is_some_and(|own| own.wanted.load(Ordering::SeqCst))
+    }
+}
