@@ -12,7 +12,7 @@
 
 use crate::observe::output;
 use crate::real::{errno, sys, try_sys};
-use crate::{kept, session};
+use crate::{kept, session, watching};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
 use libc::c_int;
@@ -170,7 +170,8 @@ pub fn set_guarded(fd: c_int) {
 /// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
 pub fn internal(fd: c_int) -> bool {
     let own = [&PLACEHOLDER, &GUARDED].map(|own| own.load(Ordering::Relaxed));
-    fd >= 0 && (own.contains(&fd) || output::owns(fd) || session::owns(fd))
+    let in_use = |fd| output::owns(fd) || session::owns(fd) || watching::owns(fd);
+    fd >= 0 && (own.contains(&fd) || in_use(fd))
 }
 
 /// The lowest internal descriptor from `first` on.
@@ -272,6 +273,7 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
         let source = placeholder()?;
         let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
         kept::closed(fd);
+        watching::closed(fd);
         // The pool must not think that it still owns the number.
         RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
         // SAFETY: plain system call.
@@ -302,6 +304,7 @@ pub fn close(fd: c_int) -> Result<(), Errno> {
 /// Ends a host file whose number has already been given another meaning in the guest kernel.
 pub fn displaced(fd: c_int) {
     kept::closed(fd);
+    watching::closed(fd);
     RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
     // As in `close`.
     if let (client, Some(old)) = (session::attached(), forget(fd)) {
@@ -392,6 +395,7 @@ fn lower_floor(fd: c_int) {
 #[inline]
 pub fn note_local_close(fd: c_int) {
     kept::closed(fd);
+    watching::closed(fd);
     if fd < FLOOR.load(Ordering::Relaxed) {
         FLOOR.fetch_min(fd, Ordering::Relaxed);
         release_reserved();

@@ -8,7 +8,7 @@
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{fds, kept, observe, report};
+use crate::{fds, kept, observe, report, watching};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -255,6 +255,7 @@ fn page() -> Result<&'static Page, Errno> {
 /// In a child: lets go of the parent's session. Host files are forgotten unless `token` brings them along.
 pub fn after_fork(token: Option<Token>) {
     leave();
+    watching::after_fork();
     // Before attaching, which makes descriptors.
     fds::forget_closed();
     if token.is_none() || attach(token).is_err() {

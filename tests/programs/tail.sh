@@ -2,8 +2,6 @@
 # Package: coreutils
 # Commands: tail
 # Does: follows a file that grows and one that is replaced, by descriptor and by name
-# Differs in local: Watches (inotify) are refused for host files: tail says on standard error that it polls
-# Differs in uml: Watches (inotify) are refused for host files: tail says on standard error that it polls
 seq 3 > f
 (
     sleep 0.3

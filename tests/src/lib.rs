@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod alarm;
+pub mod asked;
 pub mod canaries;
 pub mod cases;
 pub mod confined;

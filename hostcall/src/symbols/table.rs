@@ -48,7 +48,6 @@ family makers {
         | pidfd_send_signal | setns : "takes a descriptor that no host file has";
     kernel shm_unlink | sem_open | sem_close | sem_unlink | mq_close | mq_getattr | mq_notify | mq_receive | mq_send | mq_setattr
         | mq_timedreceive | mq_timedsend | mq_unlink : "its names are no paths";
-    kernel inotify_rm_watch : "a watch number of the instance";
     mount fanotify_mark : "the guest kernel marks the file of the mount, and sees what is done there";
 }
 
@@ -153,6 +152,7 @@ family watch {
     over inotify_init () -> c_int;
     over inotify_init1 (flags: c_int) -> c_int;
     over inotify_add_watch (fd: c_int, path: *const c_char, mask: u32) -> c_int;
+    over inotify_rm_watch (fd: c_int, watch: c_int) -> c_int;
 }
 
 /// Mapping files

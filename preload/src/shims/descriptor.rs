@@ -5,7 +5,7 @@ use super::lock::{refused, settled};
 use super::open::refuse_reserved;
 use crate::real::{done, finish, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
-use crate::{fds, kept, session};
+use crate::{fds, kept, session, watching};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
 use libc::{c_int, c_ulong};
@@ -43,6 +43,7 @@ fn duplicate_onto(old: c_int, new: c_int, flags: c_int) -> Result<c_int, Errno> 
             // SAFETY: plain system call.
             unsafe { try_sys!(Sysno::dup3, old, new, flags) }?;
             fds::displaced(new);
+            watching::duplicated(old, new);
         }
     }
     Ok(new)
@@ -196,6 +197,7 @@ unsafe fn control_any(
     }
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         fds::release_reserved();
+        return watching::duplicated(fd, real());
     }
     real()
 }
@@ -213,7 +215,7 @@ shims! {
             Some(remote) => finish(duplicate(remote, false, 0)),
             None => {
                 fds::release_reserved();
-                sys!(Sysno::dup, fd)
+                watching::duplicated(fd, sys!(Sysno::dup, fd))
             }
         }
     }
@@ -247,6 +249,10 @@ shims! {
             // Cloning from the host into a guest file: the source is a number in the argument.
             None if request == libc::FICLONE && fds::host(argument as c_int).is_some() => {
                 done::<()>(Err(Errno(libc::EXDEV)))
+            }
+            None if request == libc::FIONREAD && watching::is(fd) => {
+                *(argument as *mut c_int) = watching::unread(fd);
+                0
             }
             None => sys!(Sysno::ioctl, fd, request, argument),
         }

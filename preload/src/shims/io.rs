@@ -3,7 +3,7 @@
 
 use crate::real::{done, finish, shims, sys};
 use crate::symbols::own;
-use crate::{fds, session};
+use crate::{fds, session, watching};
 use hostcall::ops::Calls;
 use hostcall::region::CHUNK;
 use hostcall::transfer::{read_vectored, write_vectored};
@@ -134,7 +134,7 @@ shims! {
     fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => finish(read_host(remote, buffer, len, Offset::CURRENT)),
-            None => own::read(fd, buffer, len),
+            None => watching::read(fd, buffer, len, |buffer, len| own::read(fd, buffer, len)),
         }
     }
 
@@ -162,7 +162,10 @@ shims! {
     fn readv(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
         match fds::host(fd) {
             Some(remote) => gather(remote, list, count, Ok(Offset::CURRENT), 0),
-            None => own::readv(fd, list, count),
+            None => match watching::read_vectors(fd, list, count) {
+                Some(bytes) => bytes,
+                None => own::readv(fd, list, count),
+            },
         }
     }
 

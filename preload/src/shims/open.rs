@@ -5,7 +5,7 @@ use super::by_place;
 use crate::fds;
 use crate::place::nowhere;
 use crate::real::{done, finish, set_errno, shims, sys, try_sys};
-use crate::{kept, session};
+use crate::{kept, session, watching};
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RemoteFd};
 use libc::{c_char, c_int, c_uint, c_void, mode_t};
@@ -154,7 +154,9 @@ fn close_numbers(first: c_uint, last: c_uint, flags: c_uint) -> Result<(), Errno
     }
     if !only_mark {
         let most = c_int::MAX as c_uint;
-        kept::closed_between(first.min(most) as c_int, last.min(most) as c_int);
+        let range = (first.min(most) as c_int, last.min(most) as c_int);
+        kept::closed_between(range.0, range.1);
+        watching::closed_between(range.0, range.1);
     }
     fds::release_reserved();
     fds::note_local_close(first.min(c_int::MAX as c_uint) as c_int);

@@ -135,6 +135,8 @@ table! {
     SYS_name_to_handle_at => super::open::name_to_handle_at, 5;
     SYS_sendmsg => libc::sendmsg, 3;
     SYS_recvmsg => libc::recvmsg, 3;
+    SYS_inotify_add_watch => libc::inotify_add_watch, 3;
+    SYS_inotify_rm_watch => libc::inotify_rm_watch, 2;
     #[cfg(target_arch = "x86_64")]
     SYS_open => super::open::open, 3;
     #[cfg(target_arch = "x86_64")]

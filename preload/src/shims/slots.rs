@@ -12,7 +12,7 @@
 #![allow(unsafe_code)]
 
 use super::libio::File;
-use crate::fds;
+use crate::{fds, watching};
 use libc::{c_int, c_void, off64_t, ssize_t};
 use std::ffi::CStr;
 use std::mem::{size_of, transmute};
@@ -154,6 +154,9 @@ unsafe extern "C" fn read(stream: *mut File, buffer: *mut c_void, size: ssize_t)
     unsafe {
         match host(stream) {
             Some(fd) => libc::read(fd, buffer, size as usize),
+            None if watching::is((*stream).fileno) => {
+                libc::read((*stream).fileno, buffer, size as usize)
+            }
             None => transmute::<usize, Read>(READ.original.load(Ordering::Relaxed))(
                 stream, buffer, size,
             ),
