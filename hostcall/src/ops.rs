@@ -143,7 +143,7 @@ ops! {
 
         /// Watches an open file, `O_PATH` ones included, inotify_add_watch(2) with `IN_DONT_FOLLOW`. `ENOENT` if no path
         /// leads to it any more, `ENOSPC` beyond the 8192 watches of a guest or those that the host has left. A watch
-        /// that ends with its file counts until the instance is closed.
+        /// that ends with its file counts until its last event is read.
         35 watch_add WatchAdd [] (SYS_inotify_add_watch SYS_inotify_rm_watch SYS_readlinkat SYS_fstat SYS_newfstatat SYS_lstat) {
             fd: RemoteFd, target: RemoteFd, mask: u32,
         } -> { descriptor: i32 }

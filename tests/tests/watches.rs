@@ -120,7 +120,26 @@ fn a_guest_has_so_many_watches_and_gets_them_back() {
     let other = instance(&second);
     assert_eq!(watch_all(&second, other, &files[..1]), (0, full));
 
+    // One that ends with its file is free once that has been read.
+    std::fs::remove_file(&files[100]).expect("it is there");
+    let mut room = [0; 4096];
+    let read = first.read(fd, Offset::CURRENT, RwFlags(0), Sink::new(&mut room));
+    assert_eq!(
+        read.map(|reply| reply.filled.0),
+        Ok(2 * 16),
+        "IN_ATTRIB and IN_IGNORED"
+    );
+    assert_eq!(watch_all(&second, other, &files[..2]), (1, full));
+    assert_eq!(second.watch_remove(other, 1).err(), None);
+
+    // So many remain: one more is removed, and its last event takes nothing away.
+    assert_eq!(
+        watch_all(&first, fd, &files[MOST_WATCHES as usize..]),
+        (1, None)
+    );
     first.watch_remove(fd, 1).expect("the first watch");
+    let read = first.read(fd, Offset::CURRENT, RwFlags(0), Sink::new(&mut room));
+    assert_eq!(read.map(|reply| reply.filled.0), Ok(16), "IN_IGNORED");
     assert_eq!(watch_all(&second, other, &files[..2]), (1, full));
     close(&second, other);
     let other = instance(&second);

@@ -31,6 +31,9 @@ impl FileCalls for Caller {
             sink,
         } = request;
         let fd = self.session.fds.get(fd)?;
+        if self.session.instances.holds(fd) {
+            return self.read_events(fd, &sink);
+        }
         let iov = libc::iovec {
             iov_base: sink.as_ptr().cast(),
             iov_len: sink.len(),

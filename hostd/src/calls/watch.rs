@@ -8,6 +8,7 @@ use super::{done, Caller};
 use crate::shadow::session::Session;
 use hostcall::ops::{reply, request, WatchCalls};
 use hostcall::types::{Errno, RemoteFd};
+use hostcall::wire::Sink;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,8 +36,11 @@ struct Instance {
     /// The highest watch descriptor so far: the kernel numbers new watches upwards, and answers an old number for a
     /// file that is watched already.
     last: i32,
-    /// Watches made and not removed. One that ended with its file counts until the instance is closed.
+    /// Watches made whose end has not been seen.
     watches: u32,
+    /// Watches whose removal has been seen and whose last event has not. One that ended with its file is known by that
+    /// event alone.
+    removed: u32,
 }
 
 impl Instances {
@@ -117,6 +121,29 @@ impl Caller {
     }
 }
 
+impl Instance {
+    /// So many watches have ended; says how many of them have not been given back yet.
+    fn saw_ends(&mut self, ended: u32) -> u32 {
+        let known = ended.min(self.removed);
+        self.removed -= known;
+        let given = (ended - known).min(self.watches);
+        self.watches -= given;
+        given
+    }
+}
+
+/// How many of packed events are the last of a watch.
+fn ends(events: &[u8]) -> u32 {
+    const HEAD: usize = size_of::<libc::inotify_event>();
+    let (mut rest, mut count) = (events, 0);
+    while let Some((head, tail)) = rest.split_at_checked(HEAD) {
+        let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| head[at + byte]));
+        count += u32::from(word(4) & libc::IN_IGNORED != 0);
+        rest = tail.get(word(12) as usize..).unwrap_or_default();
+    }
+    count
+}
+
 /// What tells one file from another.
 fn identity(stat: impl FnOnce(*mut libc::stat) -> i32) -> Result<(u64, u64), Errno> {
     // SAFETY: stat is valid when zeroed.
@@ -195,6 +222,28 @@ impl WatchCalls for Caller {
 }
 
 impl Caller {
+    /// Reads events into a private buffer, sees which watches have ended, and hands them on.
+    pub(super) fn read_events(&mut self, fd: i32, sink: &Sink<'_>) -> Result<reply::Read, Errno> {
+        let mut events = vec![0u8; sink.len()];
+        // SAFETY: a live buffer and its length.
+        let read = unsafe { libc::read(fd, events.as_mut_ptr().cast(), events.len()) };
+        let read = Errno::result(read as i64)? as usize;
+        events.truncate(read);
+        let ended = ends(&events);
+        if ended > 0 {
+            let given = self.session.instances.with(|instances| {
+                instances
+                    .get_mut(&fd)
+                    .map_or(0, |instance| instance.saw_ends(ended))
+            });
+            self.session.give_watches(given);
+        }
+        self.complete = read == sink.len();
+        Ok(reply::Read {
+            filled: sink.fill(&events),
+        })
+    }
+
     fn remove_watch(&self, fd: i32, descriptor: i32) -> Result<(), Errno> {
         let counted = self.session.instances.with(|instances| {
             // SAFETY: plain system call.
@@ -204,6 +253,7 @@ impl Caller {
                 .is_some_and(|instance| instance.watches > 0);
             if let Some(instance) = instances.get_mut(&fd) {
                 instance.watches -= u32::from(counted);
+                instance.removed += u32::from(counted);
             }
             Ok(counted)
         })?;
