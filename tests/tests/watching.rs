@@ -158,7 +158,7 @@ fn inotifywait_tells() {
         await out end
         touch w/own; await out own
         kill $pid; wait
-        grep -v ready out
+        grep -v ready out; rm out
         inotifywait -q -t 60 -e delete_self w/own & pid=$!
         # Once it watches.
         until ls -l /proc/$pid/fd 2> /dev/null | grep -q inotify; do sleep 0.02; done; sleep 0.5
