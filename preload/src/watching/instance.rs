@@ -14,7 +14,7 @@ use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
 use libc::c_int;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use syscalls::Sysno;
 
@@ -75,8 +75,9 @@ pub struct Instance {
     pub exit: AtomicI32,
     /// Events that the thread has put into the queue and nobody has taken.
     pub queued: AtomicU32,
-    /// The instance on the host, if this process has one.
+    /// The instance on the host, if this process has one, and the session that it belongs to.
     pub remote: AtomicI32,
+    client: AtomicPtr<Client>,
     pub numbers: Numbers,
     /// Changes when the thread has ended a watch, cannot go on or has ended itself; a futex.
     pub progress: AtomicU32,
@@ -95,6 +96,7 @@ impl Instance {
             exit: AtomicI32::new(-1),
             queued: AtomicU32::new(0),
             remote: AtomicI32::new(-1),
+            client: AtomicPtr::new(std::ptr::null_mut()),
             numbers: Numbers::new(),
             progress: AtomicU32::new(0),
             thread: pump::Thread::new(),
@@ -156,11 +158,11 @@ impl Instance {
 
     /// Watches a further host file. Under the lock.
     pub fn add(&'static self, target: RemoteFd, mask: u32) -> Result<c_int, Errno> {
-        let client = session::client()?;
         let remote = match self.remote.load(Ordering::Acquire) {
-            -1 => self.connect(client)?,
+            -1 => self.connect()?,
             number => RemoteFd(number),
         };
+        let client = self.client()?;
         let host = client.watch_add(remote, target, mask)?.descriptor;
         if let Some(known) = self.numbers.guest(host) {
             return Ok(known);
@@ -177,19 +179,30 @@ impl Instance {
     }
 
     /// Makes the instance on the host, and the thread that reads from it.
-    fn connect(&'static self, client: &Client) -> Result<RemoteFd, Errno> {
+    fn connect(&'static self) -> Result<RemoteFd, Errno> {
+        let client = session::client()?;
         let opened = client.watch_open(libc::IN_CLOEXEC);
         // This call knows no limit of instances; whoever meets it does without watches.
         let remote = opened.map_err(|errno| match errno {
             Errno(libc::EMFILE) => Errno(libc::ENOSPC),
             errno => errno,
         })?;
+        // Those of a session that the host has ended are silent, and their numbers given anew.
+        self.numbers.clear();
+        self.client
+            .store(std::ptr::from_ref(client).cast_mut(), Ordering::Release);
         self.remote.store(remote.fd.0, Ordering::Release);
         self.thread.start(self).inspect_err(|_| {
             let _ = client.close(remote.fd);
             self.remote.store(-1, Ordering::Release);
         })?;
         Ok(remote.fd)
+    }
+
+    /// The session of the instance on the host: the process may have another by now.
+    pub fn client(&self) -> Result<&'static Client, Errno> {
+        // SAFETY: null, or a client that stays where it is as long as this process has not forked.
+        unsafe { self.client.load(Ordering::Acquire).as_ref() }.ok_or(Errno(libc::ENOTCONN))
     }
 
     /// A watch of the kernel's that nothing ever happens to, or the one on the bell.
@@ -231,7 +244,9 @@ impl Instance {
             return ended.then_some(Err(Errno(libc::EINVAL)));
         };
         let remote = RemoteFd(self.remote.load(Ordering::Acquire));
-        let removed = session::client().and_then(|client| client.watch_remove(remote, host));
+        let removed = self
+            .client()
+            .and_then(|client| client.watch_remove(remote, host));
         match removed {
             // A program finds what came before, and the end, when it looks next.
             Ok(_) => self.wait(|| self.numbers.guest(host).is_none() || self.thread.is_stuck()),
@@ -284,7 +299,7 @@ impl Instance {
         self.thread.stop();
         while self.thread.runs() {
             let seen = self.progress.load(Ordering::Acquire);
-            if let Some(client) = session::attached() {
+            if let Ok(client) = self.client() {
                 client.interrupt(self.thread.interrupt());
             }
             if !self.thread.runs() {
@@ -313,6 +328,7 @@ impl Instance {
         self.thread.forget();
         self.numbers.clear();
         self.remote.store(-1, Ordering::Release);
+        self.client.store(std::ptr::null_mut(), Ordering::Release);
     }
 }
 

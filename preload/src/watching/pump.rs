@@ -8,7 +8,7 @@ use super::instance::{is_locked, Instance};
 use super::queue::{self, Event};
 use super::ALL;
 use crate::real::try_sys;
-use crate::{report, session};
+use crate::report;
 use hostcall::client::{interruptible, Interrupt};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
@@ -118,7 +118,7 @@ extern "C" fn run(place: *mut c_void) -> *mut c_void {
     interruptible(&instance.thread.interrupt);
     let remote = RemoteFd(instance.remote.load(Ordering::Acquire));
     let ended = pump(instance, remote);
-    let _ = session::client().and_then(|client| client.close(remote));
+    let _ = instance.client().and_then(|client| client.close(remote));
     if !instance.thread.is_to_end() {
         if let Err(errno) = ended {
             report::say(&format_args!(
@@ -135,7 +135,7 @@ extern "C" fn run(place: *mut c_void) -> *mut c_void {
 
 /// Brings events until it is to end.
 fn pump(instance: &Instance, remote: RemoteFd) -> Result<(), Errno> {
-    let client = session::client()?;
+    let client = instance.client()?;
     let mut room = [0u8; ROOM];
     let mut last = Event::NONE;
     while !instance.thread.is_to_end() {
