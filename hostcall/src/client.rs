@@ -265,12 +265,20 @@ impl Client {
         };
         if self.turns.stands_back() {
             self.turns.sleep();
-        } else if last < self.turns.most() {
+        } else if last < self.turns.most() || self.sleep_below(last) {
             if let Some(guard) = self.try_slot(last) {
                 return Ok(guard);
             }
         }
         self.lane_in_turn()
+    }
+
+    /// Whether all lanes below this one are with sleepers, such as a thread that waits for events: then it is as good as
+    /// the first.
+    fn sleep_below(&self, slot: usize) -> bool {
+        self.slots.iter().take(slot).all(|slot| {
+            slot.asleep.load(Ordering::Relaxed) && slot.busy.load(Ordering::Relaxed) != 0
+        })
     }
 
     /// Lanes whose users are awake, unless one of them is the calling thread, which a signal handler has interrupted.
