@@ -51,6 +51,15 @@ fn boot(place: Place) -> String {
     script + &format!("exec {PROGRAM} {WORKER}")
 }
 
+/// A shell in a guest. The library keeps itself in the environment of whatever a program with it executes, so where it is
+/// to be left out a static one begins.
+fn shell(place: Place) -> &'static [&'static str] {
+    match place {
+        Place::Bare => &["/bin/busybox", "sh"],
+        _ => &["/bin/sh"],
+    }
+}
+
 /// hostfs in a guest.
 const SERVER: &str = "/run/hostcall/bin/hostfs";
 /// Where [`boot`] mounts hostfs in a UML guest beside the prefix, by cache mode.
@@ -105,7 +114,9 @@ impl Worker {
                 command
                     .args(["run", "--guest", kind, "--mount", PREFIX, "--copy"])
                     .arg(copy)
-                    .args(["--", "/bin/sh", "-c", &boot(place)]);
+                    .arg("--")
+                    .args(shell(place))
+                    .args(["-c", &boot(place)]);
                 command
             }
         };
