@@ -171,6 +171,8 @@ fn settle<'p>(
     let bytes = text.to_bytes();
     match route(prefix, start, bytes) {
         Route::Guest => guest,
+        // The length of a path is limited with the prefix in it.
+        Route::Host(_) if bytes.len() >= libc::PATH_MAX as usize => guest,
         Route::Host(_) if session::barred() => guest,
         Route::Left(rest) => Place::Guest {
             dirfd: libc::AT_FDCWD,

@@ -164,6 +164,15 @@ int main(int count, char **arguments)
     say("5000 bytes %d %s", open(text, O_RDONLY), why());
     text[4094] = 0;
     say("4094 bytes %d", access(text, F_OK));
+    /* The longest path is counted with all that stands before the host's part. */
+    for (int length = 4095; length <= 4097; length++) {
+        memset(text + strlen(d), '/', length), text[length] = 0;
+        say("%d bytes %d %s", length, access(text, F_OK), why());
+        if (length > 4095) say("%d bytes renamed %d %s", length, rename(text, "/tmp/x"), why());
+    }
+    say("renamed to nowhere %d %s", rename("node", (char *)1L), why());
+    say("renamed from nowhere %d %s", rename((char *)-1L, "node"), why());
+    say("linked to nowhere %d %s", link("node", (char *)1L), why());
     const char *odd = "\xff\x01 \n\xc3";
     say("odd name %d %d %d", close(open(odd, O_CREAT | O_WRONLY, 0600)), access(odd, F_OK), unlink(odd));
 

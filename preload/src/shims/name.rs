@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::place::{self, PathBuffer, Place};
+use crate::place::{self, nowhere, PathBuffer, Place};
 use crate::real::{done, errno, finish, shims, sys, try_sys};
 use crate::session;
 use hostcall::ops::Calls;
@@ -45,6 +45,18 @@ unsafe fn both(
     })())
 }
 
+/// What the guest kernel says of two ends that are not on one side: it reads both paths before it looks at them.
+fn apart(ends: Ends<'_>) -> Errno {
+    match ends {
+        (Place::Guest { path, .. }, _) | (_, Place::Guest { path, .. })
+            if path.is_null() || nowhere(path) =>
+        {
+            Errno(libc::EFAULT)
+        }
+        _ => Errno(libc::EXDEV),
+    }
+}
+
 unsafe fn rename_any(
     from: (c_int, *const c_char),
     to: (c_int, *const c_char),
@@ -59,7 +71,7 @@ unsafe fn rename_any(
             (Place::Host { dir: a, path: p }, Place::Host { dir: b, path: q }) => {
                 session::client()?.renameat2(a, p, b, q, flags).map(|_| ())
             }
-            _ => Err(Errno(libc::EXDEV)),
+            ends => Err(apart(ends)),
         })
     }
 }
@@ -90,7 +102,7 @@ unsafe fn link_any(
                     .linkat(a, p, b, q, AtFlags(flags))
                     .map(|_| ())
             }
-            _ => Err(Errno(libc::EXDEV)),
+            ends => Err(apart(ends)),
         })
     }
 }
