@@ -128,8 +128,9 @@ ops! {
 
         /// A new open file description of the inode that a descriptor refers to, `O_PATH` included, as opening
         /// `/proc/self/fd/N` gives it. Only regular files and directories: anything else is `ENXIO` unless the flags
-        /// hold `O_PATH`. Nothing is made: `O_CREAT` and `O_TMPFILE` are `EINVAL`.
-        32 reopen Reopen [blocks] (SYS_openat SYS_fstat SYS_newfstatat) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
+        /// hold `O_PATH`. Nothing is made: `O_CREAT` and `O_TMPFILE` are `EINVAL`. As long as a descriptor lives that was
+        /// opened with the bit 0x20 (the guest's kernel executes it), writing to the file is `ETXTBSY` to the others.
+        32 reopen Reopen [blocks] (SYS_openat SYS_fstat SYS_newfstatat SYS_close) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
 
         /// Closes many descriptors, close(2): packed 32-bit numbers, of which those that are not open are passed over.
         33 close_many CloseMany<'a> [] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }
@@ -155,7 +156,7 @@ ops! {
     /// Names: whatever walks a path to find, make or remove a file.
     family PathCalls {
         /// Opens or makes a file, openat(2).
-        48 openat Openat<'a> [blocks] (SYS_openat) { dirfd: DirFd, path: &'a CStr, flags: OpenFlags, mode: Mode } -> { fd: RemoteFd }
+        48 openat Openat<'a> [blocks] (SYS_openat SYS_newfstatat SYS_close) { dirfd: DirFd, path: &'a CStr, flags: OpenFlags, mode: Mode } -> { fd: RemoteFd }
 
         /// Makes a directory, mkdirat(2).
         49 mkdirat Mkdirat<'a> [] (SYS_mkdirat) { dirfd: DirFd, path: &'a CStr, mode: Mode } -> {}
@@ -209,7 +210,7 @@ ops! {
         69 utimensat Utimensat<'a> [] (SYS_utimensat) { dirfd: DirFd, path: &'a CStr, times: Times, flags: AtFlags } -> {}
 
         /// Sets the length of a named file, truncate(2).
-        70 truncate Truncate<'a> [retry] (SYS_truncate) { path: &'a CStr, len: i64 } -> {}
+        70 truncate Truncate<'a> [retry] (SYS_truncate SYS_newfstatat SYS_openat SYS_close) { path: &'a CStr, len: i64 } -> {}
 
         /// Reads an extended attribute, getxattr(2), lgetxattr(2) or, with an empty path, fgetxattr(2). A capacity of 0 asks for the size.
         71 getxattr Getxattr<'a> [retry] (SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_getxattrat) {

@@ -1,6 +1,7 @@
 //! The board: memory that hostd shares with its shadows (never with a guest), for counters and switches.
 #![allow(unsafe_code)]
 
+use crate::running::Running;
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::Errno;
 use hostcall::wait::Clock;
@@ -18,6 +19,8 @@ pub struct Head {
     pub tracing: AtomicU32,
     /// Trace lines dropped because hostd was behind.
     pub dropped: AtomicU64,
+    /// Programs that the guest's kernel executes from host files.
+    pub running: Running,
     ticks_per_us: AtomicU32,
     processors: AtomicU32,
 }
@@ -37,6 +40,8 @@ pub struct Slot {
 }
 
 const HEAD: usize = 4096;
+
+const _: () = assert!(size_of::<Head>() <= HEAD);
 
 /// The mapped board.
 #[derive(Debug)]

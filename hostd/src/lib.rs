@@ -13,6 +13,7 @@ pub mod guest;
 pub mod idmap;
 pub mod message;
 pub mod run;
+pub mod running;
 pub mod serve;
 pub mod server;
 pub mod shadow;

@@ -17,7 +17,7 @@ impl Caller {
 impl FileCalls for Caller {
     fn close(&mut self, request: request::Close) -> Result<reply::Close, Errno> {
         let fd = self.session.fds.remove(request.fd)?;
-        self.session.end_watches(fd);
+        self.session.before_close(fd);
         // SAFETY: the descriptor is the guest's and no longer in its table.
         done(unsafe { libc::close(fd) })?;
         Ok(reply::Close {})
@@ -247,6 +247,7 @@ impl FileCalls for Caller {
     fn reopen(&mut self, request: request::Reopen) -> Result<reply::Reopen, Errno> {
         let fd = self.session.fds.get(request.fd)?;
         let fd = self.open_anew(fd, request.flags.0)?;
+        self.note_execution(fd, request.flags.0);
         Ok(reply::Reopen {
             fd: self.session.fds.insert(fd),
         })
@@ -261,7 +262,7 @@ impl FileCalls for Caller {
                 number[0], number[1], number[2], number[3],
             ]));
             if let Ok(fd) = self.session.fds.remove(fd) {
-                self.session.end_watches(fd);
+                self.session.before_close(fd);
                 // SAFETY: the descriptor is the guest's and no longer in its table.
                 unsafe { libc::close(fd) };
                 closed += 1;
@@ -279,7 +280,7 @@ pub(crate) fn close_on_exec(session: &crate::shadow::session::Session) {
             if libc::fcntl(fd, libc::F_GETFD) & libc::FD_CLOEXEC != 0
                 && session.fds.remove(RemoteFd(fd)).is_ok()
             {
-                session.end_watches(fd);
+                session.before_close(fd);
                 libc::close(fd);
             }
         }

@@ -56,6 +56,7 @@ impl Caller {
             _ => return Err(Errno(libc::ENXIO)),
         }
         let link = self.link(fd)?;
+        self.not_running(link.dir, &link.name, flags)?;
         // SAFETY: a NUL-terminated name. A number that another lane has closed and reused meanwhile names another of
         // the guest's files, which the guest could have opened by name.
         let opened = unsafe { libc::openat(link.dir, link.name.as_ptr(), flags) };

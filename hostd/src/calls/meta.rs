@@ -193,6 +193,7 @@ impl MetaCalls for Caller {
     }
 
     fn truncate(&mut self, request: request::Truncate) -> Result<reply::Truncate, Errno> {
+        self.not_running(libc::AT_FDCWD, request.path, libc::O_WRONLY)?;
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::truncate(request.path.as_ptr(), request.len) })?;
         Ok(reply::Truncate {})

@@ -10,6 +10,7 @@ mod identity;
 pub(crate) mod link;
 mod meta;
 mod path;
+mod running;
 mod session;
 mod translate;
 pub mod watch;

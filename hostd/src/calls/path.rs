@@ -17,6 +17,7 @@ impl PathCalls for Caller {
         let dirfd = self.dir(dirfd, path)?;
         // A terminal that the guest opens must never become the shadow's controlling terminal, nor send it SIGIO.
         let flags = flags.0 & !libc::O_ASYNC | libc::O_NOCTTY;
+        self.not_running(dirfd, path, flags)?;
         // SAFETY: a NUL-terminated private path.
         let fd =
             Errno::result(unsafe { libc::openat(dirfd, path.as_ptr(), flags, mode.0) }.into())?;

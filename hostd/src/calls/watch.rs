@@ -145,7 +145,7 @@ fn ends(events: &[u8]) -> u32 {
 }
 
 /// What tells one file from another.
-fn identity(stat: impl FnOnce(*mut libc::stat) -> i32) -> Result<(u64, u64), Errno> {
+pub(super) fn identity(stat: impl FnOnce(*mut libc::stat) -> i32) -> Result<(u64, u64), Errno> {
     // SAFETY: stat is valid when zeroed.
     let mut data: libc::stat = unsafe { std::mem::zeroed() };
     done(stat(&mut data))?;

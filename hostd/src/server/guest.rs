@@ -343,6 +343,7 @@ impl Guest {
         };
         // The kernel has ended its watches with it.
         self.board.slot(slot).watches.store(0, Ordering::Relaxed);
+        self.board.head().running.end(slot);
         poller.forget(&session.control, session.key);
         if let Some((_, pidfd, key)) = &session.process {
             poller.forget(pidfd, *key);
