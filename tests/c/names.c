@@ -169,9 +169,13 @@ int main(int count, char **arguments)
         memset(text + strlen(d), '/', length), text[length] = 0;
         say("%d bytes %d %s", length, access(text, F_OK), why());
         if (length > 4095) say("%d bytes renamed %d %s", length, rename(text, "/tmp/x"), why());
+        if (length > 4095) say("%d bytes as a target %d %s", length, symlink(text, "none"), why());
+        if (length > 4095) say("%d bytes renamed to %d %s", length, rename("node", text), why());
     }
+    say("renamed to an empty name %d %s", rename("node", ""), why());
     say("renamed to nowhere %d %s", rename("node", (char *)1L), why());
     say("renamed from nowhere %d %s", rename((char *)-1L, "node"), why());
+    say("symlink of nowhere %d %s", symlink((char *)1L, "none"), why());
     say("linked to nowhere %d %s", link("node", (char *)1L), why());
     const char *odd = "\xff\x01 \n\xc3";
     say("odd name %d %d %d", close(open(odd, O_CREAT | O_WRONLY, 0600)), access(odd, F_OK), unlink(odd));

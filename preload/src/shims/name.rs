@@ -47,12 +47,16 @@ unsafe fn both(
 
 /// What the guest kernel says of two ends that are not on one side: it reads both paths before it looks at them.
 fn apart(ends: Ends<'_>) -> Errno {
-    match ends {
-        (Place::Guest { path, .. }, _) | (_, Place::Guest { path, .. })
-            if path.is_null() || nowhere(path) =>
-        {
-            Errno(libc::EFAULT)
-        }
+    let ((Place::Guest { path, .. }, _) | (_, Place::Guest { path, .. })) = ends else {
+        return Errno(libc::EXDEV);
+    };
+    if path.is_null() || nowhere(path) {
+        return Errno(libc::EFAULT);
+    }
+    // SAFETY: the calling program's path.
+    match unsafe { CStr::from_ptr(path) }.count_bytes() {
+        0 => Errno(libc::ENOENT),
+        len if len >= libc::PATH_MAX as usize => Errno(libc::ENAMETOOLONG),
         _ => Errno(libc::EXDEV),
     }
 }
@@ -126,7 +130,14 @@ unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) 
             path,
             |dirfd, path| sys!(Sysno::symlinkat, target, dirfd, path),
             |dir, path| {
-                let target = stored(CStr::from_ptr(target));
+                if target.is_null() || nowhere(target) {
+                    return done::<()>(Err(Errno(libc::EFAULT)));
+                }
+                let target = CStr::from_ptr(target);
+                if target.count_bytes() >= libc::PATH_MAX as usize {
+                    return done::<()>(Err(Errno(libc::ENAMETOOLONG)));
+                }
+                let target = stored(target);
                 done(session::client().and_then(|client| client.symlinkat(target, dir, path)))
             }
         )
