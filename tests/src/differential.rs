@@ -43,6 +43,14 @@ impl Side {
     /// # Panics
     /// A program of the workspace has not been built.
     pub fn command(&self) -> Command {
+        self.command_with(&[])
+    }
+
+    /// The same with options of `hostd run` where there is a guest.
+    ///
+    /// # Panics
+    /// A program of the workspace has not been built.
+    pub fn command_with(&self, options: &[&str]) -> Command {
         let mut command;
         match self {
             Side::Native => {
@@ -56,7 +64,7 @@ impl Side {
                 if kind == "uml" {
                     command.args(["--mem", "1G"]);
                 }
-                command.arg("--");
+                command.args(options).arg("--");
             }
         }
         command
