@@ -1,7 +1,7 @@
 //! What a file system does, in our own words: plain methods, plain results, nothing of the kernel's protocol.
 
 use hostcall::ids::{GuestGid, GuestUid};
-use hostcall::types::{Errno, Mode};
+use hostcall::types::{Errno, Mode, Token};
 use std::ffi::{CStr, CString};
 
 /// Number of an inode: the kernel's name for a file that has been looked up. 1 is the root.
@@ -95,6 +95,8 @@ pub struct Opened {
     pub handle: HandleId,
     /// What the kernel may do with its data.
     pub data: Data,
+    /// The token that led to it: a name that is of no more use, and by which the kernel would keep the inode.
+    pub token: Option<Token>,
 }
 
 /// How the kernel is to treat an open file's data.

@@ -162,7 +162,10 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         match self.fs.open(&caller(req), ino.0, flags.0) {
-            Ok(opened) => reply.opened(FileHandle(opened.handle), Cache::open_flags(opened.data)),
+            Ok(opened) => {
+                reply.opened(FileHandle(opened.handle), Cache::open_flags(opened.data));
+                self.forget_token(opened.token);
+            }
             Err(errno) => reply.error(errno_of(errno)),
         }
     }

@@ -106,21 +106,24 @@ pub fn names(ino: Ino) -> Vec<(Ino, u8, &'static CStr)> {
 /// inode that came back. Both come from one thread, by which they are brought together; so other opens of the same file
 /// are not given the shared one.
 #[derive(Debug, Default)]
-pub struct Waiting(Vec<(u32, Ino, Arc<Held>, Instant)>);
+pub struct Waiting(Vec<Shared>);
+
+/// Thread, inode, file, token, and since when it waits.
+type Shared = (u32, Ino, Arc<Held>, Token, Instant);
 
 impl Waiting {
     /// Keeps a file for the thread that looked it up.
-    pub fn put(&mut self, pid: u32, ino: Ino, file: Arc<Held>) {
-        self.0.push((pid, ino, file, Instant::now()));
+    pub fn put(&mut self, pid: u32, ino: Ino, file: Arc<Held>, token: Token) {
+        self.0.push((pid, ino, file, token, Instant::now()));
     }
 
-    /// Hands it over.
-    pub fn take(&mut self, pid: u32, ino: Ino) -> Option<Arc<Held>> {
+    /// Hands it over, with the token that has led to it.
+    pub fn take(&mut self, pid: u32, ino: Ino) -> Option<(Arc<Held>, Token)> {
         let stream = ino >= STREAMS;
-        let fits =
-            |(by, of, ..): &(u32, Ino, Arc<Held>, Instant)| *of == ino && (stream || *by == pid);
+        let fits = |(by, of, ..): &Shared| *of == ino && (stream || *by == pid);
         let at = self.0.iter().position(fits)?;
-        Some(self.0.swap_remove(at).2)
+        let (_, _, file, token, _) = self.0.swap_remove(at);
+        Some((file, token))
     }
 
     /// Those that nobody came for.
@@ -129,7 +132,7 @@ impl Waiting {
             .into_iter()
             .partition(|(.., since)| since.elapsed() > PATIENCE);
         self.0 = waiting;
-        late.into_iter().map(|(_, _, file, _)| file).collect()
+        late.into_iter().map(|(_, _, file, ..)| file).collect()
     }
 }
 
@@ -156,12 +159,13 @@ mod tests {
     fn a_shared_file_goes_to_the_thread_that_looked_it_up() {
         let mut waiting = Waiting::default();
         let file = Held::new(RemoteFd(5), Kind::File, &Arc::new(Unused::default()));
-        waiting.put(7, 99, file.clone());
+        let token = Token::random().unwrap();
+        waiting.put(7, 99, file.clone(), token);
         assert!(waiting.take(8, 99).is_none());
         assert!(waiting.take(7, 98).is_none());
         assert!(waiting
             .take(7, 99)
-            .is_some_and(|taken| Arc::ptr_eq(&taken, &file)));
+            .is_some_and(|(taken, by)| Arc::ptr_eq(&taken, &file) && by == token));
         assert!(waiting.take(7, 99).is_none());
     }
 }

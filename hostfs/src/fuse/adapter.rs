@@ -3,12 +3,14 @@
 use super::convert::*;
 use crate::cache::Cache;
 use crate::fs::{
-    Attr, Caller, Entry, FileSystem, HandleId, Ino, Lock, LockKind, Make, Opened, Sized, Space,
+    Attr, Caller, Entry, FileSystem, HandleId, Ino, Lock, LockKind, Make, Notify, Opened, Sized,
+    Space,
 };
+use crate::hidden;
 use crate::keeper::{Keeper, Waiting};
 use fuser::*;
-use hostcall::types::{Errno as HostErrno, Mode};
-use std::ffi::OsStr;
+use hostcall::types::{Errno as HostErrno, Mode, Token};
+use std::ffi::{CString, OsStr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -97,6 +99,24 @@ impl<F: FileSystem> Adapter<F> {
             }),
             outcome => empty(outcome, reply),
         }
+    }
+
+    /// Has the kernel forget the name of a shared file that has been opened, lest it keep the inode for it. On the keeper's
+    /// thread: the kernel may be in that directory, and wait for one that serves.
+    pub(super) fn forget_token(&self, token: Option<Token>) {
+        let Some(name) = token.and_then(|token| CString::new(token.to_string()).ok()) else {
+            return;
+        };
+        let notifier = self.notifier.clone();
+        self.keeper.wait(Waiting {
+            pid: 0,
+            attempt: Box::new(|| Ok(())),
+            answer: Box::new(move |_| {
+                if let Some(notifier) = notifier.get() {
+                    notifier.entry(hidden::SHARED, &name);
+                }
+            }),
+        });
     }
 
     /// Whoever makes a request that makes a file. For many users the kernel leaves the mask to the host, which alone knows

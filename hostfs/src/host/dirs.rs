@@ -43,6 +43,7 @@ impl<H: Host> HostFs<H> {
         Ok(Opened {
             handle: self.handles.insert(Handle::new(ino, flags, what, opener)),
             data: Data::Fresh,
+            token: None,
         })
     }
 

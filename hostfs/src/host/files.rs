@@ -10,7 +10,7 @@ use crate::hidden;
 use crate::inode::Held;
 use hostcall::ops::Calls;
 use hostcall::transfer::Known;
-use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
+use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags, Token};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ const TICK: Duration = Duration::from_millis(20);
 
 impl<H: Host> HostFs<H> {
     pub(super) fn open_file(&self, caller: &Caller, ino: Ino, flags: i32) -> Result<Opened, Errno> {
-        if let Some(file) = locked(&self.waiting).take(caller.pid, ino) {
-            return Ok(self.adopt(caller, ino, file));
+        if let Some((file, token)) = locked(&self.waiting).take(caller.pid, ino) {
+            return Ok(self.adopt(caller, ino, file, token));
         }
         if hidden::is_own(ino) {
             return self.open_own(ino, flags);
@@ -58,11 +58,12 @@ impl<H: Host> HostFs<H> {
                 self.whom(caller).who(),
             )),
             data: self.settings.cache.data(flags, unchanged),
+            token: None,
         })
     }
 
     /// Makes a handle of a file that another process of the guest has opened.
-    fn adopt(&self, caller: &Caller, ino: Ino, file: Arc<Held>) -> Opened {
+    fn adopt(&self, caller: &Caller, ino: Ino, file: Arc<Held>, token: Token) -> Opened {
         let host = self.at(caller, &file);
         let flags = host.fcntl(file.fd(), libc::F_GETFL, 0);
         let flags = flags.map_or(libc::O_RDWR, |reply| reply.value);
@@ -77,6 +78,7 @@ impl<H: Host> HostFs<H> {
                 .handles
                 .insert(Handle::new(ino, flags, what, self.whom(caller).who())),
             data,
+            token: Some(token),
         }
     }
 
@@ -125,6 +127,7 @@ impl<H: Host> HostFs<H> {
         let opened = Opened {
             handle: self.handles.insert(handle),
             data: self.settings.cache.data(flags, false),
+            token: None,
         };
         Ok((entry, opened))
     }

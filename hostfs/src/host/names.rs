@@ -44,7 +44,7 @@ impl<H: Host> HostFs<H> {
             // The guest kernel would open a FIFO or a device of its own; as a regular file it asks us.
             hidden::entry(self.streams.fetch_add(1, Ordering::Relaxed))
         };
-        locked(&self.waiting).put(caller.pid, entry.attr.ino, file);
+        locked(&self.waiting).put(caller.pid, entry.attr.ino, file, token);
         Ok(entry)
     }
 

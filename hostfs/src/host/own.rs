@@ -19,6 +19,7 @@ impl<H: Host> HostFs<H> {
             handle: self.handles.insert(Handle::new(ino, flags, what, None)),
             // Its length is told by reading alone.
             data: Data::Direct,
+            token: None,
         })
     }
 }
