@@ -1,8 +1,9 @@
 //! The op table: every host call, once.
 //!
-//! A row reads: number (never reused), method, type, `[blocks retry]`, host system calls it needs, request → reply.
+//! A row reads: number (never reused), method, type, `[blocks retry changes]`, host system calls it needs, request → reply.
 //! `blocks` calls may wait for another process and can be cancelled; `retry` calls may be repeated after a lost
-//! answer. Numbers 128–255 are kept for execution and pipes.
+//! answer; `changes` calls, and those that open with `O_CREAT` or `O_TRUNC`, are answered when whoever follows
+//! (`watch_follow`) has acted on them. Numbers 128–255 are kept for execution and pipes.
 
 use crate::ids::{Groups, GuestGid, GuestUid};
 use crate::shm::Window;
@@ -83,16 +84,16 @@ ops! {
         17 read Read<'a> [blocks] (SYS_read SYS_pread64 SYS_preadv2) { fd: RemoteFd, offset: Offset, flags: RwFlags, sink: Sink<'a> } -> { filled: Filled }
 
         /// Writes at the file's position or at an offset, write(2), pwritev2(2).
-        18 write Write<'a> [blocks] (SYS_write SYS_pwrite64 SYS_pwritev2) { fd: RemoteFd, offset: Offset, flags: RwFlags, source: Source<'a> } -> { written: u64 }
+        18 write Write<'a> [blocks changes] (SYS_write SYS_pwrite64 SYS_pwritev2) { fd: RemoteFd, offset: Offset, flags: RwFlags, source: Source<'a> } -> { written: u64 }
 
         /// Moves the file's position, lseek(2), with `SEEK_DATA` and `SEEK_HOLE`.
         19 lseek Lseek [] (SYS_lseek) { fd: RemoteFd, offset: i64, whence: i32 } -> { offset: i64 }
 
         /// Sets the length of an open file, ftruncate(2).
-        20 ftruncate Ftruncate [retry] (SYS_ftruncate) { fd: RemoteFd, len: i64 } -> {}
+        20 ftruncate Ftruncate [retry changes] (SYS_ftruncate) { fd: RemoteFd, len: i64 } -> {}
 
         /// Allocates, punches or shifts space, fallocate(2).
-        21 fallocate Fallocate [] (SYS_fallocate) { fd: RemoteFd, mode: i32, offset: i64, len: i64 } -> {}
+        21 fallocate Fallocate [changes] (SYS_fallocate) { fd: RemoteFd, mode: i32, offset: i64, len: i64 } -> {}
 
         /// Announces an access pattern, posix_fadvise(2).
         22 fadvise Fadvise [retry] (SYS_fadvise64) { fd: RemoteFd, offset: i64, len: i64, advice: i32 } -> {}
@@ -107,7 +108,7 @@ ops! {
         25 syncfs Syncfs [retry] (SYS_syncfs) { fd: RemoteFd } -> {}
 
         /// Copies between two host files without transit, copy_file_range(2).
-        26 copy_file_range CopyFileRange [] (SYS_copy_file_range) {
+        26 copy_file_range CopyFileRange [changes] (SYS_copy_file_range) {
             from: RemoteFd, from_offset: Offset, to: RemoteFd, to_offset: Offset, len: u64, flags: u32,
         } -> { copied: u64 }
 
@@ -151,6 +152,15 @@ ops! {
 
         /// Ends a watch, inotify_rm_watch(2).
         36 watch_remove WatchRemove [] (SYS_inotify_rm_watch) { fd: RemoteFd, descriptor: i32 } -> {}
+
+        /// The instance with which one process of the guest follows changes: when another one changes what is watched in it,
+        /// that call is answered when the events have been read and `watch_heed` is called again, or after a quarter of a
+        /// second. `EBUSY` while another process has it, `EOPNOTSUPP` where the host has none.
+        37 watch_follow WatchFollow [] (SYS_inotify_rm_watch SYS_read SYS_fcntl) {} -> { fd: RemoteFd }
+
+        /// Says that the events read before have been acted on, waits for more and reads them. `near` is 1 if they may be
+        /// changes of the guest's other processes, which wait. `EINVAL` for anything but the instance of `watch_follow`.
+        38 watch_heed WatchHeed<'a> [blocks] (SYS_read) { fd: RemoteFd, sink: Sink<'a> } -> { near: u32, filled: Filled }
     }
 
     /// Names: whatever walks a path to find, make or remove a file.
@@ -159,26 +169,26 @@ ops! {
         48 openat Openat<'a> [blocks] (SYS_openat SYS_newfstatat SYS_close) { dirfd: DirFd, path: &'a CStr, flags: OpenFlags, mode: Mode } -> { fd: RemoteFd }
 
         /// Makes a directory, mkdirat(2).
-        49 mkdirat Mkdirat<'a> [] (SYS_mkdirat) { dirfd: DirFd, path: &'a CStr, mode: Mode } -> {}
+        49 mkdirat Mkdirat<'a> [changes] (SYS_mkdirat) { dirfd: DirFd, path: &'a CStr, mode: Mode } -> {}
 
         /// Makes a FIFO, socket, device or regular file, mknodat(2).
-        50 mknodat Mknodat<'a> [] (SYS_mknodat) { dirfd: DirFd, path: &'a CStr, mode: Mode, device: u64 } -> {}
+        50 mknodat Mknodat<'a> [changes] (SYS_mknodat) { dirfd: DirFd, path: &'a CStr, mode: Mode, device: u64 } -> {}
 
         /// Removes a name, unlinkat(2).
-        51 unlinkat Unlinkat<'a> [] (SYS_unlinkat) { dirfd: DirFd, path: &'a CStr, flags: AtFlags } -> {}
+        51 unlinkat Unlinkat<'a> [changes] (SYS_unlinkat) { dirfd: DirFd, path: &'a CStr, flags: AtFlags } -> {}
 
         /// Renames, renameat2(2).
-        52 renameat2 Renameat2<'a> [] (SYS_renameat2) {
+        52 renameat2 Renameat2<'a> [changes] (SYS_renameat2) {
             from: DirFd, from_path: &'a CStr, to: DirFd, to_path: &'a CStr, flags: u32,
         } -> {}
 
         /// Makes a hard link, linkat(2).
-        53 linkat Linkat<'a> [] (SYS_linkat) {
+        53 linkat Linkat<'a> [changes] (SYS_linkat) {
             from: DirFd, from_path: &'a CStr, to: DirFd, to_path: &'a CStr, flags: AtFlags,
         } -> {}
 
         /// Makes a symbolic link, symlinkat(2). The target is stored as it is.
-        54 symlinkat Symlinkat<'a> [] (SYS_symlinkat) { target: &'a CStr, dirfd: DirFd, path: &'a CStr } -> {}
+        54 symlinkat Symlinkat<'a> [changes] (SYS_symlinkat) { target: &'a CStr, dirfd: DirFd, path: &'a CStr } -> {}
 
         /// Reads a symbolic link, readlinkat(2), as it is stored.
         55 readlinkat Readlinkat<'a> [retry] (SYS_readlinkat) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
@@ -201,16 +211,16 @@ ops! {
         66 faccessat2 Faccessat2<'a> [retry] (SYS_faccessat2) { dirfd: DirFd, path: &'a CStr, mode: i32, flags: AtFlags } -> {}
 
         /// Changes the permission bits, fchmodat2(2).
-        67 fchmodat2 Fchmodat2<'a> [retry] (SYS_fchmodat2 SYS_fchmodat SYS_fchmod) { dirfd: DirFd, path: &'a CStr, mode: Mode, flags: AtFlags } -> {}
+        67 fchmodat2 Fchmodat2<'a> [retry changes] (SYS_fchmodat2 SYS_fchmodat SYS_fchmod) { dirfd: DirFd, path: &'a CStr, mode: Mode, flags: AtFlags } -> {}
 
         /// Changes owner and group, fchownat(2); -1 keeps one.
-        68 fchownat Fchownat<'a> [retry] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: GuestUid, gid: GuestGid, flags: AtFlags } -> {}
+        68 fchownat Fchownat<'a> [retry changes] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: GuestUid, gid: GuestGid, flags: AtFlags } -> {}
 
         /// Sets the times, utimensat(2). An empty path means the descriptor itself.
-        69 utimensat Utimensat<'a> [] (SYS_utimensat) { dirfd: DirFd, path: &'a CStr, times: Times, flags: AtFlags } -> {}
+        69 utimensat Utimensat<'a> [changes] (SYS_utimensat) { dirfd: DirFd, path: &'a CStr, times: Times, flags: AtFlags } -> {}
 
         /// Sets the length of a named file, truncate(2).
-        70 truncate Truncate<'a> [retry] (SYS_truncate SYS_newfstatat SYS_openat SYS_close) { path: &'a CStr, len: i64 } -> {}
+        70 truncate Truncate<'a> [retry changes] (SYS_truncate SYS_newfstatat SYS_openat SYS_close) { path: &'a CStr, len: i64 } -> {}
 
         /// Reads an extended attribute, getxattr(2), lgetxattr(2) or, with an empty path, fgetxattr(2). A capacity of 0 asks for the size.
         71 getxattr Getxattr<'a> [retry] (SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_getxattrat) {
@@ -218,7 +228,7 @@ ops! {
         } -> { size: u64, filled: Filled }
 
         /// Sets an extended attribute, setxattr(2), lsetxattr(2) or, with an empty path, fsetxattr(2).
-        72 setxattr Setxattr<'a> [] (SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_setxattrat) {
+        72 setxattr Setxattr<'a> [changes] (SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_setxattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr, value: Source<'a>, create: i32,
         } -> {}
 
@@ -228,7 +238,7 @@ ops! {
         } -> { size: u64, filled: Filled }
 
         /// Removes an extended attribute, removexattr(2), lremovexattr(2) or fremovexattr(2).
-        74 removexattr Removexattr<'a> [] (SYS_removexattr SYS_lremovexattr SYS_fremovexattr SYS_removexattrat) {
+        74 removexattr Removexattr<'a> [changes] (SYS_removexattr SYS_lremovexattr SYS_fremovexattr SYS_removexattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr,
         } -> {}
     }

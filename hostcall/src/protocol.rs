@@ -90,6 +90,7 @@ fn ops(text: &mut String) -> std::fmt::Result {
         let attributes = [
             (spec.blocks, "may block, can be cancelled"),
             (spec.retry, "may be repeated"),
+            (spec.changes, "changes files"),
         ];
         let attributes: Vec<&str> = attributes
             .into_iter()

@@ -25,6 +25,8 @@ pub struct OpSpec {
     pub blocks: bool,
     /// May be repeated after a lost answer without changing the outcome.
     pub retry: bool,
+    /// Changes files: a guest's mount knows of it when it is answered.
+    pub changes: bool,
     /// Host system calls that serving it needs.
     pub syscalls: &'static [i64],
     /// Their names, `SYS_` before each.
@@ -149,6 +151,7 @@ macro_rules! ops {
                         doc: concat!($($doc, "\n"),*),
                         blocks: has!(blocks $($attribute)*),
                         retry: has!(retry $($attribute)*),
+                        changes: has!(changes $($attribute)*),
                         syscalls: &[$(numbers::$syscall),*],
                         syscall_names: &[$(stringify!($syscall)),*],
                         request: request::$Name::FIELDS,
@@ -332,8 +335,10 @@ macro_rules! ops {
 macro_rules! has {
     (blocks) => { false };
     (retry) => { false };
+    (changes) => { false };
     (blocks blocks $($rest:ident)*) => { true };
     (retry retry $($rest:ident)*) => { true };
+    (changes changes $($rest:ident)*) => { true };
     ($want:ident $other:ident $($rest:ident)*) => { has!($want $($rest)*) };
 }
 

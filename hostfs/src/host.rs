@@ -301,6 +301,7 @@ impl<H: Host> HostFs<H> {
         place: Option<(Ino, &CStr)>,
     ) -> Entry {
         let finder = self.whom(caller).who();
+        let linked = path.clone().filter(|_| stat.is_linked());
         let (ino, generation) = {
             let mut inodes = self.inodes();
             let entered = inodes.enter(stat.key, path, place);
@@ -308,6 +309,9 @@ impl<H: Host> HostFs<H> {
             entered
         };
         self.tell(ino, stat);
+        if let Some(path) = linked {
+            self.watch_file(ino, path.session(), path.fd());
+        }
         Entry {
             attr: stat.under(ino),
             generation,
@@ -337,6 +341,9 @@ impl<H: Host> HostFs<H> {
     fn attr(&self, acting: &Acting<H>, ino: Ino, fd: RemoteFd) -> Result<Attr, Errno> {
         let stat = statx(acting, fd)?;
         self.tell(ino, &stat);
+        if stat.is_linked() {
+            self.watch_file(ino, acting.session.number(), fd);
+        }
         Ok(stat.under(ino))
     }
 

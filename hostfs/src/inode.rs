@@ -307,6 +307,18 @@ impl Inodes {
         self.known.get(&ino).is_some_and(|inode| inode.key == *key)
     }
 
+    /// The number of a file, if it is known.
+    pub fn known_as(&mut self, key: &Key) -> Option<Ino> {
+        let ino = self.number(key.device, key.ino);
+        self.is(ino, key).then_some(ino)
+    }
+
+    /// Whether an inode has open files.
+    pub fn is_open(&self, ino: Ino) -> bool {
+        let inode = self.known.get(&ino);
+        inode.is_some_and(|inode| !inode.open.is_empty())
+    }
+
     /// How many look-ups of an inode the kernel has not taken back.
     pub fn lookups(&self, ino: Ino) -> u64 {
         self.known.get(&ino).map_or(0, |inode| inode.lookups)

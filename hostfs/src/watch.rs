@@ -21,6 +21,9 @@ pub const MASK: u32 = libc::IN_CREATE
     | libc::IN_ONLYDIR
     | libc::IN_EXCL_UNLINK;
 
+/// What is watched of a file that has several names, or none: its contents and metadata, by whatever name they are changed.
+pub const FILE_MASK: u32 = libc::IN_MODIFY | libc::IN_ATTRIB | libc::IN_DELETE_SELF;
+
 /// How long after a change of our own its event may come.
 const OWN: Duration = Duration::from_millis(50);
 /// Bytes of a `struct inotify_event` before its name.
@@ -35,6 +38,15 @@ pub struct State {
     pub mtime: Time,
     /// Bytes.
     pub size: u64,
+}
+
+/// What is known of a change besides the state that it has led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// It may be one of the guest's other processes', who must see it on the mount from now on.
+    pub near: bool,
+    /// It is one of data, or of names in a directory.
+    pub data: bool,
 }
 
 /// What the kernel is to forget of an inode.
@@ -131,16 +143,24 @@ impl Watches {
     }
 
     /// Judges an inode that may have changed and is in this state now.
-    pub fn judge(&mut self, ino: Ino, now: State) -> Stale {
+    pub fn judge(&mut self, ino: Ino, now: State, change: Change) -> Stale {
         let Some(told) = self.told.get_mut(&ino) else {
             return Stale::Nothing;
         };
-        let Some(before) = told.state.replace(now) else {
-            return Stale::Nothing;
+        let before = told.state.replace(now);
+        // Two changes may leave the same state, if a tick of the host's clock has room for both.
+        if change.near && change.data {
+            return Stale::Everything;
+        }
+        let Some(before) = before else {
+            return match change.near {
+                true => Stale::Everything,
+                false => Stale::Nothing,
+            };
         };
         let own = told.own.is_some_and(|when| when.elapsed() < OWN);
         match before {
-            _ if own || before == now => Stale::Nothing,
+            _ if !change.near && (own || before == now) => Stale::Nothing,
             State { mtime, size, .. } if (mtime, size) == (now.mtime, now.size) => Stale::Metadata,
             _ => Stale::Everything,
         }
@@ -248,6 +268,11 @@ pub fn events(bytes: &[u8]) -> Vec<Event> {
 mod tests {
     use super::*;
 
+    const FAR: Change = Change {
+        near: false,
+        data: true,
+    };
+
     fn state(second: i64, size: u64) -> State {
         let time = Time {
             seconds: second,
@@ -263,20 +288,51 @@ mod tests {
     #[test]
     fn only_what_others_changed_is_stale() {
         let mut watches = Watches::new(8, false);
-        assert_eq!(watches.judge(5, state(1, 1)), Stale::Nothing, "never told");
+        assert_eq!(
+            watches.judge(5, state(1, 1), FAR),
+            Stale::Nothing,
+            "never told"
+        );
         watches.tell(5, state(1, 1));
-        assert_eq!(watches.judge(5, state(1, 1)), Stale::Nothing, "the same");
+        assert_eq!(
+            watches.judge(5, state(1, 1), FAR),
+            Stale::Nothing,
+            "the same"
+        );
         let mut chmod = state(1, 1);
         chmod.ctime.seconds = 2;
-        assert_eq!(watches.judge(5, chmod), Stale::Metadata);
-        assert_eq!(watches.judge(5, state(3, 1)), Stale::Everything);
-        assert_eq!(watches.judge(5, state(3, 1)), Stale::Nothing, "said once");
+        assert_eq!(watches.judge(5, chmod, FAR), Stale::Metadata);
+        assert_eq!(watches.judge(5, state(3, 1), FAR), Stale::Everything);
+        assert_eq!(
+            watches.judge(5, state(3, 1), FAR),
+            Stale::Nothing,
+            "said once"
+        );
         watches.own(5);
-        assert_eq!(watches.judge(5, state(4, 9)), Stale::Nothing, "our own");
+        assert_eq!(
+            watches.judge(5, state(4, 9), FAR),
+            Stale::Nothing,
+            "our own"
+        );
         std::thread::sleep(OWN);
-        assert_eq!(watches.judge(5, state(5, 9)), Stale::Everything);
+        assert_eq!(watches.judge(5, state(5, 9), FAR), Stale::Everything);
         watches.forget(5, 1, true);
-        assert_eq!(watches.judge(5, state(6, 9)), Stale::Nothing);
+        assert_eq!(watches.judge(5, state(6, 9), FAR), Stale::Nothing);
+    }
+
+    #[test]
+    fn what_is_near_is_stale_whatever_it_looks_like() {
+        let mut watches = Watches::new(8, false);
+        let near = |data| Change { near: true, data };
+        assert_eq!(watches.judge(5, state(1, 1), near(true)), Stale::Nothing);
+        watches.tell(5, state(1, 1));
+        watches.own(5);
+        assert_eq!(watches.judge(5, state(1, 1), near(false)), Stale::Metadata);
+        assert_eq!(watches.judge(5, state(1, 1), near(true)), Stale::Everything);
+        assert_eq!(
+            watches.judge(5, state(2, 1), near(false)),
+            Stale::Everything
+        );
     }
 
     #[test]
@@ -285,7 +341,7 @@ mod tests {
             let mut watches = Watches::new(8, keeps);
             watches.tell(5, state(1, 1));
             watches.tell(5, state(2, 1));
-            assert_eq!(watches.judge(5, state(2, 1)), stale);
+            assert_eq!(watches.judge(5, state(2, 1), FAR), stale);
         }
     }
 

@@ -410,6 +410,31 @@ impl WatchCalls for Libc<'_> {
         done(unsafe { libc::inotify_rm_watch(request.fd.0, request.descriptor) })?;
         Ok(reply::WatchRemove {})
     }
+
+    fn watch_follow(&mut self, _: request::WatchFollow) -> Result<reply::WatchFollow, Errno> {
+        // SAFETY: plain call.
+        let made = unsafe { libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC) };
+        Ok(reply::WatchFollow {
+            fd: RemoteFd(Errno::result(made.into())? as i32),
+        })
+    }
+
+    fn watch_heed(&mut self, request: request::WatchHeed) -> Result<reply::WatchHeed, Errno> {
+        let request::WatchHeed { fd, sink } = request;
+        let mut ready = libc::pollfd {
+            fd: fd.0,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one live structure; a live buffer and its length.
+        unsafe {
+            done(libc::poll(&mut ready, 1, -1))?;
+            Ok(reply::WatchHeed {
+                near: 0,
+                filled: filled(libc::read(fd.0, sink.as_ptr().cast(), sink.len()) as i64)?,
+            })
+        }
+    }
 }
 
 impl PathCalls for Libc<'_> {

@@ -57,6 +57,8 @@ impl Caller {
         }
         let link = self.link(fd)?;
         self.not_running(link.dir, &link.name, flags)?;
+        let changes = flags & libc::O_TRUNC != 0;
+        let _change = changes.then(|| self.session.change());
         // SAFETY: a NUL-terminated name. A number that another lane has closed and reused meanwhile names another of
         // the guest's files, which the guest could have opened by name.
         let opened = unsafe { libc::openat(link.dir, link.name.as_ptr(), flags) };

@@ -18,6 +18,8 @@ impl PathCalls for Caller {
         // A terminal that the guest opens must never become the shadow's controlling terminal, nor send it SIGIO.
         let flags = flags.0 & !libc::O_ASYNC | libc::O_NOCTTY;
         self.not_running(dirfd, path, flags)?;
+        let changes = flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
+        let _change = changes.then(|| self.session.change());
         // SAFETY: a NUL-terminated private path.
         let fd =
             Errno::result(unsafe { libc::openat(dirfd, path.as_ptr(), flags, mode.0) }.into())?;

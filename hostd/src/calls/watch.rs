@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::{done, Caller};
+use crate::shadow::follow::Change;
 use crate::shadow::session::Session;
 use hostcall::ops::{reply, request, WatchCalls};
 use hostcall::types::{Errno, RemoteFd};
@@ -36,6 +37,8 @@ struct Instance {
     /// The highest watch descriptor so far: the kernel numbers new watches upwards, and answers an old number for a
     /// file that is watched already.
     last: i32,
+    /// Whether it is the one of the guest's follower.
+    follows: bool,
     /// Watches made whose end has not been seen.
     watches: u32,
     /// Watches whose removal has been seen and whose last event has not. One that ended with its file is known by that
@@ -59,22 +62,30 @@ impl Instances {
         self.count.load(Ordering::Relaxed) != 0 && self.with(|all| all.contains_key(&fd))
     }
 
-    /// Forgets a descriptor that is being closed; says how many watches end with it.
-    fn close(&self, fd: i32) -> u32 {
+    /// Forgets a descriptor that is being closed; says what it was.
+    fn close(&self, fd: i32) -> Instance {
         if self.count.load(Ordering::Relaxed) == 0 {
-            return 0;
+            return Instance::default();
         }
         let closed = self.with(|all| all.remove(&fd));
-        closed.map_or(0, |instance| instance.watches)
+        closed.unwrap_or_default()
     }
 }
 
 impl Session {
+    /// A change of files begins; it ends when the returned value is dropped, and is seen on the guest's mount then.
+    pub(crate) fn change(&self) -> Option<Change<'_>> {
+        self.follow.as_deref()?.change(self.slot)
+    }
+
     /// Books the end of a descriptor's watches, if it is an inotify instance: it is about to be closed.
     pub(crate) fn end_watches(&self, fd: i32) {
-        let count = self.instances.close(fd);
-        if count > 0 {
-            self.give_watches(count);
+        let instance = self.instances.close(fd);
+        if instance.watches > 0 {
+            self.give_watches(instance.watches);
+        }
+        if let Some(follow) = self.follow.as_ref().filter(|_| instance.follows) {
+            follow.end(self.slot);
         }
     }
 
@@ -199,6 +210,9 @@ impl WatchCalls for Caller {
                     instance.last = descriptor;
                     instance.watches += 1;
                 }
+                if let Some(follow) = self.session.follow.as_ref().filter(|_| instance.follows) {
+                    follow.watched(descriptor);
+                }
                 Ok((descriptor, new))
             });
             if !matches!(added, Ok((_, true))) {
@@ -218,6 +232,50 @@ impl WatchCalls for Caller {
         let fd = self.session.fds.get(request.fd)?;
         self.remove_watch(fd, request.descriptor)?;
         Ok(reply::WatchRemove {})
+    }
+
+    fn watch_follow(&mut self, _: request::WatchFollow) -> Result<reply::WatchFollow, Errno> {
+        let follow = self
+            .session
+            .follow
+            .as_ref()
+            .ok_or(Errno(libc::EOPNOTSUPP))?;
+        follow.begin(self.session.slot)?;
+        // SAFETY: plain system call. 3: the numbers below are the shadow's own.
+        let fd = unsafe { libc::fcntl(follow.instance(), libc::F_DUPFD_CLOEXEC, 3) };
+        let fd = Errno::result(fd.into()).inspect_err(|_| follow.end(self.session.slot))? as i32;
+        let follows = Instance {
+            follows: true,
+            ..Instance::default()
+        };
+        self.session
+            .instances
+            .with(|instances| instances.insert(fd, follows));
+        Ok(reply::WatchFollow {
+            fd: self.session.fds.insert(fd),
+        })
+    }
+
+    fn watch_heed(&mut self, request: request::WatchHeed) -> Result<reply::WatchHeed, Errno> {
+        let request::WatchHeed { fd, sink } = request;
+        let fd = self.session.fds.get(fd)?;
+        let follows = |all: &mut BTreeMap<i32, Instance>| all.get(&fd).is_some_and(|it| it.follows);
+        let follow = self.session.follow.clone();
+        let follow = follow.filter(|_| self.session.instances.with(follows));
+        let follow = follow.ok_or(Errno(libc::EINVAL))?;
+        follow.acted();
+        loop {
+            follow.gather()?;
+            match self.read_events(fd, &sink) {
+                // What was there has been read by another lane.
+                Err(Errno(libc::EAGAIN)) => follow.acted(),
+                read => {
+                    let filled = read.inspect_err(|_| follow.acted())?.filled;
+                    let near = follow.is_near().into();
+                    return Ok(reply::WatchHeed { near, filled });
+                }
+            }
+        }
     }
 }
 

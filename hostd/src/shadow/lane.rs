@@ -6,7 +6,7 @@ use crate::message::FromShadow;
 use crate::shadow::session::Session;
 use hostcall::doorbell::Futex;
 use hostcall::lane::{call_number, HostEnd, Next};
-use hostcall::ops::{self, Trace};
+use hostcall::ops::{self, Op, Trace};
 use hostcall::region::{LanePage, Region};
 use hostcall::shm::Window;
 use hostcall::wait::{Budget, Doorbell, Wakeup};
@@ -196,7 +196,10 @@ fn execute(
         });
     }
     caller.complete = true;
+    let changes = Op::from_number(call.code).is_some_and(|op| op.spec().changes);
+    let change = changes.then(|| caller.session.change());
     let answer = ops::dispatch(caller, call, chunk, scratch)?;
+    drop(change);
     if answer.code != 0 {
         caller.complete = false;
     }

@@ -1,11 +1,13 @@
 //! Shadows: the host processes that stand for guest processes, and how they are made and confined.
 
 pub mod fdtable;
+pub mod follow;
 mod gate;
 pub mod holds;
 pub mod hostd;
 mod import;
 pub mod lane;
+mod prepare;
 pub mod sandbox;
 pub mod session;
 pub mod title;

@@ -5,10 +5,12 @@
 #![allow(unsafe_code)]
 
 use super::fdtable::FdTable;
+use super::follow::Follow;
 use super::gate::Gate;
 use super::holds::Holds;
 use super::hostd::Hostd;
 use super::lane::{HostBell, Lane};
+use super::prepare;
 use crate::board::Board;
 use crate::calls::watch::Instances;
 use crate::idmap::IdMaps;
@@ -50,6 +52,8 @@ pub struct Start {
     pub region: Option<Arc<Region>>,
     /// The board.
     pub board: Arc<Board>,
+    /// Who follows changes in the guest, and the way to wait for it.
+    pub follow: Option<Arc<Follow>>,
     /// Limit on open files.
     pub open_files: u64,
     /// How the ids of callers are mapped, if each call has the rights of its caller.
@@ -70,6 +74,8 @@ pub struct Session {
     pub hostd: Hostd,
     /// Counters and switches.
     pub board: Arc<Board>,
+    /// Who follows changes in the guest, and the way to wait for it.
+    pub follow: Option<Arc<Follow>>,
     /// This session's place on the board.
     pub slot: u32,
     /// How the other side is woken.
@@ -164,11 +170,14 @@ impl Main {
                 (Arc::new(region), Some(memfd))
             }
         };
-        interruptible()?;
-        prepare_code();
+        prepare::interruptible()?;
+        prepare::code();
         let links = start
             .proc
             .and_then(|proc| crate::calls::link::own(&proc, start.open_files));
+        let follow = start
+            .follow
+            .filter(|follow| follow.move_above(start.open_files).is_ok());
         super::sandbox::seal().map_err(std::io::Error::other)?;
         let translated = start.callers.clone().filter(|maps| !maps.is_identity());
         let session = Box::leak(Box::new(Session {
@@ -176,6 +185,7 @@ impl Main {
             links,
             hostd: Hostd::new(control()),
             board: start.board,
+            follow,
             slot: start.slot,
             bell: if memfd.is_some() {
                 HostBell::Futex
@@ -456,42 +466,4 @@ impl Main {
 fn wake(word: &AtomicU32) {
     word.store(AWAKE, Ordering::Release);
     futex_wake(word, 1);
-}
-
-/// Maps this program's code, which a fork leaves to page faults: a spare shadow has time for them, its guest process
-/// would wait for each. A kernel that cannot (before Linux 5.14) leaves them where they were.
-fn prepare_code() {
-    extern "C" {
-        // Of the linker: where the image begins, and where its code ends.
-        static __executable_start: u8;
-        static etext: u8;
-    }
-    let start = &raw const __executable_start;
-    let len = (&raw const etext).addr() - start.addr();
-    // SAFETY: reads pages of this program's own image, which begins at a page; nothing is changed.
-    unsafe { libc::madvise(start.cast_mut().cast(), len, libc::MADV_POPULATE_READ) };
-}
-
-/// Installs a handler that does nothing, without `SA_RESTART`: SIGUSR1 interrupts a blocking system call.
-fn interruptible() -> std::io::Result<()> {
-    use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
-    extern "C" fn nothing(_: i32) {}
-    let action = SigAction::new(
-        SigHandler::Handler(nothing),
-        SaFlags::empty(),
-        SigSet::empty(),
-    );
-    // SAFETY: the handler does nothing, so it is safe at any point. SIGPIPE is an errno here, not a death.
-    unsafe {
-        sigaction(Signal::SIGUSR1, &action)?;
-        sigaction(
-            Signal::SIGPIPE,
-            &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()),
-        )?;
-        sigaction(
-            Signal::SIGXFSZ,
-            &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty()),
-        )?;
-    }
-    Ok(())
 }

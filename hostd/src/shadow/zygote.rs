@@ -4,6 +4,7 @@
 //! memory that a shadow would pay for. Descriptor 0 is its socket to hostd.
 #![allow(unsafe_code)]
 
+use super::follow::Follow;
 use super::sandbox;
 use super::session::{self, Start};
 use super::title::Title;
@@ -18,6 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::{fork, ForkResult};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -50,10 +52,13 @@ struct Mould {
     view: u32,
     region: Option<Arc<Region>>,
     board: Arc<Board>,
+    follow: Option<Arc<Follow>>,
     open_files: u64,
     callers: Option<IdMaps>,
     proc: Option<OwnedFd>,
     title: Title,
+    /// Places of the living ones by their process ids.
+    shadows: BTreeMap<i32, u32>,
 }
 
 fn serve() -> std::io::Result<()> {
@@ -82,7 +87,7 @@ fn serve() -> std::io::Result<()> {
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
-    let mould = Mould::make(guest, title, &policy, (lanes, view), device, fds)?;
+    let mut mould = Mould::make(guest, title, &policy, (lanes, view), device, fds)?;
     let confined = sandbox::enter(&policy).and_then(|report| {
         sandbox::confine(policy.callers.as_ref())?;
         Ok(report)
@@ -110,7 +115,7 @@ fn serve() -> std::io::Result<()> {
         };
         if ready[1].any() == Some(true) {
             while ends.read_signal()?.is_some() {}
-            reap(socket)?;
+            mould.reap(socket)?;
         }
         let (message, fds) = match message::receive(&socket) {
             Ok(received) => received,
@@ -124,22 +129,25 @@ fn serve() -> std::io::Result<()> {
     }
 }
 
-/// Takes leave of the shadows that have ended. hostd has seen the hang-up; only their parent can tell how they died.
-fn reap(socket: BorrowedFd<'_>) -> std::io::Result<()> {
-    loop {
-        let (pid, signal) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, _)) => (pid, 0),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, signal as i32),
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
-            // No other change of state is asked for, but a real-time signal has no name.
-            Ok(_) | Err(_) => continue,
-        };
-        let pid = pid.as_raw();
-        message::send(&socket, &FromZygote::Ended { pid, signal }, &[])?;
-    }
-}
-
 impl Mould {
+    /// Takes leave of the shadows that have ended. hostd has seen the hang-up; only their parent can tell how they died.
+    fn reap(&mut self, socket: BorrowedFd<'_>) -> std::io::Result<()> {
+        loop {
+            let (pid, signal) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, _)) => (pid, 0),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, signal as i32),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                // No other change of state is asked for, but a real-time signal has no name.
+                Ok(_) | Err(_) => continue,
+            };
+            let pid = pid.as_raw();
+            if let (Some(slot), Some(follow)) = (self.shadows.remove(&pid), &self.follow) {
+                follow.ended(slot);
+            }
+            message::send(&socket, &FromZygote::Ended { pid, signal }, &[])?;
+        }
+    }
+
     fn make(
         guest: String,
         title: Title,
@@ -154,9 +162,8 @@ impl Mould {
             fds.next()
                 .ok_or(std::io::Error::other("a descriptor is missing"))
         };
-        let board = Arc::new(
-            Board::open(next()?.as_fd(), policy.limits.processes + super::SPARES).map_err(errno)?,
-        );
+        let slots = policy.limits.processes + super::SPARES;
+        let board = Arc::new(Board::open(next()?.as_fd(), slots).map_err(errno)?);
         let region = match device {
             true => {
                 let mapping = Mapping::new(next()?.as_fd(), region::size(lanes)).map_err(errno)?;
@@ -173,15 +180,18 @@ impl Mould {
             view,
             region,
             board,
+            // Without it, what the shim changes shows on the mount a little later.
+            follow: Follow::create(slots).ok().map(Arc::new),
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
             proc: sandbox::proc(),
             title,
+            shadows: BTreeMap::new(),
         })
     }
 
     fn spawn(
-        &self,
+        &mut self,
         socket: BorrowedFd<'_>,
         slot: u32,
         control: OwnedFd,
@@ -190,6 +200,7 @@ impl Mould {
         // SAFETY: this process has one thread, so the child may do anything.
         match unsafe { fork()? } {
             ForkResult::Parent { child } => {
+                self.shadows.insert(child.as_raw(), slot);
                 // SAFETY: plain system call; the number is the child's until it is reaped, which only `reap` does.
                 let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
                 let spawned = FromZygote::Spawned {
@@ -226,6 +237,7 @@ impl Mould {
                     view: self.view,
                     region,
                     board,
+                    follow: self.follow.clone(),
                     open_files: self.open_files,
                     callers: self.callers.clone(),
                 })

@@ -1,7 +1,9 @@
 //! Coherence: what changes on the host while the guest kernel has it cached.
 //!
-//! Directories in which names were looked up or listed are watched on the host. A thread of its own reads the events,
-//! looks what has really changed, and has the guest kernel forget that.
+//! Directories in which names were looked up or listed are watched on the host, and files that have several names. A thread
+//! of its own reads the events, looks what has really changed, and has the guest kernel forget that. The guest's other
+//! processes, whose calls go past the mount, are answered after that where the host lets this one follow
+//! (`watch_follow`).
 
 use super::session::{Acting, Whom};
 use super::stat::{Stat, MASK as STATX_MASK, STATX};
@@ -10,11 +12,11 @@ use crate::cache::Cache;
 use crate::fs::{Caller, Ino, Notify};
 use crate::hidden;
 use crate::inode::Held;
-use crate::watch::{events, Event, Stale, State, Watches, MASK};
+use crate::watch::{events, Change, Event, Stale, State, Watches, FILE_MASK, MASK};
 use hostcall::ops::Calls;
-use hostcall::types::{AtFlags, Errno, Offset, RwFlags};
+use hostcall::types::{AtFlags, Errno, Offset, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,11 +27,34 @@ const GATHER: Duration = Duration::from_millis(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// Bytes of events that are read at once.
 const ROOM: usize = 64 << 10;
+/// Events of names in a directory.
+const NAMES: u32 = libc::IN_CREATE | libc::IN_DELETE | libc::IN_MOVED_FROM | libc::IN_MOVED_TO;
+
+/// An inotify instance of the host.
+#[derive(Clone, Debug)]
+struct Instance {
+    held: Arc<Held>,
+    /// Whether the guest's other processes wait for what is read from it.
+    follows: bool,
+}
+
+impl Instance {
+    fn open<H: Host>(host: &Acting<H>) -> Option<Instance> {
+        let (fd, follows) = match host.watch_follow() {
+            Ok(followed) => (followed.fd, true),
+            // The guest has another mount.
+            Err(_) => (host.watch_open(libc::IN_CLOEXEC).ok()?.fd, false),
+        };
+        let held = host.hold(fd);
+        Some(Instance { held, follows })
+    }
+}
+
 /// The host's watches.
 #[derive(Debug)]
 pub(super) struct Coherence {
     /// The inotify instance, in the session with the newest view.
-    instance: Mutex<Arc<Held>>,
+    instance: Mutex<Instance>,
     watches: Mutex<Watches>,
     /// Rung when the kernel is to let go of an inode.
     believed: Condvar,
@@ -41,15 +66,14 @@ impl Coherence {
         if cache == Cache::None || limit == 0 {
             return None;
         }
-        let instance = host.hold(host.watch_open(libc::IN_CLOEXEC).ok()?.fd);
         Some(Coherence {
-            instance: Mutex::new(instance),
+            instance: Mutex::new(Instance::open(host)?),
             watches: Mutex::new(Watches::new(limit, cache.writes_back())),
             believed: Condvar::new(),
         })
     }
 
-    fn instance(&self) -> Arc<Held> {
+    fn instance(&self) -> Instance {
         locked(&self.instance).clone()
     }
 
@@ -107,20 +131,29 @@ impl<H: Host> HostFs<H> {
     /// Sees to it that a directory is watched, before the guest kernel is told what is in it. Where the host has no
     /// watch to give, what the kernel keeps is right until its time is over.
     pub(super) fn watch(&self, caller: &Caller, ino: Ino, directory: &Held) {
+        self.watch_for(caller, ino, (directory.session(), directory.fd()), MASK);
+    }
+
+    /// Sees to it that a file is watched that is changed by other names than the one by which it is known here, or by none.
+    pub(super) fn watch_file(&self, ino: Ino, session: u32, fd: RemoteFd) {
+        self.watch_for(&Caller::KERNEL, ino, (session, fd), FILE_MASK);
+    }
+
+    fn watch_for(&self, caller: &Caller, ino: Ino, (session, fd): (u32, RemoteFd), mask: u32) {
         let Some(coherence) = &self.coherence else {
             return;
         };
         if !locked(&coherence.watches).wants(ino) {
             return;
         }
-        let instance = coherence.instance();
-        if instance.session() != directory.session() {
+        let instance = coherence.instance().held;
+        if instance.session() != session {
             return;
         }
         // A caller may search what only others may list; the session has its own rights.
         let add = |whom| {
             let host = self.at_for(whom, &instance);
-            host.watch_add(instance.fd(), directory.fd(), MASK)
+            host.watch_add(instance.fd(), fd, mask)
         };
         let added = match (self.whom(caller), self.has_callers) {
             (whom, true) => add(whom).or_else(|_| add(Whom::Session)),
@@ -128,7 +161,7 @@ impl<H: Host> HostFs<H> {
         };
         let watch = added.ok().map(|reply| reply.descriptor);
         let mut watches = locked(&coherence.watches);
-        if !Arc::ptr_eq(&instance, &coherence.instance()) {
+        if !Arc::ptr_eq(&instance, &coherence.instance().held) {
             return;
         }
         let ended = watches.enter(ino, watch);
@@ -145,13 +178,13 @@ impl<H: Host> HostFs<H> {
         let Some(coherence) = &self.coherence else {
             return;
         };
-        let Ok(opened) = now.watch_open(libc::IN_CLOEXEC) else {
+        let Some(opened) = Instance::open(now) else {
             return;
         };
         let (old, directories) = {
             let mut watches = locked(&coherence.watches);
             let mut instance = locked(&coherence.instance);
-            let old = std::mem::replace(&mut *instance, now.hold(opened.fd));
+            let old = std::mem::replace(&mut *instance, opened).held;
             (old, watches.begin_again())
         };
         for ino in directories {
@@ -177,23 +210,34 @@ impl<H: Host> HostFs<H> {
         loop {
             let sink = Sink::new(&mut room);
             let instance = coherence.instance();
-            let host = self.at_for(Whom::Session, &instance);
-            let read = host.read(instance.fd(), Offset::CURRENT, RwFlags(0), sink);
+            let Instance { held, follows } = &instance;
+            let host = self.at_for(Whom::Session, held);
+            let current = || Arc::ptr_eq(held, &coherence.instance().held);
+            let read = match follows {
+                true => host
+                    .watch_heed(held.fd(), sink)
+                    .map(|read| (read.filled.0, read.near != 0)),
+                false => host
+                    .read(held.fd(), Offset::CURRENT, RwFlags(0), sink)
+                    .map(|read| (read.filled.0, false)),
+            };
             match read {
                 // Another one has taken its place, and its watches have these numbers by now.
-                _ if !Arc::ptr_eq(&instance, &coherence.instance()) => {}
-                Ok(read) => self.heed(coherence, &events(&room[..read.filled.0]), notify),
+                _ if !current() => {}
+                Ok((len, near)) => self.heed(coherence, &events(&room[..len]), near, notify),
                 Err(Errno(libc::EINTR)) => {}
                 // A session that was ended for an export that it saw has a successor.
-                Err(_) if self.alive() && !Arc::ptr_eq(&instance, &coherence.instance()) => {}
+                Err(_) if self.alive() && !current() => {}
                 Err(_) => return,
             }
-            std::thread::sleep(GATHER);
+            if !follows {
+                std::thread::sleep(GATHER);
+            }
         }
     }
 
-    fn heed(&self, coherence: &Coherence, events: &[Event], notify: &impl Notify) {
-        let mut touched: BTreeSet<(Ino, CString)> = BTreeSet::new();
+    fn heed(&self, coherence: &Coherence, events: &[Event], near: bool, notify: &impl Notify) {
+        let mut touched: BTreeMap<(Ino, CString), u32> = BTreeMap::new();
         for event in events {
             if event.mask & libc::IN_Q_OVERFLOW != 0 {
                 return self.distrust(coherence, notify);
@@ -204,28 +248,33 @@ impl<H: Host> HostFs<H> {
                 watches.ended(event.watch);
             }
             let Some(directory) = directory else { continue };
-            const NAMES: u32 =
-                libc::IN_CREATE | libc::IN_DELETE | libc::IN_MOVED_FROM | libc::IN_MOVED_TO;
             if event.mask & NAMES != 0 {
-                touched.insert((directory, CString::default()));
+                *touched.entry((directory, CString::default())).or_default() |= event.mask;
             }
-            touched.insert((directory, event.name.clone()));
+            *touched.entry((directory, event.name.clone())).or_default() |= event.mask;
         }
-        for (directory, name) in &touched {
+        for ((directory, name), mask) in &touched {
             match name.is_empty() {
-                true => self.look(coherence, *directory, notify),
-                false => self.look_at_name(coherence, *directory, name, notify),
+                true => {
+                    let data = mask & (libc::IN_MODIFY | NAMES) != 0;
+                    self.look(coherence, *directory, Change { near, data }, notify);
+                }
+                false => {
+                    let data = mask & libc::IN_MODIFY != 0;
+                    let change = Change { near, data };
+                    self.look_at_name(coherence, (*directory, name), change, notify);
+                }
             }
         }
     }
 
     /// Looks whether an inode has changed.
-    fn look(&self, coherence: &Coherence, ino: Ino, notify: &impl Notify) {
+    fn look(&self, coherence: &Coherence, ino: Ino, change: Change, notify: &impl Notify) {
         let stat = self
             .fd(&Caller::KERNEL, ino)
             .and_then(|held| statx(&self.at_for(Whom::Session, &held), held.fd()));
         match stat {
-            Ok(stat) => self.judge(coherence, ino, &stat, notify),
+            Ok(stat) => self.judge(coherence, ino, &stat, change, notify),
             Err(_) => notify.inode(ino, true),
         }
     }
@@ -233,18 +282,20 @@ impl<H: Host> HostFs<H> {
     fn look_at_name(
         &self,
         coherence: &Coherence,
-        directory: Ino,
-        name: &CStr,
+        (directory, name): (Ino, &CStr),
+        change: Change,
         notify: &impl Notify,
     ) {
         if directory == crate::fs::ROOT && name == hidden::NAME {
             return;
         }
-        // A name that is not known here is not known to the kernel, which keeps no absent names.
-        let Some(ino) = self.inodes().named(directory, name) else {
+        // A name that is not known here is not known to the kernel, which keeps no absent names. It may be one more of a file
+        // that is.
+        let known = self.inodes().named(directory, name);
+        if known.is_none() && !change.near {
             return;
-        };
-        let finder = self.inodes().finder(ino);
+        }
+        let finder = known.and_then(|ino| self.inodes().finder(ino));
         let found = self.fd(&Caller::KERNEL, directory).and_then(|held| {
             let host = self.at_for(finder.map_or(Whom::Session, Whom::Caller), &held);
             let mut bytes = [0; STATX];
@@ -253,19 +304,28 @@ impl<H: Host> HostFs<H> {
             host.statx(held.fd().into(), name, flags, STATX_MASK, sink)?;
             Ok(Stat::parse(&bytes))
         });
-        let same = |stat: &Stat| self.inodes().is(ino, &stat.key);
-        match found {
-            Ok(stat) if same(&stat) => self.judge(coherence, ino, &stat, notify),
-            _ => {
-                notify.entry(directory, name);
-                // It may live on under another name, or in open files.
-                self.look(coherence, ino, notify);
-            }
+        let reached = found.as_ref().ok();
+        let reached = reached.and_then(|stat| Some((self.inodes().known_as(&stat.key)?, stat)));
+        if let Some((ino, stat)) = reached {
+            self.judge(coherence, ino, stat, change, notify);
+        }
+        let reached = reached.map(|(ino, _)| ino);
+        if let Some(ino) = known.filter(|ino| reached != Some(*ino)) {
+            notify.entry(directory, name);
+            // It may live on under another name, or in open files.
+            self.look(coherence, ino, change, notify);
         }
     }
 
-    fn judge(&self, coherence: &Coherence, ino: Ino, stat: &Stat, notify: &impl Notify) {
-        let stale = locked(&coherence.watches).judge(ino, state(stat));
+    fn judge(
+        &self,
+        coherence: &Coherence,
+        ino: Ino,
+        stat: &Stat,
+        change: Change,
+        notify: &impl Notify,
+    ) {
+        let stale = locked(&coherence.watches).judge(ino, state(stat), change);
         match stale {
             Stale::Nothing => {}
             Stale::Metadata => notify.inode(ino, false),

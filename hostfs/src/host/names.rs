@@ -147,7 +147,12 @@ impl<H: Host> HostFs<H> {
     /// there is none to be had, the removal itself will say why, or the file is another one already.
     fn keep(&self, caller: &Caller, parent: Ino, name: &CStr) -> Option<(Ino, Arc<Held>)> {
         let ino = self.inodes().named(parent, name)?;
-        Some((ino, self.fd(caller, ino).ok()?))
+        let held = self.fd(caller, ino).ok()?;
+        if self.inodes().is_open(ino) {
+            // No path will lead to it any more, and no directory tell of it.
+            self.watch_file(ino, held.session(), held.fd());
+        }
+        Some((ino, held))
     }
 
     /// The target of a link as the host is to store it: what the guest names below the mount is the host's own path.

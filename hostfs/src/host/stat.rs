@@ -20,6 +20,11 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// Whether it is a regular file with several names.
+    pub fn is_linked(&self) -> bool {
+        self.attr.links > 1 && self.kind() == libc::S_IFREG
+    }
+
     /// Reads a `struct statx`, statx(2).
     pub fn parse(bytes: &[u8; STATX]) -> Stat {
         let u32_at = |at| u32::from_ne_bytes(part(bytes, at));

@@ -15,6 +15,7 @@ table![
     watches_end,
     watches_refused,
     events_awaited,
+    following,
 ];
 
 const CHANGES: u32 = IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB | IN_MOVE;
@@ -27,10 +28,12 @@ fn instance(run: &Run, flags: i32) -> RemoteFd {
 fn events(run: &Run, fd: RemoteFd) {
     let mut room = [0u8; 4096];
     let read = run.read(fd, Offset::CURRENT, RwFlags(0), Sink::new(&mut room));
-    let Ok(filled) = read.map(|reply| reply.filled.0) else {
-        return;
-    };
-    let mut rest = &room[..filled];
+    if let Ok(reply) = read {
+        note(run, &room[..reply.filled.0]);
+    }
+}
+
+fn note(run: &Run, mut rest: &[u8]) {
     while let Some((head, tail)) = rest.split_at_checked(size_of::<inotify_event>()) {
         let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| head[at + byte]));
         let (name, next) = tail.split_at(word(12) as usize);
@@ -43,6 +46,23 @@ fn events(run: &Run, fd: RemoteFd) {
         ));
         rest = next;
     }
+}
+
+/// What its own process changes, a follower does not wait for.
+fn following(run: &mut Run) {
+    run.mkdir(c"d", 0o755);
+    let dir = run.open(c"d", O_PATH | O_DIRECTORY, 0);
+    let fd = run.watch_follow().map_or(RemoteFd(-1), |reply| reply.fd);
+    run.control(fd, F_GETFD, 0);
+    let _ = run.watch_add(fd, dir, CHANGES);
+    for name in [c"d/f", c"d/g"] {
+        run.make(name, b"data");
+        let mut room = [0u8; 4096];
+        if let Ok(reply) = run.watch_heed(fd, Sink::new(&mut room)) {
+            note(run, &room[..reply.filled.0]);
+        }
+    }
+    let _ = run.close(fd);
 }
 
 fn watching_a_directory(run: &mut Run) {

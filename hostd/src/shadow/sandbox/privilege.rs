@@ -30,8 +30,9 @@ pub(super) fn limit(limits: &Limits, report: &mut Report) -> Result<(), Error> {
     let mut note = String::new();
     let (_, hard) =
         getrlimit(Resource::RLIMIT_NOFILE).map_err(step("reading the limit of open files"))?;
-    // One more than the guest has: the shadow's way to its own descriptors stands above the guest's numbers.
-    let mut open_files = limits.open_files + 1;
+    // More than the guest has: the shadow's way to its own descriptors, and the instance of whoever follows changes, stand
+    // above the guest's numbers.
+    let mut open_files = limits.open_files + 2;
     if setrlimit(Resource::RLIMIT_NOFILE, open_files, open_files).is_err() {
         // An ordinary user cannot go beyond the hard limit of their login; fewer files are a working guest still.
         open_files = open_files.min(hard);
