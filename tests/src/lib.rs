@@ -25,6 +25,7 @@ pub mod permissions;
 pub mod pjdfstest;
 pub mod programs;
 pub mod random;
+pub mod roads;
 pub mod run;
 pub mod short;
 pub mod snapshot;

@@ -50,6 +50,11 @@ impl Mounted {
         self.mount.pid()
     }
 
+    /// Where it is mounted.
+    pub fn mountpoint(&self) -> &Path {
+        &self.mount.mountpoint
+    }
+
     /// A file of the export as the host names it.
     pub fn host(&self, name: &str) -> PathBuf {
         self.daemon.export(name)
