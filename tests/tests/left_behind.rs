@@ -1,10 +1,19 @@
 //! What a process that has ended leaves behind is gone before the one that waited for it can meet it, although the
 //! shadow that held it ends a moment later.
 
-use hostcall_tests::daemon::{program, Scratch};
+use hostcall::ops::Calls;
+use hostcall_tests::daemon::{eventually, leave, program, Daemon, Scratch};
+use hostcall_tests::soon::soon;
+use nix::sys::signal::{kill, Signal};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::Pid;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Children that take a lock, or inherit one, end or are killed; whoever has waited for them takes the lock at once.
 const SCRIPT: &str = r#"
@@ -106,4 +115,48 @@ fn locks_end_with_their_process() {
             "{kind}"
         );
     }
+}
+
+/// Half of what hostd waits for a shadow that hangs.
+const NOBODY: Duration = Duration::from_millis(100);
+
+/// hostd hears of a shadow's end from its parent, and by its hang-up, which may stand behind what it had to say: then it has
+/// ended all the same, and nobody waits for it.
+#[test]
+fn a_shadow_that_is_heard_late_is_not_waited_for() {
+    let daemon = Daemon::start();
+    let mut tools = hostd::server::admin::running().into_iter();
+    let is_its = |tool: &UnixStream| {
+        getsockopt(tool, PeerCredentials).is_ok_and(|peer| peer.pid() == daemon.pid())
+    };
+    let mut trace = tools.find(is_its).expect("hostd listens");
+    trace
+        .write_all(b"{\"Trace\":{\"guest\":null}}\n")
+        .expect("it reads");
+    let mut lines = BufReader::new(trace).lines();
+    let client = daemon.attach();
+    let shadow = daemon.status().sessions[0].shadow.expect("its shadow");
+    thread::scope(|scope| {
+        let traced = scope.spawn(|| lines.next());
+        while !traced.is_finished() {
+            client.nop().expect("it lives");
+        }
+    });
+    let hostd = Pid::from_raw(daemon.pid());
+    kill(hostd, Signal::SIGSTOP).expect("it lives");
+    for _ in 0..10 {
+        client.nop().expect("it lives");
+    }
+    leave(client);
+    eventually("it is reaped", || {
+        !Path::new(&format!("/proc/{shadow}")).exists()
+    });
+    kill(hostd, Signal::SIGCONT).expect("it lives");
+    let client = daemon.attach();
+    soon("an answer", NOBODY, || {
+        let start = Instant::now();
+        client.settle().expect("it lives");
+        start.elapsed()
+    });
+    leave(client);
 }

@@ -1,7 +1,7 @@
 //! What guest processes that have ended leave behind goes with their shadows, a moment later. A shadow whose guest process
 //! must not meet it (a lock, the writing end of a pipe) asks hostd to wait for that moment.
 
-use super::guest::Guest;
+use super::guest::{Guest, Session};
 use super::poller::Poller;
 use crate::message::ToShadow;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -36,6 +36,11 @@ impl Guest {
         for ended in self.ended() {
             self.end_session(ended, poller);
         }
+        // An answer to one that has ended itself would be its successor's, and one shadow asks one thing at a time.
+        let asks = self.settling.iter().any(|settling| settling.is_of(slot));
+        if asks || !self.sessions.contains_key(&slot) {
+            return self.end_session(slot, poller);
+        }
         if self.leaving.is_empty() {
             return self.tell(slot, &ToShadow::Answer { errno: 0 }, &[], poller);
         }
@@ -66,6 +71,12 @@ impl Guest {
 
     /// A shadow is gone.
     pub(super) fn left(&mut self, pid: i32, poller: &mut Poller) {
+        // Its hang-up may stand behind what it had to say; then it is not waited for.
+        let is_its =
+            |session: &&mut Session| matches!(&session.shadow, Some((of, _)) if *of == pid);
+        if let Some(session) = self.sessions.values_mut().find(is_its) {
+            session.shadow = None;
+        }
         self.leaving.remove(&pid);
         for settling in &mut self.settling {
             settling.leaving.remove(&pid);
