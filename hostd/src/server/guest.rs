@@ -341,7 +341,7 @@ impl Guest {
         let Some(session) = self.sessions.remove(&slot) else {
             return;
         };
-        // The kernel has ended its watches with it.
+        // The kernel has ended its watches with it, or the zygote does.
         self.board.slot(slot).watches.store(0, Ordering::Relaxed);
         self.board.head().running.end(slot);
         poller.forget(&session.control, session.key);

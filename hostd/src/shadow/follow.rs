@@ -129,9 +129,12 @@ impl Follow {
 
     /// The follower closes its instance.
     pub fn end(&self, slot: u32) {
-        if self.page().by.load(Ordering::SeqCst) == slot + 1 {
+        let (order, page) = (Ordering::SeqCst, self.page());
+        if page.by.load(order) == slot + 1 {
+            // No process's end ends these watches: the instance is everybody's.
             self.clear();
-            self.ended(slot);
+            page.by.store(0, order);
+            self.acted();
         }
     }
 
@@ -140,10 +143,7 @@ impl Follow {
         if let Some(changing) = self.changing().get(slot as usize) {
             changing.store(0, Ordering::SeqCst);
         }
-        let (order, page) = (Ordering::SeqCst, self.page());
-        if page.by.compare_exchange(slot + 1, 0, order, order).is_ok() {
-            self.acted();
-        }
+        self.end(slot);
     }
 
     /// The follower has acted on all that it was told.

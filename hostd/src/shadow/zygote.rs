@@ -197,6 +197,11 @@ impl Mould {
         control: OwnedFd,
         ends: &SignalFd,
     ) -> std::io::Result<()> {
+        // The shadow before it in this place may not have been reaped yet, and its end must not be taken for this one's.
+        self.shadows.retain(|_, place| *place != slot);
+        if let Some(follow) = &self.follow {
+            follow.ended(slot);
+        }
         // SAFETY: this process has one thread, so the child may do anything.
         match unsafe { fork()? } {
             ForkResult::Parent { child } => {
