@@ -6,6 +6,7 @@ echo x > program
 echo $?
 truncate -s 1 program
 echo x >> program
+dd if=/dev/null of=program conv=excl
 cat < program | cksum
 mv program renamed; echo other > program; rm program
 { kill $!; wait $!; } 2> /dev/null

@@ -42,7 +42,9 @@ impl Caller {
     pub(super) fn not_running(&self, dirfd: i32, path: &CStr, flags: i32) -> Result<(), Errno> {
         let running = &self.session.board.head().running;
         let writes = flags & (libc::O_ACCMODE | libc::O_TRUNC) != libc::O_RDONLY;
-        if !writes || flags & libc::O_PATH != 0 || !running.any() {
+        // What is there already is not opened by it.
+        let makes = flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL;
+        if !writes || makes || flags & libc::O_PATH != 0 || !running.any() {
             return Ok(());
         }
         let follow = match flags & libc::O_NOFOLLOW {
@@ -63,7 +65,7 @@ impl Caller {
             std::thread::sleep(PAUSE);
         }
         // Those who may not write are told that before.
-        let harmless = flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC) | libc::O_CLOEXEC;
+        let harmless = flags & !(libc::O_CREAT | libc::O_TRUNC) | libc::O_CLOEXEC;
         // SAFETY: a NUL-terminated private path; the descriptor is nobody else's.
         unsafe {
             let opened = Errno::result(libc::openat(dirfd, path.as_ptr(), harmless).into())?;
