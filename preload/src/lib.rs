@@ -7,7 +7,7 @@
 //! a file ([`kept`] says what stays behind). [`watching`] brings the host's events to inotify instances.
 //!
 //! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
-//! of a threaded program, or before libc is ready.
+//! of a threaded program, or before libc is ready. inotify_add_watch(2) alone does, which starts a thread ([`watching`]).
 #![deny(unsafe_code)]
 
 mod bypass;

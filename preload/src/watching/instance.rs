@@ -158,9 +158,10 @@ impl Instance {
 
     /// Watches a further host file. Under the lock.
     pub fn add(&'static self, target: RemoteFd, mask: u32) -> Result<c_int, Errno> {
-        let remote = match self.remote.load(Ordering::Acquire) {
-            -1 => self.connect()?,
-            number => RemoteFd(number),
+        // A thread that ends says so last: until then nothing may be begun in its place.
+        let remote = match self.thread.runs() {
+            true => RemoteFd(self.remote.load(Ordering::Acquire)),
+            false => self.connect()?,
         };
         let client = self.client()?;
         let host = client.watch_add(remote, target, mask)?.descriptor;
