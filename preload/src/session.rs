@@ -196,6 +196,8 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
                 client.ids_changed(true);
             }
             FAILED_AT.store(0, Ordering::Relaxed);
+            // What this one loses is another loss.
+            BEREFT.store(false, Ordering::Relaxed);
             Ok(client)
         }
         // A handed-over session that is gone is not the host's absence.
