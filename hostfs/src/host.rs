@@ -311,6 +311,9 @@ impl<H: Host> HostFs<H> {
         self.tell(ino, stat);
         if let Some(path) = linked {
             self.watch_file(ino, path.session(), path.fd());
+            if let Some((parent, _)) = place {
+                self.linked(parent);
+            }
         }
         Entry {
             attr: stat.under(ino),
@@ -327,7 +330,10 @@ impl<H: Host> HostFs<H> {
             self.watch(caller, parent, &directory);
             let (stat, path) = self.walk(caller, &directory, name)?;
             let session = path.session();
-            let entry = self.entry(caller, &stat, Some(path), Some((parent, name)));
+            let entry = self.entry(caller, &stat, Some(path.clone()), Some((parent, name)));
+            if stat.kind() == libc::S_IFDIR {
+                self.watch(caller, entry.attr.ino, &path);
+            }
             self.close_unused(caller, UNUSED);
             if session == self.session().number() {
                 return Ok(entry);
@@ -341,8 +347,11 @@ impl<H: Host> HostFs<H> {
     fn attr(&self, acting: &Acting<H>, ino: Ino, fd: RemoteFd) -> Result<Attr, Errno> {
         let stat = statx(acting, fd)?;
         self.tell(ino, &stat);
+        let of = (acting.session.number(), fd);
         if stat.is_linked() {
-            self.watch_file(ino, acting.session.number(), fd);
+            self.watch_file(ino, of.0, of.1);
+        } else if stat.kind() == libc::S_IFDIR {
+            self.watch_for(&Caller::KERNEL, ino, of, crate::watch::MASK);
         }
         Ok(stat.under(ino))
     }

@@ -26,6 +26,8 @@ pub const FILE_MASK: u32 = libc::IN_MODIFY | libc::IN_ATTRIB | libc::IN_DELETE_S
 
 /// How long after a change of our own its event may come.
 const OWN: Duration = Duration::from_millis(50);
+/// So many times other processes of the guest wait for a directory that nobody uses on the mount any more.
+const TIRED: u32 = 8;
 /// Bytes of a `struct inotify_event` before its name.
 const HEAD: usize = size_of::<libc::inotify_event>();
 
@@ -64,6 +66,7 @@ pub enum Stale {
 struct Told {
     state: Option<State>,
     own: Option<Instant>,
+    directory: bool,
 }
 
 /// A watched directory; without a watch where the host refuses one, so that it is not asked every time.
@@ -71,6 +74,10 @@ struct Told {
 struct Watched {
     watch: Option<i32>,
     used: u64,
+    /// Times that the guest's other processes have changed something here since.
+    near: u32,
+    /// A file with several names has been found here, of which only one is known.
+    linked: bool,
 }
 
 /// The books.
@@ -107,8 +114,9 @@ impl Watches {
     }
 
     /// The kernel is being told of an inode.
-    pub fn tell(&mut self, ino: Ino, state: State) {
+    pub fn tell(&mut self, ino: Ino, state: State, directory: bool) {
         let told = self.told.entry(ino).or_default();
+        told.directory = directory;
         if told.state.is_none() || !self.keeps {
             told.state = Some(state);
         }
@@ -166,6 +174,36 @@ impl Watches {
         }
     }
 
+    /// Whether the kernel was told of an inode as a directory.
+    pub fn is_directory(&self, ino: Ino) -> bool {
+        self.told.get(&ino).is_some_and(|told| told.directory)
+    }
+
+    /// A name in a directory is one of several that a file has.
+    pub fn linked(&mut self, directory: Ino) {
+        if let Some(watched) = self.watched.get_mut(&directory) {
+            watched.linked = true;
+        }
+    }
+
+    /// Another process of the guest has waited for a directory; whether it had better not wait any more.
+    pub fn tires(&mut self, ino: Ino) -> bool {
+        let Some(watched) = self.watched.get_mut(&ino).filter(|it| !it.linked) else {
+            return false;
+        };
+        watched.near += 1;
+        watched.near % TIRED == 0
+    }
+
+    /// Gives a directory up; the watch to be ended.
+    pub fn leave(&mut self, ino: Ino) -> Option<i32> {
+        let watched = self.watched.remove(&ino)?;
+        self.order.remove(&watched.used);
+        let watch = watched.watch?;
+        self.by_watch.remove(&watch);
+        Some(watch)
+    }
+
     /// Notes the use of a directory; whether it is to be watched now.
     pub fn wants(&mut self, ino: Ino) -> bool {
         self.clock += 1;
@@ -173,6 +211,7 @@ impl Watches {
             Some(watched) => {
                 self.order.remove(&watched.used);
                 watched.used = self.clock;
+                watched.near = 0;
                 self.order.insert(self.clock, ino);
                 false
             }
@@ -184,7 +223,13 @@ impl Watches {
     pub fn enter(&mut self, ino: Ino, watch: Option<i32>) -> Option<i32> {
         self.clock += 1;
         let used = self.clock;
-        if let Some(old) = self.watched.insert(ino, Watched { watch, used }) {
+        let new = Watched {
+            watch,
+            used,
+            near: 0,
+            linked: false,
+        };
+        if let Some(old) = self.watched.insert(ino, new) {
             self.order.remove(&old.used);
         }
         self.order.insert(used, ino);
@@ -293,7 +338,7 @@ mod tests {
             Stale::Nothing,
             "never told"
         );
-        watches.tell(5, state(1, 1));
+        watches.tell(5, state(1, 1), false);
         assert_eq!(
             watches.judge(5, state(1, 1), FAR),
             Stale::Nothing,
@@ -325,7 +370,7 @@ mod tests {
         let mut watches = Watches::new(8, false);
         let near = |data| Change { near: true, data };
         assert_eq!(watches.judge(5, state(1, 1), near(true)), Stale::Nothing);
-        watches.tell(5, state(1, 1));
+        watches.tell(5, state(1, 1), false);
         watches.own(5);
         assert_eq!(watches.judge(5, state(1, 1), near(false)), Stale::Metadata);
         assert_eq!(watches.judge(5, state(1, 1), near(true)), Stale::Everything);
@@ -339,8 +384,8 @@ mod tests {
     fn data_that_is_kept_is_judged_by_its_own_time() {
         for (keeps, stale) in [(false, Stale::Nothing), (true, Stale::Everything)] {
             let mut watches = Watches::new(8, keeps);
-            watches.tell(5, state(1, 1));
-            watches.tell(5, state(2, 1));
+            watches.tell(5, state(1, 1), false);
+            watches.tell(5, state(2, 1), false);
             assert_eq!(watches.judge(5, state(2, 1), FAR), stale);
         }
     }
@@ -368,6 +413,21 @@ mod tests {
         );
         assert!(!watches.wants(10));
         assert_eq!(watches.count(), 1);
+    }
+
+    #[test]
+    fn nobody_waits_for_long_for_what_nobody_uses() {
+        let mut watches = Watches::new(8, false);
+        watches.enter(10, Some(1));
+        let mut tires = |times| (0..times).any(|_| watches.tires(10));
+        assert!(!tires(TIRED - 1));
+        assert!(tires(1));
+        assert!(!watches.wants(10));
+        assert!(!(0..TIRED - 1).any(|_| watches.tires(10)), "used");
+        watches.linked(10);
+        assert!(!(0..TIRED).any(|_| watches.tires(10)));
+        assert_eq!((watches.leave(10), watches.leave(10)), (Some(1), None));
+        assert!(watches.wants(10));
     }
 
     #[test]

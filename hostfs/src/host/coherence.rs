@@ -106,7 +106,8 @@ impl<H: Host> HostFs<H> {
     /// The guest kernel is told of an inode.
     pub(super) fn tell(&self, ino: Ino, stat: &Stat) {
         if let Some(coherence) = &self.coherence {
-            locked(&coherence.watches).tell(ino, state(stat));
+            let directory = stat.kind() == libc::S_IFDIR;
+            locked(&coherence.watches).tell(ino, state(stat), directory);
         }
     }
 
@@ -139,7 +140,20 @@ impl<H: Host> HostFs<H> {
         self.watch_for(&Caller::KERNEL, ino, (session, fd), FILE_MASK);
     }
 
-    fn watch_for(&self, caller: &Caller, ino: Ino, (session, fd): (u32, RemoteFd), mask: u32) {
+    /// A file with several names has been found in a directory.
+    pub(super) fn linked(&self, directory: Ino) {
+        if let Some(coherence) = &self.coherence {
+            locked(&coherence.watches).linked(directory);
+        }
+    }
+
+    pub(super) fn watch_for(
+        &self,
+        caller: &Caller,
+        ino: Ino,
+        (session, fd): (u32, RemoteFd),
+        mask: u32,
+    ) {
         let Some(coherence) = &self.coherence else {
             return;
         };
@@ -262,10 +276,43 @@ impl<H: Host> HostFs<H> {
                 false => {
                     let data = mask & libc::IN_MODIFY != 0;
                     let change = Change { near, data };
-                    self.look_at_name(coherence, (*directory, name), change, notify);
+                    self.look_at_name(coherence, (*directory, name), *mask, change, notify);
                 }
             }
         }
+        if near {
+            let mut tired: Vec<Ino> = touched.keys().map(|(directory, _)| *directory).collect();
+            tired.dedup();
+            tired.retain(|directory| locked(&coherence.watches).tires(*directory));
+            for directory in tired {
+                self.leave(coherence, directory, notify);
+            }
+        }
+    }
+
+    /// Gives up a directory in which the guest's other processes change much and the guest kernel has been looked for nothing
+    /// since: each of them waits until that is acted on. It forgets what it knows of it, but for what it cannot.
+    fn leave(&self, coherence: &Coherence, directory: Ino, notify: &impl Notify) {
+        let children = self.inodes().children(directory);
+        let kept = |ino: &Ino| {
+            let watches = locked(&coherence.watches);
+            watches.is_directory(*ino) || self.inodes().is_open(*ino)
+        };
+        let own = self.inodes().is_open(directory);
+        if own || children.iter().any(|(_, ino, _)| kept(ino)) {
+            return;
+        }
+        let Some(watch) = locked(&coherence.watches).leave(directory) else {
+            return;
+        };
+        let instance = coherence.instance().held;
+        let host = self.at_for(Whom::Session, &instance);
+        let _ = host.watch_remove(instance.fd(), watch);
+        for (name, ino, _) in children {
+            notify.entry(directory, &name);
+            notify.inode(ino, true);
+        }
+        notify.inode(directory, true);
     }
 
     /// Looks whether an inode has changed.
@@ -283,16 +330,20 @@ impl<H: Host> HostFs<H> {
         &self,
         coherence: &Coherence,
         (directory, name): (Ino, &CStr),
+        mask: u32,
         change: Change,
         notify: &impl Notify,
     ) {
         if directory == crate::fs::ROOT && name == hidden::NAME {
             return;
         }
-        // A name that is not known here is not known to the kernel, which keeps no absent names. It may be one more of a file
-        // that is.
+        // The kernel keeps no absent names, and of a file only that by which it was found last is known here. It may know the
+        // file by this one as well.
         let known = self.inodes().named(directory, name);
         if known.is_none() && !change.near {
+            if mask & libc::IN_DELETE != 0 {
+                notify.entry(directory, name);
+            }
             return;
         }
         let finder = known.and_then(|ino| self.inodes().finder(ino));
@@ -304,6 +355,12 @@ impl<H: Host> HostFs<H> {
             host.statx(held.fd().into(), name, flags, STATX_MASK, sink)?;
             Ok(Stat::parse(&bytes))
         });
+        // A directory has one name. If it is not known yet, this mount is just making it, and who does may be in it by now.
+        let is_directory = |stat: &Stat| stat.kind() == libc::S_IFDIR;
+        let new = found.as_ref().is_ok_and(is_directory);
+        if known.is_none() && mask & NAMES != 0 && !new {
+            notify.entry(directory, name);
+        }
         let reached = found.as_ref().ok();
         let reached = reached.and_then(|stat| Some((self.inodes().known_as(&stat.key)?, stat)));
         if let Some((ino, stat)) = reached {
