@@ -34,9 +34,14 @@ pub fn set_filtered() {
 /// To be called before a fork: a child that may not attach has the files of the mount only.
 pub fn before_fork() {
     if FILTERED.load(Ordering::Relaxed) {
-        for (fd, _) in fds::all() {
-            let _ = in_place(fd, Reason::Inherited);
-        }
+        all();
+    }
+}
+
+/// Makes all host files of this process files of the mount, as far as they can be.
+pub fn all() {
+    for (fd, _) in fds::all() {
+        let _ = in_place(fd, Reason::Inherited);
     }
 }
 

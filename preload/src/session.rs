@@ -54,6 +54,8 @@ static REPORTED: AtomicBool = AtomicBool::new(false);
 
 /// A filter of system calls lets this process have no socket: paths below the prefix are the mount's.
 static BARRED: AtomicBool = AtomicBool::new(false);
+/// The process has changed its root.
+static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// After a failure the host is looked for again no sooner than this, milliseconds.
 const RETRY: i64 = 1000;
@@ -108,10 +110,11 @@ pub fn attached() -> Option<&'static Client> {
     }
 }
 
-/// Whether host files have to be found on the mount, because this process may not attach. Begins the session otherwise,
-/// anew if the host has ended it.
+/// Whether host files have to be found on the mount, because this process may not attach, or has another root by
+/// which the prefix may be anything. Begins the session otherwise, anew if the host has ended it.
 pub fn barred() -> bool {
     match attached() {
+        _ if LEFT.load(Ordering::Relaxed) => true,
         Some(client) if client.lost() => {
             begin_anew();
             false
@@ -133,6 +136,11 @@ fn begin_anew() {
               calls on the host fail (ENOTCONN)",
         );
     }
+}
+
+/// Paths below the prefix are the guest kernel's from now on.
+pub fn leave_prefix() {
+    LEFT.store(true, Ordering::Relaxed);
 }
 
 /// Whether `fd` belongs to the client.

@@ -275,6 +275,7 @@ family working {
     call chdir (path: *const c_char) -> c_int;
     call fchdir (fd: c_int) -> c_int;
     call umask (mask: mode_t) -> mode_t;
+    call chroot (path: *const c_char) -> c_int;
     over getcwd (buffer: *mut c_char, len: size_t) -> *mut c_char;
     over get_current_dir_name () -> *mut c_char;
     call __getcwd_chk (buffer: *mut c_char, len: size_t, room: size_t) -> *mut c_char;
@@ -446,7 +447,7 @@ family raw {
 
 /// What the guest kernel is told to do with a path
 family administration {
-    mount chroot | pivot_root | acct | swapon | swapoff | quotactl | uselib : "the guest kernel takes the path, below the prefix the mount's";
+    mount pivot_root | acct | swapon | swapoff | quotactl | uselib : "the guest kernel takes the path, below the prefix the mount's";
     mount mount | umount | umount2 | mount_setattr | move_mount | open_tree | fspick
         : "the guest kernel takes the path, below the prefix the mount's";
     kernel fsopen | fsconfig | fsmount : "about a file system to be mounted";

@@ -1,10 +1,10 @@
-//! What belongs to the process: working directory and umask. chdir(2), getcwd(3), umask(2).
+//! What belongs to the process: working directory, root and umask. chdir(2), getcwd(3), chroot(2), umask(2).
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::real::{done, finish, shims, try_sys};
+use crate::real::{done, finish, shims, sys, try_sys};
 use crate::symbols::own;
-use crate::{cwd, session};
+use crate::{cwd, materialise, session};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, mode_t, size_t};
 use syscalls::Sysno;
@@ -56,6 +56,16 @@ shims! {
 
     fn fchdir(fd: c_int) -> c_int {
         done(cwd::enter_fd(fd))
+    }
+
+    fn chroot(path: *const c_char) -> c_int {
+        // From the new root there is no way to the mount.
+        materialise::all();
+        let done: c_int = sys!(Sysno::chroot, path);
+        if done == 0 {
+            session::leave_prefix();
+        }
+        done
     }
 
     fn umask(mask: mode_t) -> mode_t {
