@@ -2,7 +2,6 @@
 //! others as soon as docs/HOSTFS.md promises it, in every cache mode. A failing run is cut down to its shortest and printed;
 //! `HOSTCALL_SEED` repeats it, and `HOSTCALL_ROADS` names a file with such steps, to be played again and again.
 
-use hostcall_tests::mounted::MODES;
 use hostcall_tests::outside::may_mount;
 use hostcall_tests::random::Random;
 use hostcall_tests::roads::party::Party;
@@ -62,10 +61,22 @@ fn roads_agree_in_mode_always() {
     agree("always", SHORT);
 }
 
+const LONG: Duration = Duration::from_secs(240);
+
 #[test]
 #[ignore = "minutes"]
-fn roads_agree_for_long() {
-    for cache in MODES {
-        agree(cache, Duration::from_secs(240));
-    }
+fn roads_agree_for_long_without_a_cache() {
+    agree("none", LONG);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn roads_agree_for_long_in_mode_auto() {
+    agree("auto", LONG);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn roads_agree_for_long_in_mode_always() {
+    agree("always", LONG);
 }

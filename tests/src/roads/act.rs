@@ -343,6 +343,8 @@ fn punch(file: &File, at: u64, len: u64) -> Result<()> {
 }
 
 fn copy(source: &File, target: &File, at: u64, to: u64, len: u64) -> Result<String> {
+    // The guest kernel's copy ends where it last knew the source to end; stat(2) has it ask.
+    source.metadata()?;
     let (mut at, mut to) = (at as i64, to as i64);
     // SAFETY: live offsets.
     let copied = unsafe {
