@@ -45,6 +45,8 @@ struct Slot {
     busy: AtomicU32,
     /// Who uses it or did last: the address of something that each thread has.
     holder: AtomicUsize,
+    /// Counts its users.
+    calls: AtomicU32,
     /// Whoever uses it sleeps for its answer.
     asleep: AtomicBool,
     lane: UnsafeCell<Lane>,
@@ -78,7 +80,7 @@ pub struct Client {
     lost: AtomicBool,
     /// Whether threads that call in turn share the lanes that are awake.
     gathers: AtomicBool,
-    /// Counts lanes that became idle while somebody waited for one; a private futex.
+    /// Counts lanes that became idle while somebody waited for one; a futex.
     freed: AtomicU32,
     waiters: AtomicU32,
     turns: Turns,
@@ -136,6 +138,7 @@ impl Client {
                 Slot {
                     busy: AtomicU32::new(0),
                     holder: AtomicUsize::new(0),
+                    calls: AtomicU32::new(0),
                     asleep: AtomicBool::new(false),
                     lane: UnsafeCell::new(Lane {
                         number: 0,
@@ -301,11 +304,17 @@ impl Client {
     fn lane_in_turn(&self) -> Result<Guard<'_>, Errno> {
         let mut wait = self.turns.wait();
         let free = || self.awake().is_none_or(|awake| awake < self.turns.most());
+        let calls = |slot: &Slot| slot.calls.load(Ordering::Relaxed);
+        let before = self.slots.each_ref().map(calls);
         while !free() {
             if !self.turns.await_one(&mut wait, free) {
-                // Whoever is in a call for so long without sleeping may have ended in it.
-                let slots = self.slots.iter();
-                slots.for_each(|slot| slot.asleep.store(true, Ordering::Relaxed));
+                // Who has been in one and the same call all the time, and awake, has ended in it.
+                for (slot, before) in self.slots.iter().zip(before) {
+                    if calls(slot) == before {
+                        slot.asleep.store(true, Ordering::Relaxed);
+                    }
+                }
+                break;
             }
         }
         loop {

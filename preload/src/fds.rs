@@ -301,6 +301,13 @@ pub fn close(fd: c_int) -> Result<(), Errno> {
     client?.close(old.remote).map(|_| ())
 }
 
+/// Gives up a number without telling the host, whose session it was of is over.
+pub fn abandon(fd: c_int) {
+    if forget(fd).is_some() {
+        close_kernel(fd);
+    }
+}
+
 /// Ends a host file whose number has already been given another meaning in the guest kernel.
 pub fn displaced(fd: c_int) {
     kept::closed(fd);

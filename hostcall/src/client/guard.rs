@@ -76,6 +76,8 @@ impl<'c> Guard<'c> {
         let entry = &client.slots[slot];
         entry.holder.store(this_thread(), Ordering::Relaxed);
         entry.asleep.store(false, Ordering::Relaxed);
+        let calls = entry.calls.load(Ordering::Relaxed);
+        entry.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
         let mut guard = Guard {
             client,
             slot,

@@ -35,7 +35,7 @@ pub(super) struct Turns {
     ticks_per_us: u64,
     /// Threads that sleep for a turn.
     waiters: AtomicU32,
-    /// Counts the turns that were passed on; a private futex.
+    /// Counts the turns that were passed on; a futex.
     passed: AtomicU32,
 }
 

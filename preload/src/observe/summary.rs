@@ -166,11 +166,16 @@ fn forget() {
 
 /// In a child of fork(2), before it has a session of its own.
 pub fn forked() {
+    // By a thread that the child does not have.
+    WRITING.store(false, Ordering::Relaxed);
     forget();
     CHILD.store(true, Ordering::Relaxed);
     REPORTED.store(false, Ordering::Relaxed);
     START.store(now(), Ordering::Relaxed);
 }
+
+/// A report is being written.
+static WRITING: AtomicBool = AtomicBool::new(false);
 
 /// Writes the report and counts anew. The child of a fork that did nothing on the host has none.
 pub fn write() {
@@ -182,7 +187,6 @@ pub fn write() {
     if quiet && hosted == 0 {
         return;
     }
-    static WRITING: AtomicBool = AtomicBool::new(false);
     if WRITING.swap(true, Ordering::Acquire) {
         return;
     }

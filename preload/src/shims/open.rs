@@ -19,8 +19,18 @@ pub fn open_host(dir: DirFd, path: &CStr, flags: c_int, mode: mode_t) -> Result<
     let mode = Mode(if makes { mode & 0o7777 } else { 0 });
     // A shadow never gets a controlling terminal by opening one.
     let remote_flags = OpenFlags(flags | libc::O_NOCTTY);
-    let reply = session::client()?.openat(dir, path, remote_flags, mode)?;
-    fds::install(reply.fd, flags & libc::O_CLOEXEC != 0)
+    let client = session::client()?;
+    let reply = client.openat(dir, path, remote_flags, mode)?;
+    let fd = fds::install(reply.fd, flags & libc::O_CLOEXEC != 0)?;
+    // Before the table knew of this file, another thread may have seen the host's end and begun another session, in
+    // which the number means another file.
+    match session::attached() {
+        Some(current) if std::ptr::eq(current, client) => Ok(fd),
+        _ => {
+            fds::abandon(fd);
+            Err(Errno(libc::ENOTCONN))
+        }
+    }
 }
 
 /// openat(2) for any path.
