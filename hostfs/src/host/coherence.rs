@@ -340,7 +340,8 @@ impl<H: Host> HostFs<H> {
         // The kernel keeps no absent names, and of a file only that by which it was found last is known here. It may know the
         // file by this one as well.
         let known = self.inodes().named(directory, name);
-        if known.is_none() && !change.near {
+        const MOVED: u32 = libc::IN_MOVED_FROM | libc::IN_MOVED_TO;
+        if known.is_none() && !change.near && mask & MOVED == 0 {
             if mask & libc::IN_DELETE != 0 {
                 notify.entry(directory, name);
             }
