@@ -8,7 +8,7 @@
 
 use super::{map, out_of_the_way, AttachError};
 use crate::doorbell::{ring_line, SerialLine};
-use crate::region::{Claim, LaneState, Region, MOST_LANES};
+use crate::region::{Claim, LanePage, LaneState, Region, MOST_LANES};
 use crate::types::{Errno, Token};
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -132,16 +132,20 @@ impl Link {
             {
                 self.attention(lane);
                 reaped += 1;
-                for _ in 0..200 {
-                    if page.state() == Some(LaneState::Free) {
-                        break;
-                    }
-                    std::thread::sleep(Duration::from_micros(500));
-                }
+                await_free(page, &mut { NAPS });
             }
             self.lock(lane, libc::F_UNLCK);
         }
         reaped
+    }
+
+    /// Waits for the lanes that others of the guest are giving back.
+    pub fn await_released(&self, region: &Region) {
+        let pages = (0..region.lanes()).filter_map(|lane| region.page(lane));
+        let mut naps = NAPS;
+        pages
+            .filter(|page| page.state() == Some(LaneState::Released))
+            .for_each(|page| await_free(page, &mut naps));
     }
 
     /// Names a lane to hostd.
@@ -187,6 +191,17 @@ impl Drop for Link {
             libc::close(self.device);
             libc::close(self.line);
         }
+    }
+}
+
+/// Naps of half a millisecond that are spent at most on lanes that the host is to take back.
+const NAPS: u32 = 400;
+
+/// Waits until the host has taken back a lane that was given back.
+fn await_free(page: &LanePage, naps: &mut u32) {
+    while page.state() != Some(LaneState::Free) && *naps > 0 {
+        std::thread::sleep(Duration::from_micros(500));
+        *naps -= 1;
     }
 }
 

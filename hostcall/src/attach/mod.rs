@@ -166,6 +166,7 @@ impl Link {
         let _errno = KeepErrno::new();
         if let Link::Device(link) = self {
             link.reap(region);
+            link.await_released(region);
         }
     }
 
