@@ -158,11 +158,12 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
 }
 
 /// Settings of the preload library that the guest takes over from whoever starts it.
-const HANDED_ON: [&str; 4] = [
+const HANDED_ON: [&str; 5] = [
     "HOSTCALL_EXACT_FDS",
     "HOSTCALL_REPORT",
     "HOSTCALL_TRACE",
     "HOSTCALL_BYPASS",
+    "HOSTCALL_KEEP",
 ];
 
 fn boot(

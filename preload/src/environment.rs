@@ -1,7 +1,7 @@
 //! The environment of a new program image: what carries the shim and the session over execve(2).
 //!
-//! `LD_PRELOAD` and the `HOSTCALL_` settings are kept even when the program passes an environment of its own, and a
-//! process with host files adds the token of its session and says which number is which file.
+//! `LD_PRELOAD`, the `HOSTCALL_` settings and what [`KEEP`] names are kept even when the program passes an environment of
+//! its own, and a process with host files adds the token of its session and says which number is which file.
 #![allow(unsafe_code)]
 
 use crate::real::try_sys;
@@ -20,6 +20,9 @@ pub const SESSION: &[u8] = b"HOSTCALL_SESSION";
 pub const FDS: &[u8] = b"HOSTCALL_FDS";
 /// Set when the working directory lies on the host.
 pub const CWD: &[u8] = b"HOSTCALL_CWD";
+
+/// `NAME:NAME…`: more variables that a guest's programs cannot do without.
+const KEEP: &[u8] = b"HOSTCALL_KEEP";
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 const SETTINGS: &[u8] = b"HOSTCALL_";
@@ -69,10 +72,19 @@ pub unsafe fn entries<'e>(list: *const *const c_char) -> impl Iterator<Item = &'
 /// From the constructor only. `list` as in [`entries`].
 pub unsafe fn remember(list: *const *const c_char) {
     // SAFETY: the caller's promise.
-    let (kept, entries) = unsafe { (&mut *KEPT.0.get(), entries(list)) };
-    for entry in entries {
+    let given = || unsafe { entries(list) };
+    // SAFETY: the caller's promise: nobody else has it.
+    let kept = unsafe { &mut *KEPT.0.get() };
+    let named = given()
+        .find_map(|entry| value(entry.to_bytes(), KEEP))
+        .unwrap_or_default();
+    for entry in given() {
         let bytes = entry.to_bytes_with_nul();
-        let ours = value(entry.to_bytes(), PRELOAD).is_some() || bytes.starts_with(SETTINGS);
+        let ours = bytes.starts_with(SETTINGS)
+            || name(entry) == PRELOAD
+            || named
+                .split(|&byte| byte == b':')
+                .any(|named| named == name(entry));
         let end = kept.1 + bytes.len();
         if ours && !is_handoff(entry.to_bytes()) && end <= kept.0.len() {
             kept.0[kept.1..end].copy_from_slice(bytes);

@@ -82,6 +82,32 @@ fn a_guest_takes_over_what_is_wanted() {
 }
 
 #[test]
+fn variables_to_be_kept_go_on_to_every_child() {
+    const SCRIPT: &str =
+        "export HOSTCALL_KEEP=OTHER:MARK MARK=m MAR=k; sh -c 'env -i env; env -i MARK=new env'";
+    let Some((output, _)) = run(SCRIPT) else {
+        return;
+    };
+    let marks = output.lines().filter(|line| line.starts_with("MAR"));
+    assert_eq!(marks.collect::<Vec<_>>(), ["MARK=m", "MARK=new"]);
+}
+
+/// Without it a handler's copies change those that it interrupts, where a kernel does not save the registers.
+#[test]
+fn libc_spares_registers_in_every_program_of_a_uml_guest() {
+    if !std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains(" avx512f")) {
+        return;
+    }
+    let mut command = Side::Guest("uml".to_owned()).command();
+    let output = command.args(["env", "-i", "env"]).output().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.contains("GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F"),
+        "{output}"
+    );
+}
+
+#[test]
 fn a_report_is_written_however_a_program_ends() {
     let ends = [
         ("closes its standard error", "cat $1/f"),

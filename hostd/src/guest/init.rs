@@ -236,6 +236,7 @@ fn switch_root(task: &Task) -> Result<(), String> {
 
 /// Keeps the guest's libc from the registers of AVX-512. UML (6.1) neither saves nor restores them around a signal handler,
 /// so what a handler copies or compares by them changes what the program that it interrupts is copying or comparing.
+/// `HOSTCALL_KEEP` has the preload library tell the programs of it that are started with another environment.
 fn spare_registers() {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx512f") {
@@ -244,6 +245,8 @@ fn spare_registers() {
         const SPARED: &str = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512CD,-AVX512DQ";
         if std::env::var_os(NAME).is_none() {
             std::env::set_var(NAME, SPARED);
+            let others = std::env::var("HOSTCALL_KEEP").unwrap_or_default();
+            std::env::set_var("HOSTCALL_KEEP", format!("{NAME}:{others}"));
         }
     }
 }
