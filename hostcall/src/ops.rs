@@ -3,13 +3,14 @@
 //! A row reads: number (never reused), method, type, `[blocks retry changes]`, host system calls it needs, request → reply.
 //! `blocks` calls may wait for another process and can be cancelled; `retry` calls may be repeated after a lost
 //! answer; `changes` calls, and those that open with `O_CREAT` or `O_TRUNC`, are answered when whoever follows
-//! (`watch_follow`) has acted on them. Numbers 128–255 are kept for execution and pipes.
+//! (`watch_follow`) has acted on them. Numbers from 128 on are kept for host programs.
 
 use crate::ids::{Groups, GuestGid, GuestUid};
 use crate::shm::Window;
 use crate::table::{answer, has, has_none, ops, FieldSpec, Line, OpSpec, Reply, Request, Witness};
 use crate::types::{
-    AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times, Token,
+    AtFlags, DirFd, Errno, JobState, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times,
+    Token,
 };
 use crate::wire::{Field, Filled, Message, ProtocolError, Reader, Sink, Source, Writer, SCRATCH};
 use std::ffi::CStr;
@@ -242,6 +243,65 @@ ops! {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr,
         } -> {}
     }
+
+    /// Host programs: how they are started, fed and waited for. A job is a program and its process group; its number is the
+    /// session's own. Which programs may be started, as whom and with what, is the host's policy.
+    family ExecCalls {
+        /// Makes a pipe, pipe2(2); `O_CLOEXEC` and `O_NONBLOCK` are the only flags.
+        128 pipe Pipe [] (SYS_pipe2) { flags: OpenFlags } -> { reader: RemoteFd, writer: RemoteFd }
+
+        /// Makes a file of 4 MiB of zeros in memory, for the words of an `exec`; `write` fills it, always at an offset. It cannot be
+        /// duplicated, shared, inherited or executed; a process has at most 4 (`EMFILE`).
+        129 scratch Scratch [] (SYS_memfd_create SYS_ftruncate SYS_fcntl SYS_close) {} -> { fd: RemoteFd }
+
+        /// Makes a terminal of this size (characters, and pixels or 0), pty(7): its master. `EACCES` where no program may be
+        /// started.
+        130 pty_open PtyOpen [] (SYS_sendmsg SYS_recvmsg) { rows: u32, columns: u32, xpixels: u32, ypixels: u32 } -> { fd: RemoteFd }
+
+        /// Changes a terminal's size, `TIOCSWINSZ` of ioctl_tty(2): the foreground process group gets SIGWINCH if it is another.
+        131 pty_resize PtyResize [retry] (SYS_ioctl) { fd: RemoteFd, rows: u32, columns: u32, xpixels: u32, ypixels: u32 } -> {}
+
+        /// Starts a program in a session and process group of its own, execve(2), in the shadow's working directory and with its
+        /// umask. The words stand in a `scratch`: two 32-bit little-endian counts, then so many arguments, the first of which
+        /// names the program (looked up in the policy's `PATH` if it holds no slash), then so many `NAME=VALUE` that are offered
+        /// to the environment; each is ended by a NUL. From then on the scratch cannot be written any more (`EPERM`). Each stream is an
+        /// open file, -1 for `/dev/null`, or a terminal's master, for which the program gets the terminal. Flag 1: that
+        /// terminal controls the program's session.
+        ///
+        /// `EACCES` if the policy forbids it, `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
+        /// number of jobs, `EINVAL` for malformed words, `EIO` if the program cannot be launched.
+        132 exec Exec [] (SYS_openat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
+            arguments: RemoteFd, stdin: RemoteFd, stdout: RemoteFd, stderr: RemoteFd, flags: u32,
+        } -> { job: u32 }
+
+        /// Waits for a change of a job's state and takes it, waitpid(2): its end always, which stays until `forget`, a stop with
+        /// `WUNTRACED`, a continuation with `WCONTINUED`. With `WNOHANG`, none is an answer. `ECHILD` if there is no such job.
+        133 wait Wait [blocks] (SYS_futex) { job: u32, options: i32 } -> { state: JobState }
+
+        /// Sends a signal to a job's process group, kill(2); 0 only asks. `ESRCH` if there is no such job; one that has ended is
+        /// there until `forget`.
+        134 signal Signal [] (SYS_sendmsg SYS_recvmsg) { job: u32, signal: i32 } -> {}
+
+        /// Lets go of a job that has ended; until then nobody else gets its process id. `EBUSY` if it has not, `ECHILD` if there
+        /// is no such job.
+        135 forget Forget [] (SYS_sendmsg SYS_recvmsg) { job: u32 } -> {}
+
+        /// Changes the working directory to that of a named session of the guest (at most 255 bytes), or, while none has been kept
+        /// under that name, to the home directory of the user of programs (`/` if the view holds it not). `kept` is 1 or 0. `EACCES` where no program
+        /// may be started.
+        136 enter_session EnterSession<'a> [] (SYS_sendmsg SYS_recvmsg SYS_fchdir SYS_chdir SYS_close) { name: &'a CStr } -> { kept: u32 }
+
+        /// Keeps the working directory as that of a named session, for `enter_session` of any process of the guest.
+        137 keep_session KeepSession<'a> [] (SYS_openat SYS_sendmsg SYS_recvmsg SYS_close) { name: &'a CStr } -> {}
+
+        /// What the guest's policy says to its programs, as JSON: `allowed` (whether any program may be started), `user`, `pass`
+        /// (names and patterns of variables that cross), `environment` (names that the host sets).
+        138 exec_policy ExecPolicy<'a> [retry] (SYS_sendmsg SYS_recvmsg SYS_pread64 SYS_close) { sink: Sink<'a> } -> { filled: Filled }
+
+        /// Names of programs that begin so and that the policy does not refuse by their names, for completion: sorted, each
+        /// ended by a NUL, as many as fit.
+        139 complete Complete<'a> [retry] (SYS_sendmsg SYS_recvmsg SYS_pread64 SYS_close) { text: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+    }
 }
 
 /// A call and its answer, written as a trace shows them.
@@ -307,9 +367,10 @@ mod tests {
                 spec.number
             );
             assert!(names.insert(spec.name), "{} stands twice", spec.name);
-            assert!(
-                spec.number < 128,
-                "{} takes a number kept for execution",
+            assert_eq!(
+                spec.number >= 128,
+                spec.family == "ExecCalls",
+                "{} takes a number kept for others",
                 spec.name
             );
             assert!(

@@ -72,7 +72,8 @@ op, or errno of a reply, 0 for success), flags, bytes of payload, and {WORDS} wo
 
 Fields stand in their order, one word each unless said otherwise. A *path* is bytes without NUL in the payload, ended by
 one (at most {PATH_MAX} bytes), its word the length; *bytes* are payload, their word the length; a *capacity* is the room for what
-comes back, and the *bytes* of a reply are the first ones of the chunk, as many as its payload says.",
+comes back, and the *bytes* of a reply are the first ones of the chunk, as many as its payload says. A *job state* is 0 none,
+1 exited, 2 died of a signal, 3 stopped, 4 continued, then eight bits of exit code or signal, then a bit for a core file.",
         size_of::<Entry>(),
         flags::LINK,
         flags::WIDE,

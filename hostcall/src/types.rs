@@ -209,6 +209,26 @@ pub struct RecordLock {
     pub pid: i32,
 }
 
+/// What has become of a job, wait(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Nothing that was asked for.
+    None,
+    /// It has ended with this code.
+    Exited(u8),
+    /// A signal has ended it.
+    Signalled {
+        /// Which.
+        signal: u8,
+        /// Whether there is a core file.
+        core: bool,
+    },
+    /// A signal has stopped it.
+    Stopped(u8),
+    /// It goes on, SIGCONT.
+    Continued,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,8 @@
 
 use crate::shm::{memory_to_window, window_to_memory, Window};
 use crate::types::{
-    AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times, Token,
+    AtFlags, DirFd, Errno, JobState, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times,
+    Token,
 };
 use libc::iovec;
 use std::ffi::CStr;
@@ -396,6 +397,50 @@ impl<'a> Field<'a> for RecordLock {
             "{{type={}, whence={}, start={}, len={}}}",
             self.kind, self.whence, self.start, self.len
         )
+    }
+}
+
+impl<'a> Field<'a> for JobState {
+    const TYPE: &'static str = "job state";
+    const WORDS: usize = 1;
+    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
+        let word =
+            |kind: u64, code: u8, core: bool| kind | u64::from(code) << 8 | u64::from(core) << 16;
+        writer.word(match *self {
+            JobState::None => 0,
+            JobState::Exited(code) => word(1, code, false),
+            JobState::Signalled { signal, core } => word(2, signal, core),
+            JobState::Stopped(signal) => word(3, signal, false),
+            JobState::Continued => 4,
+        });
+        Ok(())
+    }
+    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
+        let word = reader.word()?;
+        let code = (word >> 8) as u8;
+        match word as u8 {
+            0 => Ok(JobState::None),
+            1 => Ok(JobState::Exited(code)),
+            2 => Ok(JobState::Signalled {
+                signal: code,
+                core: word >> 16 & 1 != 0,
+            }),
+            3 => Ok(JobState::Stopped(code)),
+            4 => Ok(JobState::Continued),
+            _ => Err(ProtocolError::Header("job state")),
+        }
+    }
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobState::None => f.write_str("none"),
+            JobState::Exited(code) => write!(f, "exited {code}"),
+            JobState::Signalled { signal, core } => {
+                let core = if *core { " with a core file" } else { "" };
+                write!(f, "died of signal {signal}{core}")
+            }
+            JobState::Stopped(signal) => write!(f, "stopped by signal {signal}"),
+            JobState::Continued => f.write_str("continued"),
+        }
     }
 }
 

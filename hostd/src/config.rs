@@ -5,12 +5,15 @@
 
 mod change;
 mod check;
+mod exec;
 mod parse;
+mod programs;
 mod rights;
 mod user;
 
 pub use change::Change;
 pub use check::{check, Finding, Severity};
+pub use exec::{ExecConfig, ProgramLimits, Rule};
 pub use parse::ConfigError;
 pub use rights::{Rights, RightsError};
 pub(crate) use user::runtime_dir;
@@ -53,6 +56,7 @@ impl Config {
     pub fn default_for_user() -> Config {
         let guest = GuestConfig {
             attach: Attach::Local(user::runtime_dir().join("guest.sock")),
+            exec: Some(ExecConfig::of_calling_user()),
             ..GuestConfig::default()
         };
         Config {
@@ -80,6 +84,9 @@ pub struct GuestConfig {
     pub exports: Vec<Export>,
     /// Bounds on what the guest can make the host spend.
     pub limits: Limits,
+    /// Host programs that the guest may start; none when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<ExecConfig>,
 }
 
 impl Default for GuestConfig {
@@ -91,6 +98,7 @@ impl Default for GuestConfig {
             gid_map: None,
             exports: vec![Export::default()],
             limits: Limits::default(),
+            exec: None,
         }
     }
 }

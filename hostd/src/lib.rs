@@ -2,12 +2,14 @@
 //!
 //! A call's way through this crate: [`shadow::lane`] takes it off the ring, `ops::dispatch` hands it to its function
 //! in [`calls`], which executes one system call. Everything else stands beside that way: [`server`] is the daemon,
-//! [`shadow`] makes and confines the processes, [`guest`] boots guests, [`config`] says what they may.
+//! [`shadow`] makes and confines the processes, [`guest`] boots guests, [`config`] says what they may,
+//! [`exec`] starts host programs for them.
 #![deny(unsafe_code)]
 
 pub mod board;
 pub mod calls;
 pub mod config;
+pub mod exec;
 pub mod export;
 pub mod guest;
 pub mod idmap;

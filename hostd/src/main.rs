@@ -121,6 +121,11 @@ fn main() -> ExitCode {
             log_to_stderr("warn");
             hostd::shadow::zygote::run()
         }
+        Some(role) if role == hostd::exec::launcher::LAUNCHER => {
+            hostd::stderr::never_wait();
+            log_to_stderr("warn");
+            hostd::exec::launcher::run()
+        }
         Some(role) if role == "guest-init" => {
             hostd::guest::init::main(hostcall::attach::resident::reside)
         }
@@ -193,8 +198,11 @@ fn execute(command: Command) -> Result<ExitCode, String> {
                 GuestKind::Local => Kind::Local,
                 GuestKind::Uml => Kind::Uml,
             };
+            // With somebody else's rights, the calling user's environment would be wrong, and all programs too many.
+            let own = rights.is_none();
             let mut config = hostd::config::GuestConfig {
                 rights: rights.map(Into::into).unwrap_or_default(),
+                exec: own.then(hostd::config::ExecConfig::of_calling_user),
                 ..Default::default()
             };
             if !export.is_empty() {

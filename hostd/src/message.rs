@@ -1,10 +1,12 @@
 //! What hostd, its zygotes and its shadows say to each other: JSON datagrams with descriptors beside them.
 
+use crate::exec::message::Change;
 use hostcall::types::Token;
 use nix::sys::socket::{recvmsg, sendmsg, ControlMessage, ControlMessageOwned, MsgFlags};
 use serde::{Deserialize, Serialize};
 use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 /// Descriptors that one datagram carries at most; the kernel's own limit is 253.
 pub const MOST_FDS: usize = 64;
@@ -17,6 +19,9 @@ const MOST_BYTES: usize = 8 << 10;
 
 /// Bytes of a long one (a zygote's policy and report name every export); more than a socket takes at once.
 const MOST_BYTES_LONG: usize = 256 << 10;
+
+/// Bytes of a name that is sent, of a session or of a program: `NAME_MAX`.
+pub const MOST_NAME: usize = 255;
 
 /// A token as text; only these messages carry tokens, over sockets that no guest holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +54,8 @@ pub enum ToZygote {
         device: bool,
         /// Count of changes to the guest's exports that the policy is the outcome of.
         view: u32,
+        /// Home directory of the user of programs.
+        home: PathBuf,
     },
     /// Fork a shadow. Descriptor: its end of a control socket.
     Spawn {
@@ -130,6 +137,23 @@ pub enum ToShadow {
         /// 0 or why not.
         errno: i32,
     },
+    /// Answer to the last request, which was granted; a file may come with it.
+    Value {
+        /// What was asked for.
+        value: u32,
+    },
+    /// Answer to the last request: a program runs.
+    JobStarted {
+        /// Its number in this session.
+        job: u32,
+    },
+    /// The state of a job has changed.
+    JobChanged {
+        /// Its number in this session.
+        job: u32,
+        /// To what.
+        change: Change,
+    },
 }
 
 /// A shadow to hostd.
@@ -170,6 +194,49 @@ pub enum FromShadow {
     Unhold,
     /// Wait until the shadows of guest processes that have ended are gone.
     Settle,
+    /// Start a program. Descriptors: the sealed words, the working directory, then the streams that are files.
+    Exec {
+        /// File mode creation mask.
+        umask: u32,
+        /// Whether each of the three streams is a file; `/dev/null` otherwise.
+        files: [bool; 3],
+        /// Whether a terminal among the streams controls the program's session.
+        controls: bool,
+    },
+    /// Send a signal to a job's process group.
+    SignalJob {
+        /// Its number in this session.
+        job: u32,
+        /// Which.
+        signal: i32,
+    },
+    /// Let go of a job that has ended.
+    ForgetJob {
+        /// Its number in this session.
+        job: u32,
+    },
+    /// Make a terminal.
+    Terminal {
+        /// Rows, columns, and both in pixels.
+        size: [u16; 4],
+    },
+    /// Tell the working directory of a named session.
+    EnterSession {
+        /// Its name, at most [`MOST_NAME`] bytes.
+        name: Vec<u8>,
+    },
+    /// Keep the working directory of a named session. Descriptor: the directory.
+    KeepSession {
+        /// Its name, at most [`MOST_NAME`] bytes.
+        name: Vec<u8>,
+    },
+    /// Tell what of the policy concerns the guest's own programs.
+    ExecPolicy,
+    /// List programs whose names begin so.
+    Complete {
+        /// At most [`MOST_NAME`] bytes.
+        text: Vec<u8>,
+    },
     /// A lane's thread has left the lane; it can be wiped.
     LaneClosed {
         /// Which.

@@ -14,6 +14,7 @@ pub mod fsx;
 pub mod generator;
 pub mod guest;
 pub mod half;
+pub mod launch;
 pub mod machine;
 pub mod mount;
 pub mod mounted;

@@ -4,6 +4,8 @@
 //! Under the preload library the same functions are the library's, and so the same code is another way to run a case.
 #![allow(unsafe_code)]
 
+mod exec;
+
 use hostcall::ops::{
     self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls, WatchCalls,
 };
@@ -23,6 +25,8 @@ const ROOM: usize = 4 << 20;
 pub struct Native {
     /// Files handed out by `share`: the process's own duplicates.
     shared: RefCell<HashMap<Token, c_int>>,
+    /// Programs that were started.
+    programs: RefCell<exec::Programs>,
 }
 
 extern "C" {

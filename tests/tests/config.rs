@@ -1,10 +1,11 @@
 //! The configuration's document agrees with the code that reads it.
 
 use hostd::config::{
-    check, Access, Attach, Config, DeviceAttach, Export, GuestConfig, Limits, Rights, Severity,
+    check, Access, Attach, Config, DeviceAttach, ExecConfig, Export, GuestConfig, Limits,
+    ProgramLimits, Rights, Rule, Severity,
 };
 use hostd::idmap::Range;
-use serde_json::Value;
+use serde_json::{json, Value};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,27 @@ fn complete() -> Config {
         region: PathBuf::from("/r"),
         doorbell: PathBuf::from("/d"),
     };
+    let limits = ProgramLimits {
+        cpu_seconds: Some(1),
+        memory_mib: Some(1),
+        open_files: Some(1),
+        file_mib: Some(1),
+        core_mib: Some(1),
+        user_processes: Some(1),
+    };
+    let rule = Rule {
+        program: "git".to_owned(),
+        arguments: Some(vec!["status".to_owned()]),
+    };
+    let exec = ExecConfig {
+        allow: vec![rule],
+        user: Some("root".to_owned()),
+        directories: Some(vec![PathBuf::from("/")]),
+        seconds: Some(1),
+        audit: Some(PathBuf::from("/log")),
+        limits,
+        ..ExecConfig::default()
+    };
     let guest = |attach| GuestConfig {
         attach,
         rights: Rights::User("root".to_owned()),
@@ -51,6 +73,7 @@ fn complete() -> Config {
             lanes: Some(1),
             ..Limits::default()
         },
+        exec: Some(exec.clone()),
     };
     let guests = [
         ("guests", guest(Attach::Local(PathBuf::from("/s")))),
@@ -66,7 +89,7 @@ fn every_key_stands_in_the_document() {
     let document = document();
     let mut found = BTreeSet::new();
     keys(&serde_json::to_value(complete()).unwrap(), &mut found);
-    assert_eq!(found.len(), 21, "{found:?}");
+    assert_eq!(found.len(), 36, "{found:?}");
     for key in found {
         let heading = format!("`{key}`\n");
         let row = format!("| `{key}` |");
@@ -94,6 +117,7 @@ fn the_documents_defaults_are_the_codes() {
     for (key, value) in [
         ("attach", serde_json::to_value(default.attach).unwrap()),
         ("exports", serde_json::to_value(default.exports).unwrap()),
+        ("pass", json!(ExecConfig::default().pass)),
     ] {
         let cell = value.to_string().replace(':', ": ").replace(',', ", ");
         let row = format!("| `{key}` | `{cell}` |");

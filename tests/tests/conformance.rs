@@ -30,8 +30,9 @@ struct Stage {
 impl Stage {
     fn new(user: u32, road: Road) -> Stage {
         let name = if user == 0 { "root" } else { "nobody" };
-        let daemon =
-            Daemon::configured(|_| json!({"exports": [{"path": "/", "mode": "rw"}], "as": name}));
+        let daemon = Daemon::configured(
+            |_| json!({"exports": [{"path": "/", "mode": "rw"}], "as": name, "exec": {"allow": ["*"]}}),
+        );
         let copy = |file: &str| {
             let to = daemon.directory.join(file);
             std::fs::copy(program(file), &to).expect("a copy for the user");

@@ -5,6 +5,7 @@
 //! the kernel's decision (view, Landlock, user), never a comparison of strings.
 
 mod attribute;
+pub mod exec;
 pub(crate) mod file;
 mod identity;
 pub(crate) mod link;

@@ -9,6 +9,16 @@ use hostcall::wire::Filled;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
+/// The calling lane's working directory, to be handed on.
+pub(super) fn working_directory() -> Result<OwnedFd, Errno> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: a NUL-terminated path; the descriptor that comes back is ours.
+    unsafe {
+        let fd = Errno::result(libc::open(c".".as_ptr(), flags).into())?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
 impl SessionCalls for Caller {
     fn nop(&mut self, _: request::Nop) -> Result<reply::Nop, Errno> {
         Ok(reply::Nop {})
@@ -27,13 +37,13 @@ impl SessionCalls for Caller {
     }
 
     fn redeem(&mut self, request: request::Redeem) -> Result<reply::Redeem, Errno> {
-        let file = self.session.hostd.ask(
+        let granted = self.session.hostd.ask(
             &FromShadow::Redeem {
                 token: request.token.into(),
             },
             &[],
         )?;
-        let fd = file.ok_or(Errno(libc::ENOENT))?.into_raw_fd();
+        let fd = granted.file.ok_or(Errno(libc::ENOENT))?.into_raw_fd();
         let cloexec = request.flags.0 & libc::O_CLOEXEC != 0;
         // SAFETY: plain system call on a descriptor that has just arrived for the guest.
         unsafe {
@@ -50,18 +60,13 @@ impl SessionCalls for Caller {
 
     fn fork_session(&mut self, _: request::ForkSession) -> Result<reply::ForkSession, Errno> {
         let token = Token::random()?;
-        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        // SAFETY: a NUL-terminated path; the descriptor that comes back is ours.
-        let cwd = unsafe {
-            let fd = Errno::result(libc::open(c".".as_ptr(), flags).into())?;
-            OwnedFd::from_raw_fd(fd as i32)
-        };
+        let cwd = working_directory()?;
         let files: Vec<(i32, bool)> = self
             .session
             .fds
             .all()
             .into_iter()
-            .filter(|fd| !self.session.instances.holds(*fd))
+            .filter(|fd| !self.session.instances.holds(*fd) && !self.session.scratches.holds(*fd))
             .filter_map(|fd| {
                 // SAFETY: plain system call.
                 let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };

@@ -324,7 +324,7 @@ impl Caller {
     /// Whether a descriptor may have a second holder.
     pub(super) fn duplicable(&self, fd: RemoteFd) -> Result<i32, Errno> {
         let fd = self.session.fds.get(fd)?;
-        match self.session.instances.holds(fd) {
+        match self.session.instances.holds(fd) || self.session.scratches.holds(fd) {
             true => Err(Errno(libc::EINVAL)),
             false => Ok(fd),
         }

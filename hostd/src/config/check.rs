@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, as far as it can be known before a guest starts.
 
 use super::parse::{self, ConfigError};
+use super::programs;
 use super::{Access, Attach, Config, Export, GuestConfig, Limits, Rights};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -93,12 +94,13 @@ pub(super) fn validate(config: &Config) -> Vec<Finding> {
         if let Err(error) = guest.rights() {
             report.error(&format!("{key}.{}", error.key()), error);
         }
+        programs::validate(&mut report, &key, guest);
     }
     report.all
 }
 
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     all: Vec<Finding>,
 }
 
@@ -111,11 +113,11 @@ impl Findings {
         });
     }
 
-    fn error(&mut self, key: &str, message: impl fmt::Display) {
+    pub(super) fn error(&mut self, key: &str, message: impl fmt::Display) {
         self.add(Severity::Error, key, message);
     }
 
-    fn warning(&mut self, key: &str, message: impl fmt::Display) {
+    pub(super) fn warning(&mut self, key: &str, message: impl fmt::Display) {
         self.add(Severity::Warning, key, message);
     }
 }
@@ -219,7 +221,7 @@ fn limits(report: &mut Findings, key: &str, limits: &Limits) {
 }
 
 /// Whether a path is absolute and names its file without detours; says so if not.
-fn plain_path(report: &mut Findings, key: &str, path: &Path) -> bool {
+pub(super) fn plain_path(report: &mut Findings, key: &str, path: &Path) -> bool {
     let text = path.as_os_str().as_encoded_bytes();
     // `Path::components` swallows `.`, which is harmless; `..` could name another place after a rename.
     let fault = if text.is_empty() {
@@ -248,6 +250,7 @@ fn against_host(report: &mut Findings, key: &str, guest: &GuestConfig) {
             "without uid_map the guest's root acts as the host's root; map it to another user unless that is meant",
         );
     }
+    programs::against_host(report, key, guest);
     for (index, export) in guest.exports.iter().enumerate() {
         let key = format!("{key}.exports[{index}].path");
         if !export.path.is_absolute() {

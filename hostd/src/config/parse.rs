@@ -231,7 +231,7 @@ mod tests {
     fn a_key_unlike_any_other_gets_the_list() {
         assert_eq!(
             fault(r#"{"guests": {"a": {"colour": 1}}}"#),
-            "c.json:1:26: unknown field `colour`; known here: attach, as, uid_map, gid_map, exports, limits"
+            "c.json:1:26: unknown field `colour`; known here: attach, as, uid_map, gid_map, exports, limits, exec"
         );
     }
 

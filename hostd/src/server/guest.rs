@@ -2,6 +2,7 @@
 
 use super::complaints::Complaints;
 use super::exports::Successor;
+use super::jobs::Jobs;
 use super::poller::{Key, Poller, Source};
 use super::settle::Settling;
 use super::zygote::Zygote;
@@ -127,6 +128,8 @@ pub struct Session {
     pub since: Instant,
     /// The view that it has, by the guest's count.
     pub view: u32,
+    /// Host programs that it has started so far.
+    pub jobs: u32,
 }
 
 /// Whoever waits for a spare shadow.
@@ -183,6 +186,8 @@ pub struct Guest {
     pub waiting: VecDeque<Waiting>,
     /// Shared open files and who shared them.
     pub shared: HashMap<Token, (u32, OwnedFd)>,
+    /// The host programs that it has started, and may.
+    pub(super) jobs: Jobs,
     /// When the last zygote was started, so that a failing one is not restarted in a circle.
     pub(super) born: Instant,
     /// When to make new spare shadows: a little after one was taken, so that its process does not wait for forks.
@@ -228,9 +233,11 @@ impl Guest {
                 ))
             }
         };
+        let jobs = Jobs::new(&config, &policy)?;
         let mut guest = Guest {
             index,
             name,
+            jobs,
             config,
             policy,
             view: 0,
@@ -354,6 +361,7 @@ impl Guest {
                 self.leaving.insert(*pid);
             }
         }
+        self.end_jobs(slot);
         self.settling.retain(|settling| !settling.is_of(slot));
         self.shared.retain(|_, (owner, _)| *owner != slot);
         // Its place will be another's, who must not get the answer.
@@ -414,6 +422,7 @@ impl Guest {
         let all: Vec<u32> = self.sessions.keys().copied().collect();
         all.into_iter()
             .for_each(|slot| self.end_session(slot, poller));
+        self.dismiss_launcher();
         self.end_zygote(poller);
         if let Some(successor) = self.successor.take() {
             successor.abandon(poller);
@@ -446,6 +455,8 @@ impl Guest {
         all.into_iter()
             .for_each(|slot| self.end_session(slot, poller));
         self.waiting.clear();
+        self.dismiss_launcher();
+        self.jobs.named.clear();
         if let Door::Device { region, .. } = &self.door {
             for lane in 0..region.lanes() {
                 region.wipe(lane);

@@ -5,9 +5,13 @@
 
 pub mod admin;
 pub mod attach;
+pub mod audit;
 pub mod complaints;
 pub mod exports;
 pub mod guest;
+pub mod jobs;
+pub mod launcher;
+pub mod named;
 pub mod poller;
 pub mod requests;
 pub mod settle;
@@ -193,6 +197,7 @@ impl Server {
             Source::Shadow { guest, .. } => (guest, "a shadow"),
             Source::Process { guest, .. } => (guest, "the end of a process"),
             Source::Line { guest } => (guest, "its doorbell line"),
+            Source::Launcher { guest } => (guest, "its launcher"),
         };
         let guest = &mut self.guests[guest];
         guest
@@ -234,6 +239,7 @@ impl Server {
                     self.tools.trace(&guests[guest], &line, guests, poller);
                 }
             }
+            Source::Launcher { guest } => self.guests[guest].hear_launcher(key, poller)?,
             Source::Process { guest, slot } => {
                 self.guests[guest].end_session(slot, poller);
                 self.guests[guest].breed(poller)?;
@@ -355,6 +361,8 @@ impl Server {
     fn close(&mut self) {
         let poller = &mut self.poller;
         self.guests.iter_mut().for_each(|guest| guest.close(poller));
+        let guests = self.guests.iter_mut();
+        guests.for_each(|guest| guest.await_launchers(poller));
         let _ = &self.stop;
     }
 }

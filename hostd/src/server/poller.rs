@@ -48,6 +48,11 @@ pub enum Source {
         /// Its shadow's place on the board.
         slot: u32,
     },
+    /// A launcher of host programs says something or ends.
+    Launcher {
+        /// Index of the guest.
+        guest: usize,
+    },
     /// A guest kernel's doorbell line rings.
     Line {
         /// Index of the guest.

@@ -95,6 +95,14 @@ impl Guest {
                 }
             }
             FromShadow::Settle => self.settle(slot, poller),
+            FromShadow::Exec { .. }
+            | FromShadow::SignalJob { .. }
+            | FromShadow::ForgetJob { .. }
+            | FromShadow::Terminal { .. }
+            | FromShadow::EnterSession { .. }
+            | FromShadow::KeepSession { .. }
+            | FromShadow::ExecPolicy
+            | FromShadow::Complete { .. } => self.hear_about_jobs(slot, message, files, poller),
             FromShadow::Ring { lane } => self.ring(slot, lane),
             FromShadow::LaneClosed { lane } => self.lane_closed(slot, lane, poller),
             FromShadow::Fault { error } => {

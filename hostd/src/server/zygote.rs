@@ -91,6 +91,7 @@ impl Guest {
             lanes: self.lanes,
             device: matches!(self.door, Door::Device { .. }),
             view,
+            home: self.jobs.home(policy),
         };
         let mut fds = vec![self.board_fd.as_raw_fd()];
         if let Door::Device { memfd, .. } = &self.door {
@@ -274,6 +275,7 @@ impl Guest {
                 unborn: None,
                 since: Instant::now(),
                 view: self.view,
+                jobs: 0,
             };
             self.sessions.insert(slot, session);
             let counts = self.board.slot(slot);

@@ -6,7 +6,16 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// hostd's answer to the last request: an errno, or what was asked for.
-type Answer = Result<Option<OwnedFd>, Errno>;
+type Answer = Result<Granted, Errno>;
+
+/// What hostd gives.
+#[derive(Debug, Default)]
+pub struct Granted {
+    /// A file.
+    pub file: Option<OwnedFd>,
+    /// A number; 0 where none is asked for.
+    pub value: u32,
+}
 
 /// The line.
 #[derive(Debug)]

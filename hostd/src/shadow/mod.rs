@@ -6,6 +6,7 @@ mod gate;
 pub mod holds;
 pub mod hostd;
 mod import;
+pub mod jobs;
 pub mod lane;
 mod prepare;
 pub mod sandbox;

@@ -8,10 +8,12 @@ use super::fdtable::FdTable;
 use super::follow::Follow;
 use super::gate::Gate;
 use super::holds::Holds;
-use super::hostd::Hostd;
+use super::hostd::{Granted, Hostd};
+use super::jobs::Jobs;
 use super::lane::{HostBell, Lane};
 use super::prepare;
 use crate::board::Board;
+use crate::calls::exec::Scratches;
 use crate::calls::watch::Instances;
 use crate::idmap::IdMaps;
 use crate::message::{self, FromShadow, ToShadow};
@@ -23,6 +25,7 @@ use hostcall::wait::AWAKE;
 use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
@@ -60,6 +63,8 @@ pub struct Start {
     pub callers: Option<IdMaps>,
     /// The host's proc file system, for the way to the shadow's own descriptors.
     pub proc: Option<OwnedFd>,
+    /// Home directory of the user of programs.
+    pub home: CString,
 }
 
 /// The context of one guest process, shared by the threads of its lanes. Working directory and umask are the
@@ -84,6 +89,12 @@ pub struct Session {
     pub umask: AtomicU32,
     /// The guest's inotify instances.
     pub instances: Instances,
+    /// The guest's files for the words of programs.
+    pub scratches: Scratches,
+    /// What has become of the session's programs.
+    pub jobs: Jobs,
+    /// Home directory of the user of programs.
+    pub home: CString,
     /// Whether the session waits for a new program image.
     pub holds: Holds,
     /// How the ids of callers are mapped, if each call has the rights of its caller.
@@ -194,6 +205,9 @@ impl Main {
             },
             umask: AtomicU32::new(0o22),
             instances: Instances::default(),
+            scratches: Scratches::default(),
+            jobs: Jobs::default(),
+            home: start.home,
             holds: Holds::new(),
             callers: start.callers,
             translated,
@@ -329,12 +343,21 @@ impl Main {
             }
             ToShadow::View { view } if self.own_region => self.region.set_view(view),
             ToShadow::View { .. } => {}
-            ToShadow::Answer { errno: 0 } => {
-                self.session.hostd.deliver(Ok(files.into_iter().next()))
-            }
+            ToShadow::Answer { errno: 0 } => self.grant(0, files),
             ToShadow::Answer { errno } => self.session.hostd.deliver(Err(Errno(errno))),
+            ToShadow::Value { value } => self.grant(value, files),
+            ToShadow::JobStarted { job } => {
+                self.session.jobs.begin(job);
+                self.grant(job, files);
+            }
+            ToShadow::JobChanged { job, change } => self.session.jobs.change(job, change),
         }
         Ok(())
+    }
+
+    fn grant(&self, value: u32, files: Vec<OwnedFd>) {
+        let file = files.into_iter().next();
+        self.session.hostd.deliver(Ok(Granted { file, value }));
     }
 
     fn set_umask(&self, umask: u32) {

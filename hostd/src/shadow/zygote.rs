@@ -20,6 +20,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::{fork, ForkResult};
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -56,6 +57,7 @@ struct Mould {
     open_files: u64,
     callers: Option<IdMaps>,
     proc: Option<OwnedFd>,
+    home: CString,
     title: Title,
     /// Places of the living ones by their process ids.
     shadows: BTreeMap<i32, u32>,
@@ -81,13 +83,15 @@ fn serve() -> std::io::Result<()> {
             lanes,
             device,
             view,
+            home,
         },
         fds,
     ) = message::receive_long(&socket, true)?
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
-    let mut mould = Mould::make(guest, title, &policy, (lanes, view), device, fds)?;
+    let home = CString::new(home.into_os_string().into_encoded_bytes())?;
+    let mut mould = Mould::make(guest, title, &policy, (lanes, view), device, home, fds)?;
     let confined = sandbox::enter(&policy).and_then(|report| {
         sandbox::confine(policy.callers.as_ref())?;
         Ok(report)
@@ -154,6 +158,7 @@ impl Mould {
         policy: &sandbox::Policy,
         (lanes, view): (u32, u32),
         device: bool,
+        home: CString,
         fds: Vec<OwnedFd>,
     ) -> std::io::Result<Mould> {
         let errno = |errno: hostcall::types::Errno| std::io::Error::from_raw_os_error(errno.0);
@@ -185,6 +190,7 @@ impl Mould {
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
             proc: sandbox::proc(),
+            home,
             title,
             shadows: BTreeMap::new(),
         })
@@ -245,6 +251,7 @@ impl Mould {
                     follow: self.follow.clone(),
                     open_files: self.open_files,
                     callers: self.callers.clone(),
+                    home: self.home.clone(),
                 })
             }
         }

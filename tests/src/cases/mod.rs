@@ -14,6 +14,7 @@ mod names;
 mod opening;
 mod paths;
 mod processes;
+mod programs;
 mod signals;
 mod space;
 mod transfers;
@@ -41,7 +42,7 @@ use table;
 
 /// Cases of ops that programs have no function for.
 pub fn direct() -> impl Iterator<Item = Case> {
-    [descriptors::CASES, watches::CASES]
+    [descriptors::CASES, watches::CASES, programs::CASES]
         .into_iter()
         .flatten()
         .copied()

@@ -73,13 +73,8 @@ const BASE_OF_ARCH: &[i64] = &[libc::SYS_poll, libc::SYS_epoll_wait];
 #[cfg(not(target_arch = "x86_64"))]
 const BASE_OF_ARCH: &[i64] = &[];
 
-/// What a zygote and a shadow that has just been forked need besides: processes, and the memory to share with a guest.
-const ZYGOTE: &[i64] = &[
-    libc::SYS_pidfd_open,
-    libc::SYS_wait4,
-    libc::SYS_waitid,
-    libc::SYS_memfd_create,
-];
+/// What a zygote and a shadow that has just been forked need besides: processes.
+const ZYGOTE: &[i64] = &[libc::SYS_pidfd_open, libc::SYS_wait4, libc::SYS_waitid];
 
 /// What pthread_create(3) always sets. Without them clone(2) makes a process.
 const THREAD: [u64; 3] = [
@@ -221,6 +216,9 @@ fn allowed(syscalls: &[i64], callers: Option<&IdMaps>) -> Result<BpfProgram, Bac
         libc::SYS_prctl,
         known.into_iter().collect::<Result<_, _>>()?,
     );
+    // The size of a terminal, and nothing else that a device can be told.
+    let size = (SeccompCmpOp::Eq, libc::TIOCSWINSZ);
+    rules.insert(libc::SYS_ioctl, vec![rule(1, size)?]);
     if let Some(maps) = callers {
         rules.insert(libc::SYS_setfsuid, taking(maps.uids.host_ranges())?);
         rules.insert(libc::SYS_setfsgid, taking(maps.gids.host_ranges())?);

@@ -1,0 +1,293 @@
+//! Host programs: what of them is this process's own, and what it asks hostd for.
+#![allow(unsafe_code)]
+
+use super::session::working_directory;
+use super::{done, Caller};
+use crate::exec::terminal::window_size;
+use crate::exec::words::MOST_BYTES;
+use crate::message::{FromShadow, MOST_NAME};
+use hostcall::ops::{reply, request, ExecCalls};
+use hostcall::types::{Errno, RemoteFd};
+use hostcall::wire::{Filled, Sink};
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Scratch files of one guest process: each can take 4 MiB of the host's memory.
+pub const MOST_SCRATCHES: usize = 4;
+
+/// The flag of `exec` that gives the program a controlling terminal.
+const CONTROLS: u32 = 1;
+
+/// A process's scratch files by their descriptors. They are never duplicated nor shared, so what they take ends with those.
+#[derive(Debug, Default)]
+pub struct Scratches {
+    numbers: Mutex<BTreeSet<i32>>,
+    /// How many there are, for those who have none: closing a file asks.
+    count: AtomicUsize,
+}
+
+impl Scratches {
+    fn with<T>(&self, f: impl FnOnce(&mut BTreeSet<i32>) -> T) -> T {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = f(&mut numbers);
+        self.count.store(numbers.len(), Ordering::Relaxed);
+        answer
+    }
+
+    /// Whether a descriptor is one: it is not to be duplicated or handed on.
+    pub fn holds(&self, fd: i32) -> bool {
+        self.count.load(Ordering::Relaxed) != 0 && self.with(|all| all.contains(&fd))
+    }
+
+    /// Forgets a descriptor that is being closed.
+    pub(super) fn close(&self, fd: i32) {
+        if self.count.load(Ordering::Relaxed) != 0 {
+            self.with(|all| all.remove(&fd));
+        }
+    }
+}
+
+impl Caller {
+    /// A standard stream: no file, or one that may be handed on.
+    fn stream(&self, fd: RemoteFd) -> Result<Option<RawFd>, Errno> {
+        match fd {
+            RemoteFd(-1) => Ok(None),
+            fd => self.duplicable(fd).map(Some),
+        }
+    }
+}
+
+/// A size as the kernel keeps it; what is too large for it is `EINVAL`.
+fn size(numbers: [u32; 4]) -> Result<[u16; 4], Errno> {
+    let mut size = [0; 4];
+    for (short, number) in size.iter_mut().zip(numbers) {
+        *short = u16::try_from(number).map_err(|_| Errno(libc::EINVAL))?;
+    }
+    Ok(size)
+}
+
+/// A name for hostd.
+fn name(text: &CStr) -> Result<Vec<u8>, Errno> {
+    match text.count_bytes() <= MOST_NAME {
+        true => Ok(text.to_bytes().to_vec()),
+        false => Err(Errno(libc::ENAMETOOLONG)),
+    }
+}
+
+/// The beginning of a file of hostd's, at most as many bytes as fit and one more.
+fn contents(file: Option<OwnedFd>, room: usize) -> Result<Vec<u8>, Errno> {
+    let file = File::from(file.ok_or(Errno(libc::EIO))?);
+    let mut bytes = vec![0; room + 1];
+    let mut len = 0;
+    loop {
+        match file.read_at(&mut bytes[len..], len as u64) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) => return Err(Errno(error.raw_os_error().unwrap_or(libc::EIO))),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+fn filled(sink: Sink<'_>, bytes: &[u8]) -> Filled {
+    Filled(sink.fill(bytes).0)
+}
+
+impl ExecCalls for Caller {
+    fn pipe(&mut self, request: request::Pipe) -> Result<reply::Pipe, Errno> {
+        let flags = request.flags.0;
+        if flags & !(libc::O_CLOEXEC | libc::O_NONBLOCK) != 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        let mut ends = [-1; 2];
+        // SAFETY: a live array of two.
+        done(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
+        let [reader, writer] = ends.map(|end| self.session.fds.insert(end));
+        Ok(reply::Pipe { reader, writer })
+    }
+
+    fn scratch(&mut self, _: request::Scratch) -> Result<reply::Scratch, Errno> {
+        let (fds, scratches) = (&self.session.fds, &self.session.scratches);
+        scratches.with(|all| {
+            if all.len() >= MOST_SCRATCHES {
+                return Err(Errno(libc::EMFILE));
+            }
+            let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+            let seals = libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
+            // SAFETY: a NUL-terminated name; the descriptor that comes back is ours until it is the guest's.
+            let file = unsafe {
+                let fd = libc::memfd_create(c"hostcall-words".as_ptr(), flags);
+                let file = OwnedFd::from_raw_fd(Errno::result(fd.into())? as i32);
+                done(libc::ftruncate(file.as_raw_fd(), MOST_BYTES as i64))?;
+                done(libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals))?;
+                file.into_raw_fd()
+            };
+            all.insert(file);
+            Ok(reply::Scratch {
+                fd: fds.insert(file),
+            })
+        })
+    }
+
+    fn pty_open(&mut self, request: request::PtyOpen) -> Result<reply::PtyOpen, Errno> {
+        let request::PtyOpen {
+            rows,
+            columns,
+            xpixels,
+            ypixels,
+        } = request;
+        let size = size([rows, columns, xpixels, ypixels])?;
+        let granted = self
+            .session
+            .hostd
+            .ask(&FromShadow::Terminal { size }, &[])?;
+        let master = granted.file.ok_or(Errno(libc::EIO))?.into_raw_fd();
+        Ok(reply::PtyOpen {
+            fd: self.session.fds.insert(master),
+        })
+    }
+
+    fn pty_resize(&mut self, request: request::PtyResize) -> Result<reply::PtyResize, Errno> {
+        let request::PtyResize {
+            fd,
+            rows,
+            columns,
+            xpixels,
+            ypixels,
+        } = request;
+        let fd = self.session.fds.get(fd)?;
+        let size = window_size(size([rows, columns, xpixels, ypixels])?);
+        // SAFETY: reads a live winsize; what is no terminal answers ENOTTY.
+        done(unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size) })?;
+        Ok(reply::PtyResize {})
+    }
+
+    fn exec(&mut self, request: request::Exec) -> Result<reply::Exec, Errno> {
+        let request::Exec {
+            arguments,
+            stdin,
+            stdout,
+            stderr,
+            flags,
+        } = request;
+        let words = self.session.fds.get(arguments)?;
+        if !self.session.scratches.holds(words) || flags & !CONTROLS != 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        let streams = [
+            self.stream(stdin)?,
+            self.stream(stdout)?,
+            self.stream(stderr)?,
+        ];
+        // From here on another lane's write fails: what is judged is what is executed.
+        let seals = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
+        // SAFETY: plain system call.
+        done(unsafe { libc::fcntl(words, libc::F_ADD_SEALS, seals) })?;
+        let directory = working_directory()?;
+        let given = streams.iter().flatten().copied();
+        let fds: Vec<RawFd> = [words, directory.as_raw_fd()]
+            .into_iter()
+            .chain(given)
+            .collect();
+        let exec = FromShadow::Exec {
+            umask: self.session.umask.load(Ordering::Relaxed),
+            files: streams.map(|stream| stream.is_some()),
+            controls: flags & CONTROLS != 0,
+        };
+        let granted = self.session.hostd.ask(&exec, &fds)?;
+        Ok(reply::Exec { job: granted.value })
+    }
+
+    fn wait(&mut self, request: request::Wait) -> Result<reply::Wait, Errno> {
+        let state = self.session.jobs.wait(request.job, request.options)?;
+        Ok(reply::Wait { state })
+    }
+
+    fn signal(&mut self, request: request::Signal) -> Result<reply::Signal, Errno> {
+        let request::Signal { job, signal } = request;
+        if !self.session.jobs.holds(job) {
+            return Err(Errno(libc::ESRCH));
+        }
+        self.session
+            .hostd
+            .ask(&FromShadow::SignalJob { job, signal }, &[])?;
+        Ok(reply::Signal {})
+    }
+
+    fn forget(&mut self, request: request::Forget) -> Result<reply::Forget, Errno> {
+        let job = request.job;
+        if !self.session.jobs.holds(job) {
+            return Err(Errno(libc::ECHILD));
+        }
+        self.session
+            .hostd
+            .ask(&FromShadow::ForgetJob { job }, &[])?;
+        self.session.jobs.forget(job);
+        Ok(reply::Forget {})
+    }
+
+    fn enter_session(
+        &mut self,
+        request: request::EnterSession,
+    ) -> Result<reply::EnterSession, Errno> {
+        let name = name(request.name)?;
+        let granted = self
+            .session
+            .hostd
+            .ask(&FromShadow::EnterSession { name }, &[])?;
+        // SAFETY: plain system calls, with NUL-terminated paths.
+        unsafe {
+            match &granted.file {
+                Some(directory) => done(libc::fchdir(directory.as_raw_fd()))?,
+                None => done(libc::chdir(self.session.home.as_ptr()))
+                    .or_else(|_| done(libc::chdir(c"/".as_ptr())))?,
+            }
+        }
+        Ok(reply::EnterSession {
+            kept: granted.value,
+        })
+    }
+
+    fn keep_session(&mut self, request: request::KeepSession) -> Result<reply::KeepSession, Errno> {
+        let name = name(request.name)?;
+        let directory = working_directory()?;
+        let keep = FromShadow::KeepSession { name };
+        self.session.hostd.ask(&keep, &[directory.as_raw_fd()])?;
+        Ok(reply::KeepSession {})
+    }
+
+    fn exec_policy(&mut self, request: request::ExecPolicy) -> Result<reply::ExecPolicy, Errno> {
+        let granted = self.session.hostd.ask(&FromShadow::ExecPolicy, &[])?;
+        let text = contents(granted.file, request.sink.len())?;
+        if text.len() > request.sink.len() {
+            return Err(Errno(libc::ERANGE));
+        }
+        Ok(reply::ExecPolicy {
+            filled: filled(request.sink, &text),
+        })
+    }
+
+    fn complete(&mut self, request: request::Complete) -> Result<reply::Complete, Errno> {
+        let text = name(request.text)?;
+        let granted = self
+            .session
+            .hostd
+            .ask(&FromShadow::Complete { text }, &[])?;
+        let list = contents(granted.file, request.sink.len())?;
+        // Whole names only.
+        let room = &list[..list.len().min(request.sink.len())];
+        let end = room
+            .iter()
+            .rposition(|byte| *byte == 0)
+            .map_or(0, |end| end + 1);
+        Ok(reply::Complete {
+            filled: filled(request.sink, &room[..end]),
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! Host programs for guests: who may start what, and the process that starts it.
+//!
+//! A shadow is sealed and makes no process. hostd starts, at a guest's first program, its *launcher* ([`launcher`]): a fresh
+//! image of hostd's program, with one thread, that has the rights of the guest's user of programs and nothing open but its
+//! line to hostd. It forks a child for each program ([`child`]), which looks the program up and judges it while it still is
+//! hostd's code: whatever hangs there, a network file system above all, hangs in that child alone.
+//!
+//! What decides is pure: [`words`] takes a guest's words apart, [`policy`] judges, [`environment`] filters. [`program`] finds
+//! the files that they speak of, [`jobs`] knows what has become of whom, [`message`] is what hostd and the launcher say.
+
+mod child;
+pub mod environment;
+mod glob;
+mod jobs;
+pub mod launcher;
+mod list;
+pub mod message;
+pub mod policy;
+pub(crate) mod processes;
+mod program;
+pub(crate) mod terminal;
+pub mod words;
+
+use crate::config::{ExecConfig, HostUser};
+
+/// What one guest may start, ready for its launcher.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Policy {
+    /// As whom.
+    pub user: HostUser,
+    /// What.
+    pub config: ExecConfig,
+}

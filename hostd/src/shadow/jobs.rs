@@ -1,0 +1,148 @@
+//! What has become of a session's programs, as far as hostd has told and nobody has taken it.
+
+use crate::exec::message::Change;
+use hostcall::doorbell::{futex_wait, futex_wake};
+use hostcall::types::{Errno, JobState};
+use hostcall::wait::Wakeup;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What waiting can ask for.
+const OPTIONS: i32 = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
+
+/// The jobs by their numbers.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    by_number: Mutex<BTreeMap<u32, Job>>,
+    /// Counts changes; those who wait sleep on it.
+    changes: AtomicU32,
+}
+
+/// One job's untaken changes. As for waitid(2) a stop and a continuation each end the other, and the end stays.
+#[derive(Debug, Default)]
+struct Job {
+    stopped: Option<Change>,
+    continued: bool,
+    end: Option<Change>,
+}
+
+impl Job {
+    fn take(&mut self, options: i32) -> Option<Change> {
+        if self.end.is_some() {
+            return self.end;
+        }
+        let stopped = match options & libc::WUNTRACED {
+            0 => None,
+            _ => self.stopped.take(),
+        };
+        let continued = options & libc::WCONTINUED != 0 && std::mem::take(&mut self.continued);
+        stopped.or(continued.then_some(Change::Continued))
+    }
+}
+
+impl Jobs {
+    fn by_number(&self) -> MutexGuard<'_, BTreeMap<u32, Job>> {
+        self.by_number
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A program runs.
+    pub fn begin(&self, job: u32) {
+        self.by_number().insert(job, Job::default());
+    }
+
+    /// Its state has changed.
+    pub fn change(&self, job: u32, change: Change) {
+        if let Some(job) = self.by_number().get_mut(&job) {
+            *job = match change {
+                Change::Stopped(_) => Job {
+                    stopped: Some(change),
+                    ..Job::default()
+                },
+                Change::Continued => Job {
+                    continued: true,
+                    ..Job::default()
+                },
+                end => Job {
+                    end: Some(end),
+                    ..Job::default()
+                },
+            };
+        }
+        self.changes.fetch_add(1, Ordering::Release);
+        futex_wake(&self.changes, i32::MAX);
+    }
+
+    /// Nobody asks for it any more.
+    pub fn forget(&self, job: u32) {
+        self.by_number().remove(&job);
+    }
+
+    /// Whether there is such a job.
+    pub fn holds(&self, job: u32) -> bool {
+        self.by_number().contains_key(&job)
+    }
+
+    /// Takes a change, and waits for it if wanted.
+    ///
+    /// # Errors
+    /// `ECHILD` if there is no such job, `EINTR` when a signal interrupts the thread, `EINVAL` for other options.
+    pub fn wait(&self, job: u32, options: i32) -> Result<JobState, Errno> {
+        if options & !OPTIONS != 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        loop {
+            // Before the look: a change after it wakes the sleeper.
+            let seen = self.changes.load(Ordering::Acquire);
+            let taken = match self.by_number().get_mut(&job) {
+                Some(job) => job.take(options),
+                None => return Err(Errno(libc::ECHILD)),
+            };
+            match taken {
+                Some(change) => return Ok(change.into()),
+                None if options & libc::WNOHANG != 0 => return Ok(JobState::None),
+                None => {}
+            }
+            if futex_wait(&self.changes, seen, None) == Wakeup::Interrupted {
+                return Err(Errno(libc::EINTR));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_change_is_the_one_that_is_taken_and_the_end_stays() {
+        let (jobs, all) = (
+            Jobs::default(),
+            libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED,
+        );
+        assert_eq!(jobs.wait(1, all), Err(Errno(libc::ECHILD)));
+        jobs.begin(1);
+        assert_eq!(jobs.wait(1, all), Ok(JobState::None));
+        assert_eq!(jobs.wait(1, 1 << 30), Err(Errno(libc::EINVAL)));
+        jobs.change(1, Change::Stopped(19));
+        jobs.change(1, Change::Continued);
+        assert_eq!(
+            jobs.wait(1, libc::WNOHANG | libc::WUNTRACED),
+            Ok(JobState::None)
+        );
+        assert_eq!(jobs.wait(1, all), Ok(JobState::Continued));
+        jobs.change(1, Change::Stopped(20));
+        assert_eq!(jobs.wait(1, libc::WNOHANG), Ok(JobState::None));
+        assert_eq!(jobs.wait(1, all), Ok(JobState::Stopped(20)));
+        assert_eq!(jobs.wait(1, all), Ok(JobState::None));
+        jobs.change(1, Change::Exited(3));
+        for options in [0, all] {
+            assert_eq!(jobs.wait(1, options), Ok(JobState::Exited(3)));
+        }
+        jobs.forget(1);
+        jobs.change(1, Change::Exited(4));
+        assert_eq!(jobs.wait(1, 0), Err(Errno(libc::ECHILD)));
+    }
+}

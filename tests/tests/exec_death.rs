@@ -1,0 +1,201 @@
+//! No host program outlives its guest process, its guest or hostd, whoever dies and when.
+
+use hostcall::ops::Calls;
+use hostcall::types::{Errno, JobState};
+use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
+use hostcall_tests::launch::{finish, start, NONE};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+use serde_json::json;
+use std::path::Path;
+
+/// What programs do here: the leader and another of its group ignore being hung up on, a third has made itself a daemon. Each
+/// leaves a file with its process id.
+const SCRIPT: &str = "trap '' HUP
+    (trap '' HUP; echo $$ >/dev/null; sh -c 'echo $PPID' > group; sleep 1000) &
+    setsid sh -c 'echo $$ > daemon; exec sleep 1000' &
+    echo $$ > leader
+    wait";
+
+fn daemon() -> Daemon {
+    Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
+}
+
+/// Process ids by the files.
+fn family(daemon: &Daemon) -> Vec<i32> {
+    let mut pids = Vec::new();
+    for name in ["leader", "group", "daemon"] {
+        let file = daemon.export(name);
+        let read = || {
+            std::fs::read_to_string(&file)
+                .ok()?
+                .trim()
+                .parse::<i32>()
+                .ok()
+        };
+        eventually(name, || read().is_some());
+        pids.extend(read());
+    }
+    pids
+}
+
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+fn all_gone(pids: &[i32]) {
+    eventually("no program is left", || !pids.iter().any(|pid| lives(*pid)));
+}
+
+/// Starts the family from this process.
+fn start_family(daemon: &Daemon, client: &hostcall::client::Client) -> (u32, Vec<i32>) {
+    let directory =
+        std::ffi::CString::new(daemon.export("").to_str().expect("plain")).expect("no NUL");
+    client.chdir(&directory).expect("it is there");
+    let job = start(client, &["sh", "-c", SCRIPT], [NONE; 3]).expect("started");
+    (job, family(daemon))
+}
+
+/// Processes below hostd by name.
+fn named(daemon: &Daemon, name: &str) -> Vec<i32> {
+    let is = |pid: &i32| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        comm.trim_end() == name
+    };
+    descendants(daemon.pid()).into_iter().filter(is).collect()
+}
+
+fn end(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
+}
+
+#[test]
+fn a_session_takes_its_programs_along() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (_, pids) = start_family(&daemon, &client);
+    leave(client);
+    all_gone(&pids[..2]);
+    // As after a log-out: what has made itself a daemon stays, until the guest itself goes.
+    assert!(lives(pids[2]));
+    let another = daemon.attach();
+    let job = start(&another, &["true"], [NONE; 3]).expect("started");
+    assert_eq!(finish(&another, job), JobState::Exited(0));
+    drop(daemon);
+    all_gone(&pids);
+}
+
+#[test]
+fn a_shadow_that_is_killed_takes_its_programs_along() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (_, pids) = start_family(&daemon, &client);
+    let shadow = daemon.status().sessions[0].shadow.expect("a shadow");
+    end(shadow);
+    all_gone(&pids[..2]);
+    assert_eq!(client.nop().map(drop), Err(Errno(libc::ENOTCONN)));
+}
+
+#[test]
+fn a_launcher_that_is_killed_takes_its_programs_along() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (job, pids) = start_family(&daemon, &client);
+    let launcher = named(&daemon, "launcher");
+    assert_eq!(launcher.len(), 1);
+    end(launcher[0]);
+    all_gone(&pids[..2]);
+    let killed = JobState::Signalled {
+        signal: 9,
+        core: false,
+    };
+    assert_eq!(client.wait(job, 0).expect("its end").state, killed);
+    // Another is started for the next program.
+    let next = start(&client, &["sh", "-c", "exit 5"], [NONE; 3]).expect("started");
+    assert_eq!(finish(&client, next), JobState::Exited(5));
+    end(pids[2]);
+}
+
+#[test]
+fn a_hostd_that_is_killed_or_stopped_takes_all_programs_along() {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM] {
+        let daemon = daemon();
+        let client = daemon.attach();
+        let (_, pids) = start_family(&daemon, &client);
+        let launcher = named(&daemon, "launcher");
+        kill(Pid::from_raw(daemon.pid()), signal).expect("it lives");
+        all_gone(&pids);
+        all_gone(&launcher);
+    }
+}
+
+#[test]
+fn hostd_and_launcher_killed_at_once_leave_no_leader() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (_, pids) = start_family(&daemon, &client);
+    let launcher = named(&daemon, "launcher")[0];
+    for pid in [daemon.pid(), launcher] {
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("it lives");
+    }
+    end(launcher);
+    end(daemon.pid());
+    all_gone(&pids[..1]);
+    for pid in &pids[1..] {
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn death_while_a_program_is_being_started_leaves_nothing() {
+    for round in 0..20 {
+        let daemon = daemon();
+        let client = daemon.attach();
+        let job = start(&client, &["true"], [NONE; 3]).expect("started");
+        finish(&client, job);
+        let victim = match round % 2 {
+            0 => daemon.status().sessions[0].shadow.expect("a shadow"),
+            _ => named(&daemon, "launcher")[0],
+        };
+        std::thread::scope(|scope| {
+            let starting = scope
+                .spawn(|| (0..).find_map(|_| start(&client, &["sleep", "12345"], [NONE; 3]).err()));
+            std::thread::sleep(std::time::Duration::from_millis(round % 7));
+            end(victim);
+            if round % 2 == 1 {
+                // Another launcher may take over at once; the process itself goes now.
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                end(daemon.status().sessions[0].shadow.expect("a shadow"));
+            }
+            assert!(starting.join().expect("it ends").is_some());
+        });
+        eventually("only hostd's own processes are left", || {
+            descendants(daemon.pid()).iter().all(|pid| {
+                let line =
+                    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                !line.contains("12345")
+            })
+        });
+    }
+}
+
+#[test]
+fn a_held_session_keeps_its_programs() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let job = start(&client, &["sleep", "1000"], [NONE; 3]).expect("started");
+    let token = client.hold_session().expect("held").token;
+    leave(client);
+    let again = daemon.try_attach(Some(token)).expect("taken over");
+    again.signal(job, libc::SIGTERM).expect("it lives");
+    assert_eq!(
+        finish(&again, job),
+        JobState::Signalled {
+            signal: 15,
+            core: false
+        }
+    );
+    assert!(Path::new(&format!("/proc/{}", daemon.pid())).exists());
+}
