@@ -1,21 +1,29 @@
-//! A child of the launcher, from its fork until it becomes the program: what is read, judged and executed here is one thing.
+//! A child of the launcher: it reads, looks up and judges, has a child of its own become the program, and then tells what becomes
+//! of that.
+//!
+//! It leads the program's session and stays in it as the program's parent: the kernel stops no process by SIGTSTP, SIGTTIN or
+//! SIGTTOU whose group has no parent in its session, for nobody there could continue it. It also keeps the program as a zombie
+//! until the launcher kills it, so that the number of the program's group cannot become another's before.
 //!
 //! The words are a memory file that is sealed against writing, so they cannot change under the reader. The program is
 //! executed by its path without symbolic links, which is the one that was judged. (Executing the open file instead would
 //! show every program under the name of a number, and no script could be.)
 #![allow(unsafe_code)]
 
-use super::message::About;
+use super::jobs::wait;
+use super::message::{About, Change};
 use super::policy::{judge, Request};
+use super::processes::signal_group;
 use super::words::{self, Words, MOST_BYTES};
-use super::{environment, program, terminal, Policy};
-use crate::config::ProgramLimits;
+use super::{become_program, environment, program, terminal, Policy};
 use hostcall::types::Errno;
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{fork, ForkResult, Pid};
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
@@ -25,9 +33,6 @@ const SHOWN: usize = 4096;
 
 /// Bytes of words that are read at first; few programs have more.
 const FIRST_BYTES: usize = 64 << 10;
-
-/// Open files that a program may have unless it raises that itself, as in a login.
-const OPEN_FILES: u64 = 1024;
 
 /// The seals without which words could change.
 const SEALED: i32 = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
@@ -47,13 +52,17 @@ pub(super) struct Task {
     pub umask: u32,
 }
 
-/// What a child tells its launcher. The end of the report with no failure in it means that the program runs.
+/// What a child tells its launcher, a JSON line each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// What it is or was to be.
+    /// What the program is or was to be.
     About(About),
-    /// Why not.
+    /// Why it was not started; nothing follows.
     Failure(Failure),
+    /// It runs, as this process and process group.
+    Running(i32),
+    /// Its state has changed.
+    Changed(Change),
 }
 
 /// Why a program was not started.
@@ -86,37 +95,23 @@ impl From<nix::Error> for Failure {
     }
 }
 
-/// What a whole report says. Of a child that was killed before it could say anything, that it failed.
-pub(super) fn outcome(report: &[u8]) -> (About, Option<Failure>) {
-    let (mut about, mut failure) = (None, None);
-    for line in report
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
-        match serde_json::from_slice(line) {
-            Ok(Report::About(told)) => about = Some(told),
-            Ok(Report::Failure(told)) => failure = Some(told),
-            Err(_) => failure = Some(Errno(libc::EIO).into()),
-        }
-    }
-    let silent = || Some(Errno(libc::EIO).into());
-    let failure = if about.is_none() {
-        failure.or_else(silent)
-    } else {
-        failure
-    };
-    (about.unwrap_or_default(), failure)
-}
-
-/// Becomes the program, or reports why not and ends. The launcher's child has one thread and never returns to its code.
+/// Has the program run and tells of it until the launcher ends this. It has one thread and never returns to the launcher's code.
 pub(super) fn run(task: Task, policy: &Policy, launcher: i32, report: &File) -> ! {
     let mut about = About::default();
-    let Err(failure) = become_program(task, policy, launcher, &mut about, report);
-    // A launcher that is gone hears nothing, and this process ends anyway.
+    let started = start(task, policy, launcher, &mut about, report);
+    // A launcher that is gone hears nothing, and this process ends with it.
     let _ = tell(report, &Report::About(about));
-    let _ = tell(report, &Report::Failure(failure));
-    // SAFETY: ends a process that has nothing to flush; what it copied from its parent is the parent's.
-    unsafe { libc::_exit(127) }
+    match started {
+        Ok(program) => {
+            let _ = tell(report, &Report::Running(program.as_raw()));
+            watch(program, report)
+        }
+        Err(failure) => {
+            let _ = tell(report, &Report::Failure(failure));
+            // SAFETY: ends a process that has nothing to flush; what it copied from its parent is the parent's.
+            unsafe { libc::_exit(127) }
+        }
+    }
 }
 
 fn tell(mut report: &File, line: &Report) -> std::io::Result<()> {
@@ -126,22 +121,61 @@ fn tell(mut report: &File, line: &Report) -> std::io::Result<()> {
     report.write_all(&bytes)
 }
 
-fn become_program(
+/// Tells what becomes of the program, and stays until it is killed.
+fn watch(program: Pid, report: &File) -> ! {
+    let pid = program.as_raw();
+    let stops = libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG;
+    // The end is not taken: that leaves the zombie.
+    let end = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
+    let mut ended = false;
+    loop {
+        while let Some(change) = wait(pid, stops).or_else(|| wait(pid, end).filter(|_| !ended)) {
+            ended |= change.is_end();
+            let _ = tell(report, &Report::Changed(change));
+        }
+        if await_signal() {
+            // The terminal is gone. The kernel tells a session's leader, whose affair it is to tell the others.
+            let _ = signal_group(pid, libc::SIGHUP);
+            let _ = signal_group(pid, libc::SIGCONT);
+        }
+    }
+}
+
+/// Waits for a change of the program's state or for the end of the terminal; whether it was that.
+fn await_signal() -> bool {
+    // SAFETY: a set and a siginfo are valid when zeroed, and live through the calls. Both signals are blocked.
+    let (signal, cause) = unsafe {
+        let (mut set, mut info): (libc::sigset_t, libc::siginfo_t) = std::mem::zeroed();
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        libc::sigaddset(&mut set, libc::SIGHUP);
+        (libc::sigwaitinfo(&set, &mut info), info.si_code)
+    };
+    signal == libc::SIGHUP && cause == libc::SI_KERNEL
+}
+
+fn start(
     task: Task,
     policy: &Policy,
     launcher: i32,
     about: &mut About,
     report: &File,
-) -> Result<Infallible, Failure> {
+) -> Result<Pid, Failure> {
+    // Nothing but SIGKILL ends this process: it is in nobody's way, and must outlive a hang-up of its terminal.
+    SigSet::all().thread_block()?;
+    let _ = prctl::set_name(c"supervisor");
     nix::unistd::setsid()?;
     // If the launcher is killed, nobody else may be left to end the program.
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
-    if nix::unistd::getppid().as_raw() != launcher {
-        return Err(Errno(libc::EIO).into());
-    }
-    let words = read(&task.words)?;
+    bind_to_parent(launcher)?;
+    let Task {
+        words,
+        directory,
+        streams,
+        controls,
+        umask,
+    } = task;
+    let words = read(words)?;
     about.arguments = shown(&words.arguments);
-    let directory = enter(&task.directory)?;
+    let directory = enter(directory)?;
     about.directory = Some(directory.display().to_string());
     let base = environment::base(&policy.user, &policy.config.environment);
     let path = base.get("PATH").map_or("", String::as_str);
@@ -156,19 +190,97 @@ fn become_program(
         errno: libc::EACCES,
         denial: Some(denial.to_string()),
     })?;
-    tell(report, &Report::About(about.clone()))?;
-    let variables = environment::merge(&base, &policy.config.pass, &words.offered);
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(task.umask));
-    place(&task.streams, task.controls)?;
-    limit(&policy.config.limits)?;
-    become_ordinary()?;
     let program = CString::new(found.into_os_string().into_encoded_bytes());
-    let program = program.map_err(|_| Errno(libc::EINVAL))?;
-    Err(execute(&program, &words.arguments, &variables).into())
+    let program = become_program::Program {
+        file: program.map_err(|_| Errno(libc::EINVAL))?,
+        variables: environment::merge(&base, &policy.config.pass, &words.offered),
+        arguments: words.arguments,
+        umask,
+        limits: &policy.config.limits,
+    };
+    let streams = terminals(streams, controls)?;
+    beget(&program, streams, report)
+}
+
+/// Dies with the parent from now on.
+fn bind_to_parent(parent: i32) -> Result<(), Failure> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    match nix::unistd::getppid().as_raw() == parent {
+        true => Ok(()),
+        false => Err(Errno(libc::EIO).into()),
+    }
+}
+
+/// Takes terminals for masters, and the first of them as the session's if wanted.
+fn terminals(streams: [OwnedFd; 3], controls: bool) -> Result<become_program::Streams, Failure> {
+    let mut controlling = None;
+    let mut given = Vec::new();
+    for stream in streams {
+        let terminal = terminal::of_master(stream.as_fd())?;
+        if let Some(terminal) = terminal
+            .as_ref()
+            .filter(|_| controls && controlling.is_none())
+        {
+            terminal::control_by(terminal.as_fd())?;
+            controlling = Some(terminal.try_clone()?);
+        }
+        given.push(terminal.unwrap_or(stream));
+    }
+    match controls && controlling.is_none() {
+        true => Err(Errno(libc::EINVAL).into()),
+        false => Ok(become_program::Streams { given, controlling }),
+    }
+}
+
+/// Forks the program's process and waits until it is the program.
+fn beget(
+    program: &become_program::Program<'_>,
+    streams: become_program::Streams,
+    report: &File,
+) -> Result<Pid, Failure> {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let own = std::process::id() as i32;
+    // SAFETY: this process has one thread, so the child may do anything; it never comes back.
+    match unsafe { fork()? } {
+        ForkResult::Child => {
+            let Err(failure) = bind_to_parent(own).and_then(|()| program.run(&streams));
+            let writer = File::from(writer);
+            let _ = tell(&writer, &Report::Failure(failure));
+            // SAFETY: as in `run`.
+            unsafe { libc::_exit(127) }
+        }
+        ForkResult::Parent { child } => {
+            drop((writer, streams));
+            keep_open(report.as_raw_fd(), reader.as_raw_fd())?;
+            // Both do it, so that it is done whoever comes first; once it is the program it cannot be, nor need it.
+            let _ = nix::unistd::setpgid(child, child);
+            let mut told = Vec::new();
+            File::from(reader).read_to_end(&mut told)?;
+            match serde_json::from_slice(&told) {
+                Ok(Report::Failure(failure)) => Err(failure),
+                _ => Ok(child),
+            }
+        }
+    }
+}
+
+/// Closes whatever else the launcher had or the guest gave: a pipe's other end must see the program's end, not this process's.
+fn keep_open(report: i32, reader: i32) -> Result<(), Failure> {
+    // SAFETY: 0 is no object's. 1 is /dev/null.
+    Errno::result(unsafe { libc::dup2(1, 0) }.into())?;
+    let (low, high) = (report.min(reader), report.max(reader));
+    for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, i32::MAX)] {
+        if first <= last {
+            // SAFETY: the objects that own these numbers are the launcher's, and this copy of the process never comes back to
+            // them.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+    }
+    Ok(())
 }
 
 /// The words, if they cannot change any more.
-fn read(file: &File) -> Result<Words, Failure> {
+fn read(file: File) -> Result<Words, Failure> {
     // SAFETY: plain system call.
     let seals = Errno::result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) }.into())?;
     if seals as i32 & SEALED != SEALED {
@@ -205,7 +317,7 @@ fn shown(arguments: &[CString]) -> Vec<String> {
 
 /// Enters the guest's working directory by its path, with the rights of the user of programs: the descriptor is of the
 /// shadow's view, from which `..` would not lead where it leads on the host.
-fn enter(directory: &File) -> Result<PathBuf, Failure> {
+fn enter(directory: File) -> Result<PathBuf, Failure> {
     let wanted = directory.metadata()?;
     let path = std::fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
     std::env::set_current_dir(&path)?;
@@ -215,73 +327,4 @@ fn enter(directory: &File) -> Result<PathBuf, Failure> {
         return Err(Errno(libc::ENOENT).into());
     }
     Ok(std::env::current_dir()?)
-}
-
-/// Puts the streams in their places, with terminals for masters.
-fn place(streams: &[OwnedFd; 3], controls: bool) -> Result<(), Failure> {
-    let mut controlled = false;
-    for (number, stream) in streams.iter().enumerate() {
-        let terminal = terminal::of_master(stream.as_fd())?;
-        if let Some(terminal) = terminal.as_ref().filter(|_| controls && !controlled) {
-            terminal::control_by(terminal.as_fd())?;
-            controlled = true;
-        }
-        let from = terminal.as_ref().unwrap_or(stream).as_raw_fd();
-        // SAFETY: the first three numbers are no object's: the launcher's line and log are replaced for good.
-        Errno::result(unsafe { libc::dup2(from, number as i32) }.into())?;
-    }
-    match controls && !controlled {
-        true => Err(Errno(libc::EINVAL).into()),
-        false => Ok(()),
-    }
-}
-
-fn limit(limits: &ProgramLimits) -> Result<(), Failure> {
-    let mib = |size: Option<u64>| size.map(|size| size << 20);
-    let bounds = [
-        (Resource::RLIMIT_CPU, limits.cpu_seconds),
-        (Resource::RLIMIT_AS, mib(limits.memory_mib)),
-        (Resource::RLIMIT_NOFILE, limits.open_files),
-        (Resource::RLIMIT_FSIZE, mib(limits.file_mib)),
-        (Resource::RLIMIT_CORE, mib(limits.core_mib)),
-        (Resource::RLIMIT_NPROC, limits.user_processes),
-    ];
-    for (resource, value) in bounds {
-        let (_, hard) = getrlimit(resource)?;
-        match value {
-            Some(value) => setrlimit(resource, value.min(hard), value.min(hard))?,
-            // hostd's own is far above what programs expect, select(2) and those that close all numbers.
-            None if resource == Resource::RLIMIT_NOFILE => {
-                setrlimit(resource, OPEN_FILES.min(hard), hard)?
-            }
-            None => {}
-        }
-    }
-    Ok(())
-}
-
-/// Undoes what the launcher is and a program should not be.
-fn become_ordinary() -> Result<(), Failure> {
-    use nix::sys::signal::SigSet;
-    // Those that libc keeps for itself too: whoever started hostd may have ignored them. All zeros is the default action, and as
-    // long as the kernel's structure is on any architecture.
-    let default = [0u64; 4];
-    for signal in 1..=libc::SIGRTMAX() {
-        let none = std::ptr::null::<u64>();
-        // SAFETY: reads a live array and installs no handler. SIGKILL and SIGSTOP refuse, which is right.
-        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, 8) };
-    }
-    SigSet::all().thread_unblock()?;
-    let cloexec = libc::CLOSE_RANGE_CLOEXEC;
-    // SAFETY: plain system call; only the program that is about to be executed loses descriptors.
-    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, cloexec) })?;
-    Ok(())
-}
-
-/// execve(2); returns only its failure.
-fn execute(program: &CStr, arguments: &[CString], variables: &[CString]) -> Errno {
-    match nix::unistd::execve(program, arguments, variables) {
-        Err(error) => Errno(error as i32),
-        Ok(never) => match never {},
-    }
 }

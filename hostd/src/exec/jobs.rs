@@ -1,7 +1,7 @@
 //! The launcher's jobs: processes by their numbers, and how they are ended.
 //!
-//! A job's first process leads a session and a process group that both have its number. It stays a zombie until hostd lets go
-//! of the job, so that nobody else can get that number while it is still used to signal the group.
+//! A job is a session, which its supervisor leads ([`super::child`]), and in it the process group of its program. Both live or
+//! stay zombies until hostd lets go of the job, so that nobody else can get their numbers while these are still used.
 #![allow(unsafe_code)]
 
 use super::message::Change;
@@ -25,8 +25,10 @@ enum Ending {
 /// One job.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Its first process, its session and its process group.
-    pub pid: i32,
+    /// Its supervisor, our child, which leads its session.
+    pub session: i32,
+    /// Its program's process and process group, once that runs.
+    group: Option<i32>,
     ended: bool,
     ending: Ending,
     /// When its time is over.
@@ -36,11 +38,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// One that has just been forked.
-    pub fn new(pid: i32, seconds: Option<u32>) -> Job {
+    /// One whose supervisor has just been forked.
+    pub fn new(session: i32, seconds: Option<u32>) -> Job {
         let due = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
         Job {
-            pid,
+            session,
+            group: None,
             ended: false,
             ending: Ending::No,
             due,
@@ -48,9 +51,31 @@ impl Job {
         }
     }
 
+    /// Its program runs.
+    pub fn run_as(&mut self, group: i32) {
+        self.group = Some(group);
+    }
+
+    /// Whether its program has begun to run.
+    pub fn runs(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Whether its program has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Its program has ended.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Sends a signal to the group. That nothing is left of it is no failure here.
     fn signal(&self, signal: i32) {
-        let _ = signal_group(self.pid, signal);
+        if let Some(group) = self.group {
+            let _ = signal_group(group, signal);
+        }
     }
 
     /// Asks it to end: hung up on, or out of time. A stopped one must go on to hear that.
@@ -67,19 +92,6 @@ impl Job {
         self.forgotten = true;
     }
 
-    /// The next change of its state; the end is told once.
-    pub fn change(&mut self) -> Option<Change> {
-        if self.ended {
-            return None;
-        }
-        let stops = libc::WSTOPPED | libc::WCONTINUED;
-        // The end last, which leaves the zombie: what came before must not be told after it.
-        let change =
-            wait(self.pid, stops).or_else(|| wait(self.pid, libc::WEXITED | libc::WNOWAIT))?;
-        self.ended = change.is_end();
-        Some(change)
-    }
-
     /// Does what is due; when to look again.
     pub fn pass_time(&mut self, now: Instant) -> Option<Instant> {
         if self.due.is_some_and(|due| due <= now) {
@@ -88,8 +100,14 @@ impl Job {
         }
         if matches!(self.ending, Ending::Asked(due) if due <= now) {
             self.ending = Ending::Killed;
-            self.signal(libc::SIGKILL);
-            kill_session(self.pid);
+            match self.group {
+                Some(_) => {
+                    self.signal(libc::SIGKILL);
+                    kill_session(self.session, Some(self.session));
+                }
+                // It hangs somewhere on the way to its program.
+                None => self.kill_supervisor(),
+            }
         }
         let ending = match self.ending {
             Ending::Asked(due) => Some(due),
@@ -100,24 +118,31 @@ impl Job {
 
     /// Whether it is over and can be dropped: hostd has let go of it, and if it is being ended, nothing is left of it.
     pub fn is_over(&self) -> bool {
-        let rest = || matches!(self.ending, Ending::Asked(_)) && !session(self.pid).is_empty();
-        self.forgotten && self.ended && !rest()
+        let rest = || session(self.session).iter().any(|pid| *pid != self.session);
+        self.forgotten && self.ended && !(matches!(self.ending, Ending::Asked(_)) && rest())
+    }
+
+    fn kill_supervisor(&self) {
+        // SAFETY: plain system call on our own child, which nobody else reaps.
+        unsafe { libc::kill(self.session, libc::SIGKILL) };
     }
 }
 
 impl Drop for Job {
+    /// Lets go of its numbers. Who is not yet a zombie is reaped with the strangers.
     fn drop(&mut self) {
-        // SAFETY: plain system call on our own child, which has ended; its number is free from here on.
-        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::WNOHANG) };
+        self.kill_supervisor();
+        // SAFETY: as above.
+        unsafe { libc::waitpid(self.session, std::ptr::null_mut(), libc::WNOHANG) };
     }
 }
 
-/// waitid(2) without waiting. (A crate's status has no real-time signals.)
-fn wait(pid: i32, what: i32) -> Option<Change> {
+/// waitid(2). (A crate's status has no real-time signals.)
+pub(super) fn wait(pid: i32, what: i32) -> Option<Change> {
     // SAFETY: a siginfo is valid when zeroed, and lives through the call.
     let (done, info) = unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
-        let done = libc::waitid(libc::P_PID, pid as u32, &mut info, what | libc::WNOHANG);
+        let done = libc::waitid(libc::P_PID, pid as u32, &mut info, what);
         (done, info)
     };
     // SAFETY: waitid fills these fields; without a change they are zero.

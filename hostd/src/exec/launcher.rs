@@ -5,9 +5,9 @@
 //! themselves daemons too, and then itself.
 #![allow(unsafe_code)]
 
-use super::child::{self, Failure, Task};
+use super::child::{self, Failure, Report, Task};
 use super::jobs::{self, Job};
-use super::message::{About, FromLauncher, JobId, ToLauncher};
+use super::message::{About, Change, FromLauncher, JobId, ToLauncher};
 use super::{list, processes, terminal, Policy};
 use crate::message;
 use nix::errno::Errno;
@@ -38,16 +38,13 @@ pub fn run() -> ! {
     std::process::exit(code)
 }
 
-/// A job, and the report of its child while that is no program yet.
+/// A job, and what its supervisor reports.
 struct Entry {
     job: Job,
-    report: Option<Reporting>,
-}
-
-/// What a child has reported so far.
-struct Reporting {
-    file: File,
-    bytes: Vec<u8>,
+    report: File,
+    /// What has come of its next line.
+    line: Vec<u8>,
+    about: About,
 }
 
 struct Launcher {
@@ -146,7 +143,7 @@ impl Launcher {
             ready.reports.into_iter().for_each(|id| self.hear_child(id));
             if ready.ends {
                 while ends.read_signal()?.is_some() {}
-                self.look_after_all();
+                self.reap();
             }
             if ready.line {
                 self.hear_hostd();
@@ -157,7 +154,7 @@ impl Launcher {
 
     fn wait(&self, ends: &SignalFd, timeout: PollTimeout) -> Result<Ready> {
         let reports = self.jobs.iter();
-        let reports = reports.filter_map(|(id, entry)| Some((*id, &entry.report.as_ref()?.file)));
+        let reports = reports.map(|(id, entry)| (*id, &entry.report));
         let (ids, files): (Vec<JobId>, Vec<&File>) = reports.unzip();
         let mut fds = vec![PollFd::new(ends.as_fd(), PollFlags::POLLIN)];
         fds.extend(
@@ -189,7 +186,7 @@ impl Launcher {
         let over: Vec<JobId> = self
             .jobs
             .iter()
-            .filter(|(_, entry)| entry.report.is_none() && entry.job.is_over())
+            .filter(|(_, entry)| entry.job.is_over())
             .map(|(id, _)| *id)
             .collect();
         for id in over {
@@ -198,7 +195,7 @@ impl Launcher {
         }
         if let Some(end) = self.end {
             let left = processes::descendants();
-            if left.is_empty() && self.jobs.values().all(|entry| entry.report.is_none()) {
+            if left.is_empty() && self.jobs.is_empty() {
                 return None;
             }
             if end <= now {
@@ -224,6 +221,10 @@ impl Launcher {
     fn lose_hostd(&mut self) {
         if self.end.is_none() {
             self.end = Some(Instant::now() + jobs::GRACE);
+            for entry in self.jobs.values_mut() {
+                entry.job.ask_to_end(libc::SIGHUP);
+                entry.job.forget();
+            }
             jobs::hang_up_on_all();
         }
     }
@@ -296,13 +297,14 @@ impl Launcher {
             .and_then(|task| self.fork(task));
         match started {
             Ok((pid, report)) => {
-                let job = Job::new(pid, self.policy.config.seconds);
-                let report = Some(Reporting {
-                    file: report,
-                    bytes: Vec::new(),
-                });
-                self.jobs.insert(id, Entry { job, report });
-                self.tell(&FromLauncher::Forked { id, pid }, &[]);
+                let entry = Entry {
+                    job: Job::new(pid, self.policy.config.seconds),
+                    report,
+                    line: Vec::new(),
+                    about: About::default(),
+                };
+                self.jobs.insert(id, entry);
+                self.tell(&FromLauncher::Forked { id, session: pid }, &[]);
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
@@ -361,60 +363,87 @@ impl Launcher {
         }
     }
 
-    /// A child reports; when its report ends, it has become its program, or says why not.
+    /// A supervisor reports.
     fn hear_child(&mut self, id: JobId) {
         let Some(entry) = self.jobs.get_mut(&id) else {
             return;
         };
-        let Some(mut report) = entry.report.take() else {
-            return;
-        };
         let mut room = [0; 4096];
-        match report.file.read(&mut room) {
-            Ok(0) => {}
+        match entry.report.read(&mut room) {
+            Ok(0) => self.lose_child(id),
             Ok(len) => {
-                report.bytes.extend_from_slice(&room[..len]);
-                entry.report = Some(report);
-                return;
+                entry.line.extend_from_slice(&room[..len]);
+                while let Some(end) = self.line_of(id) {
+                    self.obey_child(id, &end);
+                }
             }
             // Nothing but a lack of bytes can be the matter with a pipe of ours.
-            Err(_) => {
-                entry.report = Some(report);
-                return;
-            }
+            Err(_) => {}
         }
-        match child::outcome(&report.bytes) {
-            (about, None) => self.tell(&FromLauncher::Running { id, about }, &[]),
-            (about, Some(Failure { errno, denial })) => {
-                // It ends at once, and is reaped then if it is not yet a zombie.
-                self.jobs.remove(&id);
-                let refused = FromLauncher::Refused {
-                    id,
-                    errno,
-                    denial,
-                    about,
-                };
-                self.tell(&refused, &[]);
-            }
-        }
-        self.look_after(id);
     }
 
-    fn look_after_all(&mut self) {
-        let ids: Vec<JobId> = self.jobs.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.look_after(id));
-        let own: Vec<i32> = self.jobs.values().map(|entry| entry.job.pid).collect();
-        jobs::reap_strangers(|pid| own.contains(&pid));
+    /// The next whole line of a report.
+    fn line_of(&mut self, id: JobId) -> Option<Vec<u8>> {
+        let line = &mut self.jobs.get_mut(&id)?.line;
+        let end = line.iter().position(|byte| *byte == b'\n')?;
+        Some(line.drain(..=end).collect())
     }
 
-    /// Tells what has become of one job.
-    fn look_after(&mut self, id: JobId) {
-        let next = |launcher: &mut Launcher| {
-            let entry = launcher.jobs.get_mut(&id)?;
-            entry.report.is_none().then(|| entry.job.change())?
+    fn obey_child(&mut self, id: JobId, line: &[u8]) {
+        let Some(entry) = self.jobs.get_mut(&id) else {
+            return;
         };
-        while let Some(change) = next(self) {
+        match serde_json::from_slice(line) {
+            Ok(Report::About(about)) => entry.about = about,
+            Ok(Report::Running(pid)) => {
+                entry.job.run_as(pid);
+                let about = std::mem::take(&mut entry.about);
+                self.tell(&FromLauncher::Running { id, pid, about }, &[]);
+            }
+            Ok(Report::Failure(failure)) => self.refuse(id, failure),
+            Ok(Report::Changed(change)) => {
+                if change.is_end() {
+                    entry.job.end();
+                }
+                self.tell(&FromLauncher::Changed { id, change }, &[]);
+            }
+            Err(error) => log::warn!("launcher: a report of job {id}: {error}"),
+        }
+    }
+
+    fn refuse(&mut self, id: JobId, Failure { errno, denial }: Failure) {
+        let about = self.jobs.remove(&id).map(|entry| entry.about);
+        let about = about.unwrap_or_default();
+        let refused = FromLauncher::Refused {
+            id,
+            errno,
+            denial,
+            about,
+        };
+        self.tell(&refused, &[]);
+    }
+
+    /// A supervisor is gone before its time, and its program with it.
+    fn lose_child(&mut self, id: JobId) {
+        let Some(entry) = self.jobs.get(&id) else {
+            return;
+        };
+        if !entry.job.runs() {
+            return self.refuse(id, hostcall::types::Errno(libc::EIO).into());
+        }
+        let ended = entry.job.has_ended();
+        // Its numbers may be others' from here on.
+        self.jobs.remove(&id);
+        if !ended {
+            let change = Change::Signalled(libc::SIGKILL as u8, false);
             self.tell(&FromLauncher::Changed { id, change }, &[]);
         }
+        self.tell(&FromLauncher::Gone { id }, &[]);
+    }
+
+    /// Reaps what programs have left behind.
+    fn reap(&self) {
+        let own: Vec<i32> = self.jobs.values().map(|entry| entry.job.session).collect();
+        jobs::reap_strangers(|pid| own.contains(&pid));
     }
 }

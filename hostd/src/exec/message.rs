@@ -71,17 +71,19 @@ pub enum FromLauncher {
         /// One line that names the cure.
         error: String,
     },
-    /// A process was forked for a program.
+    /// A supervisor was forked for a program.
     Forked {
         /// Which.
         id: JobId,
-        /// Its process id, session and process group.
-        pid: i32,
+        /// Its process id and session.
+        session: i32,
     },
-    /// It has become the program.
+    /// The program runs.
     Running {
         /// Which.
         id: JobId,
+        /// Its process id and process group.
+        pid: i32,
         /// What it is.
         about: About,
     },

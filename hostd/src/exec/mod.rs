@@ -8,6 +8,7 @@
 //! What decides is pure: [`words`] takes a guest's words apart, [`policy`] judges, [`environment`] filters. [`program`] finds
 //! the files that they speak of, [`jobs`] knows what has become of whom, [`message`] is what hostd and the launcher say.
 
+mod become_program;
 mod child;
 pub mod environment;
 mod glob;

@@ -26,9 +26,9 @@ pub(super) fn session(session: i32) -> BTreeSet<i32> {
     pids.filter(|pid| is_member(*pid, session)).collect()
 }
 
-/// Kills a session, whatever process groups it has made.
-pub(crate) fn kill_session(number: i32) {
-    for pid in session(number) {
+/// Kills a session, whatever process groups it has made, but for one process.
+pub(crate) fn kill_session(number: i32, but: Option<i32>) {
+    for pid in session(number).into_iter().filter(|pid| Some(*pid) != but) {
         // SAFETY: plain system calls; the descriptor that comes back is ours. Its process is looked at once more, for the
         // number may have become another's before it was opened, and cannot afterwards.
         unsafe {

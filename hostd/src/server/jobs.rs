@@ -28,12 +28,12 @@ struct Job {
     who: Who,
     /// The launcher that has it.
     launcher: Key,
-    /// Its process, which is its session and process group; 0 until it has one.
+    /// Its session, once it has one.
+    session: Option<i32>,
+    /// Its program's process and process group; 0 until it runs.
     pid: i32,
     /// What it is.
     about: About,
-    /// Whether it has become the program.
-    runs: bool,
     /// Whether its end has been told.
     ended: bool,
     since: Instant,
@@ -236,9 +236,9 @@ impl Guest {
             owner: Some((slot, 0)),
             who,
             launcher,
+            session: None,
             pid: 0,
             about: About::default(),
-            runs: false,
             ended: false,
             since: Instant::now(),
         };
@@ -274,8 +274,9 @@ impl Guest {
     }
 
     fn forget_job(&mut self, owner: (u32, u32)) -> i32 {
+        // The shadow knows it, so it has been one: its launcher was lost.
         let Some((id, job)) = self.jobs.of(owner) else {
-            return libc::ECHILD;
+            return 0;
         };
         if !job.ended {
             return libc::EBUSY;
@@ -319,12 +320,12 @@ impl Guest {
     ) {
         match message {
             FromLauncher::Failed { .. } => {}
-            FromLauncher::Forked { id, pid } => {
+            FromLauncher::Forked { id, session } => {
                 if let Some(job) = self.jobs.table.get_mut(&id) {
-                    job.pid = pid;
+                    job.session = Some(session);
                 }
             }
-            FromLauncher::Running { id, about } => self.job_runs(id, about, poller),
+            FromLauncher::Running { id, pid, about } => self.job_runs(id, pid, about, poller),
             FromLauncher::Refused {
                 id,
                 errno,
@@ -353,12 +354,12 @@ impl Guest {
         }
     }
 
-    fn job_runs(&mut self, id: JobId, about: About, poller: &mut Poller) {
+    fn job_runs(&mut self, id: JobId, pid: i32, about: About, poller: &mut Poller) {
         let Some(job) = self.jobs.table.get_mut(&id) else {
             return;
         };
-        (job.runs, job.about) = (true, about.clone());
-        let (who, pid) = (job.who.clone(), job.pid);
+        (job.pid, job.about) = (pid, about.clone());
+        let who = job.who.clone();
         let mut started = None;
         if let Some((slot, number)) = &mut job.owner {
             if let Some(session) = self.sessions.get_mut(slot) {
@@ -404,8 +405,10 @@ impl Guest {
                 continue;
             };
             let killed = Change::Signalled(libc::SIGKILL as u8, false);
+            if let Some(session) = job.session {
+                kill_session(session, None);
+            }
             if job.pid != 0 && !job.ended {
-                kill_session(job.pid);
                 self.write_down(
                     &job.who,
                     &job.about,
@@ -413,14 +416,14 @@ impl Guest {
                 );
             }
             match job.owner {
-                Some((slot, number)) if job.runs && !job.ended => {
+                Some((slot, number)) if job.pid != 0 && !job.ended => {
                     let change = ToShadow::JobChanged {
                         job: number,
                         change: killed,
                     };
                     self.tell(slot, &change, &[], poller);
                 }
-                Some((slot, _)) if !job.runs => {
+                Some((slot, _)) if job.pid == 0 => {
                     self.tell(slot, &ToShadow::Answer { errno: libc::EIO }, &[], poller);
                 }
                 _ => {}
