@@ -38,5 +38,6 @@ pub mod table;
 #[cfg(not(loom))]
 pub mod transfer;
 pub mod types;
+pub mod variables;
 pub mod wait;
 pub mod wire;
