@@ -15,7 +15,7 @@ use std::fmt::Write;
 use syscalls::Sysno;
 
 /// Names of the handoff; they are meant for one program image only.
-pub const SESSION: &[u8] = b"HOSTCALL_SESSION";
+pub const TOKEN: &[u8] = b"HOSTCALL_TOKEN";
 /// `number:remote,…` of the inherited host files.
 pub const FDS: &[u8] = b"HOSTCALL_FDS";
 /// Set when the working directory lies on the host.
@@ -42,7 +42,7 @@ pub fn value<'e>(entry: &'e [u8], name: &[u8]) -> Option<&'e [u8]> {
 
 /// Whether `entry` is part of a handoff.
 pub fn is_handoff(entry: &[u8]) -> bool {
-    [SESSION, FDS, CWD]
+    [TOKEN, FDS, CWD]
         .iter()
         .any(|name| value(entry, name).is_some())
 }
@@ -207,7 +207,7 @@ impl Environment {
         if let Some(Hold(token)) = &hold {
             let mut digits = Line::<64>::new();
             let _ = write!(digits, "{token}");
-            build.compose(&[SESSION, b"=", digits.bytes()]);
+            build.compose(&[TOKEN, b"=", digits.bytes()]);
             build.start(&[FDS, b"="]);
             let mut separator: &[u8] = b"";
             for (fd, entry) in fds::all().filter(|(_, entry)| !entry.cloexec) {

@@ -77,7 +77,7 @@ unsafe fn take_over(list: *const *const c_char) {
         // SAFETY: the environment.
         unsafe { entries(list) }.find_map(|entry| value(entry.to_bytes(), name))
     };
-    let Some(token) = find(environment::SESSION).and_then(Token::parse) else {
+    let Some(token) = find(environment::TOKEN).and_then(Token::parse) else {
         return;
     };
     let Ok(client) = session::attach(Some(token)) else {

@@ -50,7 +50,7 @@ static int child(int count, char **arguments)
     say("umask %o", umask(022));
     say("variable %s", getenv("VARIABLE") ? getenv("VARIABLE") : "unset");
     for (char **entry = environ; *entry; entry++)
-        if (!strncmp(*entry, "HOSTCALL_SESSION", 16) || !strncmp(*entry, "HOSTCALL_FDS", 12)) say("left over %s", *entry);
+        if (!strncmp(*entry, "HOSTCALL_TOKEN", 14) || !strncmp(*entry, "HOSTCALL_FDS", 12)) say("left over %s", *entry);
     return 7;
 }
 
