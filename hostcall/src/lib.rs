@@ -16,6 +16,7 @@ pub mod attach;
 pub mod client;
 #[cfg(not(loom))]
 pub mod doorbell;
+pub mod handout;
 pub mod ids;
 #[cfg(not(loom))]
 pub mod lane;

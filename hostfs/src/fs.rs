@@ -1,5 +1,6 @@
 //! What a file system does, in our own words: plain methods, plain results, nothing of the kernel's protocol.
 
+use hostcall::handout::Handout;
 use hostcall::ids::{GuestGid, GuestUid};
 use hostcall::types::{Errno, Mode, Token};
 use std::ffi::{CStr, CString};
@@ -319,6 +320,9 @@ pub trait FileSystem: Send + Sync + 'static {
         len: u64,
         flags: u64,
     ) -> Result<u32, Errno>;
+
+    /// The host file behind an open file, for a program with a session of its own.
+    fn hand_out(&self, caller: &Caller, handle: HandleId) -> Result<Handout, Errno>;
 
     fn opendir(&self, caller: &Caller, ino: Ino, flags: i32) -> Result<Opened, Errno>;
     /// Hands names from a position on to `take` until it has no more room (and answers false) or there are no more.

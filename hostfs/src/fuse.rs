@@ -5,7 +5,7 @@ mod convert;
 mod turn;
 
 use crate::cache::Cache;
-use crate::fs::{Attr, Change, Data, Entry, FileSystem, Make, Place};
+use crate::fs::{Attr, Change, Entry, FileSystem, Make, Place};
 pub use adapter::Adapter;
 use adapter::{empty, reply_lock, reply_sized, reply_space};
 use convert::*;
@@ -276,17 +276,22 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         empty(self.fs.fsync(&caller(req), fh.0, datasync), reply);
     }
 
+    fn ioctl(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: IoctlFlags,
+        cmd: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        self.control(req, fh, cmd, reply);
+    }
+
     fn opendir(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        match self.fs.opendir(&caller(req), ino.0, flags.0) {
-            Ok(opened) => {
-                let flags = match opened.data {
-                    Data::Fresh => self.cache.directory_flags(),
-                    _ => FopenFlags::empty(),
-                };
-                reply.opened(FileHandle(opened.handle), flags)
-            }
-            Err(errno) => reply.error(errno_of(errno)),
-        }
+        self.reply_directory(self.fs.opendir(&caller(req), ino.0, flags.0), reply);
     }
 
     fn readdir(

@@ -3,12 +3,13 @@
 use super::convert::*;
 use crate::cache::Cache;
 use crate::fs::{
-    Attr, Caller, Entry, FileSystem, HandleId, Ino, Lock, LockKind, Make, Notify, Opened, Sized,
-    Space,
+    Attr, Caller, Data, Entry, FileSystem, HandleId, Ino, Lock, LockKind, Make, Notify, Opened,
+    Sized, Space,
 };
 use crate::hidden;
 use crate::keeper::{Keeper, Waiting};
 use fuser::*;
+use hostcall::handout;
 use hostcall::types::{Errno as HostErrno, Mode, Token};
 use std::ffi::{CString, OsStr};
 use std::sync::{Arc, OnceLock};
@@ -192,6 +193,31 @@ impl<F: FileSystem> Adapter<F> {
         let removed =
             name.and_then(|name| self.fs.unlink(&caller(req), parent.0, &name, directory));
         empty(removed, reply);
+    }
+
+    /// ioctl(2): the one request that is ours. No other one reaches the host.
+    pub(super) fn control(&self, req: &Request, fh: FileHandle, command: u32, reply: ReplyIoctl) {
+        let handout = match command {
+            handout::REQUEST => self.fs.hand_out(&caller(req), fh.0),
+            _ => Err(HostErrno(libc::ENOTTY)),
+        };
+        match handout {
+            Ok(handout) => reply.ioctl(0, &handout.to_bytes()),
+            Err(errno) => reply.error(errno_of(errno)),
+        }
+    }
+
+    pub(super) fn reply_directory(&self, opened: Result<Opened, HostErrno>, reply: ReplyOpen) {
+        match opened {
+            Ok(opened) => {
+                let flags = match opened.data {
+                    Data::Fresh => self.cache.directory_flags(),
+                    _ => FopenFlags::empty(),
+                };
+                reply.opened(FileHandle(opened.handle), flags)
+            }
+            Err(errno) => reply.error(errno_of(errno)),
+        }
     }
 
     pub(super) fn reply_created(

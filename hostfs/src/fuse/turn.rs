@@ -75,6 +75,9 @@ in_turn! {
         ino: INodeNo, fh: FileHandle, flags: OpenFlags, lock_owner: Option<LockOwner>, flush: bool, reply: ReplyEmpty
     );
     fsync(ino: INodeNo, fh: FileHandle, datasync: bool, reply: ReplyEmpty);
+    ioctl(
+        ino: INodeNo, fh: FileHandle, flags: IoctlFlags, cmd: u32, in_data: &[u8], out_size: u32, reply: ReplyIoctl
+    );
     opendir(ino: INodeNo, flags: OpenFlags, reply: ReplyOpen);
     readdir(ino: INodeNo, fh: FileHandle, offset: u64, reply: ReplyDirectory);
     readdirplus(ino: INodeNo, fh: FileHandle, offset: u64, reply: ReplyDirectoryPlus);

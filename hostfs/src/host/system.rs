@@ -3,6 +3,8 @@
 use super::files::position;
 use super::{Host, HostFs};
 use crate::fs::*;
+use crate::handle::What;
+use hostcall::handout::Handout;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset};
 use std::ffi::CStr;
@@ -162,6 +164,16 @@ impl<H: Host> FileSystem for HostFs<H> {
         let held = handle.held()?;
         let host = self.through(caller, &handle, held);
         Ok(host.lseek(held.fd(), offset, whence)?.offset)
+    }
+
+    fn hand_out(&self, caller: &Caller, handle: HandleId) -> Result<Handout, Errno> {
+        let handle = self.handles.get(handle)?;
+        let held = handle.held()?;
+        let host = self.through(caller, &handle, held);
+        Ok(Handout {
+            token: host.share(held.fd())?.token,
+            shared: matches!(handle.what, What::Shared(_) | What::Stream(_)),
+        })
     }
 
     fn copy(

@@ -6,6 +6,7 @@ use super::open::refuse_reserved;
 use crate::real::{done, finish, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{fds, kept, session, watching};
+use hostcall::handout::{self, Handout};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
 use libc::{c_int, c_ulong};
@@ -173,6 +174,17 @@ unsafe fn device_control(
             Ok(0)
         }
         libc::FICLONE | libc::FICLONERANGE => Err(Errno(libc::EOPNOTSUPP)),
+        request if request == handout::REQUEST.into() => {
+            let token = client.share(remote)?.token;
+            let handout = Handout {
+                token,
+                shared: true,
+            }
+            .to_bytes();
+            // SAFETY: whoever knows the request passes room for its answer.
+            unsafe { *(argument as *mut [u8; Handout::SIZE]) = handout };
+            Ok(0)
+        }
         _ => Err(Errno(libc::ENOTTY)),
     }
 }
