@@ -63,6 +63,7 @@ fn main() {
         hostfs: None,
         command: words.collect(),
         env: vec![("BOOT".into(), "yes".into())],
+        links: Vec::new(),
         files: vec![("/proc/self/exe".into(), "/run/hostcall/lib/copy".into())],
         attach,
     };

@@ -51,6 +51,15 @@ const HOSTFS: Part = Part {
     guest: "/run/hostcall/bin/hostfs",
 };
 
+/// What runs host programs. A guest without it is as good otherwise.
+const SHELL: Part = Part {
+    name: "hrun",
+    installed: "bin",
+    guest: "/run/hostcall/bin/hrun",
+};
+/// Its other names.
+const SHELL_LINKS: [&str; 3] = ["hcd", "hpwd", "hpath"];
+
 impl Part {
     /// The file beside this program or where packages put it.
     fn find(&self, program: &Path) -> Result<PathBuf, Failure> {
@@ -92,6 +101,7 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
         );
     }
     let hostfs = hostfs.ok();
+    let shell = SHELL.find(&program).ok();
     let policy = policy("run", &run.config)?;
     let directory = crate::config::runtime_dir();
     let mut cleanup = None;
@@ -144,7 +154,7 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
         .name("server".to_owned())
         .spawn(move || server.run());
     let serving = serving.map_err(|error| error.to_string())?;
-    let status = boot(run, attach, library, hostfs);
+    let status = boot(run, attach, library, hostfs, shell);
     drop::<OwnedFd>(stopped);
     let served = serving.join();
     if let Some(private) = cleanup {
@@ -171,6 +181,7 @@ fn boot(
     attach: guest::Attach,
     library: PathBuf,
     hostfs: Option<PathBuf>,
+    shell: Option<PathBuf>,
 ) -> Result<Status, Failure> {
     let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
     let mut env = vec![
@@ -182,7 +193,15 @@ fn boot(
         Some((OsString::from(name), value))
     });
     env.extend(handed);
+    let link = |name: &&str| {
+        (
+            PathBuf::from("hrun"),
+            Path::new(SHELL.guest).with_file_name(name),
+        )
+    };
+    let links = SHELL_LINKS.iter().filter(|_| shell.is_some()).map(link);
     let launch = Launch {
+        links: links.collect(),
         kind: run.kind,
         root: run.root,
         mem_mib: run.mem_mib,
@@ -192,6 +211,7 @@ fn boot(
         env,
         files: std::iter::once(LIBRARY.copy(library))
             .chain(hostfs.map(|program| HOSTFS.copy(program)))
+            .chain(shell.map(|program| SHELL.copy(program)))
             .chain(run.copies)
             .collect(),
         attach,

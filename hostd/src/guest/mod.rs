@@ -109,6 +109,8 @@ pub struct Launch {
     pub env: Vec<(OsString, OsString)>,
     /// Host file and guest path: copies put in before the command starts.
     pub files: Vec<(PathBuf, PathBuf)>,
+    /// Symbolic links beside them: target and guest path.
+    pub links: Vec<(PathBuf, PathBuf)>,
     /// How its processes reach hostd.
     pub attach: Attach,
 }

@@ -30,6 +30,8 @@ pub struct Task {
     pub hostfs: Option<OsString>,
     /// Guest paths of the staged files, in staging order.
     pub files: Vec<OsString>,
+    /// Symbolic links to make: target and guest path.
+    pub links: Vec<(OsString, OsString)>,
     /// Standard input, output, error.
     pub stdio: [Stdio; 3],
     /// Whether set-user-id bits of the root's files must not count: hostd was started by an ordinary user,

@@ -3,6 +3,7 @@
 use super::plan::{Context, Task};
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// Links of every guest's /dev.
@@ -22,6 +23,17 @@ pub fn open_sources(files: &[OsString]) -> Result<Vec<File>, String> {
         .iter()
         .map(|path| File::open(path).context(Path::new(path).display()))
         .collect()
+}
+
+/// Makes the links beside the files that were put in.
+///
+/// # Errors
+/// symlink(2).
+pub fn links(task: &Task) -> Result<(), String> {
+    let mut links = task.links.iter();
+    links.try_for_each(|(target, path)| {
+        symlink(target, path).context(format_args!("make {}", Path::new(path).display()))
+    })
 }
 
 /// Makes this process's environment and directory those of COMMAND. Nothing of the host's environment

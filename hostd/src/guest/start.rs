@@ -57,6 +57,8 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
         ));
     }
     let (sources, targets): (Vec<PathBuf>, Vec<PathBuf>) = launch.files.into_iter().unzip();
+    let links = launch.links.into_iter();
+    let links = links.map(|(target, path)| (target.into(), path.into()));
     let mut log = None;
     let mut log_writer = None;
     let mut lines = Vec::new();
@@ -99,6 +101,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             prefix: launch.prefix.into(),
             hostfs: launch.hostfs.map(Into::into),
             files: targets.into_iter().map(Into::into).collect(),
+            links: links.collect(),
             stdio,
             nosuid: !nix::unistd::geteuid().is_root(),
             winsize: on_terminal
