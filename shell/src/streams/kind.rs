@@ -1,0 +1,73 @@
+//! What a standard stream is, as far as it matters here.
+#![allow(unsafe_code)]
+
+use super::guest;
+use nix::sys::stat::{fstat, major, minor};
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A bit for each standard stream that this program was started without.
+static MISSING: AtomicU8 = AtomicU8::new(0);
+
+/// Looks ahead of std, which opens /dev/null for streams that are missing.
+#[used]
+#[link_section = ".init_array"]
+static LOOK: extern "C" fn() = look;
+
+extern "C" fn look() {
+    for number in 0..3 {
+        // SAFETY: plain system call.
+        if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+            MISSING.fetch_or(1 << number, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Kinds of streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No open file.
+    Closed,
+    /// `/dev/null`.
+    Null,
+    /// A terminal.
+    Terminal,
+    /// A regular file.
+    File,
+    /// Whatever else carries bytes: a pipe, a socket, a device.
+    Other,
+}
+
+/// Looks at one.
+pub fn of(number: usize) -> Kind {
+    let stat = match fstat(guest(number)) {
+        Ok(stat) if MISSING.load(Ordering::Relaxed) & 1 << number == 0 => stat,
+        _ => return Kind::Closed,
+    };
+    let device = (major(stat.st_rdev), minor(stat.st_rdev));
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => Kind::File,
+        libc::S_IFCHR if device == (1, 3) => Kind::Null,
+        libc::S_IFCHR if guest(number).is_terminal() => Kind::Terminal,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether two standard streams are one open file, as `2>&1` makes them. Where the kernel does not tell, they are if they are
+/// the same file.
+pub fn are_one(a: usize, b: usize) -> bool {
+    let (Ok(one), Ok(other)) = (fstat(guest(a)), fstat(guest(b))) else {
+        return false;
+    };
+    if (one.st_dev, one.st_ino) != (other.st_dev, other.st_ino) {
+        return false;
+    }
+    // KCMP_FILE, kcmp(2).
+    const FILE: i32 = 0;
+    let own = std::process::id();
+    // SAFETY: plain system call.
+    match unsafe { libc::syscall(libc::SYS_kcmp, own, own, FILE, a, b) } {
+        -1 => true,
+        order => order == 0,
+    }
+}

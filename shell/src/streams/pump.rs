@@ -1,0 +1,232 @@
+//! Threads that carry bytes between a stream of the guest and one of the host, one direction each, as they come: a slow reader
+//! holds the writer up, and what is done to one end is done to the other.
+
+use super::guest;
+use super::kind::{self, Kind};
+use crate::terminal;
+use hostcall::client::{interruptible, Client, Interrupt};
+use hostcall::ops::Calls;
+use hostcall::region::CHUNK;
+use hostcall::transfer::{self, Known};
+use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often a program in the background looks whether the terminal is its own.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long what was written to a terminal may be on its way through it.
+const SETTLE: Duration = Duration::from_millis(20);
+/// End of input on a terminal, control-D, unless its user has changed that.
+const END: u8 = 4;
+/// There is no limit yet to what is carried.
+const ENDLESS: u64 = u64::MAX;
+
+/// Why a thread carries no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Everything has been carried.
+    All,
+    /// The reader is gone.
+    Unwanted,
+    /// The guest's stream failed.
+    Failed(Errno),
+}
+
+/// What a thread and its starter know of each other.
+#[derive(Debug, Default)]
+pub struct Pump {
+    /// Bytes that were carried.
+    pub carried: AtomicU64,
+    /// Bytes that were read and not carried.
+    pub left: AtomicU64,
+    /// No more is to be read.
+    stop: AtomicBool,
+    /// No more than this is to be carried, and nothing is to be waited for.
+    limit: AtomicU64,
+    /// The thread knows of the limit.
+    knows: AtomicBool,
+    interrupt: Interrupt,
+}
+
+impl Pump {
+    /// One that has not begun. It is for a thread, and so for good.
+    pub fn new() -> &'static Pump {
+        let limit = AtomicU64::new(ENDLESS);
+        Box::leak(Box::new(Pump {
+            limit,
+            ..Pump::default()
+        }))
+    }
+
+    /// The program has ended: what its stream holds still, at most `room` bytes, is carried, and nothing is waited for. To be
+    /// called until the thread ends, for it may just be about to wait.
+    pub fn finish(&self, host: &Client, room: u64) {
+        self.limit.store(room, Ordering::SeqCst);
+        if !self.knows.load(Ordering::SeqCst) {
+            host.interrupt(&self.interrupt);
+        }
+    }
+
+    /// Stops a thread that carries input.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// How much may be carried still, asked by the thread: once it knows, it is not interrupted any more.
+    fn limit(&self) -> Option<u64> {
+        let limit = self.limit.load(Ordering::SeqCst);
+        if limit == ENDLESS {
+            return None;
+        }
+        if !self.knows.swap(true, Ordering::SeqCst) {
+            self.interrupt.reset();
+        }
+        Some(limit)
+    }
+}
+
+/// Carries a stream of the host to standard output or error. The host's end is closed when nobody wants it any more, so that
+/// the program hears of it.
+pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pump) -> Done {
+    interruptible(&pump.interrupt);
+    let mut buffer = vec![0; CHUNK];
+    let mut since_the_end = 0;
+    let mut settled = false;
+    loop {
+        let limit = pump.limit();
+        match transfer::read(host, remote, Known::Nothing, Offset::CURRENT, &mut buffer) {
+            Ok(0) => return Done::All,
+            Ok(read) => {
+                if let Err(errno) = write_all(number, &buffer[..read]) {
+                    let _ = host.close(remote);
+                    return match errno.0 {
+                        libc::EPIPE => Done::Unwanted,
+                        _ => Done::Failed(errno),
+                    };
+                }
+                pump.carried.fetch_add(read as u64, Ordering::Relaxed);
+                settled = false;
+                if let Some(limit) = limit {
+                    since_the_end += read as u64;
+                    if since_the_end >= limit {
+                        return Done::All;
+                    }
+                }
+            }
+            // Interrupted to learn of the limit, perhaps twice.
+            Err(Errno(libc::EINTR)) => pump.interrupt.reset(),
+            Err(Errno(libc::EAGAIN)) if !settled => {
+                std::thread::sleep(SETTLE);
+                settled = true;
+            }
+            // A terminal answers EIO when its last user is gone.
+            Err(_) => return Done::All,
+        }
+    }
+}
+
+/// Carries standard input to a stream of the host, whose end is closed with it. `terminal` says that it is the host's
+/// terminal, which needs a sign for the end instead.
+pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Done {
+    let mut buffer = vec![0; CHUNK];
+    let kind = kind::of(0);
+    let hang_up = || {
+        if !terminal {
+            let _ = host.close(remote);
+        }
+    };
+    loop {
+        if kind == Kind::Terminal {
+            await_turn(terminal);
+        }
+        if pump.stop.load(Ordering::SeqCst) {
+            return Done::All;
+        }
+        let read = match nix::unistd::read(guest(0), &mut buffer) {
+            Ok(0) => {
+                if terminal {
+                    let _ = transfer::write(
+                        host,
+                        remote,
+                        Known::Nothing,
+                        Offset::CURRENT,
+                        RwFlags(0),
+                        &[END],
+                    );
+                }
+                hang_up();
+                return Done::All;
+            }
+            Ok(read) => read,
+            Err(nix::Error::EINTR) => continue,
+            Err(nix::Error::EAGAIN) => {
+                await_guest(0, PollFlags::POLLIN);
+                continue;
+            }
+            Err(errno) => {
+                hang_up();
+                return Done::Failed(Errno(errno as i32));
+            }
+        };
+        let mut at = 0;
+        let wanted = loop {
+            let rest = &buffer[at..read];
+            if rest.is_empty() || pump.stop.load(Ordering::SeqCst) {
+                break true;
+            }
+            match transfer::write(
+                host,
+                remote,
+                Known::Nothing,
+                Offset::CURRENT,
+                RwFlags(0),
+                rest,
+            ) {
+                Ok(written) => at += written,
+                Err(Errno(libc::EINTR)) => {}
+                Err(_) => break false,
+            }
+        };
+        pump.carried.fetch_add(at as u64, Ordering::SeqCst);
+        pump.left.store((read - at) as u64, Ordering::SeqCst);
+        if !wanted {
+            hang_up();
+            if kind == Kind::Other {
+                let_go();
+            }
+            return Done::Unwanted;
+        }
+    }
+}
+
+/// Lets go of standard input, so that who writes there hears that it is not read any more.
+fn let_go() {
+    if let Ok(null) = std::fs::File::open("/dev/null") {
+        let _ = nix::unistd::dup2_stdin(null);
+    }
+}
+
+/// Waits until the terminal may be read: in the background that would stop the whole of us, whether or not the program wants
+/// to read.
+fn await_turn(raw: bool) {
+    while !terminal::is_ours(0) || (raw && !terminal::is_raw()) {
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn await_guest(number: usize, events: PollFlags) {
+    let _ = poll(&mut [PollFd::new(guest(number), events)], PollTimeout::NONE);
+}
+
+fn write_all(number: usize, mut data: &[u8]) -> Result<(), Errno> {
+    while !data.is_empty() {
+        match nix::unistd::write(guest(number), data) {
+            Ok(written) => data = &data[written..],
+            Err(nix::Error::EINTR) => {}
+            Err(nix::Error::EAGAIN) => await_guest(number, PollFlags::POLLOUT),
+            Err(errno) => return Err(Errno(errno as i32)),
+        }
+    }
+    Ok(())
+}
