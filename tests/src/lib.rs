@@ -32,5 +32,6 @@ pub mod short;
 pub mod snapshot;
 pub mod soon;
 pub mod tree;
+pub mod typist;
 pub mod way;
 pub mod witness;

@@ -1,0 +1,153 @@
+//! Somebody at a terminal: types, and reads what is shown.
+
+use crate::daemon::PATIENCE;
+use nix::pty::{openpty, Winsize};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A program on a terminal of its own, killed when dropped.
+#[derive(Debug)]
+pub struct Typist {
+    child: Child,
+    keyboard: File,
+    terminal: OwnedFd,
+    shown: Arc<Mutex<Vec<u8>>>,
+    /// How much of it has been taken.
+    taken: usize,
+}
+
+impl Typist {
+    /// Starts a program on a terminal of 30 rows and 100 columns.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[allow(unsafe_code)]
+    pub fn start(mut command: Command) -> Typist {
+        let size = size(30, 100);
+        let pty = openpty(&size, None).expect("a terminal");
+        let stream = || pty.slave.try_clone().expect("a descriptor");
+        command.stdin(stream()).stdout(stream()).stderr(stream());
+        let number = pty.slave.as_raw_fd();
+        // SAFETY: only system calls between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                nix::unistd::setsid()?;
+                match libc::ioctl(number, libc::TIOCSCTTY, 0) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            });
+        }
+        let child = command.spawn().expect("the program starts");
+        let keyboard = File::from(pty.master);
+        let mut screen = keyboard.try_clone().expect("a descriptor");
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let to = shown.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = screen.read(&mut buffer) {
+                let mut shown = to.lock().unwrap_or_else(PoisonError::into_inner);
+                shown.extend_from_slice(&buffer[..read]);
+            }
+        });
+        Typist {
+            child,
+            keyboard,
+            terminal: pty.slave,
+            shown,
+            taken: 0,
+        }
+    }
+
+    /// Types.
+    ///
+    /// # Panics
+    /// The terminal is gone.
+    pub fn types(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("typed");
+    }
+
+    /// Waits until this is shown, and answers what was shown before it since the last time.
+    ///
+    /// # Panics
+    /// It does not come.
+    pub fn sees(&mut self, wanted: &str) -> String {
+        let start = Instant::now();
+        loop {
+            {
+                let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+                let rest = &shown[self.taken..];
+                let found = rest
+                    .windows(wanted.len())
+                    .position(|part| part == wanted.as_bytes());
+                if let Some(at) = found {
+                    self.taken += at + wanted.len();
+                    return String::from_utf8_lossy(&rest[..at]).into_owned();
+                }
+                assert!(
+                    start.elapsed() < PATIENCE,
+                    "no {wanted:?} in {:?}",
+                    String::from_utf8_lossy(&rest[rest.len().saturating_sub(2000)..])
+                );
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Makes the window another size.
+    #[allow(unsafe_code)]
+    pub fn resizes(&self, rows: u16, columns: u16) {
+        let size = size(rows, columns);
+        // SAFETY: a live winsize.
+        unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+    }
+
+    /// The terminal's settings.
+    ///
+    /// # Panics
+    /// The terminal is gone.
+    pub fn settings(&self) -> nix::sys::termios::Termios {
+        nix::sys::termios::tcgetattr(&self.terminal).expect("settings")
+    }
+
+    /// Process id of the program.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Waits for the program's end.
+    ///
+    /// # Panics
+    /// It does not come.
+    pub fn ends(&mut self) -> std::process::ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a status") {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn size(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
+
+impl Drop for Typist {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
