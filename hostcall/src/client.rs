@@ -302,20 +302,9 @@ impl Client {
 
     #[cold]
     fn lane_in_turn(&self) -> Result<Guard<'_>, Errno> {
-        let mut wait = self.turns.wait();
         let free = || self.awake().is_none_or(|awake| awake < self.turns.most());
-        let calls = |slot: &Slot| slot.calls.load(Ordering::Relaxed);
-        let before = self.slots.each_ref().map(calls);
-        while !free() {
-            if !self.turns.await_one(&mut wait, free) {
-                // Who has been in one and the same call all the time, and awake, has ended in it.
-                for (slot, before) in self.slots.iter().zip(before) {
-                    if calls(slot) == before {
-                        slot.asleep.store(true, Ordering::Relaxed);
-                    }
-                }
-                break;
-            }
+        if !free() {
+            self.await_turn(free);
         }
         loop {
             let opened = self.opened.load(Ordering::Acquire) as usize;
@@ -329,6 +318,24 @@ impl Client {
                 return Ok(guard);
             }
             self.await_slot();
+        }
+    }
+
+    /// Waits until a turn is free, or for as long as anybody has a right to one.
+    fn await_turn(&self, free: impl Fn() -> bool) {
+        let mut wait = self.turns.wait();
+        let calls = |slot: &Slot| slot.calls.load(Ordering::Relaxed);
+        let before = self.slots.each_ref().map(calls);
+        while self.turns.await_one(&mut wait, &free) {
+            if free() {
+                return;
+            }
+        }
+        // Who has been in one and the same call all the time, and awake, has ended in it.
+        for (slot, before) in self.slots.iter().zip(before) {
+            if calls(slot) == before {
+                slot.asleep.store(true, Ordering::Relaxed);
+            }
         }
     }
 
