@@ -22,7 +22,7 @@ build: setup ## build everything, optimised
 
 run: setup ## boot a guest: a shell on a terminal, a tour without one
 	@echo "== building (the first time takes a minute or two)"
-	@$(CARGO) build --release -p hostd -p hostcall-preload -p hostcall-hostfs -p hostcall-bench
+	@$(CARGO) build --release -p hostd -p hostcall-preload -p hostcall-hostfs -p hostcall-shell -p hostcall-bench
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		echo "== booting a guest"; \
 		target/release/hostd run || true; \

@@ -1,5 +1,6 @@
 #!/bin/bash
-# A tour of host files from inside a guest: each command with its result. Every path under /host is on the host.
+# A tour of host files and host programs from inside a guest: each command with its result. Every path under /host is on the
+# host, and so is what hrun runs.
 set -u
 show() {
     printf '\n\033[1mguest$\033[0m %s\n' "$1"
@@ -23,3 +24,9 @@ show "find $host | sort; rm -r $host/dir $host/zeros; ls $host"
 show "busybox cat $host/sorted.txt   # a static program: by the mount"
 show "cat $host/missing"
 show "ls /host/etc | wc -l"
+show "hrun uname -nr   # a program of the host"
+show "hcd ${host#/host} && hpwd && hrun ls -l"
+show "grep guest ~/guest.txt | hrun tr a-z A-Z"
+show "hrun sort -r sorted.txt > $host/again.txt && cat $host/again.txt   # no byte of it comes through the guest"
+show 'hrun sh -c "exit 7"; echo "status $?"'
+show "hrun no-such-program; echo \"status \$?\""
