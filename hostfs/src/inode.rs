@@ -25,6 +25,8 @@ pub struct Key {
     pub ino: u64,
     /// When it was made; zero where the file system does not tell.
     pub birth: Time,
+    /// Whether it is a directory.
+    pub directory: bool,
 }
 
 impl std::hash::Hash for Time {
@@ -216,7 +218,7 @@ impl Inodes {
         let key = Key {
             device: device.unwrap_or_default(),
             ino,
-            birth: Time::default(),
+            ..Key::default()
         };
         let number = self.number(key.device, ino);
         let known = self.known.get(&number).map_or(key, |inode| inode.key);
@@ -334,10 +336,13 @@ impl Inodes {
         self.known.contains_key(&ino)
     }
 
-    /// All known inodes, and all known names.
-    pub fn all(&self) -> (Vec<Ino>, Vec<(Ino, CString)>) {
-        let names = self.names.keys().cloned().collect();
-        (self.known.keys().copied().collect(), names)
+    /// All known inodes, and all known names with what each leads to.
+    pub fn all(&self) -> (Vec<Ino>, Vec<(Ino, CString, Key)>) {
+        let names = self.names.iter().filter_map(|((parent, name), ino)| {
+            let inode = self.known.get(ino)?;
+            Some((*parent, name.clone(), inode.key))
+        });
+        (self.known.keys().copied().collect(), names.collect())
     }
 
     /// Takes back look-ups.

@@ -5,7 +5,7 @@ fn key(ino: u64) -> Key {
     Key {
         device: (8, 1),
         ino,
-        birth: Time::default(),
+        ..Key::default()
     }
 }
 

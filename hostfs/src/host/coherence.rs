@@ -11,7 +11,7 @@ use super::{locked, statx, Host, HostFs};
 use crate::cache::Cache;
 use crate::fs::{Caller, Ino, Notify};
 use crate::hidden;
-use crate::inode::Held;
+use crate::inode::{Held, Key};
 use crate::watch::{events, Change, Event, Stale, State, Watches, FILE_MASK, MASK};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno, Offset, RemoteFd, RwFlags};
@@ -291,15 +291,18 @@ impl<H: Host> HostFs<H> {
     }
 
     /// Gives up a directory in which the guest's other processes change much and the guest kernel has been looked for nothing
-    /// since: each of them waits until that is acted on. It forgets what it knows of it, but for what it cannot.
+    /// since: each of them waits until that is acted on. It forgets what it knows of it, but for what it cannot, and for the names
+    /// of directories: with these it would lose what the guest has mounted there. Where it keeps names for long, they are a
+    /// reason to stay.
     fn leave(&self, coherence: &Coherence, directory: Ino, notify: &impl Notify) {
         let children = self.inodes().children(directory);
-        let kept = |ino: &Ino| {
+        let lasting = self.settings.cache.writes_back();
+        let kept = |ino: &Ino, key: &Key| {
             let watches = locked(&coherence.watches);
-            watches.is_directory(*ino) || self.inodes().is_open(*ino)
+            watches.is_directory(*ino) || lasting && key.directory || self.inodes().is_open(*ino)
         };
         let own = self.inodes().is_open(directory);
-        if own || children.iter().any(|(_, ino, _)| kept(ino)) {
+        if own || children.iter().any(|(_, ino, key)| kept(ino, key)) {
             return;
         }
         let Some(watch) = locked(&coherence.watches).leave(directory) else {
@@ -308,8 +311,10 @@ impl<H: Host> HostFs<H> {
         let instance = coherence.instance().held;
         let host = self.at_for(Whom::Session, &instance);
         let _ = host.watch_remove(instance.fd(), watch);
-        for (name, ino, _) in children {
-            notify.entry(directory, &name);
+        for (name, ino, key) in children {
+            if !key.directory {
+                notify.entry(directory, &name);
+            }
             notify.inode(ino, true);
         }
         notify.inode(directory, true);
@@ -348,14 +353,8 @@ impl<H: Host> HostFs<H> {
             return;
         }
         let finder = known.and_then(|ino| self.inodes().finder(ino));
-        let found = self.fd(&Caller::KERNEL, directory).and_then(|held| {
-            let host = self.at_for(finder.map_or(Whom::Session, Whom::Caller), &held);
-            let mut bytes = [0; STATX];
-            let flags = AtFlags(libc::AT_SYMLINK_NOFOLLOW);
-            let sink = Sink::new(&mut bytes);
-            host.statx(held.fd().into(), name, flags, STATX_MASK, sink)?;
-            Ok(Stat::parse(&bytes))
-        });
+        let whom = finder.map_or(Whom::Session, Whom::Caller);
+        let found = self.stat_of(directory, name, whom);
         // A directory has one name. If it is not known yet, this mount is just making it, and who does may be in it by now.
         let is_directory = |stat: &Stat| stat.kind() == libc::S_IFDIR;
         let new = found.as_ref().is_ok_and(is_directory);
@@ -435,7 +434,8 @@ impl<H: Host> HostFs<H> {
     }
 
     /// Programs of both systems that share files by locks believe what they read under one. So the guest kernel forgets a
-    /// file whose lock it was given, and the names beside it: a journal that the other side has removed is not found again.
+    /// file whose lock it was given, and the names beside it: a journal that the other side has removed is not found again. Not
+    /// those of directories, with which it would lose what the guest has mounted there.
     pub(super) fn forget_stale(&self, ino: Ino, notify: &dyn Notify) {
         notify.inode(ino, true);
         let (parent, beside) = {
@@ -445,8 +445,8 @@ impl<H: Host> HostFs<H> {
             };
             (parent, inodes.children(parent))
         };
-        for (name, ..) in beside {
-            notify.entry(parent, &name);
+        for (name, ..) in beside.iter().filter(|(.., key)| !key.directory) {
+            notify.entry(parent, name);
         }
     }
 
@@ -461,15 +461,32 @@ impl<H: Host> HostFs<H> {
         }
     }
 
-    /// Events were lost: the guest kernel forgets all that it has.
+    /// Events were lost: the guest kernel forgets all that it has, but for directories that are where they were.
     fn distrust(&self, coherence: &Coherence, notify: &impl Notify) {
         locked(&coherence.watches).distrust();
         let (inodes, names) = self.inodes().all();
-        for (parent, name) in names {
-            notify.entry(parent, &name);
+        for (parent, name, key) in names {
+            if !(key.directory && self.leads_to(parent, &name, &key)) {
+                notify.entry(parent, &name);
+            }
         }
         for ino in inodes {
             notify.inode(ino, true);
         }
+    }
+    /// Whether a name leads to this file now.
+    fn leads_to(&self, directory: Ino, name: &CStr, key: &Key) -> bool {
+        let found = self.stat_of(directory, name, Whom::Session);
+        found.is_ok_and(|stat| stat.key == *key)
+    }
+
+    fn stat_of(&self, directory: Ino, name: &CStr, whom: Whom) -> Result<Stat, Errno> {
+        let held = self.fd(&Caller::KERNEL, directory)?;
+        let mut bytes = [0; STATX];
+        let flags = AtFlags(libc::AT_SYMLINK_NOFOLLOW);
+        let sink = Sink::new(&mut bytes);
+        let host = self.at_for(whom, &held);
+        host.statx(held.fd().into(), name, flags, STATX_MASK, sink)?;
+        Ok(Stat::parse(&bytes))
     }
 }

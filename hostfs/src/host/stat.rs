@@ -34,6 +34,7 @@ impl Stat {
             seconds: i64::from_ne_bytes(part(bytes, at)),
             nanoseconds: u32_at(at + 8),
         };
+        let mode = u32::from(u16_at(28));
         let has_birth = u32_at(0) & libc::STATX_BTIME != 0;
         Stat {
             attr: Attr {
@@ -42,7 +43,7 @@ impl Stat {
                 links: u32_at(16),
                 uid: u32_at(20),
                 gid: u32_at(24),
-                mode: u16_at(28).into(),
+                mode,
                 size: u64_at(40),
                 blocks: u64_at(48),
                 atime: time_at(64),
@@ -58,6 +59,7 @@ impl Stat {
                 } else {
                     Time::default()
                 },
+                directory: mode & libc::S_IFMT == libc::S_IFDIR,
             },
         }
     }
