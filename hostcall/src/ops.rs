@@ -197,6 +197,10 @@ ops! {
         /// Finds one name in a directory without following it: an `O_PATH` descriptor and its `struct statx`. The name
         /// is one component: empty, `..` or with a `/` it is `EINVAL`.
         56 walk Walk<'a> [] (SYS_openat SYS_statx SYS_close) { dirfd: DirFd, name: &'a CStr, sink: Sink<'a> } -> { fd: RemoteFd, filled: Filled }
+
+        /// The path in the view by which an open file can be reached, `O_PATH` ones included, without a NUL. `ENOENT` if no path
+        /// leads to it any more.
+        57 path_of PathOf<'a> [retry] (SYS_readlinkat SYS_fstat SYS_newfstatat SYS_lstat) { fd: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
     }
 
     /// Metadata: what a file is, and changes to that. An empty path with `AT_EMPTY_PATH` means an open file; with

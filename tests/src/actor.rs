@@ -58,7 +58,7 @@ impl Actor {
                 self.after(number(delay), move || release(&files, &file))
             }
             ["probe", file] => self.probe(file),
-            ["read", file] => std::fs::read(path(file)).map(|data| crate::run::digest(&data)),
+            ["read", file] => std::fs::read(path(file)).map(|data| crate::shown::digest(&data)),
             ["write", file, text] => std::fs::write(path(file), text).map(|()| "done".to_owned()),
             ["write-after", delay, file, text] => {
                 let (file, text) = (path(file), text.to_owned());

@@ -29,6 +29,7 @@ pub mod random;
 pub mod roads;
 pub mod run;
 pub mod short;
+pub mod shown;
 pub mod snapshot;
 pub mod soon;
 pub mod tree;

@@ -16,6 +16,8 @@ use hostcall::wire::{Filled, Reader, Writer, SCRATCH};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_void, CStr};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 
 /// Bytes of payload of one call: more than any case moves at once.
 const ROOM: usize = 4 << 20;
@@ -517,6 +519,24 @@ impl PathCalls for Libc<'_> {
         // SAFETY: NUL-terminated paths.
         done(unsafe { libc::symlinkat(target.as_ptr(), dirfd.0, path.as_ptr()) })?;
         Ok(reply::Symlinkat {})
+    }
+
+    fn path_of(&mut self, request: request::PathOf<'_>) -> Result<reply::PathOf, Errno> {
+        let link = format!("/proc/self/fd/{}", request.fd.0);
+        let path = std::fs::read_link(&link).map_err(|_| Errno(libc::EBADF))?;
+        // What is appended to the name of a removed file makes it another one.
+        let number = |data: std::io::Result<std::fs::Metadata>| data.map(|data| data.ino());
+        let itself = number(std::fs::metadata(&link));
+        if !matches!((number(path.symlink_metadata()), itself), (Ok(a), Ok(b)) if a == b) {
+            return Err(Errno(libc::ENOENT));
+        }
+        let path = path.as_os_str().as_bytes();
+        if path.len() > request.sink.len() {
+            return Err(Errno(libc::ERANGE));
+        }
+        Ok(reply::PathOf {
+            filled: Filled(request.sink.fill(path).0),
+        })
     }
 
     fn walk(&mut self, request: request::Walk<'_>) -> Result<reply::Walk, Errno> {

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::native::Native;
+use crate::shown::{digest, entries, moment};
 use crate::way::Way;
 use hostcall::client::{Client, Options};
 use hostcall::ops::{Calls, Op, Trace};
@@ -14,9 +15,7 @@ use hostcall::transfer;
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags, Token};
 use hostcall::wire::{Message, Sink, Writer};
 use serde_json::{json, Value};
-use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, CString};
-use std::hash::Hasher;
 
 /// The mask that every run begins with.
 pub const UMASK: u32 = 0o022;
@@ -54,16 +53,6 @@ fn attach(resume: Option<Token>) -> Client {
         umask: UMASK,
     };
     Client::attach(&options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// What a case sees of data: all of it if it is short, or a digest.
-pub fn digest(data: &[u8]) -> String {
-    if data.len() <= 64 {
-        return format!("\"{}\"", data.escape_ascii());
-    }
-    let mut hasher = DefaultHasher::new();
-    hasher.write(data);
-    format!("[{} bytes, digest {:016x}]", data.len(), hasher.finish())
 }
 
 /// Bytes that differ from each other and from their neighbours' neighbours.
@@ -288,13 +277,25 @@ impl Run {
         let mut path = vec![0; 8192];
         // Not by the recorder: lengths of paths differ between ways as their bases do.
         let filled = self.caller.getcwd(Sink::new(&mut path));
-        let path = filled.map(|reply| {
-            // Said relative to the base before a long one is made a digest.
-            let path = String::from_utf8_lossy(&path[..reply.filled.0]);
-            path.replace(&self.base, "BASE").into_bytes()
-        });
-        let text = path.map_or_else(|errno| errno.to_string(), |path| digest(&path));
+        let text = self.path(filled.map(|reply| &path[..reply.filled.0]));
         self.record(Op::Getcwd, format!("getcwd() = {text}"));
+    }
+
+    /// The path of an open file.
+    pub fn path_of_open(&self, fd: RemoteFd) {
+        let mut path = vec![0; 8192];
+        let filled = self.caller.path_of(fd, Sink::new(&mut path));
+        let text = self.path(filled.map(|reply| &path[..reply.filled.0]));
+        self.record(Op::PathOf, format!("path_of({}) = {text}", fd.0));
+    }
+
+    /// Said relative to the base, before a long one is made a digest.
+    fn path(&self, found: Result<&[u8], Errno>) -> String {
+        let short = |path| String::from_utf8_lossy(path).replace(&self.base, "BASE");
+        found.map_or_else(
+            |errno| errno.to_string(),
+            |path| digest(short(path).as_bytes()),
+        )
     }
 
     /// All names of a directory from its position on, read in pieces of `piece` bytes, sorted, with their types.
@@ -469,31 +470,4 @@ fn line<R: Request>(request: &R, reply: &Result<R::Reply, Errno>) -> String {
         answer,
     }
     .to_string()
-}
-
-/// A time that a case has set, or that it is about now.
-pub fn moment(seconds: i64, nanoseconds: u32) -> String {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs() as i64);
-    match (now - seconds).abs() < 3600 {
-        true => "now".to_owned(),
-        false => format!("{seconds}.{nanoseconds:09}"),
-    }
-}
-
-/// Names and types of packed `struct linux_dirent64`.
-pub fn entries(mut packed: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    while packed.len() > 19 {
-        let len = usize::from(u16::from_ne_bytes([packed[16], packed[17]]));
-        let name = packed[19..len].split(|byte| *byte == 0).next();
-        names.push(format!(
-            "{}:{}",
-            name.unwrap_or_default().escape_ascii(),
-            packed[18]
-        ));
-        packed = &packed[len..];
-    }
-    names
 }

@@ -1,6 +1,7 @@
 //! Calls as cases write them: by the working directory, the answer left to the transcript.
 
-use crate::run::{digest, Run};
+use crate::run::Run;
+use crate::shown::digest;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Mode, Offset, OpenFlags, RecordLock, RemoteFd, Times};
 use hostcall::wire::{Sink, Source};

@@ -1,7 +1,7 @@
 //! What a directory looks like to the host: the state that a case leaves behind.
 #![allow(unsafe_code)]
 
-use crate::run::{digest, moment};
+use crate::shown::{digest, moment};
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

@@ -7,10 +7,10 @@
 //! as they judge any other.
 #![allow(unsafe_code)]
 
-use super::Caller;
+use super::{done, Caller};
 use hostcall::types::Errno;
 use nix::fcntl::{openat, OFlag};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A descriptor's name relative to the directory of descriptors.
@@ -89,6 +89,53 @@ impl Caller {
         unsafe { libc::close(anew) };
         called
     }
+}
+
+impl Caller {
+    /// The path, in the view, by which an open file can be reached now, or another file that has taken its name.
+    pub(super) fn path_of_link(&self, fd: i32) -> Result<CString, Errno> {
+        let link = self.link(fd)?;
+        let mut path = vec![0u8; libc::PATH_MAX as usize];
+        // SAFETY: a NUL-terminated name; pointer and length are those of a live buffer.
+        let len = Errno::result(unsafe {
+            libc::readlinkat(
+                link.dir,
+                link.name.as_ptr(),
+                path.as_mut_ptr().cast(),
+                path.len(),
+            )
+        } as i64)? as usize;
+        // A path that fills the buffer may have been cut; one without a slash is no path ("pipe:[1]").
+        if len == path.len() || path[0] != b'/' {
+            return Err(Errno(libc::ENOENT));
+        }
+        path.truncate(len);
+        CString::new(path).map_err(|_| Errno(libc::ENOENT))
+    }
+
+    /// The path, in the view, by which an open file can be reached now; `ENOENT` if there is none.
+    pub(super) fn reached_by(&self, fd: i32) -> Result<CString, Errno> {
+        let path = self.path_of_link(fd)?;
+        // SAFETY: a live stat.
+        let wanted = identity(|data| unsafe { libc::fstat(fd, data) })?;
+        match identity_at(&path)? == wanted {
+            true => Ok(path),
+            false => Err(Errno(libc::ENOENT)),
+        }
+    }
+}
+
+/// What tells one file from another.
+pub(super) fn identity(stat: impl FnOnce(*mut libc::stat) -> i32) -> Result<(u64, u64), Errno> {
+    // SAFETY: stat is valid when zeroed.
+    let mut data: libc::stat = unsafe { std::mem::zeroed() };
+    done(stat(&mut data))?;
+    Ok((data.st_dev, data.st_ino))
+}
+
+pub(super) fn identity_at(path: &CStr) -> Result<(u64, u64), Errno> {
+    // SAFETY: a NUL-terminated path and a live stat.
+    identity(|data| unsafe { libc::lstat(path.as_ptr(), data) })
 }
 
 /// Narrows the proc file system down to this process's descriptors and puts them above the numbers of the guest, whose

@@ -125,6 +125,16 @@ impl PathCalls for Caller {
         })
     }
 
+    fn path_of(&mut self, request: request::PathOf) -> Result<reply::PathOf, Errno> {
+        let path = self.reached_by(self.session.fds.get(request.fd)?)?;
+        if path.count_bytes() > request.sink.len() {
+            return Err(Errno(libc::ERANGE));
+        }
+        Ok(reply::PathOf {
+            filled: Filled(request.sink.fill(path.to_bytes()).0),
+        })
+    }
+
     fn walk(&mut self, request: request::Walk) -> Result<reply::Walk, Errno> {
         let request::Walk { dirfd, name, sink } = request;
         let bytes = name.to_bytes();

@@ -1,7 +1,7 @@
 //! Files that the guest's kernel executes ([`running`](crate::running)): who would write to them is told `ETXTBSY`.
 #![allow(unsafe_code)]
 
-use super::watch::identity;
+use super::link::identity;
 use super::Caller;
 use crate::running::EXECUTE;
 use crate::shadow::session::Session;

@@ -4,6 +4,7 @@
 //! moment, and then looks whether that was the file.
 #![allow(unsafe_code)]
 
+use super::link::{identity, identity_at};
 use super::{done, Caller};
 use crate::shadow::follow::Change;
 use crate::shadow::session::Session;
@@ -11,7 +12,6 @@ use hostcall::ops::{reply, request, WatchCalls};
 use hostcall::types::{Errno, RemoteFd};
 use hostcall::wire::Sink;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -109,29 +109,6 @@ impl Session {
     }
 }
 
-impl Caller {
-    /// The path, in the view, by which an open file can be reached now.
-    fn path_of(&self, fd: i32) -> Result<CString, Errno> {
-        let link = self.link(fd)?;
-        let mut path = vec![0u8; libc::PATH_MAX as usize];
-        // SAFETY: a NUL-terminated name; pointer and length are those of a live buffer.
-        let len = Errno::result(unsafe {
-            libc::readlinkat(
-                link.dir,
-                link.name.as_ptr(),
-                path.as_mut_ptr().cast(),
-                path.len(),
-            )
-        } as i64)? as usize;
-        // A path that fills the buffer may have been cut; one without a slash is no path ("pipe:[1]").
-        if len == path.len() || path[0] != b'/' {
-            return Err(Errno(libc::ENOENT));
-        }
-        path.truncate(len);
-        CString::new(path).map_err(|_| Errno(libc::ENOENT))
-    }
-}
-
 impl Instance {
     /// So many watches have ended; says how many of them have not been given back yet.
     fn saw_ends(&mut self, ended: u32) -> u32 {
@@ -153,19 +130,6 @@ fn ends(events: &[u8]) -> u32 {
         rest = tail.get(word(12) as usize..).unwrap_or_default();
     }
     count
-}
-
-/// What tells one file from another.
-pub(super) fn identity(stat: impl FnOnce(*mut libc::stat) -> i32) -> Result<(u64, u64), Errno> {
-    // SAFETY: stat is valid when zeroed.
-    let mut data: libc::stat = unsafe { std::mem::zeroed() };
-    done(stat(&mut data))?;
-    Ok((data.st_dev, data.st_ino))
-}
-
-fn identity_at(path: &CStr) -> Result<(u64, u64), Errno> {
-    // SAFETY: a NUL-terminated path and a live stat.
-    identity(|data| unsafe { libc::lstat(path.as_ptr(), data) })
 }
 
 impl WatchCalls for Caller {
@@ -192,7 +156,7 @@ impl WatchCalls for Caller {
         // SAFETY: a live stat.
         let wanted = identity(|data| unsafe { libc::fstat(target, data) })?;
         for _ in 0..ATTEMPTS {
-            let path = self.path_of(target)?;
+            let path = self.path_of_link(target)?;
             if identity_at(&path) != Ok(wanted) {
                 continue;
             }

@@ -15,6 +15,7 @@ table![
     opening_anew_what_has_no_name,
     opening_anew_is_refused,
     walking_one_name,
+    paths_of_descriptors,
     closing_many,
     changing_by_path_descriptor,
     attributes_by_path_descriptor,
@@ -104,6 +105,27 @@ fn walking_one_name(run: &mut Run) {
     let file = find(run, dir, c"f");
     find(run, file, c"f");
     find(run, RemoteFd(99), c"f");
+}
+
+fn paths_of_descriptors(run: &mut Run) {
+    run.mkdir(c"d", 0o755);
+    run.make(c"d/f", b"data");
+    let _ = run.symlinkat(c"d", DirFd::CWD, c"link");
+    let dir = run.open(c"link", O_RDONLY, 0);
+    let file = run.open(c"link/f", O_PATH, 0);
+    let link = run.open(c"link", O_PATH | O_NOFOLLOW, 0);
+    for fd in [dir, file, link, RemoteFd(99), RemoteFd(-1)] {
+        run.path_of_open(fd);
+    }
+    let _ = run.path_of(dir, Sink::new(&mut [0; 1]));
+    let _ = run.renameat2(DirFd::CWD, c"d/f", DirFd::CWD, c"g", 0);
+    run.path_of_open(file);
+    run.make(c"d/f", b"another");
+    run.path_of_open(file);
+    let _ = run.unlinkat(DirFd::CWD, c"g", AtFlags(0));
+    run.path_of_open(file);
+    run.make(c"g (deleted)", b"not this");
+    run.path_of_open(file);
 }
 
 fn closing_many(run: &mut Run) {

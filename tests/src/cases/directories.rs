@@ -1,7 +1,8 @@
 //! Directories: reading them, whole and in pieces, and the working directory.
 
 use super::table;
-use crate::run::{entries, Run};
+use crate::run::Run;
+use crate::shown::entries;
 use hostcall::ops::Calls;
 use hostcall::wire::Sink;
 use libc::*;

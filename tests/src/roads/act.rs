@@ -17,7 +17,7 @@
 #![allow(unsafe_code)]
 
 use super::step::NAMES;
-use crate::run::digest;
+use crate::shown::digest;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions, Permissions};
