@@ -12,6 +12,7 @@ mod turn;
 
 use crate::acting::{ActsFor, As, Credentials};
 use crate::attach::{AttachError, Link};
+use crate::commons::Commons;
 use crate::doorbell::futex_wait;
 use crate::lane::GuestEnd;
 use crate::ops::Calls;
@@ -213,6 +214,12 @@ impl Client {
     /// the view that it has; a session that is begun now sees the new one.
     pub fn view_is_outdated(&self) -> bool {
         self.view != self.view_generation()
+    }
+
+    /// What the guest's processes tell each other. Read for nothing: it is memory that they share.
+    #[inline]
+    pub fn commons(&self) -> &Commons {
+        self.link.commons(&self.region)
     }
 
     /// Has threads that call in turn share lanes: each call takes the first lane that is idle, so that one shadow thread

@@ -15,6 +15,8 @@ pub mod attach;
 #[cfg(not(loom))]
 pub mod client;
 #[cfg(not(loom))]
+pub mod commons;
+#[cfg(not(loom))]
 pub mod doorbell;
 pub mod handout;
 pub mod ids;

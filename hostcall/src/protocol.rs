@@ -31,7 +31,7 @@ Version {VERSION}. All numbers are little-endian.
 
 | offset | size | what |
 |---|---|---|
-| 0 | {PAGE} | header: magic \"{}\", version, number of lanes (at most {MOST_LANES}), ticks per µs, processors, ping, pong, whether calls have their callers' rights, changes to the exports |
+| 0 | {PAGE} | header: magic \"{}\", version, number of lanes (at most {MOST_LANES}), ticks per µs, processors, ping, pong, whether calls have their callers' rights, changes to the exports, bytes written to a device guest's line and read from it, changes of its mounts |
 | {PAGE} | {PAGE} × lanes | a control page for each lane |
 | {PAGE} × (1 + lanes) | {ARENA} × lanes | an arena for each lane: {DEPTH} chunks of {CHUNK} bytes |
 

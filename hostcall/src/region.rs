@@ -4,6 +4,7 @@
 //! a call is also the number of its chunk in the arena, so no offset ever travels and none needs checking.
 #![allow(unsafe_code)]
 
+use crate::commons::Commons;
 use crate::ring::{Ring, DEPTH};
 use crate::shm::{Mapping, Window};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use crate::wire::{flags, Message, ProtocolError};
 /// "hostcall", little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"hostcall");
 /// Version of layout and op table; the two sides must agree.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Size of the pages that the region is made of, bytes.
 pub const PAGE: usize = 4096;
 /// Bytes of payload that one call in flight may have.
@@ -50,6 +51,8 @@ pub struct Header {
     pub rung: AtomicU32,
     /// Guest: bytes that its resident has read from the line.
     pub heard: AtomicU32,
+    /// Device guest: what its processes tell each other.
+    pub commons: Commons,
 }
 
 const _: () = assert!(size_of::<Header>() <= PAGE);

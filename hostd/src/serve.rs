@@ -5,6 +5,7 @@ use crate::config::{Attach, Config, DeviceAttach, GuestConfig, HostUser};
 use crate::server::guest::{Door, Outside, DEVICE_LANES};
 use crate::server::{io, Opening, Server};
 use crate::shadow::sandbox::Policy;
+use hostcall::commons::CommonsPage;
 use hostcall::region::{self, Region};
 use hostcall::shm::{sealed_memfd, Mapping};
 use nix::sys::signal::{SigSet, Signal};
@@ -58,9 +59,11 @@ pub fn socket_door(path: &Path, user: &HostUser) -> Result<Door, Failure> {
     let listener = listen(path).map_err(at)?;
     give_to(path, user).map_err(at)?;
     listener.set_nonblocking(true).map_err(at)?;
+    let commons = CommonsPage::create().map_err(|errno| at(io(errno)))?;
     Ok(Door::Socket {
         listener,
         path: path.to_owned(),
+        commons,
     })
 }
 

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use super::{map_whole, out_of_the_way, AttachError, Hello, Welcome};
+use crate::commons::{Commons, CommonsPage};
 use crate::region::{Claim, LaneState, Region, VERSION};
 use crate::sync::give_way;
 use crate::types::Errno;
 use std::ffi::CStr;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Longest wait for hostd's answer, seconds: a stale or stopped hostd must not hang its clients.
 const PATIENCE: i64 = 5;
@@ -15,10 +16,11 @@ const PATIENCE: i64 = 5;
 /// processor that has gone to sleep takes twenty to wake. Between two looks whoever wants the processor has it.
 const LOOKS: u32 = 100;
 
-/// The guest's end of the socket.
+/// The guest's end of the socket, and what its processes share.
 #[derive(Debug)]
 pub struct Link {
-    socket: RawFd,
+    socket: OwnedFd,
+    commons: CommonsPage,
 }
 
 impl Link {
@@ -35,75 +37,28 @@ impl Link {
     ) -> Result<(Link, Region, u32), AttachError> {
         let no_answer = |errno| AttachError::NoAnswer(path, errno);
         let socket = connect(path).map_err(no_answer)?;
-        let link = Link { socket };
-        let (welcome, region) = link
-            .greet(&Hello {
-                version: VERSION,
-                claim: *claim,
-            })
-            .map_err(no_answer)?;
+        let hello = Hello {
+            version: VERSION,
+            claim: *claim,
+        };
+        let (welcome, files) = greet(socket.as_raw_fd(), &hello).map_err(no_answer)?;
         if welcome.version != VERSION {
             return Err(AttachError::Version);
         }
         if welcome.errno != 0 {
             return Err(AttachError::Refused(Errno(welcome.errno)));
         }
-        let region = region.ok_or(no_answer(Errno(libc::EPROTO)))?;
-        let region = map_whole(std::os::fd::AsFd::as_fd(&region))?;
-        Ok((link, region, welcome.view))
+        let [Some(region), Some(commons)] = files else {
+            return Err(no_answer(Errno(libc::EPROTO)));
+        };
+        let region = map_whole(region.as_fd())?;
+        let commons = CommonsPage::open(commons.as_fd()).map_err(no_answer)?;
+        Ok((Link { socket, commons }, region, welcome.view))
     }
 
-    fn greet(&self, hello: &Hello) -> Result<(Welcome, Option<OwnedFd>), Errno> {
-        let bytes = hello.to_bytes();
-        let mut answer = [0u8; Welcome::SIZE];
-        // SAFETY: pointers and lengths are those of live buffers; the control buffer is aligned for cmsghdr and
-        // large enough for one descriptor; a descriptor that arrives is ours.
-        unsafe {
-            Errno::result(libc::send(
-                self.socket,
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                libc::MSG_NOSIGNAL,
-            ) as i64)?;
-            let mut control = [0u64; 4];
-            let mut iov = libc::iovec {
-                iov_base: answer.as_mut_ptr().cast(),
-                iov_len: answer.len(),
-            };
-            let mut header: libc::msghdr = std::mem::zeroed();
-            header.msg_iov = &mut iov;
-            header.msg_iovlen = 1;
-            header.msg_control = control.as_mut_ptr().cast();
-            header.msg_controllen = size_of_val(&control) as _;
-            let mut looks = LOOKS;
-            let received = loop {
-                let waits = if looks > 0 { libc::MSG_DONTWAIT } else { 0 };
-                let flags = libc::MSG_CMSG_CLOEXEC | waits;
-                match Errno::result(libc::recvmsg(self.socket, &mut header, flags) as i64) {
-                    Err(Errno(libc::EINTR)) => continue,
-                    Err(Errno(libc::EAGAIN)) if looks > 0 => {
-                        looks -= 1;
-                        give_way();
-                    }
-                    received => break received?,
-                }
-            };
-            let mut region = None;
-            let message = libc::CMSG_FIRSTHDR(&header);
-            if !message.is_null()
-                && (*message).cmsg_level == libc::SOL_SOCKET
-                && (*message).cmsg_type == libc::SCM_RIGHTS
-            {
-                region = Some(OwnedFd::from_raw_fd(
-                    libc::CMSG_DATA(message).cast::<RawFd>().read_unaligned(),
-                ));
-            }
-            match received {
-                0 => Err(Errno(libc::ECONNREFUSED)),
-                n if n as usize == answer.len() => Ok((Welcome::from_bytes(answer), region)),
-                _ => Err(Errno(libc::EPROTO)),
-            }
-        }
+    /// What the guest's processes share.
+    pub fn commons(&self) -> &Commons {
+        self.commons.words()
     }
 
     /// Takes the next lane of this process's own region and has the shadow serve it.
@@ -126,7 +81,7 @@ impl Link {
         // SAFETY: one byte at a live address. A full or closed socket is seen by the next wait.
         unsafe {
             libc::send(
-                self.socket,
+                self.socket.as_raw_fd(),
                 std::ptr::from_ref(&byte).cast(),
                 1,
                 libc::MSG_NOSIGNAL,
@@ -137,7 +92,7 @@ impl Link {
     /// Whether the other end is still open: it never sends, so anything to read is the end.
     pub fn alive(&self) -> bool {
         let mut poll = libc::pollfd {
-            fd: self.socket,
+            fd: self.socket.as_raw_fd(),
             events: libc::POLLIN | libc::POLLRDHUP,
             revents: 0,
         };
@@ -147,18 +102,11 @@ impl Link {
 
     /// Whether `fd` is the socket.
     pub fn owns(&self, fd: RawFd) -> bool {
-        fd == self.socket
+        fd == self.socket.as_raw_fd()
     }
 }
 
-impl Drop for Link {
-    fn drop(&mut self) {
-        // SAFETY: the socket is ours and not used again.
-        unsafe { libc::close(self.socket) };
-    }
-}
-
-fn connect(path: &CStr) -> Result<RawFd, Errno> {
+fn connect(path: &CStr) -> Result<OwnedFd, Errno> {
     let bytes = path.to_bytes();
     // SAFETY: sockaddr_un is valid when zeroed; every pointer and length below is that of a live local.
     unsafe {
@@ -183,7 +131,7 @@ fn connect(path: &CStr) -> Result<RawFd, Errno> {
         let socket = Errno::result(
             libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0).into(),
         )?;
-        let socket = out_of_the_way(socket as RawFd)?;
+        let socket = OwnedFd::from_raw_fd(out_of_the_way(socket as RawFd)?);
         let patience = libc::timeval {
             tv_sec: PATIENCE,
             tv_usec: 0,
@@ -191,7 +139,7 @@ fn connect(path: &CStr) -> Result<RawFd, Errno> {
         for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
             let patience = std::ptr::from_ref(&patience).cast();
             libc::setsockopt(
-                socket,
+                socket.as_raw_fd(),
                 libc::SOL_SOCKET,
                 option,
                 patience,
@@ -199,12 +147,64 @@ fn connect(path: &CStr) -> Result<RawFd, Errno> {
             );
         }
         let size = size_of::<libc::sockaddr_un>() as u32;
-        let connected =
-            Errno::result(libc::connect(socket, std::ptr::from_ref(&address).cast(), size).into());
-        if let Err(errno) = connected {
-            libc::close(socket);
-            return Err(errno);
-        }
+        let address = std::ptr::from_ref(&address).cast();
+        Errno::result(libc::connect(socket.as_raw_fd(), address, size).into())?;
         Ok(socket)
+    }
+}
+
+/// Introduces the process; the answer's files are the region and the commons.
+fn greet(socket: RawFd, hello: &Hello) -> Result<(Welcome, [Option<OwnedFd>; 2]), Errno> {
+    let bytes = hello.to_bytes();
+    let mut answer = [0u8; Welcome::SIZE];
+    // SAFETY: pointers and lengths are those of live buffers; the control buffer is aligned for cmsghdr and
+    // large enough for two descriptors; those that arrive are ours.
+    unsafe {
+        Errno::result(libc::send(
+            socket,
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            libc::MSG_NOSIGNAL,
+        ) as i64)?;
+        let mut control = [0u64; 4];
+        let mut iov = libc::iovec {
+            iov_base: answer.as_mut_ptr().cast(),
+            iov_len: answer.len(),
+        };
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &mut iov;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = size_of_val(&control) as _;
+        let mut looks = LOOKS;
+        let received = loop {
+            let waits = if looks > 0 { libc::MSG_DONTWAIT } else { 0 };
+            let flags = libc::MSG_CMSG_CLOEXEC | waits;
+            match Errno::result(libc::recvmsg(socket, &mut header, flags) as i64) {
+                Err(Errno(libc::EINTR)) => continue,
+                Err(Errno(libc::EAGAIN)) if looks > 0 => {
+                    looks -= 1;
+                    give_way();
+                }
+                received => break received?,
+            }
+        };
+        let mut files = [None, None];
+        let message = libc::CMSG_FIRSTHDR(&header);
+        if !message.is_null()
+            && (*message).cmsg_level == libc::SOL_SOCKET
+            && (*message).cmsg_type == libc::SCM_RIGHTS
+        {
+            let size = (*message).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+            let numbers = libc::CMSG_DATA(message).cast::<RawFd>();
+            for (at, file) in files.iter_mut().enumerate().take(size / size_of::<RawFd>()) {
+                *file = Some(OwnedFd::from_raw_fd(numbers.add(at).read_unaligned()));
+            }
+        }
+        match received {
+            0 => Err(Errno(libc::ECONNREFUSED)),
+            n if n as usize == answer.len() => Ok((Welcome::from_bytes(answer), files)),
+            _ => Err(Errno(libc::EPROTO)),
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod device;
 pub mod local;
 pub mod resident;
 
+use crate::commons::Commons;
 use crate::doorbell::{Bell, KeepErrno};
 use crate::region::{Claim, Region};
 use crate::shm::Mapping;
@@ -195,6 +196,15 @@ impl Link {
         }
     }
 
+    /// What the guest's processes share.
+    #[inline]
+    pub fn commons<'l>(&'l self, region: &'l Region) -> &'l Commons {
+        match self {
+            Link::Local(link) => link.commons(),
+            Link::Device(_) => &region.header().commons,
+        }
+    }
+
     /// Whether `fd` is one of the link's own descriptors.
     pub fn owns(&self, fd: RawFd) -> bool {
         match self {
@@ -273,7 +283,7 @@ pub struct Hello {
     pub claim: Claim,
 }
 
-/// What hostd answers; a region's memfd comes with it if `errno` is 0.
+/// What hostd answers; the memfds of a region and of the guest's commons come with it if `errno` is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// [`VERSION`](crate::region::VERSION) of hostd.

@@ -80,7 +80,11 @@ impl Guest {
             view: session.view,
         }
         .to_bytes();
-        let rights = [ControlMessage::ScmRights(&[memfd])];
+        let shared: Vec<RawFd> = [Some(memfd), self.door.commons()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let rights = [ControlMessage::ScmRights(&shared)];
         let sent = sendmsg::<()>(
             connection.as_raw_fd(),
             &[IoSlice::new(&welcome)],

@@ -18,7 +18,7 @@ use hostcall::types::Token;
 use hostcall::wait::AWAKE;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Result;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -36,6 +36,8 @@ pub enum Door {
         listener: UnixListener,
         /// Removed at the end.
         path: PathBuf,
+        /// What the guest's processes share.
+        commons: OwnedFd,
     },
     /// A region shared with a guest kernel, and its doorbell line.
     Device {
@@ -60,6 +62,14 @@ impl Door {
         match self {
             Door::Socket { listener, .. } => Some(listener),
             Door::Device { outside, .. } => outside.as_ref().map(|outside| &outside.listener),
+        }
+    }
+
+    /// What a process is given besides its region, for that all processes of the guest share.
+    pub fn commons(&self) -> Option<RawFd> {
+        match self {
+            Door::Socket { commons, .. } => Some(commons.as_raw_fd()),
+            Door::Device { .. } => None,
         }
     }
 }
