@@ -132,6 +132,11 @@ impl<H: Host> HostFs<H> {
         self.session().host.alive()
     }
 
+    /// Tells the guest's programs that what is mounted over the host's files has changed.
+    pub fn announce_mounts(&self) {
+        self.session().host.announce_mounts();
+    }
+
     /// Whether calls are made for each caller, so that the guest kernel must tell users apart by itself as well.
     pub fn has_callers(&self) -> bool {
         self.has_callers

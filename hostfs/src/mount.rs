@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Somebody has mounted something over the host's files, or unmounted it.
+const MOUNTED: Signal = Signal::SIGUSR1;
+
 /// How often a mount looks whether its host lives and somebody reads.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -42,7 +45,7 @@ pub fn run(options: &Options, ready: &mut Ready) -> Result<(), String> {
         .map(Arc::new)
         .map_err(|errno| format!("the root of the host's exports cannot be opened: {errno}"))?;
     // Before any thread starts, so that only the one that waits for them sees them.
-    let signals = ends();
+    let signals = signals();
     signals
         .thread_set_mask()
         .map_err(|errno| format!("blocking signals: {errno}"))?;
@@ -113,9 +116,10 @@ fn serve<F: fuser::Filesystem>(session: Session<F>) -> io::Result<()> {
     serving.join().unwrap_or_else(panicked)
 }
 
-fn ends() -> SigSet {
+/// Those that end the mount, and the one that tells of others.
+fn signals() -> SigSet {
     let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, MOUNTED] {
         signals.add(signal);
     }
     signals
@@ -277,8 +281,10 @@ impl<H: Host> Watch<H> {
         let told = SignalFd::new(signals);
         loop {
             if let Ok(told) = &told {
-                if wait(told, LOOK) {
-                    self.end();
+                match wait(told, LOOK) {
+                    None => {}
+                    Some(MOUNTED) => self.fs.announce_mounts(),
+                    Some(_) => self.end(),
                 }
             } else {
                 std::thread::sleep(LOOK);
@@ -308,11 +314,13 @@ impl<H: Host> Watch<H> {
     }
 }
 
-/// Waits for a signal, at most so long; says whether one came.
-fn wait(told: &SignalFd, limit: Duration) -> bool {
+/// Waits for a signal, at most so long.
+fn wait(told: &SignalFd, limit: Duration) -> Option<Signal> {
     use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
     use std::os::fd::AsFd;
     let mut fds = [PollFd::new(told.as_fd(), PollFlags::POLLIN)];
     let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
-    matches!(poll(&mut fds, limit), Ok(1)) && matches!(told.read_signal(), Ok(Some(_)))
+    let signalled = matches!(poll(&mut fds, limit), Ok(1));
+    let signal = signalled.then(|| told.read_signal()).transpose();
+    Signal::try_from(signal.ok()???.ssi_signo as i32).ok()
 }

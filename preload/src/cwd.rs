@@ -7,10 +7,10 @@
 #![allow(unsafe_code)]
 
 use crate::real::try_sys;
-use crate::{fds, session};
+use crate::{covers, fds, session};
 use hostcall::ops::Calls;
-use hostcall::types::{AtFlags, DirFd, Errno};
-use hostcall::wire::Sink;
+use hostcall::types::{AtFlags, DirFd, Errno, RemoteFd};
+use hostcall::wire::{Filled, Sink};
 use libc::c_int;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,7 +51,10 @@ fn entered() -> Result<(), Errno> {
 fn follow() {
     let mut room = [0u8; libc::PATH_MAX as usize];
     let last = room.len() - 1;
+    let covered = session::attached().is_some_and(covers::any);
     let moved = match host_path(&mut room[..last]) {
+        // By that name the guest kernel would find what is mounted over it.
+        Ok(path) if covered && covers::lies_on_one(path) => false,
         Ok(path) => {
             let len = path.len();
             room[len] = 0;
@@ -83,13 +86,20 @@ fn change(path: &[u8]) -> bool {
 
 /// The absolute path, in the guest's terms, of the host working directory: prefix and host path.
 pub fn host_path(room: &mut [u8]) -> Result<&[u8], Errno> {
+    in_guest_terms(room, |sink| Ok(session::client()?.getcwd(sink)?.filled))
+}
+
+/// The prefix, and after it the absolute path that `ask` has the host write.
+fn in_guest_terms(
+    room: &mut [u8],
+    ask: impl FnOnce(Sink<'_>) -> Result<Filled, Errno>,
+) -> Result<&[u8], Errno> {
     let prefix = session::prefix().as_bytes();
     if room.len() <= prefix.len() {
         return Err(Errno(libc::ERANGE));
     }
     room[..prefix.len()].copy_from_slice(prefix);
-    let sink = Sink::new(&mut room[prefix.len()..]);
-    let filled = session::client()?.getcwd(sink)?.filled.0;
+    let filled = ask(Sink::new(&mut room[prefix.len()..]))?.0;
     let tail = &room[prefix.len()..prefix.len() + filled];
     let tail = match tail.iter().position(|&byte| byte == 0) {
         Some(nul) => &tail[..nul],
@@ -100,6 +110,28 @@ pub fn host_path(room: &mut [u8]) -> Result<&[u8], Errno> {
         tail => prefix.len() + tail.len(),
     };
     Ok(&room[..len])
+}
+
+/// Whether the guest kernel stands where the shadow stands, on the mount.
+pub fn kernel_is_there() -> bool {
+    let (mut own, mut host) = (
+        [0u8; libc::PATH_MAX as usize],
+        [0u8; libc::PATH_MAX as usize],
+    );
+    match (
+        guest_directory(libc::AT_FDCWD, &mut own),
+        host_path(&mut host),
+    ) {
+        (Some(own), Ok(host)) => own == host,
+        _ => false,
+    }
+}
+
+/// The absolute path, in the guest's terms, by which an open host file can be reached.
+pub fn path_of(file: RemoteFd, room: &mut [u8]) -> Result<&[u8], Errno> {
+    in_guest_terms(room, |sink| {
+        Ok(session::client()?.path_of(file, sink)?.filled)
+    })
 }
 
 /// How deep `dir` lies below the host's root, looked at no further than `most` levels.

@@ -10,14 +10,18 @@
 use crate::observe::summary::{self, Reason};
 use crate::real::try_sys;
 use crate::report::Line;
-use crate::{fds, kept, session};
+use crate::{covers, cwd, fds, kept, session};
+use hostcall::client::Client;
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, OpenFlags, RemoteFd};
+use hostcall::types::{AtFlags, Errno, OpenFlags, RemoteFd};
+use hostcall::wire::Sink;
 use libc::{c_char, c_int};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
+/// Bytes for a path below the prefix.
+const ROOM: usize = crate::route::PREFIX_MAX + libc::PATH_MAX as usize;
 /// What of a program file is looked at: its header and the table that follows it in every linker's output.
 const HEAD: usize = 2048;
 /// ELF's program header types, elf(5).
@@ -163,6 +167,9 @@ pub fn open(remote: RemoteFd) -> Result<c_int, Errno> {
     if flags & libc::O_PATH != 0 {
         return Err(Errno(libc::EBADF));
     }
+    if let Some(opened) = open_directory(client, remote, flags) {
+        return Ok(opened);
+    }
     let token = client.share(remote)?.token;
     let mut path = Line::<{ crate::route::PREFIX_MAX + 64 }>::new();
     let prefix = session::prefix().as_bytes();
@@ -181,6 +188,41 @@ pub fn open(remote: RemoteFd) -> Result<c_int, Errno> {
         }
         Ok(opened as c_int)
     }
+}
+
+/// A directory opened on the mount by its path, as long as nothing has been read of it: by a token the guest kernel would find the
+/// directory under another name, which it then takes for the only one that a directory has.
+fn open_directory(client: &Client, remote: RemoteFd, flags: c_int) -> Option<c_int> {
+    const KIND: usize = std::mem::offset_of!(libc::statx, stx_mode);
+    let mut stats = [0u8; size_of::<libc::statx>()];
+    let sink = Sink::new(&mut stats);
+    let itself = AtFlags(libc::AT_EMPTY_PATH);
+    client
+        .statx(remote.into(), c"", itself, libc::STATX_TYPE, sink)
+        .ok()?;
+    let kind = u32::from(u16::from_ne_bytes([stats[KIND], stats[KIND + 1]])) & libc::S_IFMT;
+    let position = client.lseek(remote, 0, libc::SEEK_CUR).ok()?.offset;
+    if kind != libc::S_IFDIR || position != 0 {
+        return None;
+    }
+    let (mut before, mut after) = ([0u8; ROOM], [0u8; ROOM]);
+    let path = cwd::path_of(remote, &mut before[..ROOM - 1]).ok()?;
+    if covers::any(client) && covers::lies_on_one(path) {
+        return None;
+    }
+    let len = path.len();
+    let flags = flags & KEPT | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: the path is NUL-terminated, for it was given all of the zeroed room but a byte.
+    let opened = unsafe {
+        try_sys!(Sysno::openat, libc::AT_FDCWD, before.as_ptr(), flags, 0).ok()? as c_int
+    };
+    // It may have been renamed, and another have taken its name.
+    if cwd::path_of(remote, &mut after) == Ok(&before[..len]) {
+        return Some(opened);
+    }
+    // SAFETY: opened just now; nobody else knows it.
+    let _ = unsafe { try_sys!(Sysno::close, opened) };
+    None
 }
 
 /// Moves a fresh descriptor to the number of a placeholder.

@@ -1,9 +1,9 @@
 //! Applies the [`route`](crate::route) to a call's arguments: what the program passed, and where it stands.
 #![allow(unsafe_code)]
 
-use crate::route::{climb, may_enter, route, Prefix, Route, Start};
-use crate::{cwd, fds, session};
-use hostcall::types::{DirFd, Errno};
+use crate::route::{climb, may_enter, route, Prefix, Route, Start, PREFIX_MAX};
+use crate::{covers, cwd, fds, session};
+use hostcall::types::{DirFd, Errno, RemoteFd};
 use libc::{c_char, c_int};
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -118,12 +118,9 @@ pub unsafe fn at<'p>(
                 // SAFETY: the caller's promise.
                 false => unsafe { CStr::from_ptr(path) },
             };
-            match climb(text.to_bytes()) {
-                0 => Ok(Place::Host { dir, path: text }),
-                levels => {
-                    let depth = cwd::depth(dir, levels)?;
-                    Ok(settle(prefix, Start::Host(depth), dir, text, guest, buffer))
-                }
+            match session::attached().is_some_and(covers::any) {
+                false => along(prefix, dir, text, guest, buffer),
+                true => beside_covers(prefix, dir, text, guest, buffer),
             }
         }
         // To the program this number is closed.
@@ -138,6 +135,77 @@ pub unsafe fn at<'p>(
             Ok(entering(prefix, dirfd, text, guest, buffer))
         }
     }
+}
+
+/// A relative path from a host directory.
+#[inline]
+fn along<'p>(
+    prefix: &Prefix,
+    dir: DirFd,
+    text: &'p CStr,
+    guest: Place<'p>,
+    buffer: &'p mut PathBuffer,
+) -> Result<Place<'p>, Errno> {
+    match climb(text.to_bytes()) {
+        0 => Ok(Place::Host { dir, path: text }),
+        levels => {
+            let depth = cwd::depth(dir, levels)?;
+            Ok(settle(prefix, Start::Host(depth), dir, text, guest, buffer))
+        }
+    }
+}
+
+/// A relative path from a host directory while something is mounted over host files: the guest kernel's, which walks from
+/// the same directory on the mount. By its name the guest kernel may find another one, that was mounted over it: then the
+/// path is the host's, unless it begins by climbing to where that is not so.
+#[cold]
+#[inline(never)]
+fn beside_covers<'p>(
+    prefix: &Prefix,
+    dir: DirFd,
+    text: &'p CStr,
+    guest: Place<'p>,
+    buffer: &'p mut PathBuffer,
+) -> Result<Place<'p>, Errno> {
+    let mut room = [0u8; PREFIX_MAX + libc::PATH_MAX as usize];
+    match dir {
+        _ if text.is_empty() => {}
+        DirFd::CWD if cwd::kernel_is_there() => return Ok(guest),
+        dir => {
+            let path = match dir {
+                DirFd::CWD => cwd::host_path(&mut room),
+                dir => cwd::path_of(RemoteFd(dir.0), &mut room),
+            };
+            if let Ok(path) = path {
+                let (path, rest) = climbed(path, text.to_bytes());
+                if !covers::lies_on_one(path) {
+                    return Ok(Place::Guest {
+                        dirfd: libc::AT_FDCWD,
+                        path: buffer.join(path, rest),
+                    });
+                }
+            }
+        }
+    }
+    along(prefix, dir, text, guest, buffer)
+}
+
+/// A directory after the steps upwards with which a path from there begins, and the rest of that.
+fn climbed<'d, 'p>(mut directory: &'d [u8], mut path: &'p [u8]) -> (&'d [u8], &'p [u8]) {
+    loop {
+        let end = path.iter().position(|&byte| byte == b'/');
+        match &path[..end.unwrap_or(path.len())] {
+            b"" if path.is_empty() => break,
+            b"" | b"." => {}
+            b".." => {
+                let parent = directory.iter().rposition(|&byte| byte == b'/');
+                directory = &directory[..parent.unwrap_or(0)];
+            }
+            _ => break,
+        }
+        path = end.map_or(b"", |end| &path[end + 1..]);
+    }
+    (directory, path)
 }
 
 /// A relative path that may lead from a guest directory into the prefix: depends on where the directory is.
@@ -194,6 +262,31 @@ fn settle<'p>(
                 dir: DirFd::CWD,
                 path,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::climbed;
+
+    #[test]
+    fn leading_steps_upwards_are_taken() {
+        for (directory, path, expected) in [
+            ("/host/a/b", "../c", ("/host/a", "c")),
+            ("/host/a/b", ".././/../c/..", ("/host", "c/..")),
+            ("/host/a/b", "..", ("/host/a", "")),
+            ("/host/a/b", "c/..", ("/host/a/b", "c/..")),
+            ("/host", "../../..", ("", "")),
+            ("/host/a", "...", ("/host/a", "...")),
+            ("/host/a", "", ("/host/a", "")),
+        ] {
+            let (directory, rest) = climbed(directory.as_bytes(), path.as_bytes());
+            let found = (directory.escape_ascii(), rest.escape_ascii());
+            assert_eq!(
+                (found.0.to_string(), found.1.to_string()),
+                (expected.0.into(), expected.1.into())
+            );
         }
     }
 }

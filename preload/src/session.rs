@@ -8,7 +8,7 @@
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{fds, kept, observe, report, watching};
+use crate::{covers, fds, kept, observe, report, watching};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -110,8 +110,9 @@ pub fn attached() -> Option<&'static Client> {
     }
 }
 
-/// Whether host files have to be found on the mount, because this process may not attach, or has another root by
-/// which the prefix may be anything. Begins the session otherwise, anew if the host has ended it.
+/// Whether host files have to be found on the mount, because this process may not attach, because something is mounted over
+/// them, or because it has another root, by which the prefix may be anything. Begins the session otherwise, anew if the
+/// host has ended it.
 pub fn barred() -> bool {
     match attached() {
         _ if LEFT.load(Ordering::Relaxed) => true,
@@ -119,8 +120,11 @@ pub fn barred() -> bool {
             begin_anew();
             false
         }
-        Some(_) => false,
-        None => client().is_err() && BARRED.load(Ordering::Relaxed),
+        Some(client) => covers::any(client),
+        None => match client() {
+            Ok(client) => covers::any(client),
+            Err(_) => BARRED.load(Ordering::Relaxed),
+        },
     }
 }
 

@@ -23,9 +23,9 @@ use std::ffi::CStr;
 /// The modules with the hooks' functions, by the names of their families.
 mod families {
     pub use crate::shims::{
-        asynchronous, attributes, confine, copy, create, descriptor, dir, identity, io, lock,
-        makers, map, name, open, pass, raw, ready, resolve, scan, space, stat, stdio, temporary,
-        terminal, times, volume, walk, watch, working, xattr,
+        administration, asynchronous, attributes, confine, copy, create, descriptor, dir, identity,
+        io, lock, makers, map, name, open, pass, raw, ready, resolve, scan, space, stat, stdio,
+        temporary, terminal, times, volume, walk, watch, working, xattr,
     };
     pub(super) use crate::{exec, fork, popen, spawn};
 }

@@ -30,12 +30,6 @@ pub const PASSED: usize = 383;
 /// for FUSE it does not. The limit itself has a test here.
 pub const UNKNOWN_LIMIT: &str = "link::link_count_max";
 
-/// What fails under the preload and passes natively, and why.
-pub const BEYOND_THE_PRELOAD: &[(&str, &str)] = &[(
-    "rmdir::ebusy",
-    "what the guest's kernel mounts over a host directory is hidden: paths below the prefix are the host's",
-)];
-
 /// The verdicts in what it wrote.
 pub fn verdicts(text: &str) -> Verdicts {
     let verdict = |line: &str| {

@@ -45,7 +45,7 @@ family makers {
     call pidfd_open (process: pid_t, flags: c_uint) -> c_int;
     call pidfd_getfd (pidfd: c_int, fd: c_int, flags: c_uint) -> c_int;
     kernel eventfd_read | eventfd_write | timerfd_gettime | timerfd_settime | epoll_wait | epoll_pwait | epoll_pwait2
-        | pidfd_send_signal | setns : "takes a descriptor that no host file has";
+        | pidfd_send_signal : "takes a descriptor that no host file has";
     kernel shm_unlink | sem_open | sem_close | sem_unlink | mq_close | mq_getattr | mq_notify | mq_receive | mq_send | mq_setattr
         | mq_timedreceive | mq_timedsend | mq_unlink : "its names are no paths";
     mount fanotify_mark : "the guest kernel marks the file of the mount, and sees what is done there";
@@ -448,8 +448,12 @@ family raw {
 /// What the guest kernel is told to do with a path
 family administration {
     mount pivot_root | acct | swapon | swapoff | quotactl | uselib : "the guest kernel takes the path, below the prefix the mount's";
-    mount mount | umount | umount2 | mount_setattr | move_mount | open_tree | fspick
-        : "the guest kernel takes the path, below the prefix the mount's";
+    call mount (source: *const c_char, target: *const c_char, kind: *const c_char, flags: c_ulong, data: *const c_void) -> c_int;
+    call umount (target: *const c_char) -> c_int;
+    call umount2 (target: *const c_char, flags: c_int) -> c_int;
+    call move_mount (from_dirfd: c_int, from: *const c_char, to_dirfd: c_int, to: *const c_char, flags: c_uint) -> c_int;
+    call setns (fd: c_int, kind: c_int) -> c_int;
+    mount mount_setattr | open_tree | fspick : "the guest kernel takes the path, below the prefix the mount's";
     kernel fsopen | fsconfig | fsmount : "about a file system to be mounted";
 }
 

@@ -1,6 +1,7 @@
 //! The first process of a guest: starts COMMAND, carries its streams as frames, reaps orphans,
 //! and says how COMMAND ended after its last byte.
 
+use super::covers::Covers;
 use super::frame::{
     Frame, Status, Stream, LINE_WINDOW, MAX_PAYLOAD, OUTPUT_WINDOW, STDIN_WINDOW, VERSION,
 };
@@ -17,6 +18,7 @@ use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 /// Runs the task to its end: returns when hostd has been told the status, or is gone.
 ///
@@ -50,6 +52,7 @@ pub fn run(
     for stream in command.stdin.iter().chain(command.outputs.iter().flatten()) {
         set_nonblocking(stream.as_fd()).context("O_NONBLOCK")?;
     }
+    let covers = Covers::watch(command.pid, Path::new(&task.prefix));
     started();
     link.push(&Frame::Hello(VERSION));
     let mut agent = Agent {
@@ -61,6 +64,7 @@ pub fn run(
         credit: [OUTPUT_WINDOW; 2],
         command,
         server,
+        covers,
         status: None,
         reported: false,
     };
@@ -73,6 +77,7 @@ struct Agent {
     command: Command,
     /// The process that serves the mount of the host's files.
     server: Option<Pid>,
+    covers: Option<Covers>,
     /// Standard input that COMMAND has not taken yet; at most [`STDIN_WINDOW`].
     input: VecDeque<u8>,
     stdin_closed: bool,
@@ -90,7 +95,7 @@ impl Agent {
                 return Ok(());
             }
             self.report();
-            let [line, child, stdin, stdout, stderr] = ready(
+            let [line, child, stdin, stdout, stderr, covers] = ready(
                 [
                     Some((self.link.as_fd(), self.link.events())),
                     Some((self.children.as_fd(), PollFlags::POLLIN)),
@@ -101,6 +106,9 @@ impl Agent {
                         .map(|fd| (fd.as_fd(), PollFlags::POLLOUT)),
                     self.output(0),
                     self.output(1),
+                    self.covers
+                        .as_ref()
+                        .map(|covers| (covers.as_fd(), PollFlags::POLLPRI)),
                 ],
                 PollTimeout::NONE,
             )
@@ -112,6 +120,9 @@ impl Agent {
                 && !self.receive()?
             {
                 return Ok(());
+            }
+            if let (false, Some(known)) = (covers.is_empty(), &mut self.covers) {
+                known.look(self.server);
             }
             if !stdin.is_empty() {
                 self.feed();

@@ -27,6 +27,7 @@ use nix::sys::socket::{setsockopt, socketpair, sockopt, AddressFamily, SockFlag,
 use nix::unistd::{pipe2, Pid};
 
 mod agent;
+mod covers;
 mod frame;
 mod helper;
 mod hostfs;

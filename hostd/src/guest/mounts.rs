@@ -4,7 +4,8 @@ use super::plan::Context;
 use super::sys;
 use nix::mount::{mount, MsFlags};
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -231,9 +232,20 @@ impl Mount {
 /// # Errors
 /// Reading `/proc/self/mountinfo`.
 pub fn table() -> Result<Vec<Mount>, String> {
-    Ok(parse(
-        &fs::read("/proc/self/mountinfo").context("read /proc/self/mountinfo")?,
-    ))
+    const OWN: &str = "/proc/self/mountinfo";
+    let own = File::open(OWN).context(OWN)?;
+    table_of(&own).context(OWN)
+}
+
+/// The mounts of an open mount table, from its start.
+///
+/// # Errors
+/// lseek(2), read(2).
+pub fn table_of(mut file: &File) -> io::Result<Vec<Mount>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
+    Ok(parse(&text))
 }
 
 /// proc(5): the fifth field is the mount point, with octal escapes; after a lone dash comes the type.

@@ -13,6 +13,7 @@ use hostcall::table::Request;
 use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, Mode, Offset, RemoteFd, RwFlags};
 use hostcall::wire::Source;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 /// Whoever executes host calls, bulk transfers included, for the session itself or for somebody else.
@@ -52,6 +53,8 @@ pub trait Host: Send + Sync + Sized + 'static {
     fn is_outdated(&self) -> bool;
     /// Counts the changes to the guest's exports, as far as the session was told.
     fn view(&self) -> u32;
+    /// Tells the guest's programs that what is mounted over the host's files has changed.
+    fn announce_mounts(&self);
     /// Begins another session, which sees the exports as they are now.
     fn again(&self) -> Result<Self, Errno>;
 }
@@ -116,6 +119,10 @@ impl Host for Owned {
 
     fn view(&self) -> u32 {
         self.view_generation()
+    }
+
+    fn announce_mounts(&self) {
+        self.commons().mounts.fetch_add(1, Ordering::SeqCst);
     }
 
     fn again(&self) -> Result<Owned, Errno> {

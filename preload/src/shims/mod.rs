@@ -3,6 +3,7 @@
 //! Each decides by descriptor or path whose call it is and does it; what a call means on the host is the shadow's
 //! business, what it means in the guest the kernel's. `docs` of the functions are their manual pages.
 
+pub mod administration;
 pub mod asynchronous;
 pub mod attributes;
 pub mod confine;

@@ -4,7 +4,7 @@
 use super::by_place;
 use crate::place::{self, nowhere, PathBuffer, Place};
 use crate::real::{done, errno, finish, shims, sys, try_sys};
-use crate::session;
+use crate::{cwd, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno};
 use hostcall::wire::Sink;
@@ -163,6 +163,27 @@ unsafe fn read_link(
     Ok(reply.filled.0 as ssize_t)
 }
 
+/// What the link of an open host file, such as `/proc/self/fd/N`, would hold if it were the guest kernel's file; `None` if it
+/// is no such link, or no path leads to the file any more.
+///
+/// # Safety
+/// `path` is null, [`nowhere`] or a C string; `buffer` must be writable for `len` bytes.
+unsafe fn name_of_open(path: *const c_char, buffer: *mut c_char, len: size_t) -> Option<ssize_t> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let remote = super::open::named_descriptor(path)?;
+        // `/dev/stdin` and its like are links to such links.
+        if CStr::from_ptr(path).to_bytes().starts_with(b"/dev/std") || len as isize <= 0 {
+            return None;
+        }
+        let mut room = [0u8; crate::route::PREFIX_MAX + libc::PATH_MAX as usize];
+        let found = cwd::path_of(remote, &mut room).ok()?;
+        let filled = found.len().min(len);
+        std::ptr::copy_nonoverlapping(found.as_ptr(), buffer.cast(), filled);
+        Some(filled as ssize_t)
+    }
+}
+
 unsafe fn readlink_any(
     dirfd: c_int,
     path: *const c_char,
@@ -174,7 +195,10 @@ unsafe fn readlink_any(
         by_place!(
             dirfd,
             path,
-            |dirfd, path| sys!(Sysno::readlinkat, dirfd, path, buffer, len),
+            |dirfd, path| match name_of_open(path, buffer, len) {
+                Some(filled) => filled,
+                None => sys!(Sysno::readlinkat, dirfd, path, buffer, len),
+            },
             |dir, path| finish(read_link(dir, path, buffer, len))
         )
     }

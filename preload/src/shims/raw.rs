@@ -132,6 +132,10 @@ table! {
     SYS_execveat => crate::exec::execveat, 5;
     SYS_prctl => super::confine::prctl, 5;
     SYS_seccomp => super::confine::seccomp, 3;
+    SYS_mount => super::administration::mount, 5;
+    SYS_umount2 => super::administration::umount2, 2;
+    SYS_move_mount => super::administration::move_mount, 5;
+    SYS_setns => super::administration::setns, 2;
     SYS_name_to_handle_at => super::open::name_to_handle_at, 5;
     SYS_sendmsg => libc::sendmsg, 3;
     SYS_recvmsg => libc::recvmsg, 3;
