@@ -2,45 +2,73 @@
 //!
 //! The guest asks it to know what to offer; the host, to decide.
 
-/// Variables that change what a program is, or what a shell reads: they cross only if the policy names them, not if a pattern
-/// of its holds them by chance (CVE-2021-21261).
+/// Variables that change what a program is, what it loads, or what a shell reads: they cross only if the policy names them, not
+/// if a pattern of its holds them by chance (CVE-2021-21261). They are those that glibc takes from privileged programs
+/// (`sysdeps/generic/unsecvars.h`), those that sudo drops (`initial_badenv_table`, `plugins/sudoers/env.c`), and the like of other
+/// interpreters and libraries.
 const NEVER: &[&str] = &[
+    // The loader and libc.
     "LD_*",
+    "GLIBC_TUNABLES",
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "MALLOC_*",
+    "NIS_PATH",
+    "NLSPATH",
+    "PATH_LOCALE",
+    "RESOLV_HOST_CONF",
+    "RES_OPTIONS",
+    "TZDIR",
+    // Terminals.
+    "TERMCAP",
+    "TERMINFO*",
+    "TERMPATH",
+    // Shells.
     "BASH_ENV",
     "BASH_FUNC_*",
     "BASHOPTS",
-    "SHELLOPTS",
-    "ENV",
-    "IFS",
-    "PS4",
-    "PROMPT_COMMAND",
     "CDPATH",
+    "ENV",
+    "FPATH",
     "GLOBIGNORE",
+    "IFS",
+    "NULLCMD",
+    "PROMPT_COMMAND",
+    "PS4",
+    "READNULLCMD",
+    "SHELLOPTS",
+    "TMPPREFIX",
     "ZDOTDIR",
-    "PYTHON*",
-    "PERL5*",
-    "PERLLIB",
-    "RUBYLIB",
-    "RUBYOPT",
-    "NODE_OPTIONS",
-    "NODE_PATH",
-    "LUA_*",
+    // Interpreters.
     "JAVA_TOOL_OPTIONS",
     "_JAVA_OPTIONS",
     "JDK_JAVA_OPTIONS",
-    "GLIBC_TUNABLES",
-    "GCONV_PATH",
-    "NLSPATH",
-    "LOCPATH",
-    "MALLOC_*",
-    "HOSTALIASES",
-    "LOCALDOMAIN",
-    "RES_OPTIONS",
-    "TERMINFO*",
-    "TERMCAP",
-    "PATH",
+    "LUA_*",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PERL5*",
+    "PERLIO*",
+    "PERLLIB",
+    "PYTHON*",
+    "RUBYLIB",
+    "RUBYOPT",
+    // What programs start or load besides.
+    "GIT_*",
+    "GIO_*",
+    "GTK_*",
+    "KRB5*",
+    "LESSCLOSE",
+    "LESSOPEN",
+    "OPENSSL_*",
+    "QT_PLUGIN_PATH",
+    // What is the host's to say.
     "HOME",
     "HOSTCALL_*",
+    "PATH",
+    "TMPDIR",
 ];
 
 /// Whether a variable of the guest may cross: the list names it, or holds it by a pattern and it is none of those that
@@ -50,6 +78,25 @@ pub fn crosses(pass: &[impl AsRef<str>], name: &[u8]) -> bool {
     pass().any(|entry: &str| entry.as_bytes() == name)
         || pass().any(|entry| matches(entry, name))
             && !NEVER.iter().any(|pattern| matches(pattern, name))
+}
+
+/// Whether a value cannot make the program that reads it open a file of the guest's choice: libc takes a time zone for a path, and
+/// catalogues are found by the name of a locale or a terminal. sudo demands the same of `env_check`.
+pub fn is_plain(name: &[u8], value: &[u8]) -> bool {
+    match name {
+        b"TZ" => {
+            let zone = value.strip_prefix(b":").unwrap_or(value);
+            let climbs = zone.windows(2).any(|two| two == b"..");
+            !zone.starts_with(b"/") && !climbs && zone.iter().all(u8::is_ascii_graphic)
+        }
+        b"TERM" | b"COLORTERM" | b"LANG" | b"LANGUAGE" | b"LINGUAS" => !has_path(value),
+        name if name.starts_with(b"LC_") => !has_path(value),
+        _ => true,
+    }
+}
+
+fn has_path(value: &[u8]) -> bool {
+    value.iter().any(|byte| matches!(byte, b'/' | b'%'))
 }
 
 /// Whether a name is as the pattern says, in which `*` stands for any run of bytes.
@@ -115,11 +162,41 @@ mod tests {
             "GLIBC_TUNABLES",
             "BASH_FUNC_x%%",
             "PATH",
+            "GETCONF_DIR",
+            "READNULLCMD",
+            "GIT_SSH_COMMAND",
+            "OPENSSL_CONF",
         ] {
             assert!(!crosses(&["*", "L*", "B*"], name.as_bytes()), "{name}");
             assert!(crosses(&["TERM", name], name.as_bytes()), "{name}");
         }
         assert!(crosses(&["*"], b"EDITOR"));
+        assert!(crosses(&["LC_*"], b"LC_ALL") && !crosses(&["LC_*"], b"LANG"));
         assert!(!crosses(&[] as &[&str], b"TERM"));
+    }
+
+    #[test]
+    fn no_value_is_a_path_where_one_is_opened() {
+        for (name, value, plain) in [
+            ("TZ", "Europe/Berlin", true),
+            ("TZ", ":UTC", true),
+            ("TZ", "EST5EDT,M3.2.0,M11.1.0", true),
+            ("TZ", "/dev/zero", false),
+            ("TZ", ":/etc/shadow", false),
+            ("TZ", "../../etc/shadow", false),
+            ("TZ", "a b", false),
+            ("LANG", "de_DE.UTF-8", true),
+            ("LC_ALL", "../evil", false),
+            ("LANG", "%n", false),
+            ("TERM", "xterm-256color", true),
+            ("TERM", "../evil", false),
+            ("EDITOR", "/usr/bin/vi", true),
+        ] {
+            assert_eq!(
+                is_plain(name.as_bytes(), value.as_bytes()),
+                plain,
+                "{name}={value}"
+            );
+        }
     }
 }
