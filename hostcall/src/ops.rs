@@ -254,9 +254,10 @@ ops! {
         /// Makes a pipe, pipe2(2); `O_CLOEXEC` and `O_NONBLOCK` are the only flags.
         128 pipe Pipe [] (SYS_pipe2) { flags: OpenFlags } -> { reader: RemoteFd, writer: RemoteFd }
 
-        /// Makes a file of 4 MiB of zeros in memory, for the words of an `exec`; `write` fills it, always at an offset. It cannot be
-        /// duplicated, shared, inherited or executed; a process has at most 4 (`EMFILE`).
-        129 scratch Scratch [] (SYS_memfd_create SYS_ftruncate SYS_fcntl SYS_close) {} -> { fd: RemoteFd }
+        /// Makes a file of so many zeros in memory, 4 MiB at most, for the words of an `exec`; `write` fills it, always at an offset.
+        /// It cannot be duplicated, shared, inherited or opened anew; a process has at most 4 (`EMFILE`), the processes of a guest
+        /// together 64 MiB (`EAGAIN`).
+        129 scratch Scratch [] (SYS_memfd_create SYS_ftruncate SYS_fcntl SYS_close) { len: u64 } -> { fd: RemoteFd }
 
         /// Makes a terminal of this size (characters, and pixels or 0), pty(7): its master. `EACCES` where no program may be
         /// started.
@@ -272,8 +273,8 @@ ops! {
         /// open file, -1 for `/dev/null`, or a terminal's master, for which the program gets the terminal. Flag 1: that
         /// terminal controls the program's session.
         ///
-        /// `EACCES` if the policy forbids it, `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
-        /// number of jobs, `EINVAL` for malformed words, `EIO` if the program cannot be launched.
+        /// `EACCES` if the policy forbids it (`refusal` says why), `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
+        /// number of jobs, `EINVAL` for malformed words, `EIO` if the program cannot be launched or written down.
         132 exec Exec [] (SYS_openat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
             arguments: RemoteFd, stdin: RemoteFd, stdout: RemoteFd, stderr: RemoteFd, flags: u32,
         } -> { job: u32 }
@@ -305,6 +306,10 @@ ops! {
         /// Names of programs that begin so and that the policy does not refuse by their names, for completion: sorted, each
         /// ended by a NUL, as many as fit.
         139 complete Complete<'a> [retry] (SYS_sendmsg SYS_recvmsg SYS_pread64 SYS_close) { text: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+
+        /// Why the last `exec` of these words was refused: one line for people, which names the cure, cut to what fits. Empty where
+        /// its errno says all, `EINVAL` if this is no `scratch`.
+        140 refusal Refusal<'a> [retry] () { arguments: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
     }
 }
 

@@ -54,6 +54,8 @@ pub enum ToZygote {
         device: bool,
         /// Count of changes to the guest's exports that the policy is the outcome of.
         view: u32,
+        /// Host programs that the guest can have.
+        jobs: u32,
         /// Home directory of the user of programs.
         home: PathBuf,
     },
@@ -146,6 +148,15 @@ pub enum ToShadow {
     JobStarted {
         /// Its number in this session.
         job: u32,
+        /// Where its bytes are counted on the board.
+        place: u32,
+    },
+    /// Answer to the last request, an `exec`: no.
+    Refused {
+        /// For programs.
+        errno: i32,
+        /// For people: one line that names the cure.
+        reason: String,
     },
     /// The state of a job has changed.
     JobChanged {

@@ -1,6 +1,7 @@
 //! `hostd status` for people.
 
 use crate::server::admin::{GuestStatus, Status};
+use crate::server::complaints::printable;
 use std::fmt::Write;
 
 /// A hostd and its guests, a few lines each.
@@ -38,8 +39,8 @@ fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
         guest.spares,
         guest.shared_files
     )?;
+    let number = |pid: Option<i32>| pid.map_or("?".to_owned(), |pid| pid.to_string());
     for session in &guest.sessions {
-        let number = |pid: Option<i32>| pid.map_or("?".to_owned(), |pid| pid.to_string());
         writeln!(
             text,
             "      shadow {} of process {}: {}{}, {} lanes, {} calls ({} errors), {} s",
@@ -55,6 +56,23 @@ fn describe(guest: &GuestStatus, text: &mut String) -> std::fmt::Result {
             session.calls,
             session.errors,
             session.seconds
+        )?;
+    }
+    if !guest.jobs.is_empty() {
+        writeln!(text, "    programs: {}", guest.jobs.len())?;
+    }
+    for job in &guest.jobs {
+        let command = job.arguments.join(" ");
+        writeln!(
+            text,
+            "      program {} of process {}: {}, {} bytes in, {} out, {} s: {}",
+            number(job.pid),
+            number(job.process),
+            job.state,
+            job.bytes_in,
+            job.bytes_out,
+            job.seconds,
+            printable(&command)
         )?;
     }
     let calls: Vec<String> = guest

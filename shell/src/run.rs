@@ -40,11 +40,19 @@ pub fn run(options: &Hrun) -> Result<JobState, Failure> {
         return Err(refused());
     }
     let packed = pack(options, &named, &policy, &prefix)?;
-    let start = |joined: &Joined| -> Result<u32, Errno> {
-        let arguments = words::write(host, &packed)?;
+    let start = |joined: &Joined| -> Result<u32, Failure> {
+        let failed = |errno| not_started(command, errno);
+        let arguments = words::write(host, &packed).map_err(failed)?;
         let [stdin, stdout, stderr] = joined.ends;
         let flags = joined.terminal.map_or(0, |_| CONTROLS);
         let started = host.exec(arguments, stdin, stdout, stderr, flags);
+        let started = started.map_err(|errno| match words::refusal(host, arguments) {
+            Some(reason) => Failure {
+                status: REFUSED,
+                line: format!("{}: refused: {reason}", plain(command.as_bytes())),
+            },
+            None => not_started(command, errno),
+        });
         let _ = host.close(arguments);
         Ok(started?.job)
     };
@@ -54,7 +62,7 @@ pub fn run(options: &Hrun) -> Result<JobState, Failure> {
         _ => None,
     };
     let joined = Joined::make(host, wanted)?;
-    let number = start(&joined).map_err(|errno| not_started(command, errno))?;
+    let number = start(&joined)?;
     joined.handed(host);
     let ended = Job::new(host, number, joined, events).attend()?;
     if options.verbose {
@@ -117,7 +125,7 @@ fn not_started(command: &OsString, errno: Errno) -> Failure {
         ),
         libc::EACCES | libc::EPERM => (
             REFUSED,
-            "not executable for the host's user, or refused by the policy; see \"exec\" in hostd's configuration and its audit log",
+            "not executable for the host's user; name another program, or see to its permissions on the host",
         ),
         libc::ENOEXEC => (
             REFUSED,

@@ -1,9 +1,11 @@
 //! A host program's arguments and environment, as the `exec` op takes them: written into a file of the host's memory.
 
+use crate::failure::plain;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
+use hostcall::wire::Sink;
 use std::ffi::CString;
 
 /// The words as they are written: two 32-bit little-endian counts, then the arguments and the variables, a NUL behind each.
@@ -21,7 +23,12 @@ pub fn pack(arguments: &[CString], variables: &[CString]) -> Vec<u8> {
 /// # Errors
 /// `E2BIG` if they do not fit; the calls'.
 pub fn write(host: &Client, packed: &[u8]) -> Result<RemoteFd, Errno> {
-    let fd = host.scratch()?.fd;
+    let len = u64::try_from(packed.len()).unwrap_or(u64::MAX);
+    let fd = match host.scratch(len) {
+        Ok(reply) => reply.fd,
+        Err(Errno(libc::EINVAL)) => return Err(Errno(libc::E2BIG)),
+        Err(errno) => return Err(errno),
+    };
     let mut at = 0;
     while at < packed.len() {
         let rest = &packed[at..];
@@ -31,10 +38,20 @@ pub fn write(host: &Client, packed: &[u8]) -> Result<RemoteFd, Errno> {
                 return Err(Errno(libc::E2BIG));
             }
             Ok(written) => at += written,
-            Err(errno) => return Err(errno),
+            Err(errno) => {
+                let _ = host.close(fd);
+                return Err(errno);
+            }
         }
     }
     Ok(fd)
+}
+
+/// Why the host has refused these words, for people, if it says so.
+pub fn refusal(host: &Client, words: RemoteFd) -> Option<String> {
+    let mut room = [0; 4096];
+    let filled = host.refusal(words, Sink::new(&mut room)).ok()?.filled.0;
+    (filled > 0).then(|| plain(&room[..filled]))
 }
 
 #[cfg(test)]

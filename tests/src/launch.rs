@@ -33,7 +33,8 @@ pub fn start_raw(
     [stdin, stdout, stderr]: [RemoteFd; 3],
     flags: u32,
 ) -> Result<u32, Errno> {
-    let scratch = calls.scratch()?.fd;
+    // The empty words of a test are refused as what they are.
+    let scratch = calls.scratch(words.len().max(1) as u64)?.fd;
     let started =
         put(calls, scratch, words).and_then(|()| calls.exec(scratch, stdin, stdout, stderr, flags));
     calls.close(scratch)?;

@@ -196,11 +196,11 @@ fn a_thousand_programs_leave_nothing_in_hostd() {
         grown < 1024,
         "hostd has grown by {grown} KiB in 1,000 programs"
     );
-    eventually("only the launcher is left", || {
+    eventually("only the launcher and its guard are left", || {
         let all = hostcall_tests::daemon::descendants(daemon.pid());
         all.iter().all(|pid| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            ["zygote", "shadow", "launcher"].contains(&name.trim_end())
+            ["zygote", "shadow", "launcher", "guard"].contains(&name.trim_end())
         })
     });
 }

@@ -23,20 +23,24 @@ fn daemon() -> Daemon {
 
 /// Process ids by the files.
 fn family(daemon: &Daemon) -> Vec<i32> {
-    let mut pids = Vec::new();
-    for name in ["leader", "group", "daemon"] {
-        let file = daemon.export(name);
-        let read = || {
-            std::fs::read_to_string(&file)
-                .ok()?
-                .trim()
-                .parse::<i32>()
-                .ok()
-        };
-        eventually(name, || read().is_some());
-        pids.extend(read());
-    }
-    pids
+    let names = ["leader", "group", "daemon"];
+    names.map(|name| pid_in(daemon, name)).to_vec()
+}
+
+/// The process id that a program writes into a file.
+fn pid_in(daemon: &Daemon, name: &str) -> i32 {
+    let read = || -> Option<i32> {
+        let text = std::fs::read_to_string(daemon.export(name)).ok()?;
+        text.trim().parse().ok()
+    };
+    eventually(name, || read().is_some());
+    read().expect("it is there")
+}
+
+fn enter(daemon: &Daemon, client: &hostcall::client::Client) {
+    let directory = daemon.export("");
+    let directory = std::ffi::CString::new(directory.to_str().expect("plain")).expect("no NUL");
+    client.chdir(&directory).expect("it is there");
 }
 
 fn lives(pid: i32) -> bool {
@@ -51,9 +55,7 @@ fn all_gone(pids: &[i32]) {
 
 /// Starts the family from this process.
 fn start_family(daemon: &Daemon, client: &hostcall::client::Client) -> (u32, Vec<i32>) {
-    let directory =
-        std::ffi::CString::new(daemon.export("").to_str().expect("plain")).expect("no NUL");
-    client.chdir(&directory).expect("it is there");
+    enter(daemon, client);
     let job = start(client, &["sh", "-c", SCRIPT], [NONE; 3]).expect("started");
     (job, family(daemon))
 }
@@ -77,14 +79,37 @@ fn a_session_takes_its_programs_along() {
     let client = daemon.attach();
     let (_, pids) = start_family(&daemon, &client);
     leave(client);
-    all_gone(&pids[..2]);
-    // As after a log-out: what has made itself a daemon stays, until the guest itself goes.
-    assert!(lives(pids[2]));
+    all_gone(&pids);
     let another = daemon.attach();
     let job = start(&another, &["true"], [NONE; 3]).expect("started");
     assert_eq!(finish(&another, job), JobState::Exited(0));
+}
+
+/// What a program leaves behind when it has ended and been let go of, such as a server that it has started.
+#[test]
+fn what_is_left_running_lives_until_its_guest_goes() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    enter(&daemon, &client);
+    let script =
+        "setsid sh -c 'echo $$ > daemon; exec sleep 1000' & while ! test -s daemon; do :; done";
+    let job = start(&client, &["sh", "-c", script], [NONE; 3]).expect("started");
+    assert_eq!(finish(&client, job), JobState::Exited(0));
+    let left = pid_in(&daemon, "daemon");
+    leave(client);
+    let another = daemon.attach();
+    let job = start(&another, &["true"], [NONE; 3]).expect("started");
+    assert_eq!(finish(&another, job), JobState::Exited(0));
+    assert!(lives(left));
+    let states: Vec<String> = daemon
+        .status()
+        .jobs
+        .iter()
+        .map(|job| job.state.clone())
+        .collect();
+    assert_eq!(states, ["ended, others that it has started run"]);
     drop(daemon);
-    all_gone(&pids);
+    all_gone(&[left]);
 }
 
 #[test]
@@ -94,7 +119,7 @@ fn a_shadow_that_is_killed_takes_its_programs_along() {
     let (_, pids) = start_family(&daemon, &client);
     let shadow = daemon.status().sessions[0].shadow.expect("a shadow");
     end(shadow);
-    all_gone(&pids[..2]);
+    all_gone(&pids);
     assert_eq!(client.nop().map(drop), Err(Errno(libc::ENOTCONN)));
 }
 
@@ -106,7 +131,7 @@ fn a_launcher_that_is_killed_takes_its_programs_along() {
     let launcher = named(&daemon, "launcher");
     assert_eq!(launcher.len(), 1);
     end(launcher[0]);
-    all_gone(&pids[..2]);
+    all_gone(&pids);
     let killed = JobState::Signalled {
         signal: 9,
         core: false,
@@ -115,7 +140,36 @@ fn a_launcher_that_is_killed_takes_its_programs_along() {
     // Another is started for the next program.
     let next = start(&client, &["sh", "-c", "exit 5"], [NONE; 3]).expect("started");
     assert_eq!(finish(&client, next), JobState::Exited(5));
-    end(pids[2]);
+}
+
+#[test]
+fn a_supervisor_that_is_killed_takes_its_programs_along() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (job, pids) = start_family(&daemon, &client);
+    end(named(&daemon, "supervisor")[0]);
+    all_gone(&pids);
+    let killed = JobState::Signalled {
+        signal: 9,
+        core: false,
+    };
+    assert_eq!(client.wait(job, 0).expect("its end").state, killed);
+    assert_eq!(client.signal(job, 0).map(drop), Err(Errno(libc::ESRCH)));
+    client.forget(job).expect("it has ended");
+}
+
+#[test]
+fn a_guard_that_is_killed_leaves_no_leader() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (_, pids) = start_family(&daemon, &client);
+    let launcher = named(&daemon, "launcher");
+    end(named(&daemon, "guard")[0]);
+    all_gone(&launcher);
+    all_gone(&pids[..1]);
+    for pid in &pids[1..] {
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
 }
 
 #[test]
@@ -132,7 +186,7 @@ fn a_hostd_that_is_killed_or_stopped_takes_all_programs_along() {
 }
 
 #[test]
-fn hostd_and_launcher_killed_at_once_leave_no_leader() {
+fn hostd_and_launcher_killed_at_once_leave_nothing() {
     let daemon = daemon();
     let client = daemon.attach();
     let (_, pids) = start_family(&daemon, &client);
@@ -142,10 +196,7 @@ fn hostd_and_launcher_killed_at_once_leave_no_leader() {
     }
     end(launcher);
     end(daemon.pid());
-    all_gone(&pids[..1]);
-    for pid in &pids[1..] {
-        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
-    }
+    all_gone(&pids);
 }
 
 #[test]

@@ -258,9 +258,10 @@ fn each_program_is_written_down() {
     assert_eq!(start["directory"], json!("/"));
     assert!(start["program"].as_str().expect("a path").starts_with('/'));
     assert_eq!(
-        (&ends[0]["code"], &ends[0]["pid"]),
-        (&json!(3), &start["pid"])
+        (&ends[0]["code"], &ends[0]["job"]),
+        (&json!(3), &start["job"])
     );
+    assert!(start["sid"].as_i64() > Some(1) && ends[0]["pid"].as_i64() > Some(1));
     assert_eq!(
         (&ends[1]["signal"], &ends[1]["code"]),
         (&json!(9), &Value::Null)
@@ -366,9 +367,9 @@ fn what_a_guest_hands_over_is_not_believed() {
         Err(INVALID)
     );
     let scratches: Vec<RemoteFd> = (0..4)
-        .map(|_| client.scratch().expect("one of four").fd)
+        .map(|_| client.scratch(4096).expect("one of four").fd)
         .collect();
-    assert_eq!(client.scratch().map(drop), Err(Errno(libc::EMFILE)));
+    assert_eq!(client.scratch(1).map(drop), Err(Errno(libc::EMFILE)));
     let scratch = scratches[0];
     assert_eq!(client.dup(scratch, OpenFlags(0)).map(drop), Err(INVALID));
     assert_eq!(client.share(scratch).map(drop), Err(INVALID));
@@ -434,7 +435,7 @@ fn words_that_change_are_those_that_were_judged() {
     );
     let mut outcomes = [0; 2];
     for _ in 0..200 {
-        let scratch = client.scratch().expect("one").fd;
+        let scratch = client.scratch(good.len() as u64).expect("one").fd;
         put(&client, scratch, &good).expect("room");
         let (reader, writer) = pipe(&client);
         let started = std::thread::scope(|scope| {

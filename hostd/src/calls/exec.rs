@@ -6,10 +6,11 @@ use super::{done, Caller};
 use crate::exec::terminal::window_size;
 use crate::exec::words::MOST_BYTES;
 use crate::message::{FromShadow, MOST_NAME};
+use crate::shadow::hostd::Refusal;
 use hostcall::ops::{reply, request, ExecCalls};
 use hostcall::types::{Errno, RemoteFd};
 use hostcall::wire::{Filled, Sink};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -17,38 +18,65 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Scratch files of one guest process: each can take 4 MiB of the host's memory.
+/// Scratch files of one guest process.
 pub const MOST_SCRATCHES: usize = 4;
 
 /// The flag of `exec` that gives the program a controlling terminal.
 const CONTROLS: u32 = 1;
 
-/// A process's scratch files by their descriptors. They are never duplicated nor shared, so what they take ends with those.
+/// A process's scratch files by their descriptors. They are never duplicated, shared nor opened anew, so what they take ends with
+/// those.
 #[derive(Debug, Default)]
 pub struct Scratches {
-    numbers: Mutex<BTreeSet<i32>>,
+    by_number: Mutex<BTreeMap<i32, Scratch>>,
     /// How many there are, for those who have none: closing a file asks.
     count: AtomicUsize,
 }
 
+/// One scratch file.
+#[derive(Debug)]
+struct Scratch {
+    len: u64,
+    /// Why its words were refused, for people.
+    refusal: Option<String>,
+}
+
 impl Scratches {
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeSet<i32>) -> T) -> T {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = f(&mut numbers);
-        self.count.store(numbers.len(), Ordering::Relaxed);
+    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, Scratch>) -> T) -> T {
+        let mut all = self
+            .by_number
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let answer = f(&mut all);
+        self.count.store(all.len(), Ordering::Relaxed);
         answer
     }
 
     /// Whether a descriptor is one: it is not to be duplicated or handed on.
     pub fn holds(&self, fd: i32) -> bool {
-        self.count.load(Ordering::Relaxed) != 0 && self.with(|all| all.contains(&fd))
+        self.count.load(Ordering::Relaxed) != 0 && self.with(|all| all.contains_key(&fd))
     }
 
-    /// Forgets a descriptor that is being closed.
-    pub(super) fn close(&self, fd: i32) {
-        if self.count.load(Ordering::Relaxed) != 0 {
-            self.with(|all| all.remove(&fd));
+    /// Forgets a descriptor that is being closed; bytes that the file had.
+    pub(super) fn close(&self, fd: i32) -> Option<u64> {
+        match self.count.load(Ordering::Relaxed) {
+            0 => None,
+            _ => self.with(|all| all.remove(&fd)).map(|scratch| scratch.len),
         }
+    }
+}
+
+/// Makes a memory file of this length, which it keeps.
+fn memory(len: u64) -> Result<OwnedFd, Errno> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    let seals = libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
+    // SAFETY: a NUL-terminated name; the descriptor that comes back is ours.
+    unsafe {
+        let fd = libc::memfd_create(c"hostcall-words".as_ptr(), flags);
+        let file = OwnedFd::from_raw_fd(Errno::result(fd.into())? as i32);
+        done(libc::ftruncate(file.as_raw_fd(), len as i64))?;
+        done(libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals))?;
+        Ok(file)
     }
 }
 
@@ -108,29 +136,30 @@ impl ExecCalls for Caller {
         let mut ends = [-1; 2];
         // SAFETY: a live array of two.
         done(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
+        self.session.streams.add(&ends);
         let [reader, writer] = ends.map(|end| self.session.fds.insert(end));
         Ok(reply::Pipe { reader, writer })
     }
 
-    fn scratch(&mut self, _: request::Scratch) -> Result<reply::Scratch, Errno> {
-        let (fds, scratches) = (&self.session.fds, &self.session.scratches);
-        scratches.with(|all| {
+    fn scratch(&mut self, request: request::Scratch) -> Result<reply::Scratch, Errno> {
+        let len = request.len;
+        if !(1..=MOST_BYTES as u64).contains(&len) {
+            return Err(Errno(libc::EINVAL));
+        }
+        let session = self.session;
+        session.scratches.with(|all| {
             if all.len() >= MOST_SCRATCHES {
                 return Err(Errno(libc::EMFILE));
             }
-            let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-            let seals = libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
-            // SAFETY: a NUL-terminated name; the descriptor that comes back is ours until it is the guest's.
-            let file = unsafe {
-                let fd = libc::memfd_create(c"hostcall-words".as_ptr(), flags);
-                let file = OwnedFd::from_raw_fd(Errno::result(fd.into())? as i32);
-                done(libc::ftruncate(file.as_raw_fd(), MOST_BYTES as i64))?;
-                done(libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals))?;
-                file.into_raw_fd()
-            };
-            all.insert(file);
+            if !session.board.take_scratch(session.slot, len) {
+                return Err(Errno(libc::EAGAIN));
+            }
+            let give = |_: &Errno| session.board.give_scratch(session.slot, len);
+            let file = memory(len).inspect_err(give)?.into_raw_fd();
+            let refusal = None;
+            all.insert(file, Scratch { len, refusal });
             Ok(reply::Scratch {
-                fd: fds.insert(file),
+                fd: session.fds.insert(file),
             })
         })
     }
@@ -148,6 +177,7 @@ impl ExecCalls for Caller {
             .hostd
             .ask(&FromShadow::Terminal { size }, &[])?;
         let master = granted.file.ok_or(Errno(libc::EIO))?.into_raw_fd();
+        self.session.streams.add(&[master]);
         Ok(reply::PtyOpen {
             fd: self.session.fds.insert(master),
         })
@@ -200,8 +230,34 @@ impl ExecCalls for Caller {
             files: streams.map(|stream| stream.is_some()),
             controls: flags & CONTROLS != 0,
         };
-        let granted = self.session.hostd.ask(&exec, &fds)?;
-        Ok(reply::Exec { job: granted.value })
+        let granted = self.session.hostd.ask_why(&exec, &fds);
+        let granted = granted.map_err(|Refusal { errno, reason }| {
+            let kept = |all: &mut BTreeMap<i32, Scratch>| {
+                if let Some(scratch) = all.get_mut(&words) {
+                    scratch.refusal = reason;
+                }
+            };
+            self.session.scratches.with(kept);
+            errno
+        })?;
+        let job = granted.value;
+        if let Some(place) = self.session.jobs.place(job) {
+            let (streams_of, board) = (&self.session.streams, &self.session.board);
+            streams_of.give(board, streams, place);
+        }
+        Ok(reply::Exec { job })
+    }
+
+    fn refusal(&mut self, request: request::Refusal) -> Result<reply::Refusal, Errno> {
+        let words = self.session.fds.get(request.arguments)?;
+        let reason = self.session.scratches.with(|all| {
+            let scratch = all.get(&words).ok_or(Errno(libc::EINVAL))?;
+            Ok(scratch.refusal.clone().unwrap_or_default())
+        })?;
+        let len = reason.len().min(request.sink.len());
+        Ok(reply::Refusal {
+            filled: filled(request.sink, &reason.as_bytes()[..len]),
+        })
     }
 
     fn wait(&mut self, request: request::Wait) -> Result<reply::Wait, Errno> {
@@ -222,9 +278,9 @@ impl ExecCalls for Caller {
 
     fn forget(&mut self, request: request::Forget) -> Result<reply::Forget, Errno> {
         let job = request.job;
-        if !self.session.jobs.holds(job) {
-            return Err(Errno(libc::ECHILD));
-        }
+        let place = self.session.jobs.ended(job)?;
+        // From here on the place may become another's.
+        self.session.streams.take_back(place);
         self.session
             .hostd
             .ask(&FromShadow::ForgetJob { job }, &[])?;

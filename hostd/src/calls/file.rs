@@ -50,8 +50,11 @@ impl FileCalls for Caller {
                 }
             }
         };
+        let read = self.transferred(moved, sink.len())?;
+        let session = self.session;
+        session.streams.read(&session.board, fd, read as u64);
         Ok(reply::Read {
-            filled: Filled(self.transferred(moved, sink.len())?),
+            filled: Filled(read),
         })
     }
 
@@ -79,9 +82,10 @@ impl FileCalls for Caller {
                 }
             }
         };
-        Ok(reply::Write {
-            written: self.transferred(moved, source.len())? as u64,
-        })
+        let written = self.transferred(moved, source.len())? as u64;
+        let session = self.session;
+        session.streams.wrote(&session.board, fd, written);
+        Ok(reply::Write { written })
     }
 
     fn lseek(&mut self, request: request::Lseek) -> Result<reply::Lseek, Errno> {
@@ -183,6 +187,7 @@ impl FileCalls for Caller {
         };
         // SAFETY: plain system call. 3: the numbers below are the shadow's own.
         let new = Errno::result(unsafe { libc::fcntl(fd, command, 3) }.into())?;
+        self.session.streams.duplicate(fd, new as i32);
         Ok(reply::Dup {
             fd: self.session.fds.insert(new as i32),
         })
@@ -245,7 +250,8 @@ impl FileCalls for Caller {
     }
 
     fn reopen(&mut self, request: request::Reopen) -> Result<reply::Reopen, Errno> {
-        let fd = self.session.fds.get(request.fd)?;
+        // A scratch's room is given back when its one descriptor is closed.
+        let fd = self.duplicable(request.fd)?;
         let fd = self.open_anew(fd, request.flags.0)?;
         self.note_execution(fd, request.flags.0);
         Ok(reply::Reopen {

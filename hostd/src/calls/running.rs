@@ -18,7 +18,10 @@ impl Session {
     /// Whatever else ends with a descriptor that is about to be closed.
     pub(crate) fn before_close(&self, fd: i32) {
         self.end_watches(fd);
-        self.scratches.close(fd);
+        if let Some(len) = self.scratches.close(fd) {
+            self.board.give_scratch(self.slot, len);
+        }
+        self.streams.close(fd);
         self.board.head().running.leave(self.slot, fd);
     }
 }

@@ -1,8 +1,12 @@
 //! What is wrong with the `exec` of a guest.
 
 use super::check::{plain_path, Findings};
-use super::{ExecConfig, GuestConfig, HostUser, Rights, Rule};
+use super::{Access, ExecConfig, Export, GuestConfig, HostUser, Rights, Rule};
 use nix::unistd::Uid;
+use std::path::{Path, PathBuf};
+
+/// Programs that a guest can have at once: hostd keeps a place for each.
+const MOST_PROCESSES: u32 = 65_536;
 
 /// Faults that no state of the host can cure, and users that do not exist.
 pub(super) fn validate(report: &mut Findings, guest_key: &str, guest: &GuestConfig) {
@@ -50,6 +54,10 @@ pub(super) fn validate(report: &mut Findings, guest_key: &str, guest: &GuestConf
                 "0 lets no program run; leave `exec` out for that",
             );
         }
+    }
+    if exec.processes > MOST_PROCESSES {
+        let message = format!("{} is too large; at most {MOST_PROCESSES}", exec.processes);
+        report.error(&key("processes"), message);
     }
     let sizes = [
         ("memory_mib", exec.limits.memory_mib),
@@ -114,11 +122,28 @@ fn name_fault(name: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether all of the host is exported, where files are what their owners and modes make of them.
+fn is_whole(export: &Export) -> bool {
+    export.path == Path::new("/")
+}
+
 /// What is allowed but seldom meant.
 pub(super) fn against_host(report: &mut Findings, guest_key: &str, guest: &GuestConfig) {
     let Some(exec) = &guest.exec else {
         return;
     };
+    let writable = |export: &&Export| export.mode == Access::Rw;
+    let exports = guest.exports.iter().filter(writable);
+    let inside = |audit: &PathBuf| {
+        exports
+            .clone()
+            .any(|export| audit.starts_with(&export.path))
+    };
+    if exec.audit.as_ref().is_some_and(inside) && !guest.exports.iter().any(is_whole) {
+        let key = format!("{guest_key}.exec.audit");
+        let message = "lies where the guest may write; keep it outside the exports, or export its directory read-only";
+        report.warning(&key, message);
+    }
     if exec.allow.is_empty() {
         let key = format!("{guest_key}.exec.allow");
         report.warning(
@@ -179,6 +204,7 @@ mod tests {
         one(r#"{"audit": "log"}"#, "audit");
         one(r#"{"seconds": 0}"#, "seconds");
         one(r#"{"processes": 0}"#, "processes");
+        one(r#"{"processes": 65537}"#, "processes");
         one(r#"{"user": "no-such-user"}"#, "user");
         one(
             r#"{"limits": {"file_mib": 18446744073709551615}}"#,

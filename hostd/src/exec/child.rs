@@ -3,14 +3,17 @@
 //!
 //! It leads the program's session and stays in it as the program's parent: the kernel stops no process by SIGTSTP, SIGTTIN or
 //! SIGTTOU whose group has no parent in its session, for nobody there could continue it. It also keeps the program as a zombie
-//! until the launcher kills it, so that the number of the program's group cannot become another's before.
+//! until the launcher kills it, so that the number of the program's group cannot become another's before. Whatever of the program's
+//! descendants loses its parent comes to it, so that none escapes from the job.
+//!
+//! A program is executed only when hostd permits it, which has written down by then that it is started.
 //!
 //! The words are a memory file that is sealed against writing, so they cannot change under the reader. The program is
 //! executed by its path without symbolic links, which is the one that was judged. (Executing the open file instead would
 //! show every program under the name of a number, and no script could be.)
 #![allow(unsafe_code)]
 
-use super::jobs::wait;
+use super::jobs::{reap_orphans, wait};
 use super::message::{About, Change};
 use super::policy::{judge, Request};
 use super::processes::signal_group;
@@ -23,13 +26,11 @@ use nix::unistd::{fork, ForkResult, Pid};
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-
-/// Bytes of arguments that people are shown.
-const SHOWN: usize = 4096;
 
 /// Bytes of words that are read at first; few programs have more.
 const FIRST_BYTES: usize = 64 << 10;
@@ -55,15 +56,20 @@ pub(super) struct Task {
 /// What a child tells its launcher, a JSON line each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// What the program is or was to be.
-    About(About),
+    /// What the program is to be; nothing stands against it, and it waits for [`PERMIT`].
+    Wants(About),
     /// Why it was not started; nothing follows.
     Failure(Failure),
     /// It runs, as this process and process group.
     Running(i32),
     /// Its state has changed.
     Changed(Change),
+    /// It has ended, and nothing descends from it any more.
+    Alone,
 }
+
+/// The byte by which the launcher permits its execution.
+pub(super) const PERMIT: u8 = b'!';
 
 /// Why a program was not started.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,6 +78,8 @@ pub(super) struct Failure {
     pub errno: i32,
     /// If it is the policy's will: why.
     pub denial: Option<String>,
+    /// What the program was to be, unless that has been told already.
+    pub about: Option<About>,
 }
 
 impl From<Errno> for Failure {
@@ -79,6 +87,7 @@ impl From<Errno> for Failure {
         Failure {
             errno: errno.0,
             denial: None,
+            about: None,
         }
     }
 }
@@ -96,43 +105,51 @@ impl From<nix::Error> for Failure {
 }
 
 /// Has the program run and tells of it until the launcher ends this. It has one thread and never returns to the launcher's code.
-pub(super) fn run(task: Task, policy: &Policy, launcher: i32, report: &File) -> ! {
-    let mut about = About::default();
+pub(super) fn run(task: Task, policy: &Policy, launcher: i32, report: &UnixStream) -> ! {
+    let mut about = Some(About::default());
     let started = start(task, policy, launcher, &mut about, report);
     // A launcher that is gone hears nothing, and this process ends with it.
-    let _ = tell(report, &Report::About(about));
     match started {
         Ok(program) => {
-            let _ = tell(report, &Report::Running(program.as_raw()));
+            let _ = tell(report, &[Report::Running(program.as_raw())]);
             watch(program, report)
         }
         Err(failure) => {
-            let _ = tell(report, &Report::Failure(failure));
+            let _ = tell(report, &[Report::Failure(Failure { about, ..failure })]);
             // SAFETY: ends a process that has nothing to flush; what it copied from its parent is the parent's.
             unsafe { libc::_exit(127) }
         }
     }
 }
 
-fn tell(mut report: &File, line: &Report) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut bytes = serde_json::to_vec(line)?;
-    bytes.push(b'\n');
-    report.write_all(&bytes)
+/// Writes lines in one piece.
+fn tell(mut to: impl Write, reports: &[Report]) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    for report in reports {
+        serde_json::to_writer(&mut bytes, report)?;
+        bytes.push(b'\n');
+    }
+    to.write_all(&bytes)
 }
 
 /// Tells what becomes of the program, and stays until it is killed.
-fn watch(program: Pid, report: &File) -> ! {
+fn watch(program: Pid, report: &UnixStream) -> ! {
     let pid = program.as_raw();
     let stops = libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG;
     // The end is not taken: that leaves the zombie.
     let end = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
-    let mut ended = false;
+    let (mut ended, mut told) = (false, false);
     loop {
+        let mut reports = Vec::new();
         while let Some(change) = wait(pid, stops).or_else(|| wait(pid, end).filter(|_| !ended)) {
             ended |= change.is_end();
-            let _ = tell(report, &Report::Changed(change));
+            reports.push(Report::Changed(change));
         }
+        let alone = reap_orphans(|child| child == pid);
+        if ended && alone && !std::mem::replace(&mut told, ended && alone) {
+            reports.push(Report::Alone);
+        }
+        let _ = tell(report, &reports);
         if await_signal() {
             // The terminal is gone. The kernel tells a session's leader, whose affair it is to tell the others.
             let _ = signal_group(pid, libc::SIGHUP);
@@ -157,13 +174,14 @@ fn start(
     task: Task,
     policy: &Policy,
     launcher: i32,
-    about: &mut About,
-    report: &File,
+    known: &mut Option<About>,
+    report: &UnixStream,
 ) -> Result<Pid, Failure> {
     // Nothing but SIGKILL ends this process: it is in nobody's way, and must outlive a hang-up of its terminal.
     SigSet::all().thread_block()?;
     let _ = prctl::set_name(c"supervisor");
     nix::unistd::setsid()?;
+    prctl::set_child_subreaper(true)?;
     // If the launcher is killed, nobody else may be left to end the program.
     bind_to_parent(launcher)?;
     let Task {
@@ -173,22 +191,23 @@ fn start(
         controls,
         umask,
     } = task;
+    let about = known.get_or_insert_default();
     let words = read(words)?;
-    about.arguments = shown(&words.arguments);
+    about.arguments = About::of_arguments(&words.arguments);
     let directory = enter(directory)?;
-    about.directory = Some(directory.display().to_string());
+    about.directory = Some(About::of_path(&directory));
     let base = environment::base(&policy.user, &policy.config.environment);
     let path = base.get("PATH").map_or("", String::as_str);
     let found = program::look_up(&words.arguments[0], path)?;
-    about.program = Some(found.display().to_string());
+    about.program = Some(About::of_path(&found));
     let request = Request {
         program: &found,
         arguments: &words.arguments,
         directory: &directory,
     };
     judge(&program::rules(&policy.config, path), &request).map_err(|denial| Failure {
-        errno: libc::EACCES,
-        denial: Some(denial.to_string()),
+        denial: Some(About::of_reason(&denial)),
+        ..Errno(libc::EACCES).into()
     })?;
     let program = CString::new(found.into_os_string().into_encoded_bytes());
     let program = become_program::Program {
@@ -199,11 +218,23 @@ fn start(
         limits: &policy.config.limits,
     };
     let streams = terminals(streams, controls)?;
+    // hostd writes it down while the program's process is made.
+    tell(report, &[Report::Wants(known.take().unwrap_or_default())])?;
     beget(&program, streams, report)
 }
 
+/// Waits until hostd permits the execution.
+fn await_permission(mut launcher: &UnixStream) -> Result<(), Failure> {
+    let mut byte = [0];
+    launcher.read_exact(&mut byte)?;
+    match byte {
+        [PERMIT] => Ok(()),
+        _ => Err(Errno(libc::EPROTO).into()),
+    }
+}
+
 /// Dies with the parent from now on.
-fn bind_to_parent(parent: i32) -> Result<(), Failure> {
+pub(super) fn bind_to_parent(parent: i32) -> Result<(), Failure> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     match nix::unistd::getppid().as_raw() == parent {
         true => Ok(()),
@@ -236,16 +267,16 @@ fn terminals(streams: [OwnedFd; 3], controls: bool) -> Result<become_program::St
 fn beget(
     program: &become_program::Program<'_>,
     streams: become_program::Streams,
-    report: &File,
+    report: &UnixStream,
 ) -> Result<Pid, Failure> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let own = std::process::id() as i32;
     // SAFETY: this process has one thread, so the child may do anything; it never comes back.
     match unsafe { fork()? } {
         ForkResult::Child => {
-            let Err(failure) = bind_to_parent(own).and_then(|()| program.run(&streams));
-            let writer = File::from(writer);
-            let _ = tell(&writer, &Report::Failure(failure));
+            let permitted = bind_to_parent(own).and_then(|()| await_permission(report));
+            let Err(failure) = permitted.and_then(|()| program.run(&streams));
+            let _ = tell(File::from(writer), &[Report::Failure(failure)]);
             // SAFETY: as in `run`.
             unsafe { libc::_exit(127) }
         }
@@ -297,22 +328,6 @@ fn read(file: File) -> Result<Words, Failure> {
         true => parsed(FIRST_BYTES).or_else(|_| parsed(all)),
         false => parsed(all),
     }
-}
-
-/// Arguments for people, as many as fit.
-fn shown(arguments: &[CString]) -> Vec<String> {
-    let mut room = SHOWN;
-    let mut shown = Vec::new();
-    for argument in arguments {
-        let text = argument.to_string_lossy();
-        if text.len() >= room {
-            shown.push("…".to_owned());
-            break;
-        }
-        room -= text.len() + 1;
-        shown.push(text.into_owned());
-    }
-    shown
 }
 
 /// Enters the guest's working directory by its path, with the rights of the user of programs: the descriptor is of the

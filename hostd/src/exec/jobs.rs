@@ -1,15 +1,20 @@
 //! The launcher's jobs: processes by their numbers, and how they are ended.
 //!
 //! A job is a session, which its supervisor leads ([`super::child`]), and in it the process group of its program. Both live or
-//! stay zombies until hostd lets go of the job, so that nobody else can get their numbers while these are still used.
+//! stay zombies until hostd lets go of the job, so that nobody else can get their numbers while these are still used. What the
+//! program starts descends from the supervisor, whatever session it makes for itself, and is ended with the job.
 #![allow(unsafe_code)]
 
 use super::message::Change;
-use super::processes::{children, descendants, kill_session, session, signal_all, signal_group};
+use super::processes::{children, kill_descendants, signal_descendants, signal_group};
+use hostcall::types::Errno;
 use std::time::{Duration, Instant};
 
 /// How long a job that was hung up on has before it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the kernel is given to end what has been killed, before it is looked for again.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Where a job that is being ended stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +23,8 @@ enum Ending {
     No,
     /// It has been asked, and is killed then.
     Asked(Instant),
-    /// It has been killed.
-    Killed,
+    /// It has been killed, and what is left of it is killed then.
+    Killed(Instant),
 }
 
 /// One job.
@@ -30,6 +35,8 @@ pub(super) struct Job {
     /// Its program's process and process group, once that runs.
     group: Option<i32>,
     ended: bool,
+    /// Nothing descends from the program any more.
+    alone: bool,
     ending: Ending,
     /// When its time is over.
     due: Option<Instant>,
@@ -45,6 +52,7 @@ impl Job {
             session,
             group: None,
             ended: false,
+            alone: false,
             ending: Ending::No,
             due,
             forgotten: false,
@@ -71,25 +79,55 @@ impl Job {
         self.ended = true;
     }
 
-    /// Sends a signal to the group. That nothing is left of it is no failure here.
-    fn signal(&self, signal: i32) {
-        if let Some(group) = self.group {
-            let _ = signal_group(group, signal);
-        }
+    /// Its program has left nothing behind, or nothing any more.
+    pub fn be_alone(&mut self) {
+        self.alone = true;
     }
 
-    /// Asks it to end: hung up on, or out of time. A stopped one must go on to hear that.
+    /// Sends a signal to its group.
+    ///
+    /// # Errors
+    /// kill(2); `ESRCH` before the program runs.
+    pub fn signal(&self, signal: i32) -> Result<(), Errno> {
+        let group = self.group.ok_or(Errno(libc::ESRCH))?;
+        signal_group(group, signal)
+    }
+
+    /// Asks it to end: hung up on, or out of time. A stopped one must go on to hear that, and one that does not run yet has
+    /// nothing to be asked.
     pub fn ask_to_end(&mut self, signal: i32) {
-        if self.ending == Ending::No {
-            self.signal(signal);
-            self.signal(libc::SIGCONT);
-            self.ending = Ending::Asked(Instant::now() + GRACE);
+        if self.ending != Ending::No {
+            return;
         }
+        let Some(group) = self.group else {
+            return self.kill(Instant::now());
+        };
+        for signal in [signal, libc::SIGCONT] {
+            // That nothing is left of it is no failure.
+            let _ = signal_group(group, signal);
+            if !self.alone {
+                signal_descendants(self.session, signal, Some(group));
+            }
+        }
+        self.ending = Ending::Asked(Instant::now() + GRACE);
     }
 
-    /// Nobody waits for it: it goes when it has ended.
+    /// Nobody waits for it: it goes when nothing is left of it.
     pub fn forget(&mut self) {
         self.forgotten = true;
+    }
+
+    fn kill(&mut self, now: Instant) {
+        self.ending = Ending::Killed(now + LOOK);
+        match self.group {
+            Some(group) => {
+                // The kernel kills a group in one piece, however fast it multiplies.
+                let _ = signal_group(group, libc::SIGKILL);
+                kill_descendants(self.session, Some(group));
+            }
+            // It hangs somewhere on the way to its program.
+            None => self.kill_supervisor(),
+        }
     }
 
     /// Does what is due; when to look again.
@@ -98,28 +136,21 @@ impl Job {
             self.due = None;
             self.ask_to_end(libc::SIGTERM);
         }
-        if matches!(self.ending, Ending::Asked(due) if due <= now) {
-            self.ending = Ending::Killed;
-            match self.group {
-                Some(_) => {
-                    self.signal(libc::SIGKILL);
-                    kill_session(self.session, Some(self.session));
-                }
-                // It hangs somewhere on the way to its program.
-                None => self.kill_supervisor(),
-            }
+        if matches!(self.ending, Ending::Asked(due) | Ending::Killed(due) if due <= now)
+            && !(self.ended && self.alone)
+        {
+            self.kill(now);
         }
         let ending = match self.ending {
-            Ending::Asked(due) => Some(due),
+            Ending::Asked(due) | Ending::Killed(due) if !(self.ended && self.alone) => Some(due),
             _ => None,
         };
         self.due.into_iter().chain(ending).min()
     }
 
-    /// Whether it is over and can be dropped: hostd has let go of it, and if it is being ended, nothing is left of it.
+    /// Whether it is over and can be dropped: hostd has let go of it, and nothing is left of it.
     pub fn is_over(&self) -> bool {
-        let rest = || session(self.session).iter().any(|pid| *pid != self.session);
-        self.forgotten && self.ended && !(matches!(self.ending, Ending::Asked(_)) && rest())
+        self.forgotten && self.ended && self.alone
     }
 
     fn kill_supervisor(&self) {
@@ -160,19 +191,34 @@ pub(super) fn wait(pid: i32, what: i32) -> Option<Change> {
     }
 }
 
-/// Reaps the children that programs have left behind, which come to the launcher when their parents end.
-pub(super) fn reap_strangers(own: impl Fn(i32) -> bool) {
-    for pid in children(std::process::id() as i32) {
-        if !own(pid) {
-            // SAFETY: plain system call; a child that lives is left alone.
-            unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
+/// Reaps orphans that have come to this process; whether it has no other children than `own`.
+pub(super) fn reap_orphans(own: impl Fn(i32) -> bool) -> bool {
+    loop {
+        let mut orphans = children(std::process::id() as i32);
+        orphans.retain(|pid| !own(*pid));
+        if orphans.is_empty() {
+            return true;
+        }
+        // SAFETY: plain system call on a child; one that lives is left alone.
+        let reap = |pid| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) } == pid;
+        // What one leaves has come to us in the meantime.
+        if orphans.into_iter().filter(|pid| reap(*pid)).count() == 0 {
+            return false;
         }
     }
 }
 
-/// Hangs up on everything that was started here.
-pub(super) fn hang_up_on_all() {
-    let all = descendants();
-    signal_all(&all, libc::SIGHUP);
-    signal_all(&all, libc::SIGCONT);
+/// Kills the launcher's children that it has not made: they are what remains of a job whose supervisor has been killed, by
+/// whom but one of its programs.
+pub(super) fn end_strangers(own: impl Fn(i32) -> bool) {
+    for pid in children(std::process::id() as i32) {
+        if !own(pid) {
+            kill_descendants(pid, None);
+            // SAFETY: plain system calls on a child that nobody else reaps. What it leaves comes to us in turn.
+            unsafe {
+                libc::kill(pid, libc::SIGKILL);
+                libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG);
+            }
+        }
+    }
 }

@@ -5,22 +5,24 @@
 //! themselves daemons too, and then itself.
 #![allow(unsafe_code)]
 
-use super::child::{self, Failure, Report, Task};
+use super::child::{self, Failure, Report, Task, PERMIT};
 use super::jobs::{self, Job};
-use super::message::{About, Change, FromLauncher, JobId, ToLauncher};
-use super::{list, processes, terminal, Policy};
+use super::message::{Change, FromLauncher, JobId, ToLauncher};
+use super::terminals::Terminals;
+use super::{guard, list, Policy};
 use crate::message;
-use nix::errno::Errno;
+use hostcall::types::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{fork, setgroups, setresgid, setresuid, ForkResult, Gid, Uid};
-use std::collections::BTreeMap;
+use nix::unistd::{fork, setgroups, setresgid, setresuid, ForkResult, Gid, Pid, Uid};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Result};
+use std::io::{ErrorKind, Read, Result, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 /// The argument that makes hostd's program a launcher.
@@ -41,10 +43,9 @@ pub fn run() -> ! {
 /// A job, and what its supervisor reports.
 struct Entry {
     job: Job,
-    report: File,
+    report: UnixStream,
     /// What has come of its next line.
     line: Vec<u8>,
-    about: About,
 }
 
 struct Launcher {
@@ -53,12 +54,19 @@ struct Launcher {
     policy: Policy,
     null: OwnedFd,
     jobs: BTreeMap<JobId, Entry>,
-    /// When the programs that are left are killed, once hostd says nothing any more. It may still listen.
-    end: Option<Instant>,
+    terminals: Terminals,
+    /// Children that list programs.
+    listers: BTreeSet<i32>,
+    /// hostd says nothing any more, and all programs are being ended. It may still listen.
+    hung_up: bool,
 }
+
+/// Lists of programs that are made at once. A directory of programs that hangs holds each up for good.
+const MOST_LISTS: usize = 16;
 
 fn serve() -> Result<()> {
     crate::guest::sys::close_all_but(&[]);
+    let guard = guard::mount()?;
     let _ = prctl::set_name(c"launcher");
     // SAFETY: descriptor 0 is the line for the life of the process.
     let line = unsafe { BorrowedFd::borrow_raw(0) };
@@ -69,7 +77,7 @@ fn serve() -> Result<()> {
     let (ToLauncher::Begin { policy }, _) = message::receive_long(&line, true)? else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
-    let prepared = become_user(&policy).and_then(|()| null());
+    let prepared = become_user(&policy, guard).and_then(|()| null());
     let null = match prepared {
         Ok(null) => null,
         Err(error) => {
@@ -82,16 +90,18 @@ fn serve() -> Result<()> {
     };
     let launcher = Launcher {
         line,
+        terminals: Terminals::new(policy.config.processes as usize),
         policy: *policy,
         null,
         jobs: BTreeMap::new(),
-        end: None,
+        listers: BTreeSet::new(),
+        hung_up: false,
     };
     launcher.listen(&ends)
 }
 
 /// Takes the rights of the user of programs, for good.
-fn become_user(policy: &Policy) -> Result<()> {
+fn become_user(policy: &Policy, guard: Pid) -> Result<()> {
     let user = &policy.user;
     // Fails where this process leads its group already.
     let _ = nix::unistd::setsid();
@@ -109,7 +119,7 @@ fn become_user(policy: &Policy) -> Result<()> {
     prctl::set_child_subreaper(true)?;
     // Programs of the same user must not look into this process. Exec makes them ordinary again.
     prctl::set_dumpable(false)?;
-    Ok(())
+    guard::obey(guard)
 }
 
 /// `/dev/null`, if that is what stands there (CVE-2026-88265).
@@ -155,18 +165,18 @@ impl Launcher {
     fn wait(&self, ends: &SignalFd, timeout: PollTimeout) -> Result<Ready> {
         let reports = self.jobs.iter();
         let reports = reports.map(|(id, entry)| (*id, &entry.report));
-        let (ids, files): (Vec<JobId>, Vec<&File>) = reports.unzip();
+        let (ids, files): (Vec<JobId>, Vec<&UnixStream>) = reports.unzip();
         let mut fds = vec![PollFd::new(ends.as_fd(), PollFlags::POLLIN)];
         fds.extend(
             files
                 .iter()
                 .map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)),
         );
-        if self.end.is_none() {
+        if !self.hung_up {
             fds.push(PollFd::new(self.line, PollFlags::POLLIN));
         }
         match poll(&mut fds, timeout) {
-            Err(Errno::EINTR) => {}
+            Err(nix::Error::EINTR) => {}
             polled => drop(polled?),
         }
         let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
@@ -174,7 +184,7 @@ impl Launcher {
         Ok(Ready {
             ends: ready(&fds[0]),
             reports: reporting.map(|(id, _)| *id).collect(),
-            line: self.end.is_none() && fds.last().is_some_and(ready),
+            line: !self.hung_up && fds.last().is_some_and(ready),
         })
     }
 
@@ -182,7 +192,7 @@ impl Launcher {
     fn pass_time(&mut self) -> Option<PollTimeout> {
         let now = Instant::now();
         let jobs = self.jobs.values_mut();
-        let due = jobs.filter_map(|entry| entry.job.pass_time(now)).min();
+        let next = jobs.filter_map(|entry| entry.job.pass_time(now)).min();
         let over: Vec<JobId> = self
             .jobs
             .iter()
@@ -193,18 +203,9 @@ impl Launcher {
             self.jobs.remove(&id);
             self.tell(&FromLauncher::Gone { id }, &[]);
         }
-        if let Some(end) = self.end {
-            let left = processes::descendants();
-            if left.is_empty() && self.jobs.is_empty() {
-                return None;
-            }
-            if end <= now {
-                processes::signal_all(&left, libc::SIGKILL);
-                // Those that were just being forked; and the kernel takes its time.
-                return Some(PollTimeout::from(10u8));
-            }
+        if self.hung_up && self.jobs.is_empty() {
+            return None;
         }
-        let next = due.into_iter().chain(self.end).min();
         Some(next.map_or(PollTimeout::NONE, |due| {
             let left = due.saturating_duration_since(now) + std::time::Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
@@ -219,13 +220,16 @@ impl Launcher {
 
     /// hostd has ended or wants this to end: what was started goes, first asked, then killed.
     fn lose_hostd(&mut self) {
-        if self.end.is_none() {
-            self.end = Some(Instant::now() + jobs::GRACE);
-            for entry in self.jobs.values_mut() {
-                entry.job.ask_to_end(libc::SIGHUP);
-                entry.job.forget();
-            }
-            jobs::hang_up_on_all();
+        if !std::mem::replace(&mut self.hung_up, true) {
+            let ids: Vec<JobId> = self.jobs.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.end(id));
+        }
+    }
+
+    fn end(&mut self, id: JobId) {
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            entry.job.ask_to_end(libc::SIGHUP);
+            entry.job.forget();
         }
     }
 
@@ -243,43 +247,68 @@ impl Launcher {
                 files,
                 controls,
             } => self.start(id, umask, files, controls, fds),
-            ToLauncher::End { id } => {
-                if let Some(entry) = self.jobs.get_mut(&id) {
-                    entry.job.ask_to_end(libc::SIGHUP);
-                    entry.job.forget();
-                }
+            ToLauncher::Permit { id } => self.permit(id),
+            ToLauncher::Signal {
+                question,
+                id,
+                signal,
+            } => {
+                let entry = self.jobs.get(&id).ok_or(Errno(libc::ESRCH));
+                let signalled = entry.and_then(|entry| entry.job.signal(signal));
+                self.answer(question, signalled.map(|()| None));
             }
+            ToLauncher::End { id } => self.end(id),
             ToLauncher::Forget { id } => {
                 if let Some(entry) = self.jobs.get_mut(&id) {
                     entry.job.forget();
                 }
             }
-            ToLauncher::Terminal { question, size } => self.answer(question, terminal::open(size)),
-            // A directory of programs may lie on a file system that hangs.
-            // SAFETY: this process has one thread, so the child may do anything; it never comes back.
-            ToLauncher::Complete { question, text } => match unsafe { fork() } {
-                Ok(ForkResult::Parent { .. }) => {}
-                Ok(ForkResult::Child) => {
-                    let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-                    self.answer(question, list::programs(&self.policy, &text));
-                    // SAFETY: ends a process that has nothing to flush.
-                    unsafe { libc::_exit(0) }
-                }
-                Err(error) => {
-                    let errno = hostcall::types::Errno(error as i32);
+            ToLauncher::Terminal { question, size } => {
+                let terminal = self.terminals.open(size);
+                self.answer(question, terminal.map(Some));
+            }
+            ToLauncher::Complete { question, text } => {
+                if let Err(errno) = self.complete(question, &text) {
                     self.answer(question, Err(errno));
                 }
-            },
+            }
         }
     }
 
-    fn answer(
-        &mut self,
-        question: u64,
-        answer: std::result::Result<OwnedFd, hostcall::types::Errno>,
-    ) {
+    /// Has a child answer, for a directory of programs may lie on a file system that hangs.
+    fn complete(&mut self, question: u64, text: &[u8]) -> std::result::Result<(), Errno> {
+        if self.listers.len() >= MOST_LISTS {
+            return Err(Errno(libc::EAGAIN));
+        }
+        let own = std::process::id() as i32;
+        // SAFETY: this process has one thread, so the child may do anything; it never comes back.
+        match unsafe { fork() } {
+            Ok(ForkResult::Parent { child }) => {
+                self.listers.insert(child.as_raw());
+                Ok(())
+            }
+            Ok(ForkResult::Child) => {
+                if child::bind_to_parent(own).is_ok() {
+                    self.answer(question, list::programs(&self.policy, text).map(Some));
+                }
+                // SAFETY: ends a process that has nothing to flush.
+                unsafe { libc::_exit(0) }
+            }
+            Err(error) => Err(Errno(error as i32)),
+        }
+    }
+
+    fn permit(&mut self, id: JobId) {
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            // A supervisor that is gone is told of by the other end of its line.
+            let _ = entry.report.write_all(&[PERMIT]);
+        }
+    }
+
+    fn answer(&mut self, question: u64, answer: std::result::Result<Option<OwnedFd>, Errno>) {
         let errno = answer.as_ref().err().map_or(0, |errno| errno.0);
-        let fds: Vec<RawFd> = answer.iter().map(AsRawFd::as_raw_fd).collect();
+        let file = answer.ok().flatten();
+        let fds: Vec<RawFd> = file.iter().map(AsRawFd::as_raw_fd).collect();
         self.tell(&FromLauncher::Answer { question, errno }, &fds);
     }
 
@@ -301,23 +330,13 @@ impl Launcher {
                     job: Job::new(pid, self.policy.config.seconds),
                     report,
                     line: Vec::new(),
-                    about: About::default(),
                 };
                 self.jobs.insert(id, entry);
                 self.tell(&FromLauncher::Forked { id, session: pid }, &[]);
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                let about = About::default();
-                self.tell(
-                    &FromLauncher::Refused {
-                        id,
-                        errno,
-                        denial: None,
-                        about,
-                    },
-                    &[],
-                );
+                self.refuse(id, Errno(errno).into());
             }
         }
     }
@@ -352,14 +371,14 @@ impl Launcher {
         })
     }
 
-    fn fork(&self, task: Task) -> Result<(i32, File)> {
-        let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-        crate::serve::set_nonblocking(&reader)?;
+    fn fork(&self, task: Task) -> Result<(i32, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         let launcher = std::process::id() as i32;
         // SAFETY: this process has one thread, so the child may do anything; it never comes back.
         match unsafe { fork()? } {
-            ForkResult::Child => child::run(task, &self.policy, launcher, &writer.into()),
-            ForkResult::Parent { child } => Ok((child.as_raw(), reader.into())),
+            ForkResult::Child => child::run(task, &self.policy, launcher, &theirs),
+            ForkResult::Parent { child } => Ok((child.as_raw(), ours)),
         }
     }
 
@@ -377,8 +396,9 @@ impl Launcher {
                     self.obey_child(id, &end);
                 }
             }
-            // Nothing but a lack of bytes can be the matter with a pipe of ours.
-            Err(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // The supervisor is gone and has left its permission unread.
+            Err(_) => self.lose_child(id),
         }
     }
 
@@ -394,11 +414,10 @@ impl Launcher {
             return;
         };
         match serde_json::from_slice(line) {
-            Ok(Report::About(about)) => entry.about = about,
+            Ok(Report::Wants(about)) => self.tell(&FromLauncher::Wants { id, about }, &[]),
             Ok(Report::Running(pid)) => {
                 entry.job.run_as(pid);
-                let about = std::mem::take(&mut entry.about);
-                self.tell(&FromLauncher::Running { id, pid, about }, &[]);
+                self.tell(&FromLauncher::Running { id, pid }, &[]);
             }
             Ok(Report::Failure(failure)) => self.refuse(id, failure),
             Ok(Report::Changed(change)) => {
@@ -407,13 +426,18 @@ impl Launcher {
                 }
                 self.tell(&FromLauncher::Changed { id, change }, &[]);
             }
+            Ok(Report::Alone) => entry.job.be_alone(),
             Err(error) => log::warn!("launcher: a report of job {id}: {error}"),
         }
     }
 
-    fn refuse(&mut self, id: JobId, Failure { errno, denial }: Failure) {
-        let about = self.jobs.remove(&id).map(|entry| entry.about);
-        let about = about.unwrap_or_default();
+    fn refuse(&mut self, id: JobId, failure: Failure) {
+        self.jobs.remove(&id);
+        let Failure {
+            errno,
+            denial,
+            about,
+        } = failure;
         let refused = FromLauncher::Refused {
             id,
             errno,
@@ -429,11 +453,12 @@ impl Launcher {
             return;
         };
         if !entry.job.runs() {
-            return self.refuse(id, hostcall::types::Errno(libc::EIO).into());
+            return self.refuse(id, Errno(libc::EIO).into());
         }
         let ended = entry.job.has_ended();
-        // Its numbers may be others' from here on.
+        // Its numbers may be others' from here on, and its program and all that this has started are strangers.
         self.jobs.remove(&id);
+        self.reap();
         if !ended {
             let change = Change::Signalled(libc::SIGKILL as u8, false);
             self.tell(&FromLauncher::Changed { id, change }, &[]);
@@ -441,9 +466,13 @@ impl Launcher {
         self.tell(&FromLauncher::Gone { id }, &[]);
     }
 
-    /// Reaps what programs have left behind.
-    fn reap(&self) {
-        let own: Vec<i32> = self.jobs.values().map(|entry| entry.job.session).collect();
-        jobs::reap_strangers(|pid| own.contains(&pid));
+    /// Reaps listers, and ends and reaps what has escaped from its supervisor.
+    fn reap(&mut self) {
+        // SAFETY: plain system call on our own child.
+        let gone = |pid| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) } != 0;
+        self.listers.retain(|pid| !gone(*pid));
+        let sessions = self.jobs.values().map(|entry| entry.job.session);
+        let own: BTreeSet<i32> = sessions.chain(self.listers.iter().copied()).collect();
+        jobs::end_strangers(|pid| own.contains(&pid));
     }
 }

@@ -3,6 +3,8 @@
 use super::Policy;
 use hostcall::types::JobState;
 use serde::{Deserialize, Serialize};
+use std::ffi::CString;
+use std::path::Path;
 
 /// A job's name between hostd and the launcher; never reused.
 pub type JobId = u64;
@@ -26,7 +28,21 @@ pub enum ToLauncher {
         /// Whether a terminal among the streams controls the program's session.
         controls: bool,
     },
-    /// The guest process that started it is gone: hang up on it, then kill it.
+    /// Its start has been written down: execute it.
+    Permit {
+        /// Which.
+        id: JobId,
+    },
+    /// Signal its process group. Nobody but the launcher knows that its number is not another's.
+    Signal {
+        /// Comes back with the answer.
+        question: u64,
+        /// Which.
+        id: JobId,
+        /// Which signal.
+        signal: i32,
+    },
+    /// The guest process that started it is gone, or it may not be started: hang up on it, then kill it.
     End {
         /// Which.
         id: JobId,
@@ -63,6 +79,61 @@ pub struct About {
     pub directory: Option<String>,
 }
 
+/// Bytes of arguments that people are shown, and of each path, as JSON writes them.
+const SHOWN: usize = 4096;
+
+/// Bytes of a reason that people are told.
+const REASON: usize = 1024;
+
+/// Text as long as people are shown it.
+fn cut(text: &str, room: usize) -> Option<String> {
+    let mut left = room;
+    for (at, letter) in text.char_indices() {
+        // An escape takes six bytes.
+        let takes = match letter {
+            '"' | '\\' => 2,
+            letter if letter.is_control() => 6,
+            letter => letter.len_utf8(),
+        };
+        if takes > left {
+            return (at > 0).then(|| format!("{}…", &text[..at]));
+        }
+        left -= takes;
+    }
+    Some(text.to_owned())
+}
+
+impl About {
+    /// A path for people.
+    pub fn of_path(path: &Path) -> String {
+        cut(&path.to_string_lossy(), SHOWN).unwrap_or_default()
+    }
+
+    /// A reason for people.
+    pub fn of_reason(reason: &impl ToString) -> String {
+        cut(&reason.to_string(), REASON).unwrap_or_default()
+    }
+
+    /// Arguments for people, as many as fit.
+    pub fn of_arguments(arguments: &[CString]) -> Vec<String> {
+        let mut room = SHOWN;
+        let mut shown = Vec::new();
+        for argument in arguments {
+            let text = argument.to_string_lossy();
+            let Some(text) = cut(&text, room).filter(|_| room > 0) else {
+                break;
+            };
+            let takes = serde_json::to_string(&text).map_or(SHOWN, |text| text.len() + 1);
+            room = room.saturating_sub(takes);
+            shown.push(text);
+        }
+        if shown.len() < arguments.len() {
+            shown.push("…".to_owned());
+        }
+        shown
+    }
+}
+
 /// A launcher to hostd.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromLauncher {
@@ -78,14 +149,19 @@ pub enum FromLauncher {
         /// Its process id and session.
         session: i32,
     },
+    /// The policy allows a program; it waits to be permitted.
+    Wants {
+        /// Which.
+        id: JobId,
+        /// What it is.
+        about: About,
+    },
     /// The program runs.
     Running {
         /// Which.
         id: JobId,
         /// Its process id and process group.
         pid: i32,
-        /// What it is.
-        about: About,
     },
     /// It could not.
     Refused {
@@ -95,8 +171,8 @@ pub enum FromLauncher {
         errno: i32,
         /// Why the policy denies it, if that is the reason.
         denial: Option<String>,
-        /// What it was to be.
-        about: About,
+        /// What it was to be, unless it was told before.
+        about: Option<About>,
     },
     /// Its state has changed.
     Changed {
@@ -147,5 +223,31 @@ impl From<Change> for JobState {
             Change::Stopped(signal) => JobState::Stopped(signal),
             Change::Continued => JobState::Continued,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_shown_a_bounded_part() {
+        let shown = |words: &[&str]| {
+            let words: Vec<CString> = words
+                .iter()
+                .map(|word| CString::new(*word).unwrap())
+                .collect();
+            About::of_arguments(&words)
+        };
+        assert_eq!(shown(&["ls", "", "a\nb"]), ["ls", "", "a\nb"]);
+        let (long, escapes) = ("x".repeat(1 << 20), "\u{1b}".repeat(1 << 20));
+        for words in [&[&*long][..], &["ls", &escapes, "a"], &["a"; 100_000]] {
+            let shown = shown(words);
+            let text = serde_json::to_string(&shown).unwrap();
+            assert!(text.len() < SHOWN + 64, "{}", text.len());
+            assert!(shown.last().unwrap().ends_with('…'));
+        }
+        let path = About::of_path(Path::new(&format!("/{escapes}")));
+        assert!(serde_json::to_string(&path).unwrap().len() < SHOWN + 16 && path.ends_with('…'));
     }
 }

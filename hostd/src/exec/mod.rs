@@ -3,7 +3,8 @@
 //! A shadow is sealed and makes no process. hostd starts, at a guest's first program, its *launcher* ([`launcher`]): a fresh
 //! image of hostd's program, with one thread, that has the rights of the guest's user of programs and nothing open but its
 //! line to hostd. It forks a child for each program ([`child`]), which looks the program up and judges it while it still is
-//! hostd's code: whatever hangs there, a network file system above all, hangs in that child alone.
+//! hostd's code: whatever hangs there, a network file system above all, hangs in that child alone. The launcher's own parent
+//! ([`guard`]) ends what a launcher that is killed leaves behind.
 //!
 //! What decides is pure: [`words`] takes a guest's words apart, [`policy`] judges, [`environment`] filters. [`program`] finds
 //! the files that they speak of, [`jobs`] knows what has become of whom, [`message`] is what hostd and the launcher say.
@@ -12,14 +13,16 @@ mod become_program;
 mod child;
 pub mod environment;
 mod glob;
+mod guard;
 mod jobs;
 pub mod launcher;
 mod list;
 pub mod message;
 pub mod policy;
-pub(crate) mod processes;
+mod processes;
 mod program;
 pub(crate) mod terminal;
+mod terminals;
 pub mod words;
 
 use crate::config::{ExecConfig, HostUser};

@@ -38,28 +38,44 @@ pub struct Request<'r> {
     pub directory: &'r Path,
 }
 
-/// Why a program may not be started.
+/// Why a program may not be started. Rules are named by their programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
     /// No rule allows it.
-    NotAllowed,
+    NotAllowed(PathBuf),
+    /// This rule allows it, by another name.
+    Name(String),
+    /// This rule allows it, with other arguments.
+    Arguments(String),
     /// This rule forbids it.
     Denied(String),
-    /// Not in this directory.
-    Directory(PathBuf),
+    /// Not in this directory, but in those.
+    Directory(PathBuf, Vec<PathBuf>),
 }
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Denial::NotAllowed => {
-                f.write_str("no rule of `allow` has this program with these arguments")
+            Denial::NotAllowed(program) => {
+                write!(f, "no rule of \"allow\" has {}", program.display())?
             }
-            Denial::Denied(program) => write!(f, "the rule of `deny` for {program:?}"),
-            Denial::Directory(directory) => {
-                write!(f, "{} is not below `directories`", directory.display())
+            Denial::Name(rule) => write!(
+                f,
+                "the rule of \"allow\" for {rule:?} has it by that name alone"
+            )?,
+            Denial::Arguments(rule) => write!(
+                f,
+                "the rule of \"allow\" for {rule:?} does not have these arguments"
+            )?,
+            Denial::Denied(rule) => write!(f, "the rule of \"deny\" for {rule:?} has it")?,
+            Denial::Directory(directory, all) => {
+                let all: Vec<String> = all.iter().map(|one| one.display().to_string()).collect();
+                let (directory, all) = (directory.display(), all.join(", "));
+                write!(f, "{directory} is not in \"directories\" ({all}); go there")?;
+                return f.write_str(", or add it under \"exec\" in hostd's configuration");
             }
         }
+        f.write_str("; see \"exec\" in hostd's configuration")
     }
 }
 
@@ -77,13 +93,30 @@ pub fn judge(rules: &Rules<'_>, request: &Request<'_>) -> Result<(), Denial> {
         return Err(Denial::Denied(denial.rule.program.clone()));
     }
     if !rules.allow.iter().any(|known| permits(known, request)) {
-        return Err(Denial::NotAllowed);
+        return Err(not_allowed(rules, request));
     }
-    let directories = rules.directories.as_deref();
     let inside = |directory: &PathBuf| request.directory.starts_with(directory);
-    match directories.is_none_or(|all| all.iter().any(inside)) {
-        true => Ok(()),
-        false => Err(Denial::Directory(request.directory.to_owned())),
+    match &rules.directories {
+        Some(all) if !all.iter().any(inside) => {
+            Err(Denial::Directory(request.directory.to_owned(), all.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Which rule would have allowed it if something else were otherwise.
+fn not_allowed(rules: &Rules<'_>, request: &Request<'_>) -> Denial {
+    let own = || {
+        rules
+            .allow
+            .iter()
+            .filter(|known| is_program(known, request))
+    };
+    let named = own().find(|known| has_name(known, request));
+    match (named, own().next()) {
+        (Some(known), _) => Denial::Arguments(known.rule.program.clone()),
+        (None, Some(known)) => Denial::Name(known.rule.program.clone()),
+        (None, None) => Denial::NotAllowed(request.program.to_owned()),
     }
 }
 
@@ -186,14 +219,15 @@ mod tests {
     #[test]
     fn deny_wins_and_nothing_is_allowed_by_itself() {
         let (git, any) = ([rule("git", None)], [Rule::any()]);
+        let unknown = |program: &str| Err(Denial::NotAllowed(program.into()));
         assert_eq!(
             verdict(&[], &[], "/usr/bin/git", &["git"]),
-            Err(Denial::NotAllowed)
+            unknown("/usr/bin/git")
         );
         assert_eq!(verdict(&git, &[], "/usr/bin/git", &["git", "x"]), Ok(()));
         assert_eq!(
             verdict(&git, &[], "/tmp/git", &["git"]),
-            Err(Denial::NotAllowed)
+            unknown("/tmp/git")
         );
         assert_eq!(
             verdict(&any, &git, "/usr/bin/git", &["other"]),
@@ -204,7 +238,7 @@ mod tests {
         assert_eq!(verdict(&opt, &[], "/opt/a/bin/b", &["whatever"]), Ok(()));
         assert_eq!(
             verdict(&opt, &[], "/opt/a/bin/b/c", &["c"]),
-            Err(Denial::NotAllowed)
+            unknown("/opt/a/bin/b/c")
         );
     }
 
@@ -215,7 +249,7 @@ mod tests {
         assert_eq!(busybox("ls"), Ok(()));
         assert_eq!(busybox("/anywhere/ls"), Ok(()));
         for name in ["rm", "busybox", "", "/bin/rm"] {
-            assert_eq!(busybox(name), Err(Denial::NotAllowed), "{name}");
+            assert_eq!(busybox(name), Err(Denial::Name("ls".to_owned())), "{name}");
         }
         assert!(verdict(
             &[Rule::any()],
@@ -232,7 +266,10 @@ mod tests {
             let words: Vec<&str> = std::iter::once("git")
                 .chain(words.iter().copied())
                 .collect();
-            verdict(&[rule("git", Some(patterns))], &[], "/usr/bin/git", &words).is_ok()
+            let verdict = verdict(&[rule("git", Some(patterns))], &[], "/usr/bin/git", &words);
+            let refused = Err(Denial::Arguments("git".to_owned()));
+            assert!(verdict.is_ok() || verdict == refused, "{verdict:?}");
+            verdict.is_ok()
         };
         assert!(allow(&[], &[]) && !allow(&[], &["a"]));
         assert!(
@@ -276,7 +313,10 @@ mod tests {
         );
         assert_eq!(
             at(&some, "/srv/building"),
-            Err(Denial::Directory("/srv/building".into()))
+            Err(Denial::Directory(
+                "/srv/building".into(),
+                vec!["/srv/build".into()]
+            ))
         );
         assert_eq!(at(&rules(None), "/"), Ok(()));
         assert!(at(&rules(Some(vec![])), "/").is_err());

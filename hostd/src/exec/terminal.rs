@@ -5,7 +5,7 @@
 use hostcall::types::Errno;
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, unlockpt};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// From `asm-generic/ioctls.h`, `_IO('T', 0x41)`.
 const TIOCGPTPEER: libc::c_ulong = 0x5441;
@@ -20,8 +20,8 @@ pub(crate) fn window_size([rows, columns, xpixels, ypixels]: [u16; 4]) -> libc::
     }
 }
 
-/// Makes a terminal, whose master comes back.
-pub(super) fn open(size: [u16; 4]) -> Result<OwnedFd, Errno> {
+/// Makes a terminal: its master and its number.
+pub(super) fn open(size: [u16; 4]) -> Result<(OwnedFd, u32), Errno> {
     let make = || -> nix::Result<OwnedFd> {
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
         grantpt(&master)?;
@@ -33,14 +33,21 @@ pub(super) fn open(size: [u16; 4]) -> Result<OwnedFd, Errno> {
     // SAFETY: reads a live winsize.
     let set = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
     Errno::result(set.into())?;
-    Ok(master)
+    let number = number(master.as_fd()).ok_or(Errno(libc::EIO))?;
+    Ok((master, number))
+}
+
+/// The number of a master's terminal; `None` if the file is no master.
+fn number(file: BorrowedFd<'_>) -> Option<u32> {
+    let mut number: libc::c_uint = 0;
+    // SAFETY: writes a live integer, and only if the file is a master.
+    let got = unsafe { libc::ioctl(file.as_raw_fd(), libc::TIOCGPTN, &raw mut number) };
+    (got != -1).then_some(number)
 }
 
 /// The terminal of a master, whatever names lead to it; `None` if the file is no master.
 pub(super) fn of_master(file: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
-    let mut number: libc::c_uint = 0;
-    // SAFETY: writes a live integer, and only if the file is a master.
-    if unsafe { libc::ioctl(file.as_raw_fd(), libc::TIOCGPTN, &raw mut number) } == -1 {
+    if number(file).is_none() {
         return Ok(None);
     }
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;

@@ -1,7 +1,9 @@
 //! The command line's way to a running hostd: a socket for its own user, one JSON line a question.
 
 use super::guest::{Door, Guest, State};
+use super::jobs::Job;
 use super::poller::{Key, Poller, Source};
+use crate::board::Bytes;
 use hostcall::ops::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -62,8 +64,38 @@ pub struct GuestStatus {
     pub dropped_traces: u64,
     /// Guest processes.
     pub sessions: Vec<SessionStatus>,
+    /// Host programs. Absent where a hostd of an older version answers.
+    #[serde(default)]
+    pub jobs: Vec<JobStatus>,
     /// Calls of the sessions that live, by op.
     pub calls: std::collections::BTreeMap<String, u64>,
+}
+
+/// The state of one host program.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Its number in the audit log.
+    pub job: u64,
+    /// The session that started it.
+    pub session: u32,
+    /// Process id of the guest process, where the kernel is the same.
+    pub process: Option<i32>,
+    /// Its process, once it runs.
+    pub pid: Option<i32>,
+    /// Its file, once that is found.
+    pub program: Option<String>,
+    /// Its arguments, as many as fit.
+    pub arguments: Vec<String>,
+    /// Where it was started.
+    pub directory: Option<String>,
+    /// What it is doing.
+    pub state: String,
+    /// Bytes carried to it.
+    pub bytes_in: u64,
+    /// Bytes carried from it.
+    pub bytes_out: u64,
+    /// Seconds since it was wanted.
+    pub seconds: u64,
 }
 
 /// The state of one session.
@@ -379,6 +411,8 @@ fn guest_status(guest: &Guest) -> GuestStatus {
         })
         .collect();
     sessions.sort_by_key(|session| session.slot);
+    let jobs = guest.jobs.table.values();
+    let jobs = jobs.map(|job| job_status(job, guest.board.job(job.place).get()));
     GuestStatus {
         name: guest.name.clone(),
         attach: match &guest.door {
@@ -401,6 +435,30 @@ fn guest_status(guest: &Guest) -> GuestStatus {
         shared_files: guest.shared.len(),
         dropped_traces: guest.board.head().dropped.load(Ordering::Relaxed),
         sessions,
+        jobs: jobs.collect(),
         calls,
+    }
+}
+
+fn job_status(job: &Job, bytes: Bytes) -> JobStatus {
+    let state = match (job.pid, &job.end, &job.owner) {
+        (0, ..) => "starting",
+        (_, None, Some(_)) => "running",
+        (_, None, None) => "ending",
+        (_, Some(_), Some(_)) => "ended",
+        (_, Some(_), None) => "ended, others that it has started run",
+    };
+    JobStatus {
+        job: job.who.job,
+        session: job.who.session,
+        process: job.who.process,
+        pid: (job.pid != 0).then_some(job.pid),
+        program: job.about.program.clone(),
+        arguments: job.about.arguments.clone(),
+        directory: job.about.directory.clone(),
+        state: state.to_owned(),
+        bytes_in: bytes.to_program,
+        bytes_out: bytes.from_program,
+        seconds: job.since.elapsed().as_secs(),
     }
 }

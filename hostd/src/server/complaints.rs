@@ -3,16 +3,55 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-const INTERVAL: Duration = Duration::from_secs(1);
-/// Lines that may come at once after a silence.
-const BURST: u32 = 60;
+/// Lines that may come at once after a silence, and how long each takes of it.
+const COMPLAINTS: Flood = Flood::of(60, Duration::from_secs(1));
 
-/// The lines about one guest, or about the tools.
-#[derive(Debug, Default)]
-pub struct Complaints {
-    /// When a silence that began now would have paid for all lines so far.
+/// A bound on what somebody can cause at will, and a count of what was left out.
+#[derive(Clone, Debug)]
+pub struct Flood {
+    burst: u32,
+    interval: Duration,
+    /// When a silence that began now would have paid for all so far.
     paid: Option<Instant>,
     left_out: u64,
+}
+
+impl Flood {
+    /// So many at once, and one each `interval` in the long run.
+    pub const fn of(burst: u32, interval: Duration) -> Flood {
+        Flood {
+            burst,
+            interval,
+            paid: None,
+            left_out: 0,
+        }
+    }
+
+    /// Whether there were not too many of late; counts it if there were.
+    pub fn admits(&mut self, now: Instant) -> bool {
+        let paid = self.paid.map_or(now, |paid| paid.max(now));
+        let admitted = paid - now <= (self.burst - 1) * self.interval;
+        match admitted {
+            true => self.paid = Some(paid + self.interval),
+            false => self.left_out += 1,
+        }
+        admitted
+    }
+
+    /// How many have been left out since this was asked last.
+    pub fn take_left_out(&mut self) -> u64 {
+        std::mem::take(&mut self.left_out)
+    }
+}
+
+/// The lines about one guest, or about the tools.
+#[derive(Debug)]
+pub struct Complaints(Flood);
+
+impl Default for Complaints {
+    fn default() -> Complaints {
+        Complaints(COMPLAINTS)
+    }
 }
 
 impl Complaints {
@@ -28,14 +67,11 @@ impl Complaints {
     }
 
     fn line(&mut self, complaint: impl Display, now: Instant) -> Option<String> {
-        let paid = self.paid.map_or(now, |paid| paid.max(now));
-        if paid - now > (BURST - 1) * INTERVAL {
-            self.left_out += 1;
+        if !self.0.admits(now) {
             return None;
         }
-        self.paid = Some(paid + INTERVAL);
         let mut line = printable(&complaint.to_string());
-        if let n @ 1.. = std::mem::take(&mut self.left_out) {
+        if let n @ 1.. = self.0.take_left_out() {
             line += &format!(" ({n} lines like this were left out before this one)");
         }
         Some(line)
@@ -60,14 +96,16 @@ mod tests {
     #[test]
     fn a_flood_is_one_line_a_second_and_says_so() {
         let (mut complaints, start) = (Complaints::default(), Instant::now());
-        assert!((0..BURST).all(|_| complaints.line("a", start).is_some()));
+        assert!((0..COMPLAINTS.burst).all(|_| complaints.line("a", start).is_some()));
         assert!((0..999).all(|n| complaints
             .line("b", start + Duration::from_millis(n))
             .is_none()));
-        let line = complaints.line("c", start + INTERVAL).unwrap();
+        let line = complaints.line("c", start + COMPLAINTS.interval).unwrap();
         assert!(line.starts_with("c (999 lines"), "{line}");
         assert_eq!(
-            complaints.line("d", start + 2 * INTERVAL).as_deref(),
+            complaints
+                .line("d", start + 2 * COMPLAINTS.interval)
+                .as_deref(),
             Some("d")
         );
     }

@@ -224,8 +224,9 @@ impl Guest {
             Door::Device { region, .. } => region.lanes(),
             Door::Socket { .. } => config.limits.lanes.unwrap_or(LOCAL_LANES),
         };
+        let jobs = Jobs::new(&config, &policy)?;
         let (board, board_fd) =
-            Board::create(policy.limits.processes + SPARES).map_err(super::io)?;
+            Board::create(policy.limits.processes + SPARES, jobs.most()).map_err(super::io)?;
         match &door {
             Door::Socket { listener, .. } => {
                 poller.watch(listener, Source::Listener { guest: index })?
@@ -243,7 +244,6 @@ impl Guest {
                 ))
             }
         };
-        let jobs = Jobs::new(&config, &policy)?;
         let mut guest = Guest {
             index,
             name,
@@ -360,6 +360,7 @@ impl Guest {
         };
         // The kernel has ended its watches with it, or the zygote does.
         self.board.slot(slot).watches.store(0, Ordering::Relaxed);
+        self.board.end_scratch(slot);
         self.board.head().running.end(slot);
         poller.forget(&session.control, session.key);
         if let Some((_, pidfd, key)) = &session.process {

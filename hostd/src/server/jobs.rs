@@ -1,43 +1,102 @@
-//! The host programs of a guest: who may ask what, and who hears what becomes of them.
+//! The host programs of a guest: who may ask what. What becomes of them is in [`super::news`].
 
-use super::audit::{Audit, Event, Who};
+use super::audit::{Audit, Who};
 use super::guest::Guest;
 use super::launcher::Launcher;
 use super::named::Named;
 use super::poller::{Key, Poller};
 use crate::config::GuestConfig;
-use crate::exec::message::{About, Change, FromLauncher, JobId, ToLauncher};
-use crate::exec::processes::{kill_session, signal_group};
+use crate::exec::message::{About, Change, JobId, ToLauncher};
 use crate::exec::{self, environment};
 use crate::message::{FromShadow, ToShadow};
 use crate::shadow::sandbox;
 use nix::sys::memfd::{memfd_create, MFdFlags};
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{ErrorKind, Result, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// One program.
 #[derive(Debug)]
-struct Job {
-    /// The session that started it and its number there (0 until it runs); `None` when that session is gone.
-    owner: Option<(u32, u32)>,
+pub(super) struct Job {
+    /// The session that started it and its number there (0 until it runs); `None` when that session has let go of it.
+    pub owner: Option<(u32, u32)>,
     /// Who that was.
-    who: Who,
+    pub who: Who,
     /// The launcher that has it.
-    launcher: Key,
-    /// Its session, once it has one.
-    session: Option<i32>,
+    pub launcher: Key,
+    /// Its session on the host; 0 until it has one.
+    pub sid: i32,
     /// Its program's process and process group; 0 until it runs.
-    pid: i32,
+    pub pid: i32,
     /// What it is.
-    about: About,
-    /// Whether its end has been told.
-    ended: bool,
-    since: Instant,
+    pub about: About,
+    /// Where its bytes are counted on the board.
+    pub place: u32,
+    /// Why hostd did not permit it.
+    pub refusal: Option<Refusal>,
+    /// How it has ended.
+    pub end: Option<End>,
+    /// Whether its end has been written down.
+    pub recorded: bool,
+    /// Since when it is wanted.
+    pub since: Instant,
 }
+
+/// A program's end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    /// Its last change, unless nobody can tell.
+    pub change: Option<Change>,
+    /// When.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Job {
+    /// Its end, now.
+    pub fn ends(&self, change: Option<Change>) -> End {
+        End {
+            change,
+            at: SystemTime::now(),
+            took: self.since.elapsed(),
+        }
+    }
+}
+
+/// An answer that is no: for the guest's programs, and for the person before them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// errno(3).
+    pub errno: i32,
+    /// One line that names the cure, where errno does not say all.
+    pub reason: Option<String>,
+}
+
+impl From<i32> for Refusal {
+    fn from(errno: i32) -> Refusal {
+        Refusal {
+            errno,
+            reason: None,
+        }
+    }
+}
+
+impl Refusal {
+    /// One with its reason.
+    pub fn because(errno: i32, reason: impl ToString) -> Refusal {
+        Refusal {
+            errno,
+            reason: Some(reason.to_string()),
+        }
+    }
+}
+
+/// An answer: nothing yet, or no.
+type Asked = std::result::Result<(), Refusal>;
 
 /// The programs of a guest.
 #[derive(Debug)]
@@ -49,11 +108,11 @@ pub struct Jobs {
     pub(super) dismissed: Vec<Launcher>,
     /// Working directories of named sessions.
     pub(super) named: Named,
-    table: BTreeMap<JobId, Job>,
+    pub(super) table: BTreeMap<JobId, Job>,
     next: JobId,
     /// Sessions that wait for an answer of a launcher, which comes by this number.
-    questions: HashMap<u64, (u32, Key)>,
-    audit: Audit,
+    pub(super) questions: HashMap<u64, (u32, Key)>,
+    pub(super) audit: Audit,
 }
 
 impl Jobs {
@@ -95,9 +154,27 @@ impl Jobs {
         user.home.clone()
     }
 
+    /// How many there can be at once.
+    pub fn most(&self) -> u32 {
+        let policy = self.policy.as_ref();
+        policy.map_or(0, |policy| policy.config.processes)
+    }
+
     fn next(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// A launcher that still listens or ends its programs.
+    pub(super) fn launcher(&self, key: Key) -> Option<&Launcher> {
+        let all = self.launcher.iter().chain(&self.dismissed);
+        all.into_iter().find(|launcher| launcher.key == key)
+    }
+
+    /// A place on the board that no other job has. There are as many as jobs at most.
+    fn free_place(&self) -> u32 {
+        let taken: BTreeSet<u32> = self.table.values().map(|job| job.place).collect();
+        (0..).find(|place| !taken.contains(place)).unwrap_or(0)
     }
 
     fn of(&self, owner: (u32, u32)) -> Option<(JobId, &Job)> {
@@ -126,7 +203,7 @@ impl Guest {
         mut files: Vec<OwnedFd>,
         poller: &mut Poller,
     ) {
-        let asked = match message {
+        let asked: Asked = match message {
             FromShadow::Exec {
                 umask,
                 files: places,
@@ -141,8 +218,8 @@ impl Guest {
                 };
                 self.start_job(slot, id, &start, &files, poller)
             }
-            FromShadow::SignalJob { job, signal } => Err(self.signal_job((slot, job), signal)),
-            FromShadow::ForgetJob { job } => Err(self.forget_job((slot, job))),
+            FromShadow::SignalJob { job, signal } => self.signal_job((slot, job), signal),
+            FromShadow::ForgetJob { job } => Err(self.forget_job((slot, job)).into()),
             FromShadow::Terminal { size } => {
                 let question = self.jobs.next();
                 self.ask_launcher(
@@ -163,12 +240,12 @@ impl Guest {
             }
             FromShadow::ExecPolicy => match self.policy_for_guest() {
                 Ok(file) => return self.grant(slot, 0, &[file.as_raw_fd()], poller),
-                Err(error) => Err(errno(&error)),
+                Err(error) => Err(errno(&error).into()),
             },
             FromShadow::EnterSession { .. } | FromShadow::KeepSession { .. }
                 if self.jobs.policy.is_none() =>
             {
-                Err(libc::EACCES)
+                Err(libc::EACCES.into())
             }
             FromShadow::EnterSession { name } => {
                 let kept = self.jobs.named.directory(&name).map(AsRawFd::as_raw_fd);
@@ -178,22 +255,32 @@ impl Guest {
             FromShadow::KeepSession { name } => match files.pop() {
                 Some(directory) => {
                     self.jobs.named.keep(name, directory);
-                    Err(0)
+                    Err(0.into())
                 }
-                None => Err(libc::EIO),
+                None => Err(libc::EIO.into()),
             },
             _ => return,
         };
-        if let Err(errno) = asked {
-            self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
+        if let Err(refusal) = asked {
+            self.refuse(slot, refusal, poller);
         }
+    }
+
+    /// Answers a session that the answer is no.
+    pub(super) fn refuse(&mut self, slot: u32, refusal: Refusal, poller: &mut Poller) {
+        let Refusal { errno, reason } = refusal;
+        let answer = match reason {
+            Some(reason) => ToShadow::Refused { errno, reason },
+            None => ToShadow::Answer { errno },
+        };
+        self.tell(slot, &answer, &[], poller);
     }
 
     fn grant(&mut self, slot: u32, value: u32, fds: &[RawFd], poller: &mut Poller) {
         self.tell(slot, &ToShadow::Value { value }, fds, poller);
     }
 
-    /// Has the launcher start a program. An errno is the answer; otherwise that comes later.
+    /// Has the launcher start a program. The answer comes later, if it is not no at once.
     fn start_job(
         &mut self,
         slot: u32,
@@ -201,7 +288,7 @@ impl Guest {
         start: &ToLauncher,
         files: &[OwnedFd],
         poller: &mut Poller,
-    ) -> std::result::Result<(), i32> {
+    ) -> Asked {
         let process = self
             .sessions
             .get(&slot)
@@ -210,24 +297,26 @@ impl Guest {
         let Some(policy) = &self.jobs.policy else {
             let complaint = "a host program is refused: the configuration has no `exec`";
             self.complaints.about(&self.name, complaint);
-            return Err(libc::EACCES);
+            return Err(libc::EACCES.into());
         };
         let who = Who {
             guest: self.name.clone(),
+            job: id,
             session: slot,
             process,
             user: policy.user.name.clone(),
         };
-        if self.jobs.table.len() >= policy.config.processes as usize {
+        let most = policy.config.processes;
+        if self.jobs.table.len() >= most as usize {
+            let reason = format!("as many host programs as `processes` under \"exec\" allows ({most}) run, or have left others running; wait for some, or raise it in hostd's configuration");
             self.complaints.about(
                 &self.name,
-                format_args!(
-                    "a host program is refused: `processes` ({}) run",
-                    policy.config.processes
-                ),
+                format_args!("a host program is refused: {reason}"),
             );
-            return Err(libc::EAGAIN);
+            return Err(Refusal::because(libc::EAGAIN, reason));
         }
+        let place = self.jobs.free_place();
+        self.board.job(place).clear();
         let fds: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let launcher = self.launcher(poller).map_err(|error| errno(&error))?;
         launcher.tell(start, &fds).map_err(|error| errno(&error))?;
@@ -236,41 +325,55 @@ impl Guest {
             owner: Some((slot, 0)),
             who,
             launcher,
-            session: None,
+            sid: 0,
             pid: 0,
             about: About::default(),
-            ended: false,
+            place,
+            refusal: None,
+            end: None,
+            recorded: false,
             since: Instant::now(),
         };
         self.jobs.table.insert(id, job);
         Ok(())
     }
 
-    /// Asks the launcher on behalf of a session. An errno is the answer; otherwise that comes later.
+    /// Asks the launcher on behalf of a session, which has one question at a time. The answer comes later, if it is not no at once.
     fn ask_launcher(
         &mut self,
         slot: u32,
         question: u64,
         message: &ToLauncher,
         poller: &mut Poller,
-    ) -> std::result::Result<(), i32> {
+    ) -> Asked {
         let launcher = self.launcher(poller).map_err(|error| errno(&error))?;
         launcher.tell(message, &[]).map_err(|error| errno(&error))?;
         let launcher = launcher.key;
+        let asks = |(asker, _): &mut (u32, Key)| *asker != slot;
+        self.jobs.questions.retain(|_, asked| asks(asked));
         self.jobs.questions.insert(question, (slot, launcher));
         Ok(())
     }
 
-    /// Signals a job's process group. Its number is the job's as long as the launcher keeps its first process, which it does
-    /// until hostd lets go of the job.
-    fn signal_job(&self, owner: (u32, u32), signal: i32) -> i32 {
+    /// Has the launcher signal a job's process group: that knows whose number it is.
+    fn signal_job(&mut self, owner: (u32, u32), signal: i32) -> Asked {
         if !(0..=libc::SIGRTMAX()).contains(&signal) {
-            return libc::EINVAL;
+            return Err(libc::EINVAL.into());
         }
-        match self.jobs.of(owner) {
-            Some((_, job)) => signal_group(job.pid, signal).map_or_else(|errno| errno.0, |()| 0),
-            None => libc::ESRCH,
-        }
+        let question = self.jobs.next();
+        let (id, job) = self.jobs.of(owner).ok_or(libc::ESRCH)?;
+        let key = job.launcher;
+        let launcher = self.jobs.launcher(key).ok_or(libc::ESRCH)?;
+        let message = ToLauncher::Signal {
+            question,
+            id,
+            signal,
+        };
+        launcher
+            .tell(&message, &[])
+            .map_err(|error| errno(&error))?;
+        self.jobs.questions.insert(question, (owner.0, key));
+        Ok(())
     }
 
     fn forget_job(&mut self, owner: (u32, u32)) -> i32 {
@@ -278,7 +381,7 @@ impl Guest {
         let Some((id, job)) = self.jobs.of(owner) else {
             return 0;
         };
-        if !job.ended {
+        if job.end.is_none() {
             return libc::EBUSY;
         }
         self.let_go(id, ToLauncher::Forget { id });
@@ -291,10 +394,15 @@ impl Guest {
             return;
         };
         job.owner = None;
-        let all = self.jobs.launcher.iter().chain(&self.jobs.dismissed);
-        let key = job.launcher;
-        let launcher = all.into_iter().find(|launcher| launcher.key == key);
-        if launcher.is_some_and(|launcher| launcher.tell(&message, &[]).is_err()) {
+        self.record_end(id);
+        self.tell_launcher_of(id, &message);
+    }
+
+    /// Tells a job's launcher what must not be lost.
+    pub(super) fn tell_launcher_of(&mut self, id: JobId, message: &ToLauncher) {
+        let job = self.jobs.table.get(&id);
+        let launcher = job.and_then(|job| self.jobs.launcher(job.launcher));
+        if launcher.is_some_and(|launcher| launcher.tell(message, &[]).is_err()) {
             // It is far behind, or ending. Programs that nobody can end any more must not stay.
             self.dismiss_launcher();
         }
@@ -308,145 +416,6 @@ impl Guest {
         let ids: Vec<JobId> = jobs.map(|(id, _)| *id).collect();
         for id in ids {
             self.let_go(id, ToLauncher::End { id });
-        }
-    }
-
-    /// What a launcher tells.
-    pub(super) fn hear_of_job(
-        &mut self,
-        message: FromLauncher,
-        fds: Vec<OwnedFd>,
-        poller: &mut Poller,
-    ) {
-        match message {
-            FromLauncher::Failed { .. } => {}
-            FromLauncher::Forked { id, session } => {
-                if let Some(job) = self.jobs.table.get_mut(&id) {
-                    job.session = Some(session);
-                }
-            }
-            FromLauncher::Running { id, pid, about } => self.job_runs(id, pid, about, poller),
-            FromLauncher::Refused {
-                id,
-                errno,
-                denial,
-                about,
-            } => {
-                let event = match denial {
-                    Some(reason) => Event::Deny { reason },
-                    None => Event::Fail { errno },
-                };
-                if let Some(job) = self.jobs.table.remove(&id) {
-                    self.write_down(&job.who, &about, &event);
-                    if let Some((slot, _)) = job.owner {
-                        self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
-                    }
-                }
-            }
-            FromLauncher::Changed { id, change } => self.job_changes(id, change, poller),
-            FromLauncher::Gone { id } => drop(self.jobs.table.remove(&id)),
-            FromLauncher::Answer { question, errno } => {
-                if let Some((slot, _)) = self.jobs.questions.remove(&question) {
-                    let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-                    self.tell(slot, &ToShadow::Answer { errno }, &fds, poller);
-                }
-            }
-        }
-    }
-
-    fn job_runs(&mut self, id: JobId, pid: i32, about: About, poller: &mut Poller) {
-        let Some(job) = self.jobs.table.get_mut(&id) else {
-            return;
-        };
-        (job.pid, job.about) = (pid, about.clone());
-        let who = job.who.clone();
-        let mut started = None;
-        if let Some((slot, number)) = &mut job.owner {
-            if let Some(session) = self.sessions.get_mut(slot) {
-                session.jobs += 1;
-                *number = session.jobs;
-                started = Some((*slot, *number));
-            }
-        }
-        self.write_down(&who, &about, &Event::Start { pid });
-        if let Some((slot, job)) = started {
-            self.tell(slot, &ToShadow::JobStarted { job }, &[], poller);
-        }
-    }
-
-    fn job_changes(&mut self, id: JobId, change: Change, poller: &mut Poller) {
-        let Some(job) = self.jobs.table.get_mut(&id) else {
-            return;
-        };
-        job.ended |= change.is_end();
-        let owner = job.owner;
-        if change.is_end() {
-            let end = Event::end(job.pid, Some(change), job.since.elapsed());
-            let (who, about) = (job.who.clone(), job.about.clone());
-            self.write_down(&who, &about, &end);
-        }
-        if let Some((slot, job)) = owner {
-            self.tell(slot, &ToShadow::JobChanged { job, change }, &[], poller);
-        }
-    }
-
-    /// A launcher is gone: what it had started is killed as far as it can be found.
-    pub(super) fn lose_jobs(&mut self, launcher: Key, poller: &mut Poller) {
-        let lost = |job: &Job| job.launcher == launcher;
-        let lost: Vec<JobId> = self
-            .jobs
-            .table
-            .iter()
-            .filter(|(_, job)| lost(job))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in lost {
-            let Some(job) = self.jobs.table.remove(&id) else {
-                continue;
-            };
-            let killed = Change::Signalled(libc::SIGKILL as u8, false);
-            if let Some(session) = job.session {
-                kill_session(session, None);
-            }
-            if job.pid != 0 && !job.ended {
-                self.write_down(
-                    &job.who,
-                    &job.about,
-                    &Event::end(job.pid, None, job.since.elapsed()),
-                );
-            }
-            match job.owner {
-                Some((slot, number)) if job.pid != 0 && !job.ended => {
-                    let change = ToShadow::JobChanged {
-                        job: number,
-                        change: killed,
-                    };
-                    self.tell(slot, &change, &[], poller);
-                }
-                Some((slot, _)) if job.pid == 0 => {
-                    self.tell(slot, &ToShadow::Answer { errno: libc::EIO }, &[], poller);
-                }
-                _ => {}
-            }
-        }
-        let asked = self
-            .jobs
-            .questions
-            .iter()
-            .filter(|(_, (_, of))| *of == launcher);
-        let unanswered: Vec<(u64, u32)> = asked
-            .map(|(question, (slot, _))| (*question, *slot))
-            .collect();
-        for (question, slot) in unanswered {
-            self.jobs.questions.remove(&question);
-            self.tell(slot, &ToShadow::Answer { errno: libc::EIO }, &[], poller);
-        }
-    }
-
-    fn write_down(&mut self, who: &Who, about: &About, event: &Event) {
-        if let Err(error) = self.jobs.audit.write(who, about, event) {
-            self.complaints
-                .about(&self.name, format_args!("the audit log: {error}"));
         }
     }
 

@@ -94,8 +94,7 @@ impl Guest {
 
     /// Hears a launcher, the present one or one that has been dismissed.
     pub fn hear_launcher(&mut self, key: Key, poller: &mut Poller) -> Result<()> {
-        let all = self.jobs.launcher.iter().chain(&self.jobs.dismissed);
-        let Some(launcher) = all.into_iter().find(|launcher| launcher.key == key) else {
+        let Some(launcher) = self.jobs.launcher(key) else {
             return Ok(());
         };
         match launcher.hear(false) {

@@ -12,6 +12,7 @@ pub mod guest;
 pub mod jobs;
 pub mod launcher;
 pub mod named;
+pub mod news;
 pub mod poller;
 pub mod requests;
 pub mod settle;

@@ -91,6 +91,7 @@ impl Guest {
             lanes: self.lanes,
             device: matches!(self.door, Door::Device { .. }),
             view,
+            jobs: self.jobs.most(),
             home: self.jobs.home(policy),
         };
         let mut fds = vec![self.board_fd.as_raw_fd()];
@@ -285,6 +286,7 @@ impl Guest {
                 .chain([&counts.errors])
                 .for_each(|count| count.store(0, Ordering::Relaxed));
             counts.lanes.store(0, Ordering::Relaxed);
+            self.board.end_scratch(slot);
         }
         Ok(())
     }

@@ -20,8 +20,10 @@ pub struct Jobs {
 }
 
 /// One job's untaken changes. As for waitid(2) a stop and a continuation each end the other, and the end stays.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Job {
+    /// Where its bytes are counted on the board.
+    place: u32,
     stopped: Option<Change>,
     continued: bool,
     end: Option<Change>,
@@ -48,26 +50,51 @@ impl Jobs {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A program runs.
-    pub fn begin(&self, job: u32) {
-        self.by_number().insert(job, Job::default());
+    /// A program runs; its bytes are counted at this place on the board.
+    pub fn begin(&self, job: u32, place: u32) {
+        let begun = Job {
+            place,
+            ..Job::default()
+        };
+        self.by_number().insert(job, begun);
+    }
+
+    /// Where the bytes of a job are counted.
+    pub fn place(&self, job: u32) -> Option<u32> {
+        self.by_number().get(&job).map(|job| job.place)
+    }
+
+    /// Where the bytes of a job were counted that has ended.
+    ///
+    /// # Errors
+    /// `EBUSY` if it has not, `ECHILD` if there is no such job.
+    pub fn ended(&self, job: u32) -> Result<u32, Errno> {
+        match self.by_number().get(&job) {
+            Some(job) if job.end.is_some() => Ok(job.place),
+            Some(_) => Err(Errno(libc::EBUSY)),
+            None => Err(Errno(libc::ECHILD)),
+        }
     }
 
     /// Its state has changed.
     pub fn change(&self, job: u32, change: Change) {
         if let Some(job) = self.by_number().get_mut(&job) {
+            let bare = Job {
+                place: job.place,
+                ..Job::default()
+            };
             *job = match change {
                 Change::Stopped(_) => Job {
                     stopped: Some(change),
-                    ..Job::default()
+                    ..bare
                 },
                 Change::Continued => Job {
                     continued: true,
-                    ..Job::default()
+                    ..bare
                 },
                 end => Job {
                     end: Some(end),
-                    ..Job::default()
+                    ..bare
                 },
             };
         }
@@ -123,7 +150,7 @@ mod tests {
             libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED,
         );
         assert_eq!(jobs.wait(1, all), Err(Errno(libc::ECHILD)));
-        jobs.begin(1);
+        jobs.begin(1, 0);
         assert_eq!(jobs.wait(1, all), Ok(JobState::None));
         assert_eq!(jobs.wait(1, 1 << 30), Err(Errno(libc::EINVAL)));
         jobs.change(1, Change::Stopped(19));

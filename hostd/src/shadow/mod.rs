@@ -11,6 +11,7 @@ pub mod lane;
 mod prepare;
 pub mod sandbox;
 pub mod session;
+pub mod streams;
 pub mod title;
 pub mod zygote;
 

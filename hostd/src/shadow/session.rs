@@ -12,6 +12,7 @@ use super::hostd::{Granted, Hostd};
 use super::jobs::Jobs;
 use super::lane::{HostBell, Lane};
 use super::prepare;
+use super::streams::Streams;
 use crate::board::Board;
 use crate::calls::exec::Scratches;
 use crate::calls::watch::Instances;
@@ -91,6 +92,8 @@ pub struct Session {
     pub instances: Instances,
     /// The guest's files for the words of programs.
     pub scratches: Scratches,
+    /// Pipes and terminals, and the bytes that the session moves through them.
+    pub streams: Streams,
     /// What has become of the session's programs.
     pub jobs: Jobs,
     /// Home directory of the user of programs.
@@ -206,6 +209,7 @@ impl Main {
             umask: AtomicU32::new(0o22),
             instances: Instances::default(),
             scratches: Scratches::default(),
+            streams: Streams::default(),
             jobs: Jobs::default(),
             home: start.home,
             holds: Holds::new(),
@@ -344,10 +348,11 @@ impl Main {
             ToShadow::View { view } if self.own_region => self.region.set_view(view),
             ToShadow::View { .. } => {}
             ToShadow::Answer { errno: 0 } => self.grant(0, files),
-            ToShadow::Answer { errno } => self.session.hostd.deliver(Err(Errno(errno))),
+            ToShadow::Answer { errno } => self.session.hostd.refuse(errno),
+            ToShadow::Refused { errno, reason } => self.session.hostd.refuse((errno, reason)),
             ToShadow::Value { value } => self.grant(value, files),
-            ToShadow::JobStarted { job } => {
-                self.session.jobs.begin(job);
+            ToShadow::JobStarted { job, place } => {
+                self.session.jobs.begin(job, place);
                 self.grant(job, files);
             }
             ToShadow::JobChanged { job, change } => self.session.jobs.change(job, change),

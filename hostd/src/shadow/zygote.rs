@@ -83,6 +83,7 @@ fn serve() -> std::io::Result<()> {
             lanes,
             device,
             view,
+            jobs,
             home,
         },
         fds,
@@ -91,7 +92,15 @@ fn serve() -> std::io::Result<()> {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
     let home = CString::new(home.into_os_string().into_encoded_bytes())?;
-    let mut mould = Mould::make(guest, title, &policy, (lanes, view), device, home, fds)?;
+    let mut mould = Mould::make(
+        guest,
+        title,
+        &policy,
+        (lanes, view, jobs),
+        device,
+        home,
+        fds,
+    )?;
     let confined = sandbox::enter(&policy).and_then(|report| {
         sandbox::confine(policy.callers.as_ref())?;
         Ok(report)
@@ -156,7 +165,7 @@ impl Mould {
         guest: String,
         title: Title,
         policy: &sandbox::Policy,
-        (lanes, view): (u32, u32),
+        (lanes, view, jobs): (u32, u32, u32),
         device: bool,
         home: CString,
         fds: Vec<OwnedFd>,
@@ -168,7 +177,7 @@ impl Mould {
                 .ok_or(std::io::Error::other("a descriptor is missing"))
         };
         let slots = policy.limits.processes + super::SPARES;
-        let board = Arc::new(Board::open(next()?.as_fd(), slots).map_err(errno)?);
+        let board = Arc::new(Board::open(next()?.as_fd(), slots, jobs).map_err(errno)?);
         let region = match device {
             true => {
                 let mapping = Mapping::new(next()?.as_fd(), region::size(lanes)).map_err(errno)?;

@@ -138,7 +138,7 @@ fn program_on_a_terminal(run: &mut Run) {
         "test -t 0 && test -t 2 && test \"$(stty size)\" = '50 132' && : > /dev/tty && exit 7";
     let words = words_of(&["sh", "-c", script], &[]);
     for flags in [1, 0] {
-        let Ok(scratch) = run.scratch().map(|reply| reply.fd) else {
+        let Ok(scratch) = run.scratch(words.len() as u64).map(|reply| reply.fd) else {
             return;
         };
         let _ = put(run, scratch, &words);
@@ -190,7 +190,10 @@ fn pipes(run: &mut Run) {
 }
 
 fn scratch_files(run: &mut Run) {
-    let Ok(scratch) = run.scratch().map(|reply| reply.fd) else {
+    for len in [0, (4 << 20) + 1, u64::MAX] {
+        let _ = run.scratch(len);
+    }
+    let Ok(scratch) = run.scratch(4 << 20).map(|reply| reply.fd) else {
         return;
     };
     run.put(scratch, (4 << 20) - 3, b"end");
@@ -204,7 +207,12 @@ fn scratch_files(run: &mut Run) {
         }
         run.put(scratch, 0, b"changed");
     }
+    let _ = Calls::refusal(run, scratch, Sink::new(&mut [0; 64]));
     let _ = run.close(scratch);
+    let _ = Calls::refusal(run, scratch, Sink::new(&mut [0; 64]));
+    run.make(c"f", b"no words");
+    let file = run.open(c"f", O_RDWR, 0);
+    let _ = Calls::refusal(run, file, Sink::new(&mut [0; 64]));
 }
 
 fn named_sessions(run: &mut Run) {

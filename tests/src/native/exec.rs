@@ -105,12 +105,15 @@ impl ExecCalls for Libc<'_> {
         Ok(reply::Pipe { reader, writer })
     }
 
-    fn scratch(&mut self, _: request::Scratch) -> Result<reply::Scratch, Errno> {
+    fn scratch(&mut self, request: request::Scratch) -> Result<reply::Scratch, Errno> {
+        if !(1..=words::MOST_BYTES as u64).contains(&request.len) {
+            return Err(Errno(libc::EINVAL));
+        }
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
         // SAFETY: a NUL-terminated name; plain calls.
         unsafe {
             let fd = Errno::result(libc::memfd_create(c"words".as_ptr(), flags).into())? as i32;
-            done(libc::ftruncate(fd, words::MOST_BYTES as i64))?;
+            done(libc::ftruncate(fd, request.len as i64))?;
             done(libc::fcntl(
                 fd,
                 libc::F_ADD_SEALS,
@@ -253,6 +256,17 @@ impl ExecCalls for Libc<'_> {
     fn exec_policy(&mut self, _: request::ExecPolicy<'_>) -> Result<reply::ExecPolicy, Errno> {
         // There is none, and no case has room for one.
         Err(Errno(libc::ERANGE))
+    }
+
+    fn refusal(&mut self, request: request::Refusal<'_>) -> Result<reply::Refusal, Errno> {
+        // SAFETY: plain system call. Only a memory file of ours is sealed.
+        let seals = unsafe { libc::fcntl(request.arguments.0, libc::F_GET_SEALS) };
+        match seals & libc::F_SEAL_GROW {
+            0 => Err(Errno(libc::EINVAL)),
+            _ if seals == -1 => Err(Errno(libc::EINVAL)),
+            // Nobody refuses anything here.
+            _ => Ok(reply::Refusal { filled: Filled(0) }),
+        }
     }
 
     fn complete(&mut self, _: request::Complete<'_>) -> Result<reply::Complete, Errno> {
