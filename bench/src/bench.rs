@@ -4,6 +4,7 @@ use crate::echo::Echo;
 use crate::mounts::{Mounts, Server};
 use crate::place::{Place, Worker};
 use crate::script::Ground;
+use crate::ssh::Ssh;
 use crate::task::Call;
 use crate::tree::{Job, Tree};
 use hostcall::wait::ticks;
@@ -19,6 +20,7 @@ pub struct Bench {
     mounts: Result<Mounts, String>,
     tree: Option<Tree>,
     ground: Option<Ground>,
+    ssh: Option<Ssh>,
     /// Rate of the processor's counter.
     pub ticks_per_second: f64,
     /// A file of the sequential contests' size, in the page cache.
@@ -48,6 +50,7 @@ impl Bench {
             mounts,
             tree: None,
             ground: None,
+            ssh: None,
             ticks_per_second,
             data,
         })
@@ -113,6 +116,14 @@ impl Bench {
             self.ground = Some(Ground::new()?);
         }
         self.ground.as_ref().ok_or_else(|| "no ground".to_owned())
+    }
+
+    /// OpenSSH, with a connection.
+    pub fn ssh(&mut self) -> Result<&Ssh, String> {
+        if self.ssh.is_none() {
+            self.ssh = Some(Ssh::start()?);
+        }
+        self.ssh.as_ref().ok_or_else(|| "no ssh".to_owned())
     }
 
     /// The other process of the floors.

@@ -64,6 +64,15 @@ pub enum Source {
         /// Program and arguments.
         words: Vec<String>,
     },
+    /// Runs of `true` by a connection of OpenSSH.
+    Ssh,
+    /// A pipeline that carries so many MiB as the manner has calls.
+    Pipeline {
+        /// Where it runs.
+        place: Place,
+        /// For sh(1), which is told the number as `$0`.
+        script: String,
+    },
     /// A bare round trip, with the work of a call in it or without.
     Echo(Wait, Work),
     /// First calls of fresh processes.
@@ -339,10 +348,22 @@ impl Contest {
                 answer
             }
             Source::Runs { place, words } => {
-                let (Manner::Together(count) | Manner::Threads(_, count) | Manner::Each(count, _)) =
+                let (words, manner) = (words.clone(), self.manner);
+                bench.worker(*place)?.ask(&Task::Runs { words, manner })?
+            }
+            Source::Ssh => {
+                let (words, manner) = (bench.ssh()?.words(), self.manner);
+                let task = Task::Runs { words, manner };
+                bench.worker(Place::Host)?.ask(&task)?
+            }
+            Source::Pipeline { place, script } => {
+                let (Manner::Together(mib) | Manner::Threads(_, mib) | Manner::Each(mib, _)) =
                     self.manner;
-                let words = words.clone();
-                bench.worker(*place)?.ask(&Task::Runs { words, count })?
+                let words = ["sh", "-c", script, &mib.to_string()].map(str::to_owned);
+                bench.worker(*place)?.ask(&Task::Runs {
+                    words: words.to_vec(),
+                    manner: Manner::Together(1),
+                })?
             }
             Source::Echo(wait, work) => match self.manner {
                 Manner::Together(rounds) | Manner::Threads(_, rounds) => {

@@ -12,6 +12,7 @@ mod plot;
 mod report;
 mod rows;
 mod script;
+mod ssh;
 mod task;
 mod tree;
 mod worker;

@@ -97,12 +97,12 @@ pub enum Task {
         /// Name of the copy that it makes or removes.
         copy: String,
     },
-    /// Run a program so many times, one run after the other: one sample, ticks of all.
+    /// Run a program again and again, one run after the other.
     Runs {
         /// Program and arguments.
         words: Vec<String>,
-        /// How many.
-        count: u32,
+        /// How often, and what is timed; of several threads, one.
+        manner: Manner,
     },
     /// Start so many processes that attach, make a few calls and then stay.
     Hold(u32),

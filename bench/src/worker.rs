@@ -73,11 +73,7 @@ fn perform(task: Task, held: &mut Vec<Child>) -> Answer {
             job.perform(&base, &copy)?;
             Ok(vec![ticks() - start])
         }
-        Task::Runs { words, count } => {
-            let start = ticks();
-            (0..count).try_for_each(|_| run_once(&words))?;
-            Ok(vec![ticks() - start])
-        }
+        Task::Runs { words, manner } => runs(&words, manner),
         Task::Hold(count) => {
             for _ in 0..count {
                 held.push(hold()?);
@@ -198,6 +194,18 @@ pub fn first_call(path: Option<&str>) -> Result<(), String> {
     }
     println!("{}", ticks() - start);
     Ok(())
+}
+
+fn runs(words: &[String], manner: Manner) -> Answer {
+    let timed = |count: u32| {
+        let start = ticks();
+        (0..count).try_for_each(|_| run_once(words))?;
+        Ok(ticks() - start)
+    };
+    match manner {
+        Manner::Together(count) | Manner::Threads(_, count) => timed(count).map(|all| vec![all]),
+        Manner::Each(count, _) => (0..count).map(|_| timed(1)).collect(),
+    }
 }
 
 fn run_once(words: &[String]) -> Result<(), String> {

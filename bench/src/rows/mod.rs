@@ -9,6 +9,7 @@ mod mounted_uml;
 mod programs;
 mod sequential;
 pub mod session;
+mod shell;
 mod threads;
 
 use crate::contest::{Contest, Source};
@@ -69,5 +70,6 @@ pub fn all(data: &Path) -> Vec<Contest> {
     all.extend(mounted_uml::contests());
     all.extend(programs::contests());
     all.extend(session::contests());
+    all.extend(shell::contests());
     all
 }
