@@ -18,12 +18,12 @@ use crate::lane::GuestEnd;
 use crate::ops::Calls;
 use crate::region::{Claim, Region};
 use crate::table::Request;
-use crate::types::{Errno, Token};
+use crate::types::{Errno, RemoteFd, Token};
 pub(crate) use guard::Guard;
 pub use interrupt::{interruptible, Interrupt};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::ManuallyDrop;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use turn::Turns;
@@ -246,6 +246,15 @@ impl Client {
     pub fn settle(&self) -> Result<(), Errno> {
         self.link.reap(&self.region);
         Calls::settle(self).map(drop)
+    }
+
+    /// Hands a pipe of this process's own to the host, for a program there. One thread does so at a time.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` if the host's kernel is another, `EINVAL` if it is no pipe; the call's.
+    pub fn hand_pipe(&self, fd: BorrowedFd<'_>) -> Result<RemoteFd, Errno> {
+        self.link.offer(fd.as_raw_fd())?;
+        self.take_pipe().map(|taken| taken.fd)
     }
 
     /// Whether `fd` is one of the client's own descriptors.

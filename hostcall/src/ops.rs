@@ -310,6 +310,11 @@ ops! {
         /// Why the last `exec` of these words was refused: one line for people, which names the cure, cut to what fits. Empty where
         /// its errno says all, `EINVAL` if this is no `scratch`.
         140 refusal Refusal<'a> [retry] () { arguments: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
+
+        /// Takes over a pipe of the guest process's own, which it has sent with the byte 255 over its socket, so that a program
+        /// uses it as it is. `EINVAL` if what was sent is no pipe, `EAGAIN` if nothing was, `EMFILE` if there is no room for it.
+        /// Of another kernel no pipe can be sent.
+        141 take_pipe TakePipe [] (SYS_recvmsg SYS_fcntl SYS_fstatfs SYS_close SYS_futex) {} -> { fd: RemoteFd }
     }
 }
 

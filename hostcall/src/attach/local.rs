@@ -16,6 +16,9 @@ const PATIENCE: i64 = 5;
 /// processor that has gone to sleep takes twenty to wake. Between two looks whoever wants the processor has it.
 const LOOKS: u32 = 100;
 
+/// The byte with which a descriptor is offered to the shadow; no lane has this number.
+pub const OFFER: u8 = 255;
+
 /// The guest's end of the socket, and what its processes share.
 #[derive(Debug)]
 pub struct Link {
@@ -87,6 +90,32 @@ impl Link {
                 libc::MSG_NOSIGNAL,
             )
         };
+    }
+
+    /// Sends a descriptor to the shadow, which keeps it for a call if it is a pipe.
+    pub fn offer(&self, fd: RawFd) -> Result<(), Errno> {
+        let byte = OFFER;
+        // SAFETY: pointers and lengths are those of live locals; the control buffer is aligned for cmsghdr and large
+        // enough for one descriptor.
+        unsafe {
+            let mut control = [0u64; 4];
+            let mut iov = libc::iovec {
+                iov_base: std::ptr::from_ref(&byte).cast_mut().cast(),
+                iov_len: 1,
+            };
+            let mut header: libc::msghdr = std::mem::zeroed();
+            header.msg_iov = &mut iov;
+            header.msg_iovlen = 1;
+            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_controllen = libc::CMSG_SPACE(size_of::<RawFd>() as u32) as _;
+            let message = libc::CMSG_FIRSTHDR(&header);
+            (*message).cmsg_level = libc::SOL_SOCKET;
+            (*message).cmsg_type = libc::SCM_RIGHTS;
+            (*message).cmsg_len = libc::CMSG_LEN(size_of::<RawFd>() as u32) as _;
+            libc::CMSG_DATA(message).cast::<RawFd>().write_unaligned(fd);
+            let sent = libc::sendmsg(self.socket.as_raw_fd(), &header, libc::MSG_NOSIGNAL);
+            Errno::result(sent as i64).map(drop)
+        }
     }
 
     /// Whether the other end is still open: it never sends, so anything to read is the end.

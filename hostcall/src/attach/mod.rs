@@ -162,6 +162,14 @@ impl Link {
         }
     }
 
+    /// Sends a descriptor to the shadow; `EOPNOTSUPP` if that runs on another kernel.
+    pub fn offer(&self, fd: RawFd) -> Result<(), Errno> {
+        match self {
+            Link::Local(link) => link.offer(fd),
+            Link::Device(_) => Err(Errno(libc::EOPNOTSUPP)),
+        }
+    }
+
     /// Gives back what guest processes hold that have ended, where the host does not see that by itself.
     pub fn reap(&self, region: &Region) {
         let _errno = KeepErrno::new();

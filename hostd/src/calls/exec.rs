@@ -164,6 +164,13 @@ impl ExecCalls for Caller {
         })
     }
 
+    fn take_pipe(&mut self, _: request::TakePipe) -> Result<reply::TakePipe, Errno> {
+        let pipe = self.session.offered.take()?.into_raw_fd();
+        Ok(reply::TakePipe {
+            fd: self.session.fds.insert(pipe),
+        })
+    }
+
     fn pty_open(&mut self, request: request::PtyOpen) -> Result<reply::PtyOpen, Errno> {
         let request::PtyOpen {
             rows,

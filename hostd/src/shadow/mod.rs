@@ -8,6 +8,7 @@ pub mod hostd;
 mod import;
 pub mod jobs;
 pub mod lane;
+pub mod offered;
 mod prepare;
 pub mod sandbox;
 pub mod session;

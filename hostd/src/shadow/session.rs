@@ -11,6 +11,7 @@ use super::holds::Holds;
 use super::hostd::{Granted, Hostd};
 use super::jobs::Jobs;
 use super::lane::{HostBell, Lane};
+use super::offered::{self, Heard, Offered};
 use super::prepare;
 use super::streams::Streams;
 use crate::board::Board;
@@ -96,6 +97,8 @@ pub struct Session {
     pub streams: Streams,
     /// What has become of the session's programs.
     pub jobs: Jobs,
+    /// Pipes of the guest process's own.
+    pub offered: Offered,
     /// Home directory of the user of programs.
     pub home: CString,
     /// Whether the session waits for a new program image.
@@ -211,6 +214,7 @@ impl Main {
             scratches: Scratches::default(),
             streams: Streams::default(),
             jobs: Jobs::default(),
+            offered: Offered::default(),
             home: start.home,
             holds: Holds::new(),
             callers: start.callers,
@@ -318,14 +322,13 @@ impl Main {
         }
     }
 
-    /// Reads the client's attention bytes; false if it is gone.
+    /// Hears the client; false if it is gone.
     fn hear_client(&mut self) -> bool {
-        let mut byte = [0u8; 1];
-        // SAFETY: one byte into a live buffer.
-        match unsafe { libc::recv(CLIENT, byte.as_mut_ptr().cast(), 1, libc::MSG_DONTWAIT) } {
-            1 => self.attend(byte[0].into()),
-            0 => return false,
-            _ => return matches!(Errno::last(), Errno(libc::EAGAIN | libc::EINTR)),
+        match offered::hear(CLIENT) {
+            Heard::Lane(lane) => self.attend(lane),
+            Heard::Offer(file) => self.session.offered.put(file),
+            Heard::Nothing => {}
+            Heard::Gone => return false,
         }
         true
     }

@@ -230,4 +230,5 @@ fn policy_and_names(run: &mut Run) {
     let _ = run.exec_policy(Sink::new(&mut []));
     let mut room = [0; 64];
     let _ = run.complete(c"no-such-program-begins-so", Sink::new(&mut room));
+    let _ = run.take_pipe();
 }

@@ -123,6 +123,10 @@ impl ExecCalls for Libc<'_> {
         }
     }
 
+    fn take_pipe(&mut self, _: request::TakePipe) -> Result<reply::TakePipe, Errno> {
+        Err(Errno(libc::EAGAIN))
+    }
+
     fn pty_open(&mut self, request: request::PtyOpen) -> Result<reply::PtyOpen, Errno> {
         let request::PtyOpen {
             rows,
