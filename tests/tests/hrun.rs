@@ -97,7 +97,7 @@ fn files_of_the_host_are_handed_over() {
     let host = format!("/host{}", directory.display());
     let lines = "hrun: stdin: a file of the host, 0 bytes carried\n\
                  hrun: stdout: a file of the host, 0 bytes carried\n\
-                 hrun: stderr: a pipe, 0 bytes carried\n";
+                 hrun: stderr: the guest's own pipe, 0 bytes carried\n";
     for (name, wrap) in [
         ("preload", preloaded as fn(&str) -> String),
         ("mount", mounted),
@@ -186,9 +186,20 @@ fn a_program_left_behind_keeps_nobody() {
     let directory = Scratch::new();
     let path = directory.display();
     let script = format!(
-        "hrun sh -c '(sleep 2; echo late; echo done > {path}/done) & echo said' | cat; echo on"
+        "hrun sh -c '(sleep 2; echo late; echo done > {path}/done) & echo said' > /tmp/o; cat /tmp/o; echo on"
     );
     assert_eq!(says(&script), "said\non\n");
+}
+
+#[test]
+fn a_pipe_is_the_guests_own_for_whoever_has_it() {
+    // As for any program: who is left behind with the pipe keeps its reader, and what closes it is heard at once.
+    let late = "hrun sh -c '(sleep 0.5; echo late) & echo said' | cat; echo on";
+    assert_eq!(says(late), "said\nlate\non\n");
+    let closed = "
+        (hrun sh -c 'echo said; exec > /dev/null; sleep 60' & echo $! > /tmp/pid) | cat
+        kill $(cat /tmp/pid) && echo still there";
+    assert_eq!(says(closed), "said\nstill there\n");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::handover::{self, HostFile};
 use super::kind::{self, Kind};
 use super::plan::{has_terminal, plan, Stream, Way};
 use super::pump::{self, Done, Pump};
-use super::NAMES;
+use super::{guest, NAMES};
 use crate::failure::Failure;
 use crate::terminal::Size;
 use hostcall::client::Client;
@@ -34,6 +34,8 @@ pub struct Joined {
     /// The program's ends.
     pub ends: [RemoteFd; 3],
     files: [Option<HostFile>; 3],
+    /// Pipes of the guest's that the host has taken over.
+    pipes: [Option<RemoteFd>; 3],
     /// What threads carry.
     pub carried: Vec<Carried>,
     /// The program's terminal: its master.
@@ -50,20 +52,26 @@ impl Joined {
     pub fn make(host: &'static Client, wanted: Option<bool>) -> Result<Joined, Failure> {
         let kinds = [0, 1, 2].map(kind::of);
         let files = [0, 1, 2].map(|number| match kinds[number] {
-            Kind::File | Kind::Other => handover::take(host, number),
+            Kind::File | Kind::Pipe | Kind::Other => handover::take(host, number),
             Kind::Closed | Kind::Null | Kind::Terminal => None,
         });
-        let streams = [0, 1, 2].map(|number| Stream {
+        let mut streams = [0, 1, 2].map(|number| Stream {
             kind: kinds[number],
             is_host: files[number].is_some(),
+            is_handed: false,
         });
         // Those that share the host's position are one by themselves.
         let one = files[1].is_none_or(|file| file.follows) && kind::are_one(1, 2);
         let terminal = has_terminal(&streams, wanted);
+        let pipes = hand_pipes(host, &streams, terminal, one);
+        for (stream, pipe) in streams.iter_mut().zip(pipes) {
+            stream.is_handed = pipe.is_some();
+        }
         let mut joined = Joined {
             ways: plan(&streams, terminal, one),
             ends: [NULL; 3],
             files,
+            pipes,
             carried: Vec::new(),
             terminal: None,
             reader: None,
@@ -101,6 +109,7 @@ impl Joined {
             Way::Null => NULL,
             Way::HostFile => self.files[number].map_or(NULL, |file| file.remote),
             Way::Terminal => self.terminal.unwrap_or(NULL),
+            Way::Handed => self.pipes[number].unwrap_or(NULL),
             Way::AsOutput => self.ends[1],
             Way::Closed => {
                 // The wrong end of a pipe answers every call EBADF, as a missing file would.
@@ -137,12 +146,17 @@ impl Joined {
         });
     }
 
-    /// The program has its ends: ours of them are closed, so that the end of a stream is heard.
+    /// The program has its ends: ours of them are closed, so that the end of a stream is heard. Standard error stays, for what
+    /// is to be said here.
     pub fn handed(&self, host: &Client) {
         for (number, way) in self.ways.into_iter().enumerate() {
             let end = self.ends[number];
-            if matches!(way, Way::Pipe | Way::Closed) && self.reader != Some(end) {
+            let is_ours = matches!(way, Way::Pipe | Way::Closed | Way::Handed);
+            if is_ours && self.reader != Some(end) {
                 let _ = host.close(end);
+            }
+            if way == Way::Handed && number != 2 {
+                super::let_go(number);
             }
         }
     }
@@ -167,6 +181,7 @@ impl Joined {
                 Way::Null => "/dev/null",
                 Way::HostFile => "a file of the host",
                 Way::Terminal => "a terminal",
+                Way::Handed => "the guest's own pipe",
                 Way::Pipe => "a pipe",
                 Way::AsOutput => "as stdout",
             };
@@ -178,6 +193,33 @@ impl Joined {
         }
         text
     }
+}
+
+/// Has the host take over those streams that are pipes, where that can be. Two that are one open file are handed over once.
+fn hand_pipes(
+    host: &Client,
+    streams: &[Stream; 3],
+    terminal: bool,
+    one: bool,
+) -> [Option<RemoteFd>; 3] {
+    let mut pipes = [None; 3];
+    for (number, stream) in streams.iter().enumerate() {
+        if stream.is_host || stream.kind != Kind::Pipe || terminal && number < 2 {
+            continue;
+        }
+        if number == 2 && one {
+            pipes[2] = pipes[1];
+            break;
+        }
+        match host.hand_pipe(guest(number)) {
+            Ok(remote) => pipes[number] = Some(remote),
+            // A pipe with a name, which is carried like any other file.
+            Err(Errno(libc::EINVAL)) => {}
+            // One that is late would be taken for the next.
+            Err(_) => break,
+        }
+    }
+    pipes
 }
 
 /// No program may be started at all.

@@ -34,7 +34,9 @@ pub enum Kind {
     Terminal,
     /// A regular file.
     File,
-    /// Whatever else carries bytes: a pipe, a socket, a device.
+    /// A pipe.
+    Pipe,
+    /// Whatever else carries bytes: a socket, a device.
     Other,
 }
 
@@ -47,6 +49,7 @@ pub fn of(number: usize) -> Kind {
     let device = (major(stat.st_rdev), minor(stat.st_rdev));
     match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => Kind::File,
+        libc::S_IFIFO => Kind::Pipe,
         libc::S_IFCHR if device == (1, 3) => Kind::Null,
         libc::S_IFCHR if guest(number).is_terminal() => Kind::Terminal,
         _ => Kind::Other,

@@ -13,6 +13,8 @@ pub enum Way {
     HostFile,
     /// The host's terminal.
     Terminal,
+    /// The guest's own pipe.
+    Handed,
     /// A pipe of the host and a thread.
     Pipe,
     /// Whatever standard output is.
@@ -26,6 +28,8 @@ pub struct Stream {
     pub kind: Kind,
     /// Whether it is a file of the host.
     pub is_host: bool,
+    /// Whether it is a pipe that the host has taken over.
+    pub is_handed: bool,
 }
 
 /// Whether the program is to have a terminal.
@@ -40,9 +44,10 @@ pub fn has_terminal(streams: &[Stream; 3], wanted: Option<bool>) -> bool {
 pub fn plan(streams: &[Stream; 3], terminal: bool, one: bool) -> [Way; 3] {
     let mut ways = streams.map(|stream| match stream.kind {
         _ if stream.is_host => Way::HostFile,
+        _ if stream.is_handed => Way::Handed,
         Kind::Closed => Way::Closed,
         Kind::Null => Way::Null,
-        Kind::Terminal | Kind::File | Kind::Other => Way::Pipe,
+        Kind::Terminal | Kind::File | Kind::Pipe | Kind::Other => Way::Pipe,
     });
     if terminal {
         ways[0] = Way::Terminal;
@@ -51,7 +56,7 @@ pub fn plan(streams: &[Stream; 3], terminal: bool, one: bool) -> [Way; 3] {
             ways[2] = Way::Terminal;
         }
     }
-    if one && ways[1] == ways[2] && matches!(ways[1], Way::Pipe | Way::HostFile) {
+    if one && ways[1] == ways[2] && matches!(ways[1], Way::Pipe | Way::Handed | Way::HostFile) {
         ways[2] = Way::AsOutput;
     }
     ways
@@ -66,6 +71,7 @@ mod tests {
         kinds.map(|kind| Stream {
             kind,
             is_host: false,
+            is_handed: false,
         })
     }
 
@@ -125,5 +131,17 @@ mod tests {
             plan(&streams, false, true),
             [both[0], both[1], Way::AsOutput]
         );
+    }
+    #[test]
+    fn pipes_are_handed_over_where_they_can_be() {
+        let mut streams = streams([Other; 3]);
+        streams[1].is_handed = true;
+        assert_eq!(
+            plan(&streams, false, false),
+            [Way::Pipe, Way::Handed, Way::Pipe]
+        );
+        streams[2].is_handed = true;
+        assert_eq!(plan(&streams, false, true)[2], Way::AsOutput);
+        assert_eq!(plan(&streams, true, false)[1], Way::Terminal);
     }
 }

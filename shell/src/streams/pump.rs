@@ -1,8 +1,8 @@
 //! Threads that carry bytes between a stream of the guest and one of the host, one direction each, as they come: a slow reader
 //! holds the writer up, and what is done to one end is done to the other.
 
-use super::guest;
 use super::kind::{self, Kind};
+use super::{guest, let_go};
 use crate::terminal;
 use hostcall::client::{interruptible, Client, Interrupt};
 use hostcall::ops::Calls;
@@ -192,18 +192,11 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
         pump.left.store((read - at) as u64, Ordering::SeqCst);
         if !wanted {
             hang_up();
-            if kind == Kind::Other {
-                let_go();
+            if matches!(kind, Kind::Pipe | Kind::Other) {
+                let_go(0);
             }
             return Done::Unwanted;
         }
-    }
-}
-
-/// Lets go of standard input, so that who writes there hears that it is not read any more.
-fn let_go() {
-    if let Ok(null) = std::fs::File::open("/dev/null") {
-        let _ = nix::unistd::dup2_stdin(null);
     }
 }
 
