@@ -225,10 +225,10 @@ fn the_environment_is_the_hosts() {
         hrun env | grep -c '^\\(SECRET\\|LD_PRELOAD\\|LD_LIBRARY_PATH\\|BASH_ENV\\|HOSTCALL\\)'
         hrun env | grep '^\\(TERM\\|LC_TIME\\)' | sort
         hrun --env TERM=dumb sh -c 'echo $TERM'
-        TZ=/host/usr/share/zoneinfo/UTC HOSTCALL_ENV=TZ/p hrun sh -c 'echo $TZ'";
+        WHERE=/host/usr/share HOSTCALL_ENV=WHERE/p hrun sh -c 'echo $WHERE'";
     assert_eq!(
         says(script),
-        "0\nLC_TIME=C\nTERM=vt100\ndumb\n/usr/share/zoneinfo/UTC\n"
+        "0\nLC_TIME=C\nTERM=vt100\ndumb\n/usr/share\n"
     );
     let output = run("hrun --env LD_PRELOAD sh -c 'echo \"<$LD_PRELOAD>\"'");
     assert_eq!(text(&output.stdout), "<>\n");
