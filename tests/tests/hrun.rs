@@ -226,10 +226,7 @@ fn the_environment_is_the_hosts() {
         hrun env | grep '^\\(TERM\\|LC_TIME\\)' | sort
         hrun --env TERM=dumb sh -c 'echo $TERM'
         WHERE=/host/usr/share HOSTCALL_ENV=WHERE/p hrun sh -c 'echo $WHERE'";
-    assert_eq!(
-        says(script),
-        "0\nLC_TIME=C\nTERM=vt100\ndumb\n/usr/share\n"
-    );
+    assert_eq!(says(script), "0\nLC_TIME=C\nTERM=vt100\ndumb\n/usr/share\n");
     let output = run("hrun --env LD_PRELOAD sh -c 'echo \"<$LD_PRELOAD>\"'");
     assert_eq!(text(&output.stdout), "<>\n");
     assert!(text(&output.stderr).starts_with("hrun: LD_PRELOAD does not cross"));

@@ -22,7 +22,7 @@ use super::{become_program, environment, program, terminal, Policy};
 use hostcall::types::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{fork, ForkResult, Pid};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 use std::fs::File;
@@ -33,7 +33,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 /// Bytes of words that are read at first; few programs have more.
-const FIRST_BYTES: usize = 64 << 10;
+const FIRST_BYTES: usize = 16 << 10;
 
 /// The seals without which words could change.
 const SEALED: i32 = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
@@ -263,44 +263,65 @@ fn terminals(streams: [OwnedFd; 3], controls: bool) -> Result<become_program::St
     }
 }
 
-/// Forks the program's process and waits until it is the program.
+/// What the program's process is born with, and what it leaves.
+struct Birth<'b> {
+    program: &'b become_program::Program<'b>,
+    streams: &'b become_program::Streams,
+    report: &'b UnixStream,
+    parent: i32,
+    failure: Option<Failure>,
+}
+
+/// Bytes of the stack on which the program's process begins.
+const STACK: usize = 64 << 10;
+
+/// Makes the program's process and waits until it is the program. It runs in this process's memory until then, as by vfork(2):
+/// copying the page tables twice for each program would take longer than all else here.
 fn beget(
     program: &become_program::Program<'_>,
     streams: become_program::Streams,
     report: &UnixStream,
 ) -> Result<Pid, Failure> {
-    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    let own = std::process::id() as i32;
-    // SAFETY: this process has one thread, so the child may do anything; it never comes back.
-    match unsafe { fork()? } {
-        ForkResult::Child => {
-            let permitted = bind_to_parent(own).and_then(|()| await_permission(report));
-            let Err(failure) = permitted.and_then(|()| program.run(&streams));
-            let _ = tell(File::from(writer), &[Report::Failure(failure)]);
-            // SAFETY: as in `run`.
-            unsafe { libc::_exit(127) }
-        }
-        ForkResult::Parent { child } => {
-            drop((writer, streams));
-            keep_open(report.as_raw_fd(), reader.as_raw_fd())?;
-            // Both do it, so that it is done whoever comes first; once it is the program it cannot be, nor need it.
-            let _ = nix::unistd::setpgid(child, child);
-            let mut told = Vec::new();
-            File::from(reader).read_to_end(&mut told)?;
-            match serde_json::from_slice(&told) {
-                Ok(Report::Failure(failure)) => Err(failure),
-                _ => Ok(child),
-            }
-        }
+    let mut birth = Birth {
+        program,
+        streams: &streams,
+        report,
+        parent: std::process::id() as i32,
+        failure: None,
+    };
+    let mut stack = vec![0u128; STACK / size_of::<u128>()];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack's end is aligned for any call. This thread, the only one, stands still until the child has executed
+    // the program or ended, so nobody else uses what both have, and stack and birth live as long.
+    let child = unsafe {
+        let top = stack.as_mut_ptr_range().end;
+        libc::clone(begin, top.cast(), flags, (&raw mut birth).cast())
+    };
+    let child = Pid::from_raw(Errno::result(child.into())? as i32);
+    if let Some(failure) = birth.failure {
+        return Err(failure);
     }
+    drop(streams);
+    keep_open(report.as_raw_fd())?;
+    Ok(child)
+}
+
+/// The program's process, which never comes back from here.
+extern "C" fn begin(birth: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `beget` hands over a live birth and stands still.
+    let birth = unsafe { &mut *birth.cast::<Birth<'_>>() };
+    let permitted = bind_to_parent(birth.parent).and_then(|()| await_permission(birth.report));
+    let Err(failure) = permitted.and_then(|()| birth.program.run(birth.streams));
+    birth.failure = Some(failure);
+    // SAFETY: as in `run`.
+    unsafe { libc::_exit(127) }
 }
 
 /// Closes whatever else the launcher had or the guest gave: a pipe's other end must see the program's end, not this process's.
-fn keep_open(report: i32, reader: i32) -> Result<(), Failure> {
+fn keep_open(report: i32) -> Result<(), Failure> {
     // SAFETY: 0 is no object's. 1 is /dev/null.
     Errno::result(unsafe { libc::dup2(1, 0) }.into())?;
-    let (low, high) = (report.min(reader), report.max(reader));
-    for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, i32::MAX)] {
+    for (first, last) in [(3, report - 1), (report + 1, i32::MAX)] {
         if first <= last {
             // SAFETY: the objects that own these numbers are the launcher's, and this copy of the process never comes back to
             // them.

@@ -14,6 +14,8 @@ fn errno(error: &std::io::Error) -> Errno {
 
 /// A regular file that may be executed, without symbolic links.
 fn executable(path: &Path) -> Result<PathBuf, Errno> {
+    // Most places of a PATH hold no such name: one call tells, where following links takes one for each component.
+    path.metadata().map_err(|error| errno(&error))?;
     let real = path.canonicalize().map_err(|error| errno(&error))?;
     let metadata = real.metadata().map_err(|error| errno(&error))?;
     if !metadata.is_file() {

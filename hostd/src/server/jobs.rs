@@ -219,7 +219,7 @@ impl Guest {
                 self.start_job(slot, id, &start, &files, poller)
             }
             FromShadow::SignalJob { job, signal } => self.signal_job((slot, job), signal),
-            FromShadow::ForgetJob { job } => Err(self.forget_job((slot, job)).into()),
+            FromShadow::ForgetJob { job } => return self.forget_job((slot, job), poller),
             FromShadow::Terminal { size } => {
                 let question = self.jobs.next();
                 self.ask_launcher(
@@ -376,16 +376,18 @@ impl Guest {
         Ok(())
     }
 
-    fn forget_job(&mut self, owner: (u32, u32)) -> i32 {
-        // The shadow knows it, so it has been one: its launcher was lost.
-        let Some((id, job)) = self.jobs.of(owner) else {
-            return 0;
+    fn forget_job(&mut self, owner: (u32, u32), poller: &mut Poller) {
+        // One that is not there has been one, for the shadow knows it: its launcher was lost.
+        let job = self.jobs.of(owner).map(|(id, job)| (id, job.end.is_some()));
+        let errno = match job {
+            Some((_, false)) => libc::EBUSY,
+            _ => 0,
         };
-        if job.end.is_none() {
-            return libc::EBUSY;
+        // The answer first: the guest waits for it, and for nothing that comes after it.
+        self.tell(owner.0, &ToShadow::Answer { errno }, &[], poller);
+        if let Some((id, true)) = job {
+            self.let_go(id, ToLauncher::Forget { id });
         }
-        self.let_go(id, ToLauncher::Forget { id });
-        0
     }
 
     /// A job is its session's no more.
