@@ -5,7 +5,7 @@ use crate::events::{Event, Events};
 use crate::failure::Failure;
 use crate::signals;
 use crate::streams::join::Joined;
-use crate::streams::pump::Done;
+use crate::streams::pump::{Done, LARGE};
 use crate::streams::{rewind, NAMES};
 use crate::terminal::{self, Size};
 use crate::{status, streams::kind};
@@ -19,8 +19,6 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the ends of its streams may come after the program's own.
 const GRACE: Duration = Duration::from_millis(10);
-/// What a pipe holds at most, bytes, where the host does not say: pipe(7).
-const PIPE: u64 = 64 << 10;
 
 /// A running program.
 pub struct Job {
@@ -234,7 +232,7 @@ impl Job {
         }
         while self.carrying > 0 {
             for carried in &outputs {
-                carried.pump.finish(self.host, PIPE);
+                carried.pump.finish(self.host, LARGE);
             }
             self.attend_to_end(GRACE);
         }

@@ -95,7 +95,7 @@ pub fn contests() -> Vec<Contest> {
         short(Place::Local, 11, local),
         short(Place::Uml, 3, vec![ssh("uml", Target::None)]),
     ];
-    all.extend(pipes(Place::Local, 1024));
+    all.extend(pipes(Place::Local, 2048));
     all.extend(pipes(Place::Uml, 256));
     all
 }

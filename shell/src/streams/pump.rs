@@ -9,6 +9,7 @@ use hostcall::ops::Calls;
 use hostcall::region::CHUNK;
 use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
+use nix::fcntl::{fcntl, FcntlArg};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +20,10 @@ const LOOK: Duration = Duration::from_millis(100);
 const SETTLE: Duration = Duration::from_millis(20);
 /// End of input on a terminal, control-D, unless its user has changed that.
 const END: u8 = 4;
+/// What a pipe holds by itself, bytes, pipe(7).
+const PIPE: usize = 64 << 10;
+/// What the pipes of a stream are made to hold that has filled one: so much moves with each wake.
+pub const LARGE: u64 = 1 << 20;
 /// There is no limit yet to what is carried.
 const ENDLESS: u64 = u64::MAX;
 
@@ -92,12 +97,16 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
     interruptible(&pump.interrupt);
     let mut buffer = vec![0; CHUNK];
     let mut since_the_end = 0;
+    let mut is_large = false;
     let mut settled = false;
     loop {
         let limit = pump.limit();
         match transfer::read(host, remote, Known::Nothing, Offset::CURRENT, &mut buffer) {
             Ok(0) => return Done::All,
             Ok(read) => {
+                if read >= PIPE && !std::mem::replace(&mut is_large, true) {
+                    enlarge(host, remote, number);
+                }
                 if let Err(errno) = write_all(number, &buffer[..read]) {
                     let _ = host.close(remote);
                     return match errno.0 {
@@ -131,6 +140,7 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
 pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Done {
     let mut buffer = vec![0; CHUNK];
     let kind = kind::of(0);
+    let mut is_large = false;
     let hang_up = || {
         if !terminal {
             let _ = host.close(remote);
@@ -158,7 +168,12 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
                 hang_up();
                 return Done::All;
             }
-            Ok(read) => read,
+            Ok(read) => {
+                if read >= PIPE && !std::mem::replace(&mut is_large, true) {
+                    enlarge(host, remote, 0);
+                }
+                read
+            }
             Err(nix::Error::EINTR) => continue,
             Err(nix::Error::EAGAIN) => {
                 await_guest(0, PollFlags::POLLIN);
@@ -198,6 +213,12 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
             return Done::Unwanted;
         }
     }
+}
+
+/// Has the pipes at both ends of a busy stream hold more. What is none, or may not, stays as it is.
+fn enlarge(host: &Client, remote: RemoteFd, number: usize) {
+    let _ = fcntl(guest(number), FcntlArg::F_SETPIPE_SZ(LARGE as i32));
+    let _ = host.fcntl(remote, libc::F_SETPIPE_SZ, LARGE);
 }
 
 /// Waits until the terminal may be read: in the background that would stop the whole of us, whether or not the program wants
