@@ -56,6 +56,7 @@ fn main() {
         }
     };
     let launch = Launch {
+        texts: Vec::new(),
         kind,
         root,
         mem_mib,

@@ -59,6 +59,28 @@ const SHELL: Part = Part {
 };
 /// Its other names.
 const SHELL_LINKS: [&str; 3] = ["hcd", "hpwd", "hpath"];
+/// What goes with it: manual pages where man(1) looks for those of programs in the directory beside, and completion in shells
+/// on terminals.
+const SHELL_TEXTS: [(&str, &str); 6] = [
+    (
+        "/run/hostcall/share/man/man1/hrun.1",
+        include_str!("../../man/hrun.1"),
+    ),
+    (
+        "/run/hostcall/share/man/man1/hcd.1",
+        include_str!("../../man/hcd.1"),
+    ),
+    (
+        "/run/hostcall/share/man/man1/hpwd.1",
+        include_str!("../../man/hpwd.1"),
+    ),
+    (
+        "/run/hostcall/share/man/man1/hpath.1",
+        include_str!("../../man/hpath.1"),
+    ),
+    ("/root/.bashrc", ". <(hrun --completion bash)\n"),
+    ("/root/.zshrc", ". <(hrun --completion zsh)\n"),
+];
 
 impl Part {
     /// The file beside this program or where packages put it.
@@ -200,7 +222,11 @@ fn boot(
         )
     };
     let links = SHELL_LINKS.iter().filter(|_| shell.is_some()).map(link);
+    let texts = SHELL_TEXTS.iter().filter(|_| shell.is_some());
     let launch = Launch {
+        texts: texts
+            .map(|(path, text)| (PathBuf::from(path), *text))
+            .collect(),
         links: links.collect(),
         kind: run.kind,
         root: run.root,

@@ -3,10 +3,35 @@
 
 use crate::environment::{parse_option, Named};
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, ValueEnum};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+const HRUN: &str = "\
+Variables: HOSTCALL_SESSION names the session whose host directory is used; without it that is the session of the terminal. \
+HOSTCALL_ENV is a list NAME[/FLAG]:... of variables that cross to the host if the policy lets them; with p the value is \
+translated as a path, with l as a list of paths. HOSTCALL_PREFIX is where host files appear, /host by itself.
+
+Examples:
+  hrun make 2>err.log | less
+  hrun sort </host/etc/passwd >sorted
+  commit=$(hrun git rev-parse HEAD)
+  hrun --env EDITOR crontab -e
+  hrun --install-link lpr && lpr notes.txt
+
+See also: hcd(1), hpwd(1), hpath(1)";
+
+const HCD: &str = "\
+The session is that of HOSTCALL_SESSION or of the terminal: all programs of one shell have the same, and other shells do not \
+move.
+
+See also: hpwd(1), hrun(1)";
+
+const HPATH: &str = "\
+HOSTCALL_PREFIX is where host files appear, /host by itself. The text of the path decides; no link is followed but with -r.
+
+See also: hrun(1)";
 
 /// Runs a program on the host, with the guest's standard streams, terminal and signals.
 ///
@@ -17,7 +42,7 @@ use std::path::{Path, PathBuf};
 /// The status is the program's: its code, or death by the same signal. 125: hrun itself failed; 126: the program is refused or
 /// cannot be executed; 127: there is no such program.
 #[derive(Clone, Debug, Parser, PartialEq, Eq)]
-#[command(name = "hrun", version, trailing_var_arg = true)]
+#[command(name = "hrun", version, trailing_var_arg = true, after_long_help = HRUN)]
 pub struct Hrun {
     /// Use a terminal on the host even if standard input or output is none
     #[arg(short = 't', long, overrides_with = "no_terminal")]
@@ -38,14 +63,40 @@ pub struct Hrun {
     /// Make a link NAME in DIR by which the host's NAME runs like a program of the guest
     #[arg(long, value_name = "NAME", conflicts_with_all = ["env", "terminal", "no_terminal", "translate"])]
     pub install_link: Option<OsString>,
+    /// Print the script by which a shell completes host programs and host paths: . <(hrun --completion bash)
+    #[arg(long, value_name = "SHELL", conflicts_with = "words")]
+    pub completion: Option<Shell>,
+    /// Print what a word that begins so could become, for such a script
+    #[arg(long, value_name = "KIND", hide = true)]
+    pub complete: Option<Complete>,
     /// The host program, by name or path, and its arguments
-    #[arg(value_name = "CMD [ARGS]", required_unless_present = "install_link")]
+    #[arg(value_name = "CMD [ARGS]", required_unless_present_any = ["install_link", "completion", "complete"])]
     pub words: Vec<OsString>,
+}
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash(1).
+    Bash,
+    /// zsh(1).
+    Zsh,
+}
+
+/// What is completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Complete {
+    /// The name of a program.
+    Program,
+    /// A path.
+    Path,
+    /// A path of a directory.
+    Directory,
 }
 
 /// Moves the working directory that this session has on the host.
 #[derive(Clone, Debug, Parser, PartialEq, Eq)]
-#[command(name = "hcd", version)]
+#[command(name = "hcd", version, after_long_help = HCD)]
 pub struct Hcd {
     /// Where to, a path of the host; home if it is missing, the directory before if it is `-`
     pub directory: Option<OsString>,
@@ -58,7 +109,7 @@ pub struct Hpwd {}
 
 /// Translates paths between guest and host.
 #[derive(Clone, Debug, Parser, PartialEq, Eq)]
-#[command(name = "hpath", version, disable_help_flag = true)]
+#[command(name = "hpath", version, disable_help_flag = true, after_long_help = HPATH)]
 pub struct Hpath {
     /// The guest's names of host paths
     #[arg(short = 'g', long, conflicts_with_all = ["host", "resolve"])]
@@ -95,6 +146,8 @@ pub fn hrun(words: impl IntoIterator<Item = OsString>) -> Result<Hrun, clap::Err
             translate: false,
             verbose: false,
             install_link: None,
+            completion: None,
+            complete: None,
         }),
         _ => Hrun::try_parse_from(words),
     }

@@ -3,10 +3,11 @@
 //! What a person's command means is decided by pure functions ([`command`], [`environment`], [`paths`]); [`host`] is the
 //! session with the host, [`directory`] the working directory that a session has there. [`run`] starts a host program,
 //! joins its standard streams with the guest's ([`streams`]), has it hear the guest's signals ([`signals`]) and see its
-//! terminal ([`terminal`]), and [`status`] ends as the program has ended.
+//! terminal ([`terminal`]), and [`status`] ends as the program has ended. [`completion`] is for shells on terminals.
 #![deny(unsafe_code)]
 
 pub mod command;
+pub mod completion;
 pub mod directory;
 pub mod environment;
 pub mod events;

@@ -231,7 +231,7 @@ fn switch_root(task: &Task) -> Result<(), String> {
             .map_or(0o444, |data| data.permissions().mode());
         put_file(Path::new(target), file, mode & 0o555)?;
     }
-    setup::links(task)?;
+    setup::texts_and_links(task)?;
     make_dir(Path::new(&task.prefix), 0o755)
 }
 

@@ -58,7 +58,7 @@ pub fn run(plan: &Plan, socket: &OsStr, link: FrameLink) -> Result<(), String> {
     for (source, target) in sources.into_iter().zip(&plan.task.files) {
         put_source(source, Path::new(target))?;
     }
-    setup::links(&plan.task)?;
+    setup::texts_and_links(&plan.task)?;
     make_dir(Path::new(&plan.task.prefix), 0o755)?;
     setup::environment(&plan.task);
     agent::run(&plan.task, link, Inner::Locked, || {})

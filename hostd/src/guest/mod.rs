@@ -112,6 +112,8 @@ pub struct Launch {
     pub files: Vec<(PathBuf, PathBuf)>,
     /// Symbolic links beside them: target and guest path.
     pub links: Vec<(PathBuf, PathBuf)>,
+    /// Texts to put in the guest where nothing is yet: guest path and contents.
+    pub texts: Vec<(PathBuf, &'static str)>,
     /// How its processes reach hostd.
     pub attach: Attach,
 }

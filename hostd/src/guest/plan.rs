@@ -32,6 +32,8 @@ pub struct Task {
     pub files: Vec<OsString>,
     /// Symbolic links to make: target and guest path.
     pub links: Vec<(OsString, OsString)>,
+    /// Texts to put where nothing is yet: guest path and contents.
+    pub texts: Vec<(OsString, String)>,
     /// Standard input, output, error.
     pub stdio: [Stdio; 3],
     /// Whether set-user-id bits of the root's files must not count: hostd was started by an ordinary user,

@@ -1,5 +1,6 @@
 //! What the guests have in common: environment, links of /dev, the files put in.
 
+use super::mounts::put_file;
 use super::plan::{Context, Task};
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,11 +26,15 @@ pub fn open_sources(files: &[OsString]) -> Result<Vec<File>, String> {
         .collect()
 }
 
-/// Makes the links beside the files that were put in.
+/// Writes the texts, and makes the links beside the files that were put in.
 ///
 /// # Errors
-/// symlink(2).
-pub fn links(task: &Task) -> Result<(), String> {
+/// open(2), write(2), symlink(2).
+pub fn texts_and_links(task: &Task) -> Result<(), String> {
+    let is_new = |path: &&(OsString, String)| !Path::new(&path.0).exists();
+    for (path, text) in task.texts.iter().filter(is_new) {
+        put_file(Path::new(path), text.as_bytes(), 0o644)?;
+    }
     let mut links = task.links.iter();
     links.try_for_each(|(target, path)| {
         symlink(target, path).context(format_args!("make {}", Path::new(path).display()))

@@ -57,6 +57,8 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
         ));
     }
     let (sources, targets): (Vec<PathBuf>, Vec<PathBuf>) = launch.files.into_iter().unzip();
+    let texts = launch.texts.into_iter();
+    let texts = texts.map(|(path, text)| (path.into(), text.to_owned()));
     let links = launch.links.into_iter();
     let links = links.map(|(target, path)| (target.into(), path.into()));
     let mut log = None;
@@ -102,6 +104,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             hostfs: launch.hostfs.map(Into::into),
             files: targets.into_iter().map(Into::into).collect(),
             links: links.collect(),
+            texts: texts.collect(),
             stdio,
             nosuid: !nix::unistd::geteuid().is_root(),
             winsize: on_terminal

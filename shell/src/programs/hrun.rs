@@ -1,8 +1,9 @@
 //! `hrun`: runs a program on the host.
 
 use crate::failure::{Failure, OWN};
-use crate::{command, link, run, status};
+use crate::{command, completion, link, run, status};
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::Path;
 
 /// The whole program; answers its status, unless it is to die of a signal.
@@ -17,9 +18,11 @@ pub fn main() -> i32 {
             };
         }
     };
-    let outcome = match &options.install_link {
-        Some(name) => install(name, &options.words),
-        None => run::run(&options).map(|state| status::end(state)),
+    let outcome = match (&options.install_link, options.completion, options.complete) {
+        (Some(name), ..) => install(name, &options.words),
+        (_, Some(shell), _) => print(completion::script(shell).as_bytes()),
+        (.., Some(kind)) => complete(kind, &options.words),
+        _ => run::run(&options).map(|state| status::end(state)),
     };
     match outcome {
         Ok(()) => 0,
@@ -28,6 +31,15 @@ pub fn main() -> i32 {
             failure.status.into()
         }
     }
+}
+
+fn print(text: &[u8]) -> Result<(), Failure> {
+    std::io::stdout().write_all(text).map_err(Failure::own)
+}
+
+fn complete(kind: command::Complete, words: &[OsString]) -> Result<(), Failure> {
+    let text = words.first().map(OsString::as_os_str);
+    print(&completion::candidates(kind, text.unwrap_or_default())?)
 }
 
 fn install(name: &OsStr, words: &[OsString]) -> Result<(), Failure> {
