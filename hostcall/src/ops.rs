@@ -275,7 +275,7 @@ ops! {
         ///
         /// `EACCES` if the policy forbids it (`refusal` says why), `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
         /// number of jobs, `EINVAL` for malformed words, `EIO` if the program cannot be launched or written down.
-        132 exec Exec [] (SYS_openat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
+        132 exec Exec [] (SYS_openat SYS_fstat SYS_newfstatat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
             arguments: RemoteFd, stdin: RemoteFd, stdout: RemoteFd, stderr: RemoteFd, flags: u32,
         } -> { job: u32 }
 

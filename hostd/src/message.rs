@@ -213,6 +213,8 @@ pub enum FromShadow {
         files: [bool; 3],
         /// Whether a terminal among the streams controls the program's session.
         controls: bool,
+        /// Whether the directory is one that the view has itself, on the way to an export.
+        bare: bool,
     },
     /// Send a signal to a job's process group.
     SignalJob {

@@ -11,7 +11,7 @@ use hostcall::ops::{reply, request, ExecCalls};
 use hostcall::types::{Errno, RemoteFd};
 use hostcall::wire::{Filled, Sink};
 use std::collections::BTreeMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
@@ -23,6 +23,15 @@ pub const MOST_SCRATCHES: usize = 4;
 
 /// The flag of `exec` that gives the program a controlling terminal.
 const CONTROLS: u32 = 1;
+
+/// Where the programs of a session start.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Home directory of their user.
+    pub home: CString,
+    /// The file system of the view's own directories; none where the host's root is an export.
+    pub bare: Option<u64>,
+}
 
 /// A process's scratch files by their descriptors. They are never duplicated, shared nor opened anew, so what they take ends with
 /// those.
@@ -81,6 +90,17 @@ fn memory(len: u64) -> Result<OwnedFd, Errno> {
 }
 
 impl Caller {
+    /// Whether a directory is the view's own, and on the host another of the same path.
+    fn is_bare(&self, directory: &OwnedFd) -> Result<bool, Errno> {
+        // SAFETY: stat is valid when zeroed, and lives through the call.
+        let stat = unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            done(libc::fstat(directory.as_raw_fd(), &mut stat))?;
+            stat
+        };
+        Ok(self.session.places.bare == Some(stat.st_dev))
+    }
+
     /// A standard stream: no file, or one that may be handed on.
     fn stream(&self, fd: RemoteFd) -> Result<Option<RawFd>, Errno> {
         match fd {
@@ -236,6 +256,7 @@ impl ExecCalls for Caller {
             umask: self.session.umask.load(Ordering::Relaxed),
             files: streams.map(|stream| stream.is_some()),
             controls: flags & CONTROLS != 0,
+            bare: self.is_bare(&directory)?,
         };
         let granted = self.session.hostd.ask_why(&exec, &fds);
         let granted = granted.map_err(|Refusal { errno, reason }| {
@@ -308,7 +329,7 @@ impl ExecCalls for Caller {
         unsafe {
             match &granted.file {
                 Some(directory) => done(libc::fchdir(directory.as_raw_fd()))?,
-                None => done(libc::chdir(self.session.home.as_ptr()))
+                None => done(libc::chdir(self.session.places.home.as_ptr()))
                     .or_else(|_| done(libc::chdir(c"/".as_ptr())))?,
             }
         }

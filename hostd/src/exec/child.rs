@@ -45,6 +45,8 @@ pub(super) struct Task {
     pub words: File,
     /// The working directory, as the guest's process has it.
     pub directory: File,
+    /// Whether that is one of the view's own.
+    pub bare: bool,
     /// Standard streams.
     pub streams: [OwnedFd; 3],
     /// Whether a terminal among them is to control the session.
@@ -187,6 +189,7 @@ fn start(
     let Task {
         words,
         directory,
+        bare,
         streams,
         controls,
         umask,
@@ -194,7 +197,7 @@ fn start(
     let about = known.get_or_insert_default();
     let words = read(words)?;
     about.arguments = About::of_arguments(&words.arguments);
-    let directory = enter(directory)?;
+    let directory = enter(directory, bare)?;
     about.directory = Some(About::of_path(&directory));
     let base = environment::base(&policy.user, &policy.config.environment);
     let path = base.get("PATH").map_or("", String::as_str);
@@ -353,13 +356,13 @@ fn read(file: File) -> Result<Words, Failure> {
 
 /// Enters the guest's working directory by its path, with the rights of the user of programs: the descriptor is of the
 /// shadow's view, from which `..` would not lead where it leads on the host.
-fn enter(directory: File) -> Result<PathBuf, Failure> {
+fn enter(directory: File, bare: bool) -> Result<PathBuf, Failure> {
     let wanted = directory.metadata()?;
     let path = std::fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
     std::env::set_current_dir(&path)?;
     let entered = std::fs::metadata(".")?;
     // Removed, or hidden from the host by a mount of the view.
-    if (entered.dev(), entered.ino()) != (wanted.dev(), wanted.ino()) {
+    if !bare && (entered.dev(), entered.ino()) != (wanted.dev(), wanted.ino()) {
         return Err(Errno(libc::ENOENT).into());
     }
     Ok(std::env::current_dir()?)

@@ -246,7 +246,11 @@ impl Launcher {
                 umask,
                 files,
                 controls,
-            } => self.start(id, umask, files, controls, fds),
+                bare,
+            } => {
+                let task = self.task(umask, files, (controls, bare), fds);
+                self.start(id, task);
+            }
             ToLauncher::Permit { id } => self.permit(id),
             ToLauncher::Signal {
                 question,
@@ -313,17 +317,8 @@ impl Launcher {
     }
 
     /// Forks a child for a program.
-    fn start(
-        &mut self,
-        id: JobId,
-        umask: u32,
-        files: [bool; 3],
-        controls: bool,
-        fds: Vec<OwnedFd>,
-    ) {
-        let started = self
-            .task(umask, files, controls, fds)
-            .and_then(|task| self.fork(task));
+    fn start(&mut self, id: JobId, task: Result<Task>) {
+        let started = task.and_then(|task| self.fork(task));
         match started {
             Ok((pid, report)) => {
                 let entry = Entry {
@@ -345,7 +340,7 @@ impl Launcher {
         &self,
         umask: u32,
         files: [bool; 3],
-        controls: bool,
+        (controls, bare): (bool, bool),
         fds: Vec<OwnedFd>,
     ) -> Result<Task> {
         let mut fds = fds.into_iter();
@@ -365,6 +360,7 @@ impl Launcher {
         Ok(Task {
             words,
             directory,
+            bare,
             streams,
             controls,
             umask,

@@ -27,6 +27,8 @@ pub enum ToLauncher {
         files: [bool; 3],
         /// Whether a terminal among the streams controls the program's session.
         controls: bool,
+        /// Whether the directory is one that the view has itself, on the way to an export; its like on the host is meant.
+        bare: bool,
     },
     /// Its start has been written down: execute it.
     Permit {

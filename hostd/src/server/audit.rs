@@ -4,6 +4,7 @@ use super::complaints::Flood;
 use super::jobs::End;
 use crate::board::Bytes;
 use crate::exec::message::{About, Change};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result, Write};
@@ -189,12 +190,27 @@ impl Audit {
             To::File(file) => {
                 let start = if self.torn { "\n" } else { "" };
                 self.torn = true;
-                file.write_all(format!("{start}{text}\n").as_bytes())?;
+                append(file, format!("{start}{text}\n").as_bytes())?;
                 self.torn = false;
             }
         }
         Ok(())
     }
+}
+
+/// Writes without dying of it: a file as long as `RLIMIT_FSIZE` allows is an error like others here.
+fn append(file: &mut File, bytes: &[u8]) -> Result<()> {
+    let mut signal = SigSet::empty();
+    signal.add(Signal::SIGXFSZ);
+    let mask = signal.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let written = file.write_all(bytes);
+    let too_long = |error: &Error| error.raw_os_error() == Some(libc::EFBIG);
+    if written.as_ref().is_err_and(too_long) && !mask.contains(Signal::SIGXFSZ) {
+        // It is this thread's, and pending.
+        signal.wait()?;
+    }
+    mask.thread_set_mask()?;
+    written
 }
 
 fn file(path: &Path) -> Result<File> {

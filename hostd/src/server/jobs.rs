@@ -35,6 +35,8 @@ pub(super) struct Job {
     pub about: About,
     /// Where its bytes are counted on the board.
     pub place: u32,
+    /// Whether its start has been written down, and it been permitted.
+    pub permitted: bool,
     /// Why hostd did not permit it.
     pub refusal: Option<Refusal>,
     /// How it has ended.
@@ -208,6 +210,7 @@ impl Guest {
                 umask,
                 files: places,
                 controls,
+                bare,
             } => {
                 let id = self.jobs.next();
                 let start = ToLauncher::Start {
@@ -215,6 +218,7 @@ impl Guest {
                     umask,
                     files: places,
                     controls,
+                    bare,
                 };
                 self.start_job(slot, id, &start, &files, poller)
             }
@@ -329,6 +333,7 @@ impl Guest {
             pid: 0,
             about: About::default(),
             place,
+            permitted: false,
             refusal: None,
             end: None,
             recorded: false,

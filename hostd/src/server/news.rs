@@ -64,7 +64,12 @@ impl Guest {
         }
         let start = Event::Start { sid: job.sid };
         match self.write_down(id, SystemTime::now(), &start) {
-            Ok(()) => self.tell_launcher_of(id, &ToLauncher::Permit { id }),
+            Ok(()) => {
+                if let Some(job) = self.jobs.table.get_mut(&id) {
+                    job.permitted = true;
+                }
+                self.tell_launcher_of(id, &ToLauncher::Permit { id });
+            }
             Err(error) => {
                 if let Some(job) = self.jobs.table.get_mut(&id) {
                     let reason = format!("nothing is started that cannot be written down, and the audit log cannot be written: {error}");
@@ -188,7 +193,7 @@ impl Guest {
     fn drop_job(&mut self, id: JobId) {
         if let Some(job) = self.jobs.table.get_mut(&id) {
             job.owner = None;
-            if job.pid != 0 && job.end.is_none() {
+            if job.permitted && job.end.is_none() {
                 job.end = Some(job.ends(None));
             }
         }

@@ -15,7 +15,7 @@ use super::offered::{self, Heard, Offered};
 use super::prepare;
 use super::streams::Streams;
 use crate::board::Board;
-use crate::calls::exec::Scratches;
+use crate::calls::exec::{Places, Scratches};
 use crate::calls::watch::Instances;
 use crate::idmap::IdMaps;
 use crate::message::{self, FromShadow, ToShadow};
@@ -27,7 +27,6 @@ use hostcall::wait::AWAKE;
 use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::collections::BTreeSet;
-use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
@@ -65,8 +64,8 @@ pub struct Start {
     pub callers: Option<IdMaps>,
     /// The host's proc file system, for the way to the shadow's own descriptors.
     pub proc: Option<OwnedFd>,
-    /// Home directory of the user of programs.
-    pub home: CString,
+    /// Where its programs start.
+    pub places: Places,
 }
 
 /// The context of one guest process, shared by the threads of its lanes. Working directory and umask are the
@@ -99,8 +98,8 @@ pub struct Session {
     pub jobs: Jobs,
     /// Pipes of the guest process's own.
     pub offered: Offered,
-    /// Home directory of the user of programs.
-    pub home: CString,
+    /// Where programs start.
+    pub places: Places,
     /// Whether the session waits for a new program image.
     pub holds: Holds,
     /// How the ids of callers are mapped, if each call has the rights of its caller.
@@ -215,7 +214,7 @@ impl Main {
             streams: Streams::default(),
             jobs: Jobs::default(),
             offered: Offered::default(),
-            home: start.home,
+            places: start.places,
             holds: Holds::new(),
             callers: start.callers,
             translated,

@@ -9,6 +9,7 @@ use super::sandbox;
 use super::session::{self, Start};
 use super::title::Title;
 use crate::board::Board;
+use crate::calls::exec::Places;
 use crate::idmap::IdMaps;
 use crate::message::{self, FromZygote, ToZygote};
 use hostcall::region::{self, Region};
@@ -23,6 +24,8 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a zygote until hostd is gone.
@@ -57,7 +60,7 @@ struct Mould {
     open_files: u64,
     callers: Option<IdMaps>,
     proc: Option<OwnedFd>,
-    home: CString,
+    places: Places,
     title: Title,
     /// Places of the living ones by their process ids.
     shadows: BTreeMap<i32, u32>,
@@ -105,6 +108,10 @@ fn serve() -> std::io::Result<()> {
         sandbox::confine(policy.callers.as_ref())?;
         Ok(report)
     });
+    let is_root = |export: &crate::config::Export| export.path == Path::new("/");
+    if !policy.exports.iter().any(is_root) {
+        mould.places.bare = std::fs::metadata("/").ok().map(|root| root.dev());
+    }
     match confined {
         Ok(report) => message::send(&socket, &FromZygote::Ready { report }, &[])?,
         Err(error) => {
@@ -199,7 +206,7 @@ impl Mould {
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
             proc: sandbox::proc(),
-            home,
+            places: Places { home, bare: None },
             title,
             shadows: BTreeMap::new(),
         })
@@ -260,7 +267,7 @@ impl Mould {
                     follow: self.follow.clone(),
                     open_files: self.open_files,
                     callers: self.callers.clone(),
-                    home: self.home.clone(),
+                    places: self.places.clone(),
                 })
             }
         }
