@@ -80,6 +80,11 @@ pub fn crosses(pass: &[impl AsRef<str>], name: &[u8]) -> bool {
             && !NEVER.iter().any(|pattern| matches(pattern, name))
 }
 
+/// Where time zones are kept, tzset(3).
+const ZONES: &[u8] = b"/usr/share/zoneinfo/";
+/// The host's own.
+const LOCAL_ZONE: &[u8] = b"/etc/localtime";
+
 /// Whether a value cannot make the program that reads it open a file of the guest's choice: libc takes a time zone for a path, and
 /// catalogues are found by the name of a locale or a terminal. sudo demands the same of `env_check`.
 pub fn is_plain(name: &[u8], value: &[u8]) -> bool {
@@ -87,7 +92,9 @@ pub fn is_plain(name: &[u8], value: &[u8]) -> bool {
         b"TZ" => {
             let zone = value.strip_prefix(b":").unwrap_or(value);
             let climbs = zone.windows(2).any(|two| two == b"..");
-            !zone.starts_with(b"/") && !climbs && zone.iter().all(u8::is_ascii_graphic)
+            let known = zone.starts_with(ZONES) || zone == LOCAL_ZONE;
+            let plain = known || !zone.starts_with(b"/");
+            plain && !climbs && zone.iter().all(u8::is_ascii_graphic)
         }
         b"TERM" | b"COLORTERM" | b"LANG" | b"LANGUAGE" | b"LINGUAS" => !has_path(value),
         name if name.starts_with(b"LC_") => !has_path(value),
@@ -181,6 +188,9 @@ mod tests {
             ("TZ", "Europe/Berlin", true),
             ("TZ", ":UTC", true),
             ("TZ", "EST5EDT,M3.2.0,M11.1.0", true),
+            ("TZ", "/usr/share/zoneinfo/UTC", true),
+            ("TZ", ":/etc/localtime", true),
+            ("TZ", "/usr/share/zoneinfo/../../../etc/shadow", false),
             ("TZ", "/dev/zero", false),
             ("TZ", ":/etc/shadow", false),
             ("TZ", "../../etc/shadow", false),
