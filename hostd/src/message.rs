@@ -2,7 +2,7 @@
 
 use crate::exec::message::Change;
 use hostcall::types::Token;
-use nix::sys::socket::{recvmsg, sendmsg, ControlMessage, ControlMessageOwned, MsgFlags};
+use nix::sys::socket::{recv, recvmsg, sendmsg, ControlMessage, ControlMessageOwned, MsgFlags};
 use serde::{Deserialize, Serialize};
 use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -323,7 +323,15 @@ pub fn receive_long<M: for<'m> Deserialize<'m>>(
     } else {
         MsgFlags::MSG_DONTWAIT
     };
-    receive_into(socket, &mut vec![0; MOST_BYTES_LONG], flags)
+    // How long it is comes first: clearing room for the longest takes longer than all else that a short one costs.
+    let look = flags | MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+    let len = loop {
+        match recv(socket.as_raw_fd(), &mut [], look) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            len => break len?,
+        }
+    };
+    receive_into(socket, &mut vec![0; len.min(MOST_BYTES_LONG)], flags)
 }
 
 /// Receives one message with its descriptors if there is one, all close-on-exec; `UnexpectedEof` when the other side is gone.
