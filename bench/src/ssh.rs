@@ -80,14 +80,17 @@ impl Ssh {
         Ok(())
     }
 
+    /// The home directory is an empty one: bash(1) reads `~/.bashrc` when a server of ssh starts it, and what that does is the
+    /// user's affair, not ssh's.
     fn settings(&self) -> String {
         let file = |name: &str| self.file(name).display().to_string();
         format!(
             "ListenAddress 127.0.0.1\nPort {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
-             PermitRootLogin yes\nUsePAM yes\nPrintMotd no\nLogLevel ERROR\n",
+             PermitRootLogin yes\nUsePAM yes\nPrintMotd no\nLogLevel ERROR\nSetEnv HOME={}\n",
             self.port,
             file("host"),
-            file("user.pub")
+            file("user.pub"),
+            file("home")
         )
     }
 
