@@ -74,6 +74,11 @@ ops! {
         /// Waits until the sessions of those guest processes are gone that have ended: their open files with the locks on
         /// them. At most a fifth of a second.
         12 settle Settle [retry] (SYS_sendmsg SYS_recvmsg) {} -> {}
+
+        /// Sets the size beyond which no call of the session may make a file grow, the soft limit `RLIMIT_FSIZE` of
+        /// setrlimit(2), as far as the host's own limit allows; all bits are none. Beyond it calls answer `EFBIG`. The session of
+        /// a child begins without one.
+        13 limit_size LimitSize [retry] (SYS_getrlimit SYS_setrlimit) { most: u64 } -> {}
     }
 
     /// Open files: whatever needs a descriptor and no name.

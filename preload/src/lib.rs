@@ -19,6 +19,7 @@ mod fds;
 mod fork;
 mod inherit;
 mod kept;
+mod limits;
 mod materialise;
 mod observe;
 mod place;

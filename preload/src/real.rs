@@ -37,15 +37,23 @@ pub fn errno() -> Errno {
     Errno(unsafe { *libc::__errno_location() })
 }
 
-/// Turns a result into libc's convention: the value, or a failure with errno set.
+/// Turns a result of the host's or of our own into libc's convention: the value, or a failure with errno set.
 pub fn finish<T: Failure>(result: Result<T, Errno>) -> T {
     match result {
         Ok(value) => value,
         Err(errno) => {
-            set_errno(errno);
-            T::FAILED
+            if errno == Errno(libc::EFBIG) {
+                crate::limits::beyond();
+            }
+            failed(errno)
         }
     }
+}
+
+/// What libc answers for a failure, errno set.
+pub fn failed<T: Failure>(errno: Errno) -> T {
+    set_errno(errno);
+    T::FAILED
 }
 
 /// [`finish`] for answers that carry nothing: 0 or -1.
@@ -69,7 +77,7 @@ macro_rules! try_sys {
 
 /// `sys!(Sysno::name, arguments…)`: enters the guest kernel and answers as libc does, errno included.
 macro_rules! sys {
-    ($($argument:expr),+ $(,)?) => { $crate::real::finish($crate::real::try_sys!($($argument),+)) as _ };
+    ($($argument:expr),+ $(,)?) => { $crate::real::try_sys!($($argument),+).unwrap_or_else($crate::real::failed) as _ };
 }
 
 /// `fn name(arguments) -> type { body }`: the functions that serve the hooks of the same names.

@@ -8,7 +8,7 @@
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{covers, fds, kept, observe, report, watching};
+use crate::{covers, fds, kept, limits, observe, report, watching};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -207,6 +207,7 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
             if IDS_VARY.load(Ordering::SeqCst) {
                 client.ids_changed(true);
             }
+            limits::tell(client);
             FAILED_AT.store(0, Ordering::Relaxed);
             // What this one loses is another loss.
             BEREFT.store(false, Ordering::Relaxed);

@@ -2,7 +2,5 @@
 # Package: bash
 # Commands: bash
 # Does: writes beyond the limit that ulimit -f sets
-# Differs in local: RLIMIT_FSIZE of a guest process does not reach the host
-# Differs in uml: RLIMIT_FSIZE of a guest process does not reach the host
 bash -c 'ulimit -f 1; trap "" XFSZ; seq 5000 > limited'
 stat -c %s limited

@@ -111,6 +111,18 @@ impl SessionCalls for Libc<'_> {
         Err(Errno(libc::ENOSYS))
     }
 
+    fn limit_size(&mut self, request: request::LimitSize) -> Result<reply::LimitSize, Errno> {
+        // SAFETY: plain calls, and a live rlimit. Without the signal the errno is all there is.
+        unsafe {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            let mut limit: libc::rlimit = std::mem::zeroed();
+            done(libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit))?;
+            limit.rlim_cur = request.most.min(limit.rlim_max);
+            done(libc::setrlimit(libc::RLIMIT_FSIZE, &limit))?;
+        }
+        Ok(reply::LimitSize {})
+    }
+
     fn settle(&mut self, _: request::Settle) -> Result<reply::Settle, Errno> {
         // A process that has ended leaves nothing behind here.
         Ok(reply::Settle {})

@@ -445,6 +445,13 @@ family raw {
     asm syscall : "as many arguments as the call has";
 }
 
+/// Limits of resources
+family limit {
+    call setrlimit | setrlimit64 (resource: c_int, limit: *const rlimit) -> c_int;
+    call prlimit | prlimit64 (process: pid_t, resource: c_int, limit: *const rlimit, old: *mut rlimit) -> c_int;
+    call ulimit (command: c_int, value: c_long) -> c_long;
+}
+
 /// What the guest kernel is told to do with a path
 family administration {
     mount pivot_root | acct | swapon | swapoff | quotactl | uselib : "the guest kernel takes the path, below the prefix the mount's";

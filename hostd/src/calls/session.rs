@@ -106,6 +106,18 @@ impl SessionCalls for Caller {
         Ok(reply::Settle {})
     }
 
+    fn limit_size(&mut self, request: request::LimitSize) -> Result<reply::LimitSize, Errno> {
+        // SAFETY: rlimit is valid when zeroed, and lives through the calls. By their numbers: libc has another call for both,
+        // which could change other processes.
+        unsafe {
+            let mut limit: libc::rlimit = std::mem::zeroed();
+            done(libc::syscall(libc::SYS_getrlimit, libc::RLIMIT_FSIZE, &raw mut limit) as i32)?;
+            limit.rlim_cur = request.most.min(limit.rlim_max);
+            done(libc::syscall(libc::SYS_setrlimit, libc::RLIMIT_FSIZE, &raw const limit) as i32)?;
+        }
+        Ok(reply::LimitSize {})
+    }
+
     fn chdir(&mut self, request: request::Chdir) -> Result<reply::Chdir, Errno> {
         // SAFETY: a NUL-terminated private path.
         done(unsafe { libc::chdir(request.path.as_ptr()) })?;

@@ -14,6 +14,7 @@ pub mod dir;
 pub mod identity;
 pub mod io;
 pub mod libio;
+pub mod limit;
 pub mod lock;
 pub mod makers;
 pub mod map;

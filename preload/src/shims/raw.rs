@@ -136,6 +136,8 @@ table! {
     SYS_umount2 => super::administration::umount2, 2;
     SYS_move_mount => super::administration::move_mount, 5;
     SYS_setns => super::administration::setns, 2;
+    SYS_setrlimit => super::limit::setrlimit, 2;
+    SYS_prlimit64 => super::limit::prlimit, 4;
     SYS_name_to_handle_at => super::open::name_to_handle_at, 5;
     SYS_sendmsg => libc::sendmsg, 3;
     SYS_recvmsg => libc::recvmsg, 3;

@@ -62,7 +62,13 @@ shims! {
 
     fn posix_fallocate(fd: c_int, offset: off_t, len: off_t) -> c_int {
         match fds::host(fd) {
-            Some(remote) => number(allocate(remote, offset, len)),
+            Some(remote) => {
+                let allocated = allocate(remote, offset, len);
+                if allocated == Err(Errno(libc::EFBIG)) {
+                    crate::limits::beyond();
+                }
+                number(allocated)
+            }
             None => {
                 match try_sys!(Sysno::fallocate, fd, 0, offset, len) {
                     // libc writes to each block of a file system that cannot allocate.

@@ -10,6 +10,7 @@ table![
     allocating,
     punching,
     shifting,
+    limited,
     copying,
     copying_at_positions,
     copying_refused
@@ -38,6 +39,33 @@ fn punching(run: &mut Run) {
     let _ = run.fallocate(fd, FALLOC_FL_ZERO_RANGE, 60_000, 10_000);
     run.fstat(fd);
     run.get(fd, 0, 128 << 10);
+}
+
+fn limited(run: &mut Run) {
+    run.make(c"f", &pattern(1000));
+    run.make(c"g", &pattern(9000));
+    let fd = run.open(c"f", O_RDWR, 0);
+    let append = run.open(c"f", O_WRONLY | O_APPEND, 0);
+    let source = run.open(c"g", O_RDWR, 0);
+    let _ = run.limit_size(5000);
+    run.put(fd, 4000, &pattern(2000));
+    run.put(fd, 5000, b"x");
+    run.put(append, -1, b"x");
+    run.put(fd, 0, &pattern(2000));
+    let _ = run.ftruncate(fd, 5001);
+    let _ = run.truncate(c"f", 5001);
+    let _ = run.fallocate(fd, 0, 4000, 2000);
+    let _ = run.fallocate(fd, FALLOC_FL_KEEP_SIZE, 4000, 2000);
+    let _ = run.copy_file_range(source, Offset(0), fd, Offset(4500), 2000, 0);
+    let _ = run.copy_file_range(source, Offset(0), fd, Offset(5000), 2000, 0);
+    run.put(source, 8000, b"within a file that is longer");
+    let _ = run.ftruncate(source, 8000);
+    run.stat(c"f");
+    let _ = run.ftruncate(fd, 5000);
+    run.put(fd, 4000, &pattern(300 << 10));
+    let _ = run.limit_size(u64::MAX);
+    run.put(fd, 5000, b"x");
+    run.stat(c"f");
 }
 
 fn shifting(run: &mut Run) {
