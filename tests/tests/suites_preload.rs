@@ -106,22 +106,22 @@ fn fsx_finds_what_it_wrote(kind: &str, options: &[&str], operations: u32, seeds:
 
 #[test]
 fn fsx_in_local() {
-    fsx_finds_what_it_wrote("local", &[], 2_000, 2);
+    fsx_finds_what_it_wrote("local", &[], 10_000, 2);
 }
 
 #[test]
 fn fsx_in_local_without_a_mount() {
-    fsx_finds_what_it_wrote("local", &["--no-mount"], 4_000, 2);
+    fsx_finds_what_it_wrote("local", &["--no-mount"], 15_000, 2);
 }
 
 #[test]
 fn fsx_in_uml() {
-    fsx_finds_what_it_wrote("uml", &[], 1_000, 1);
+    fsx_finds_what_it_wrote("uml", &[], 2_000, 1);
 }
 
 #[test]
 fn fsx_in_uml_without_a_mount() {
-    fsx_finds_what_it_wrote("uml", &["--no-mount"], 1_000, 1);
+    fsx_finds_what_it_wrote("uml", &["--no-mount"], 10_000, 1);
 }
 
 #[test]
