@@ -5,9 +5,10 @@ use hostcall::ops::{Calls, Op};
 use hostcall::region::CHUNK;
 use hostcall::wire::Message;
 use hostcall_tests::daemon::{eventually, Daemon};
-use hostcall_tests::generator::{self, Choices};
+use hostcall_tests::generator::{self, Choices, Likely};
 use hostcall_tests::launch::{finish, start, words_of, NONE};
-use hostcall_tests::peer::Peer;
+use hostcall_tests::peer::{corrupt, Peer};
+use hostcall_tests::random::Random;
 use hostcall_tests::witness::unharmed;
 use serde_json::json;
 use std::time::Duration;
@@ -136,6 +137,11 @@ fn good(op: Op) -> Vec<u64> {
     }
 }
 
+fn calls_about_programs() -> Vec<Op> {
+    let all = Op::ALL.iter().copied();
+    all.filter(|op| op.spec().family == "ExecCalls").collect()
+}
+
 #[test]
 fn every_field_of_every_call_about_programs_is_judged() {
     let daemon = Daemon::configured(|directory| {
@@ -149,9 +155,7 @@ fn every_field_of_every_call_about_programs_is_judged() {
     }
     drop(victim);
     let before = daemon.footprint();
-    let ops: Vec<Op> = (Op::ALL.iter().copied())
-        .filter(|op| op.spec().family == "ExecCalls")
-        .collect();
+    let ops = calls_about_programs();
     assert!(ops.len() >= 13);
     let (answered, ended) = unharmed(&daemon, || {
         let (mut answered, mut ended) = (0, 0);
@@ -177,6 +181,44 @@ fn every_field_of_every_call_about_programs_is_judged() {
     assert_eq!(daemon.logged("panicked"), 0);
     eventually("no program is left", || daemon.status().jobs.is_empty());
     daemon.settles_to(&before);
+}
+
+/// The same calls at random, while everything that is shared is overwritten.
+#[test]
+fn a_storm_of_corruption_leaves_no_program() {
+    let daemon = Daemon::configured(
+        |_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["true"], "processes": 16}}),
+    );
+    let ops = calls_about_programs();
+    let mut random = Random::announced(5);
+    let names: [&[u8]; 4] = [b"t", b"true", b"/", b"\xff"];
+    for _ in 0..60 {
+        let mut peer = Victim::new(&daemon).peer;
+        for _ in 0..40 {
+            let slot = peer.calls.slot() * CHUNK;
+            let chunk = peer.arena().part(slot, CHUNK).expect("a chunk");
+            let op = random.one_of(&ops);
+            let likely = &mut Likely {
+                random: &mut random,
+                names: &names,
+            };
+            let message = generator::call(op, likely, chunk);
+            peer.send(message);
+            for _ in 0..random.below(3) {
+                corrupt(&peer.region, 0, &mut random);
+            }
+            let _ = peer.reply(Duration::from_millis(2));
+            if !peer.link.alive() {
+                break;
+            }
+        }
+    }
+    assert!(daemon.logged("protocol error") > 0, "the storm is one");
+    assert_eq!(daemon.logged("panicked"), 0);
+    eventually("no program is left", || daemon.status().jobs.is_empty());
+    let client = daemon.attach();
+    let job = start(&client, &["true"], [NONE; 3]).expect("as before");
+    finish(&client, job);
 }
 
 /// Programs of others are started and ended as before while one process floods hostd with all it may ask.

@@ -9,7 +9,7 @@ use super::child::{self, Failure, Report, Task, PERMIT};
 use super::jobs::{self, Job};
 use super::message::{Change, FromLauncher, JobId, ToLauncher};
 use super::terminals::Terminals;
-use super::{guard, list, Policy};
+use super::{guard, list, null, Policy};
 use crate::message;
 use hostcall::types::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -18,11 +18,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{fork, setgroups, setresgid, setresuid, ForkResult, Gid, Pid, Uid};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{ErrorKind, Read, Result, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Instant;
 
 /// The argument that makes hostd's program a launcher.
@@ -77,7 +76,7 @@ fn serve() -> Result<()> {
     let (ToLauncher::Begin { policy }, _) = message::receive_long(&line, true)? else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
-    let prepared = become_user(&policy, guard).and_then(|()| null());
+    let prepared = become_user(&policy, guard).and_then(|()| null::open(Path::new("/dev/null")));
     let null = match prepared {
         Ok(null) => null,
         Err(error) => {
@@ -120,22 +119,6 @@ fn become_user(policy: &Policy, guard: Pid) -> Result<()> {
     // Programs of the same user must not look into this process. Exec makes them ordinary again.
     prctl::set_dumpable(false)?;
     guard::obey(guard)
-}
-
-/// `/dev/null`, if that is what stands there (CVE-2026-88265).
-fn null() -> Result<OwnedFd> {
-    let flags = libc::O_NOFOLLOW;
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(flags)
-        .open("/dev/null")?;
-    let metadata = file.metadata()?;
-    let wanted = nix::sys::stat::makedev(1, 3);
-    match metadata.file_type().is_char_device() && metadata.rdev() == wanted {
-        true => Ok(file.into()),
-        false => Err(std::io::Error::other("/dev/null is something else")),
-    }
 }
 
 /// What is to be heard.

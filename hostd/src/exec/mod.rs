@@ -18,6 +18,7 @@ mod jobs;
 pub mod launcher;
 mod list;
 pub mod message;
+mod null;
 pub mod policy;
 mod processes;
 mod program;
