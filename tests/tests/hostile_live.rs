@@ -168,7 +168,7 @@ fn a_storm_of_corruption_harms_nobody_else() {
             .as_array_mut()
             .unwrap()
             .push(json!({"path": tree, "mode": "ro"}));
-        json!({"exports": exports, "exec": {"allow": ["true"], "processes": 8}})
+        json!({"exports": exports})
     });
     let before = daemon.footprint();
     let canaries = ["readonly", "outside"].map(|name| daemon.directory.join(name));
