@@ -86,7 +86,7 @@ impl Ssh {
         let file = |name: &str| self.file(name).display().to_string();
         format!(
             "ListenAddress 127.0.0.1\nPort {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
-             PermitRootLogin yes\nUsePAM yes\nPrintMotd no\nLogLevel ERROR\nSetEnv HOME={}\n",
+             PermitRootLogin yes\nUsePAM yes\nPrintMotd no\nLogLevel FATAL\nSetEnv HOME={}\n",
             self.port,
             file("host"),
             file("user.pub"),
