@@ -276,7 +276,7 @@ ops! {
         /// names the program (looked up in the policy's `PATH` if it holds no slash), then so many `NAME=VALUE` that are offered
         /// to the environment; each is ended by a NUL. From then on the scratch cannot be written any more (`EPERM`). Each stream is an
         /// open file, -1 for `/dev/null`, or a terminal's master, for which the program gets the terminal. Flag 1: that
-        /// terminal controls the program's session.
+        /// terminal controls the program's session; flag 2: and the program begins in its background.
         ///
         /// `EACCES` if the policy forbids it (`refusal` says why), `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
         /// number of jobs, `EINVAL` for malformed words, `EIO` if the program cannot be launched or written down.
@@ -320,6 +320,10 @@ ops! {
         /// uses it as it is. `EINVAL` if what was sent is no pipe, `EAGAIN` if nothing was, `EMFILE` if there is no room for it.
         /// Of another kernel no pipe can be sent.
         141 take_pipe TakePipe [] (SYS_recvmsg SYS_fcntl SYS_fstatfs SYS_close SYS_futex) {} -> { fd: RemoteFd }
+
+        /// Moves a job to the background of the terminal that controls its session, where it stops when it reads, or back to the
+        /// foreground, tcsetpgrp(3): to the process group that was there before. `ESRCH` if there is no such job.
+        142 foreground Foreground [] (SYS_sendmsg SYS_recvmsg) { job: u32, own: u32 } -> {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! What hostd, its zygotes and its shadows say to each other: JSON datagrams with descriptors beside them.
 
-use crate::exec::message::Change;
+use crate::exec::message::{Change, Terminal};
 use hostcall::types::Token;
 use nix::sys::socket::{recv, recvmsg, sendmsg, ControlMessage, ControlMessageOwned, MsgFlags};
 use serde::{Deserialize, Serialize};
@@ -211,8 +211,8 @@ pub enum FromShadow {
         umask: u32,
         /// Whether each of the three streams is a file; `/dev/null` otherwise.
         files: [bool; 3],
-        /// Whether a terminal among the streams controls the program's session.
-        controls: bool,
+        /// Its session's.
+        terminal: Terminal,
         /// Whether the directory is one that the view has itself, on the way to an export.
         bare: bool,
     },
@@ -222,6 +222,13 @@ pub enum FromShadow {
         job: u32,
         /// Which.
         signal: i32,
+    },
+    /// Move a job to the foreground of its terminal, or to the background.
+    ForegroundJob {
+        /// Which.
+        job: u32,
+        /// Whether the foreground is its own.
+        own: bool,
     },
     /// Let go of a job that has ended.
     ForgetJob {

@@ -5,7 +5,6 @@ use crate::streams::pump::Done;
 use hostcall::types::{Errno, JobState};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A signal for the program, or for us.
-    Signal(Signal),
+    Signal(i32),
     /// The program's state has changed.
     State(JobState),
     /// The program cannot be waited for any more.

@@ -4,7 +4,7 @@
 use crate::events::{Event, Events};
 use crate::failure::Failure;
 use crate::signals;
-use crate::streams::join::Joined;
+use crate::streams::join::{Carried, Joined};
 use crate::streams::pump::{Done, LARGE};
 use crate::streams::{rewind, NAMES};
 use crate::terminal::{self, Size};
@@ -12,13 +12,17 @@ use crate::{status, streams::kind};
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
-use nix::sys::signal::Signal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a program in the background looks whether it is in the foreground again.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long the ends of its streams may come after the program's own.
 const GRACE: Duration = Duration::from_millis(10);
+/// How long a program may go on when it has been hung up on because the terminal is gone. Then this process ends too, and with
+/// its session the host ends what is left.
+const HANG_UP: Duration = Duration::from_secs(2);
+/// How long a program's stop waits at most for what it had written before.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A running program.
 pub struct Job {
@@ -30,6 +34,10 @@ pub struct Job {
     carrying: usize,
     /// Whether the thread that carries input has ended.
     input_done: bool,
+    /// When to look whether it has been hung up on for good.
+    hung_up: Option<Instant>,
+    /// Whether the program is in the foreground of its terminal.
+    in_front: bool,
     /// Output that could not be written.
     failed: Option<(usize, Errno)>,
 }
@@ -44,8 +52,14 @@ pub struct Ended {
 }
 
 impl Job {
-    /// One that has just been started.
-    pub fn new(host: &'static Client, number: u32, streams: Joined, events: Events) -> Job {
+    /// One that has just been started, in the foreground of its terminal or not.
+    pub fn new(
+        host: &'static Client,
+        number: u32,
+        streams: Joined,
+        events: Events,
+        in_front: bool,
+    ) -> Job {
         Job {
             host,
             number,
@@ -53,6 +67,8 @@ impl Job {
             events,
             carrying: 0,
             input_done: true,
+            hung_up: None,
+            in_front,
             failed: None,
         }
     }
@@ -137,7 +153,7 @@ impl Job {
     fn until_the_end(&mut self) -> Result<JobState, Failure> {
         let keeps_terminal = self.streams.terminal.is_some() && kind::of(0) == kind::Kind::Terminal;
         loop {
-            let looks = keeps_terminal && !terminal::is_raw();
+            let looks = keeps_terminal && !terminal::is_raw() || self.hung_up.is_some();
             match self.events.next(looks.then_some(LOOK)) {
                 Some(Event::Signal(signal)) => self.pass_on(signal),
                 Some(Event::State(JobState::Stopped(signal))) => self.stop(signal.into()),
@@ -147,28 +163,53 @@ impl Job {
                     return Err(Failure::host("the program cannot be waited for", errno))
                 }
                 Some(Event::Carried(number, done)) => self.carried(number, done),
-                None if keeps_terminal => terminal::make_raw(),
-                None => {}
+                None => {
+                    if keeps_terminal {
+                        self.take_terminal();
+                    }
+                    self.mind_hang_up();
+                }
             }
         }
     }
 
-    fn pass_on(&self, signal: Signal) {
-        if let (Signal::SIGWINCH, Some(terminal)) = (signal, self.streams.terminal) {
-            let size = Size::find();
-            let _ = self.host.pty_resize(
-                terminal,
-                size.rows,
-                size.columns,
-                size.xpixels,
-                size.ypixels,
-            );
-            return;
+    fn pass_on(&mut self, signal: i32) {
+        match (signal, self.streams.terminal) {
+            (libc::SIGWINCH, Some(terminal)) => {
+                let size = Size::find();
+                let (rows, columns) = (size.rows, size.columns);
+                let (x, y) = (size.xpixels, size.ypixels);
+                let _ = self.host.pty_resize(terminal, rows, columns, x, y);
+                return;
+            }
+            (libc::SIGCONT, Some(_)) => self.take_terminal(),
+            (libc::SIGHUP, _) => {
+                self.hung_up.get_or_insert(Instant::now() + HANG_UP);
+            }
+            _ => {}
         }
-        if signal == Signal::SIGCONT && self.streams.terminal.is_some() {
-            terminal::make_raw();
+        self.send(signal);
+    }
+
+    /// The program is where this process is: in the foreground, with all keys, or in the background, where it stops when it
+    /// asks for one.
+    fn take_terminal(&mut self) {
+        let in_front = terminal::is_ours(0);
+        if in_front != self.in_front {
+            let _ = self.host.foreground(self.number, in_front.into());
+            self.in_front = in_front;
         }
-        self.send(signal as i32);
+        terminal::make_raw();
+    }
+
+    /// Ends with the terminal, as shells do. A program that ignores SIGHUP is not spared: nobody could end it any more.
+    fn mind_hang_up(&mut self) {
+        if self.hung_up.is_some_and(|due| due <= Instant::now()) {
+            self.hung_up = None;
+            if terminal::is_gone() {
+                status::die(libc::SIGHUP);
+            }
+        }
     }
 
     /// That nothing is left of the group is told by its end.
@@ -177,11 +218,54 @@ impl Job {
     }
 
     /// The program has stopped, and so do we, by the same signal. The key for that was the whole group's.
-    fn stop(&self, signal: i32) {
+    fn stop(&mut self, signal: i32) {
+        let has_terminal = self.streams.terminal.is_some();
+        let asks = has_terminal && matches!(signal, libc::SIGTTIN | libc::SIGTTOU);
+        // It has asked for the terminal a moment before it got it.
+        if asks && terminal::is_ours(0) {
+            return self.pass_on(libc::SIGCONT);
+        }
+        self.pause_outputs();
         terminal::restore();
-        let group = self.streams.terminal.is_some() && signal == libc::SIGTSTP;
-        if !signals::stop(signal, group) {
-            self.pass_on(Signal::SIGCONT);
+        if !signals::stop(signal, has_terminal && signal == libc::SIGTSTP) {
+            self.pass_on(libc::SIGCONT);
+        }
+        self.set_waiting(true);
+        self.outputs().for_each(|carried| carried.pump.go_on());
+    }
+
+    /// Threads that carry output.
+    fn outputs(&self) -> impl Iterator<Item = &Carried> {
+        let all = self.streams.carried.iter();
+        all.filter(|carried| carried.number != 0)
+    }
+
+    /// Has our ends of the outputs wait for bytes or not.
+    fn set_waiting(&self, wait: bool) {
+        for carried in self.outputs() {
+            let flags = self.host.fcntl(carried.remote, libc::F_GETFL, 0);
+            let flags = flags.map_or(0, |reply| reply.value) & !libc::O_NONBLOCK;
+            let flags = if wait {
+                flags
+            } else {
+                flags | libc::O_NONBLOCK
+            };
+            let _ = self.host.fcntl(carried.remote, libc::F_SETFL, flags as u64);
+        }
+    }
+
+    /// What the program had written before it stopped is there before the shell says so, if somebody takes it.
+    fn pause_outputs(&self) {
+        self.set_waiting(false);
+        let due = Instant::now() + PAUSE;
+        let left = |carried: &&Carried| !carried.pump.paused();
+        while self.carrying > 0 && self.outputs().any(|carried| left(&carried)) {
+            if due <= Instant::now() {
+                break;
+            }
+            let left = self.outputs().filter(left);
+            left.for_each(|carried| carried.pump.pause(self.host));
+            std::thread::sleep(GRACE / 2);
         }
     }
 
@@ -217,19 +301,8 @@ impl Job {
             return;
         }
         // Others hold the streams, or the guest is slow to read.
-        let outputs: Vec<_> = self
-            .streams
-            .carried
-            .iter()
-            .filter(|carried| carried.number != 0)
-            .copied()
-            .collect();
-        for carried in &outputs {
-            let (get, set) = (libc::F_GETFL, libc::F_SETFL);
-            let flags = self.host.fcntl(carried.remote, get, 0);
-            let flags = flags.map_or(0, |reply| reply.value) | libc::O_NONBLOCK;
-            let _ = self.host.fcntl(carried.remote, set, flags as u64);
-        }
+        self.set_waiting(false);
+        let outputs: Vec<Carried> = self.outputs().copied().collect();
         while self.carrying > 0 {
             for carried in &outputs {
                 carried.pump.finish(self.host, LARGE);
@@ -243,10 +316,10 @@ impl Job {
         match self.events.next(Some(patience)) {
             Some(Event::Carried(number, done)) => self.carried(number, done),
             Some(Event::Signal(
-                signal @ (Signal::SIGHUP | Signal::SIGINT | Signal::SIGQUIT | Signal::SIGTERM),
+                signal @ (libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGTERM),
             )) => {
                 terminal::restore();
-                status::die(signal as i32)
+                status::die(signal)
             }
             _ => {}
         }

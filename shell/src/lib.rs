@@ -12,6 +12,7 @@ pub mod directory;
 pub mod environment;
 pub mod events;
 pub mod failure;
+pub mod guardian;
 pub mod host;
 pub mod job;
 pub mod link;

@@ -11,6 +11,7 @@ use crate::paths::Prefix;
 use crate::policy::Policy;
 use crate::session::Session;
 use crate::streams::join::{refused, Joined};
+use crate::terminal;
 use crate::words;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
@@ -19,6 +20,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The terminal controls the program's session.
 const CONTROLS: u32 = 1;
+/// The program is in the background of that terminal.
+const BEHIND: u32 = 2;
 
 /// Runs a program; answers how it ended.
 ///
@@ -40,11 +43,13 @@ pub fn run(options: &Hrun) -> Result<JobState, Failure> {
         return Err(refused());
     }
     let packed = pack(options, &named, &policy, &prefix)?;
+    let in_front = terminal::is_ours(0);
     let start = |joined: &Joined| -> Result<u32, Failure> {
         let failed = |errno| not_started(command, errno);
         let arguments = words::write(host, &packed).map_err(failed)?;
         let [stdin, stdout, stderr] = joined.ends;
-        let flags = joined.terminal.map_or(0, |_| CONTROLS);
+        let behind = if in_front { 0 } else { BEHIND };
+        let flags = joined.terminal.map_or(0, |_| CONTROLS | behind);
         let started = host.exec(arguments, stdin, stdout, stderr, flags);
         let started = started.map_err(|errno| match words::refusal(host, arguments) {
             Some(reason) => Failure {
@@ -64,7 +69,7 @@ pub fn run(options: &Hrun) -> Result<JobState, Failure> {
     let joined = Joined::make(host, wanted)?;
     let number = start(&joined)?;
     joined.handed(host);
-    let ended = Job::new(host, number, joined, events).attend()?;
+    let ended = Job::new(host, number, joined, events, in_front).attend()?;
     if options.verbose {
         eprint!("{}", ended.streams);
     }

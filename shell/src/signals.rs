@@ -1,50 +1,78 @@
 //! The signals that a host program is to hear of: kept from this process, read one after another, passed on.
 #![allow(unsafe_code)]
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What somebody may send to a program and mean the program. Not those that tell of this process's own doings, nor those
-/// that stop it for its use of the terminal.
-const PASSED: [Signal; 12] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-    Signal::SIGVTALRM,
-    Signal::SIGPROF,
-    Signal::SIGIO,
-    Signal::SIGTSTP,
-    Signal::SIGCONT,
+/// What is not passed on: what cannot be kept from this process, what tells of its own children, and what stops it for its use
+/// of the terminal. Those that libc keeps for itself it has taken out of every set already.
+const OWN: [i32; 5] = [
+    libc::SIGKILL,
+    libc::SIGSTOP,
+    libc::SIGCHLD,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
 ];
+
+/// Whether this program was started to ignore SIGPIPE.
+static IGNORES_PIPES: AtomicBool = AtomicBool::new(false);
+
+/// Looks ahead of std, which has the signal ignored.
+#[used]
+#[link_section = ".init_array"]
+static LOOK: extern "C" fn() = look;
+
+extern "C" fn look() {
+    IGNORES_PIPES.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+}
 
 /// The signals' source. They are blocked in this thread and in those that it starts later.
 #[derive(Debug)]
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Begins. What this process was started to ignore, nohup(1), it goes on ignoring.
+    /// Begins. What this process was started to ignore, nohup(1), it goes on ignoring. A signal that tells of a fault ends it
+    /// all the same when it has made one: blocking keeps only what others send.
     ///
     /// # Errors
     /// signalfd(2).
     pub fn start() -> nix::Result<Signals> {
-        let mut set = SigSet::empty();
-        for signal in PASSED.into_iter().filter(|signal| !is_ignored(*signal)) {
-            set.add(signal);
-        }
-        set.add(Signal::SIGCONT);
-        set.add(Signal::SIGWINCH);
+        // SAFETY: a live set, filled; plain system calls.
+        let set = unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigfillset(&mut set);
+            for signal in OWN {
+                libc::sigdelset(&mut set, signal);
+            }
+            let ignored = (1..=libc::SIGRTMAX()).filter(|signal| match *signal {
+                libc::SIGPIPE => IGNORES_PIPES.load(Ordering::Relaxed),
+                libc::SIGCONT | libc::SIGWINCH => false,
+                signal => is_ignored(signal),
+            });
+            for signal in ignored {
+                libc::sigdelset(&mut set, signal);
+            }
+            // What is ignored is never told.
+            if libc::sigismember(&set, libc::SIGPIPE) == 1 {
+                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            }
+            SigSet::from_sigset_t_unchecked(set)
+        };
         set.thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals)
     }
 
-    /// The next one, if there is one.
-    pub fn next(&self) -> Option<Signal> {
-        let told = self.0.read_signal().ok().flatten()?;
-        Signal::try_from(told.ssi_signo as i32).ok()
+    /// The next one, if there is one: its number, for nix knows no real-time signals.
+    pub fn next(&self) -> Option<i32> {
+        loop {
+            let told = self.0.read_signal().ok().flatten()?;
+            let number = told.ssi_signo as i32;
+            // The other is that of a write of ours, which has failed for it.
+            if number != libc::SIGPIPE || told.ssi_pid != std::process::id() {
+                return Some(number);
+            }
+        }
     }
 }
 
@@ -54,11 +82,11 @@ impl std::os::fd::AsFd for Signals {
     }
 }
 
-fn is_ignored(signal: Signal) -> bool {
+fn is_ignored(signal: i32) -> bool {
     // SAFETY: a live sigaction, valid when zeroed, and no new one.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        let asked = libc::sigaction(signal as i32, std::ptr::null(), &mut action);
+        let asked = libc::sigaction(signal, std::ptr::null(), &mut action);
         asked == 0 && action.sa_sigaction == libc::SIG_IGN
     }
 }

@@ -1,12 +1,19 @@
 //! The guest's terminal while a host program has one of the host's: raw, so that every key is the program's, and as it was
 //! before in the end, whatever happens.
 
+use crate::guardian;
 use crate::streams::guest;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, SetArg, Termios};
-use nix::unistd::{getpgrp, tcgetpgrp};
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{kill, SigSet, SigmaskHow, Signal};
+use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, LocalFlags, SetArg, Termios};
+use nix::unistd::{getpgrp, getsid, tcgetpgrp};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often a program in the background looks whether the terminal is its own.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The settings to go back to.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -61,6 +68,16 @@ pub fn is_ours(number: usize) -> bool {
     }
 }
 
+/// Whether the terminal has been hung up, or the session that it was for has ended.
+pub fn is_gone() -> bool {
+    let hung_up = (0..3).any(|number| tcgetattr(guest(number)) == Err(Errno::EIO));
+    hung_up || {
+        // 0: a leader outside of the guest.
+        let leader = getsid(None).ok().filter(|leader| leader.as_raw() > 0);
+        leader.is_some_and(|leader| kill(leader, None) == Err(Errno::ESRCH))
+    }
+}
+
 /// Whether the terminal is raw.
 pub fn is_raw() -> bool {
     RAW.load(Ordering::SeqCst)
@@ -76,6 +93,7 @@ pub fn make_raw() {
     };
     let mut raw = settings.clone();
     cfmakeraw(&mut raw);
+    guardian::watch(&raw, &settings);
     *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
     if set(&raw) {
         RAW.store(true, Ordering::SeqCst);
@@ -91,6 +109,7 @@ pub fn restore() {
     if let (Some(before), true) = (before, is_ours(0)) {
         set(&before);
     }
+    guardian::release();
 }
 
 /// From the background this would stop us, as it happens when the shell takes the terminal at the same moment.
@@ -112,4 +131,51 @@ pub fn restore_on_panic() {
         restore();
         say(panic);
     }));
+}
+
+/// The guest's terminal as a program's input. It is read only when that is the program's affair: in the foreground, and while
+/// no other program, such as a pager at the end of our pipeline, has taken the keys for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Keyboard {
+    /// Whether every key is the host's terminal's.
+    raw: bool,
+}
+
+impl Keyboard {
+    /// For the thread that reads it; `raw` if the program has a terminal of the host. From here on reading in the background
+    /// is `EIO` to this thread: the signal for that would stop the whole of us, whether or not the program wants to read.
+    pub fn new(raw: bool) -> Keyboard {
+        let mut stops = SigSet::empty();
+        stops.add(Signal::SIGTTIN);
+        let _ = stops.thread_block();
+        Keyboard { raw }
+    }
+
+    fn is_ours(&self) -> bool {
+        let program = match self.raw {
+            true => is_raw(),
+            false => comes_by_lines(),
+        };
+        program && is_ours(0)
+    }
+
+    /// Waits until there is something to read, and it is ours. A wait without a limit would be one for a key that is
+    /// another's when it comes.
+    pub fn await_turn(&self) {
+        loop {
+            let mut key = [PollFd::new(guest(0), PollFlags::POLLIN)];
+            if !self.is_ours() {
+                std::thread::sleep(LOOK);
+            } else if !matches!(poll(&mut key, PollTimeout::NONE), Ok(0)) && self.is_ours() {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the terminal gives whole lines; one that is gone does, for its end is to be read.
+fn comes_by_lines() -> bool {
+    tcgetattr(guest(0)).map_or(true, |settings| {
+        settings.local_flags.contains(LocalFlags::ICANON)
+    })
 }

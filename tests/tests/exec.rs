@@ -221,9 +221,13 @@ fn shows(client: &Client, master: RemoteFd, text: &str) -> String {
 
 /// Starts a shell's script on a new terminal that controls it.
 fn on_terminal(client: &Client, script: &str) -> (RemoteFd, u32) {
+    with_terminal(client, script, 1)
+}
+
+fn with_terminal(client: &Client, script: &str, flags: u32) -> (RemoteFd, u32) {
     let master = client.pty_open(24, 80, 0, 0).expect("a terminal").fd;
     let words = words_of(&["sh", "-c", script], &["TERM=xterm"]);
-    let job = start_raw(client, &words, [master; 3], 1).expect("started");
+    let job = start_raw(client, &words, [master; 3], flags).expect("started");
     (master, job)
 }
 
@@ -276,6 +280,34 @@ fn keys_reach_the_foreground_by_the_line_discipline() {
     shows(&client, master, "[word]");
     type_keys(master, "\x04");
     assert_eq!(finish(&client, job), JobState::Exited(0), "end of file");
+}
+
+#[test]
+fn who_reads_in_the_background_of_a_terminal_stops() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let wait = |job| client.wait(job, libc::WUNTRACED).expect("a job").state;
+    let asks = JobState::Stopped(libc::SIGTTIN as u8);
+    let script = "read line; echo \"[$line]\"; read line; echo \"[$line]\"; exit 6";
+    let (master, job) = with_terminal(&client, script, 3);
+    assert_eq!(wait(job), asks);
+    let come_back = || {
+        client.foreground(job, 1).expect("a job");
+        client.signal(job, libc::SIGCONT).expect("a job");
+    };
+    come_back();
+    write_all(&client, master, b"one\n").expect("typed");
+    shows(&client, master, "[one]");
+    client.foreground(job, 0).expect("a job");
+    write_all(&client, master, b"two\n").expect("typed");
+    // It may have been reading already, and reads on then.
+    client.signal(job, libc::SIGSTOP).expect("a job");
+    client.wait(job, libc::WUNTRACED).expect("a job");
+    come_back();
+    shows(&client, master, "[two]");
+    assert_eq!(finish(&client, job), JobState::Exited(6));
+    let gone = client.foreground(job, 1).map(drop);
+    assert_eq!(gone, Err(Errno(libc::ESRCH)));
 }
 
 #[test]

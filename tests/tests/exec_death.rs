@@ -3,38 +3,15 @@
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
+use hostcall_tests::family::{self, all_gone, lives, pid_in};
 use hostcall_tests::launch::{finish, start, NONE};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::path::Path;
 
-/// What programs do here: the leader and another of its group ignore being hung up on, a third has made itself a daemon. Each
-/// leaves a file with its process id.
-const SCRIPT: &str = "trap '' HUP
-    (trap '' HUP; echo $$ >/dev/null; sh -c 'echo $PPID' > group; sleep 1000) &
-    setsid sh -c 'echo $$ > daemon; exec sleep 1000' &
-    echo $$ > leader
-    wait";
-
 fn daemon() -> Daemon {
     Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
-}
-
-/// Process ids by the files.
-fn family(daemon: &Daemon) -> Vec<i32> {
-    let names = ["leader", "group", "daemon"];
-    names.map(|name| pid_in(daemon, name)).to_vec()
-}
-
-/// The process id that a program writes into a file.
-fn pid_in(daemon: &Daemon, name: &str) -> i32 {
-    let read = || -> Option<i32> {
-        let text = std::fs::read_to_string(daemon.export(name)).ok()?;
-        text.trim().parse().ok()
-    };
-    eventually(name, || read().is_some());
-    read().expect("it is there")
 }
 
 fn enter(daemon: &Daemon, client: &hostcall::client::Client) {
@@ -43,21 +20,11 @@ fn enter(daemon: &Daemon, client: &hostcall::client::Client) {
     client.chdir(&directory).expect("it is there");
 }
 
-fn lives(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
-
-fn all_gone(pids: &[i32]) {
-    eventually("no program is left", || !pids.iter().any(|pid| lives(*pid)));
-}
-
 /// Starts the family from this process.
 fn start_family(daemon: &Daemon, client: &hostcall::client::Client) -> (u32, Vec<i32>) {
     enter(daemon, client);
-    let job = start(client, &["sh", "-c", SCRIPT], [NONE; 3]).expect("started");
-    (job, family(daemon))
+    let job = start(client, &["sh", "-c", family::SCRIPT], [NONE; 3]).expect("started");
+    (job, family::gather(&daemon.export("")))
 }
 
 /// Processes below hostd by name.
@@ -95,7 +62,7 @@ fn what_is_left_running_lives_until_its_guest_goes() {
         "setsid sh -c 'echo $$ > daemon; exec sleep 1000' & while ! test -s daemon; do :; done";
     let job = start(&client, &["sh", "-c", script], [NONE; 3]).expect("started");
     assert_eq!(finish(&client, job), JobState::Exited(0));
-    let left = pid_in(&daemon, "daemon");
+    let left = pid_in(&daemon.export("daemon"));
     leave(client);
     let another = daemon.attach();
     let job = start(&another, &["true"], [NONE; 3]).expect("started");
@@ -201,35 +168,41 @@ fn hostd_and_launcher_killed_at_once_leave_nothing() {
 
 #[test]
 fn death_while_a_program_is_being_started_leaves_nothing() {
-    for round in 0..20 {
-        let daemon = daemon();
-        let client = daemon.attach();
-        let job = start(&client, &["true"], [NONE; 3]).expect("started");
-        finish(&client, job);
-        let victim = match round % 2 {
-            0 => daemon.status().sessions[0].shadow.expect("a shadow"),
-            _ => named(&daemon, "launcher")[0],
-        };
-        std::thread::scope(|scope| {
-            let starting = scope
-                .spawn(|| (0..).find_map(|_| start(&client, &["sleep", "12345"], [NONE; 3]).err()));
-            std::thread::sleep(std::time::Duration::from_millis(round % 7));
-            end(victim);
-            if round % 2 == 1 {
-                // Another launcher may take over at once; the process itself goes now.
-                std::thread::sleep(std::time::Duration::from_millis(20));
-                end(daemon.status().sessions[0].shadow.expect("a shadow"));
-            }
-            assert!(starting.join().expect("it ends").is_some());
-        });
-        eventually("only hostd's own processes are left", || {
-            descendants(daemon.pid()).iter().all(|pid| {
-                let line =
-                    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                !line.contains("12345")
-            })
-        });
-    }
+    // Most of a round is waiting.
+    std::thread::scope(|scope| {
+        for part in 0..4 {
+            scope.spawn(move || (part..20).step_by(4).for_each(die_while_starting));
+        }
+    });
+}
+
+fn die_while_starting(round: u64) {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let job = start(&client, &["true"], [NONE; 3]).expect("started");
+    finish(&client, job);
+    let victim = match round % 2 {
+        0 => daemon.status().sessions[0].shadow.expect("a shadow"),
+        _ => named(&daemon, "launcher")[0],
+    };
+    std::thread::scope(|scope| {
+        let starting = scope
+            .spawn(|| (0..).find_map(|_| start(&client, &["sleep", "12345"], [NONE; 3]).err()));
+        std::thread::sleep(std::time::Duration::from_millis(round % 7));
+        end(victim);
+        if round % 2 == 1 {
+            // Another launcher may take over at once; the process itself goes now.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            end(daemon.status().sessions[0].shadow.expect("a shadow"));
+        }
+        assert!(starting.join().expect("it ends").is_some());
+    });
+    eventually("only hostd's own processes are left", || {
+        descendants(daemon.pid()).iter().all(|pid| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            !line.contains("12345")
+        })
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::session::working_directory;
 use super::{done, Caller};
+use crate::exec::message::Terminal;
 use crate::exec::terminal::window_size;
 use crate::exec::words::MOST_BYTES;
 use crate::message::{FromShadow, MOST_NAME};
@@ -23,6 +24,8 @@ pub const MOST_SCRATCHES: usize = 4;
 
 /// The flag of `exec` that gives the program a controlling terminal.
 const CONTROLS: u32 = 1;
+/// The flag that leaves it in the background of that.
+const BEHIND: u32 = 2;
 
 /// Where the programs of a session start.
 #[derive(Clone, Debug)]
@@ -234,7 +237,7 @@ impl ExecCalls for Caller {
             flags,
         } = request;
         let words = self.session.fds.get(arguments)?;
-        if !self.session.scratches.holds(words) || flags & !CONTROLS != 0 {
+        if !self.session.scratches.holds(words) || flags & !(CONTROLS | BEHIND) != 0 {
             return Err(Errno(libc::EINVAL));
         }
         let streams = [
@@ -255,7 +258,10 @@ impl ExecCalls for Caller {
         let exec = FromShadow::Exec {
             umask: self.session.umask.load(Ordering::Relaxed),
             files: streams.map(|stream| stream.is_some()),
-            controls: flags & CONTROLS != 0,
+            terminal: Terminal {
+                controls: flags & CONTROLS != 0,
+                behind: flags & BEHIND != 0,
+            },
             bare: self.is_bare(&directory)?,
         };
         let granted = self.session.hostd.ask_why(&exec, &fds);
@@ -302,6 +308,16 @@ impl ExecCalls for Caller {
             .hostd
             .ask(&FromShadow::SignalJob { job, signal }, &[])?;
         Ok(reply::Signal {})
+    }
+
+    fn foreground(&mut self, request: request::Foreground) -> Result<reply::Foreground, Errno> {
+        let request::Foreground { job, own } = request;
+        if !self.session.jobs.holds(job) {
+            return Err(Errno(libc::ESRCH));
+        }
+        let foreground = FromShadow::ForegroundJob { job, own: own != 0 };
+        self.session.hostd.ask(&foreground, &[])?;
+        Ok(reply::Foreground {})
     }
 
     fn forget(&mut self, request: request::Forget) -> Result<reply::Forget, Errno> {

@@ -34,8 +34,8 @@ pub(super) struct Program<'p> {
 pub(super) struct Streams {
     /// Standard input, output and error.
     pub given: Vec<OwnedFd>,
-    /// The terminal that controls its session.
-    pub controlling: Option<OwnedFd>,
+    /// The terminal whose foreground it is to have.
+    pub foreground: Option<OwnedFd>,
 }
 
 impl Program<'_> {
@@ -43,8 +43,8 @@ impl Program<'_> {
     pub(super) fn run(&self, streams: &Streams) -> Result<Infallible, Failure> {
         let own = Pid::from_raw(0);
         nix::unistd::setpgid(own, own)?;
-        if let Some(terminal) = &streams.controlling {
-            // The foreground is the program's; SIGTTOU, which this would cause, is blocked.
+        if let Some(terminal) = &streams.foreground {
+            // SIGTTOU, which this would cause, is blocked.
             nix::unistd::tcsetpgrp(terminal, nix::unistd::getpid())?;
         }
         for (number, stream) in streams.given.iter().enumerate() {

@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use super::jobs::{reap_orphans, wait};
-use super::message::{About, Change};
+use super::message::{About, Change, Terminal};
 use super::policy::{judge, Request};
 use super::processes::signal_group;
 use super::words::{self, Words, MOST_BYTES};
@@ -49,8 +49,8 @@ pub(super) struct Task {
     pub bare: bool,
     /// Standard streams.
     pub streams: [OwnedFd; 3],
-    /// Whether a terminal among them is to control the session.
-    pub controls: bool,
+    /// What a terminal among them is to the session.
+    pub terminal: Terminal,
     /// File mode creation mask.
     pub umask: u32,
 }
@@ -141,6 +141,7 @@ fn watch(program: Pid, report: &UnixStream) -> ! {
     // The end is not taken: that leaves the zombie.
     let end = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     let (mut ended, mut told) = (false, false);
+    let mut before = pid;
     loop {
         let mut reports = Vec::new();
         while let Some(change) = wait(pid, stops).or_else(|| wait(pid, end).filter(|_| !ended)) {
@@ -152,24 +153,61 @@ fn watch(program: Pid, report: &UnixStream) -> ! {
             reports.push(Report::Alone);
         }
         let _ = tell(report, &reports);
-        if await_signal() {
-            // The terminal is gone. The kernel tells a session's leader, whose affair it is to tell the others.
-            let _ = signal_group(pid, libc::SIGHUP);
-            let _ = signal_group(pid, libc::SIGCONT);
+        match await_signal() {
+            Wish::Look => {}
+            // The kernel tells a session's leader that the terminal is gone, whose affair it is to tell the others.
+            Wish::HangUp => {
+                let _ = signal_group(pid, libc::SIGHUP);
+                let _ = signal_group(pid, libc::SIGCONT);
+            }
+            Wish::Move { own } => terminal::move_program(pid, own, &mut before),
         }
     }
 }
 
-/// Waits for a change of the program's state or for the end of the terminal; whether it was that.
-fn await_signal() -> bool {
-    // SAFETY: a set and a siginfo are valid when zeroed, and live through the calls. Both signals are blocked.
-    let (signal, cause) = unsafe {
-        let (mut set, mut info): (libc::sigset_t, libc::siginfo_t) = std::mem::zeroed();
-        libc::sigaddset(&mut set, libc::SIGCHLD);
-        libc::sigaddset(&mut set, libc::SIGHUP);
-        (libc::sigwaitinfo(&set, &mut info), info.si_code)
+/// What a supervisor is woken for.
+enum Wish {
+    /// The program's state may have changed.
+    Look,
+    /// The terminal is gone.
+    HangUp,
+    /// The program is to have the terminal's foreground, or not.
+    Move { own: bool },
+}
+
+/// hostd's signal to a supervisor for [`Wish::Move`]. These come in the order in which they were sent.
+fn mover() -> i32 {
+    libc::SIGRTMIN()
+}
+
+/// Has a supervisor move its program to the terminal's foreground, or to the background.
+///
+/// # Errors
+/// sigqueue(3).
+pub(crate) fn move_program(supervisor: i32, own: bool) -> Result<(), Errno> {
+    let value = libc::sigval {
+        sival_ptr: std::ptr::without_provenance_mut(own.into()),
     };
-    signal == libc::SIGHUP && cause == libc::SI_KERNEL
+    // SAFETY: plain system call.
+    Errno::result(unsafe { libc::sigqueue(supervisor, mover(), value) }.into()).map(drop)
+}
+
+fn await_signal() -> Wish {
+    // SAFETY: a set and a siginfo are valid when zeroed, and live through the calls. The signals are blocked. A value is there
+    // when the code says so.
+    unsafe {
+        let (mut set, mut info): (libc::sigset_t, libc::siginfo_t) = std::mem::zeroed();
+        for signal in [libc::SIGCHLD, libc::SIGHUP, mover()] {
+            libc::sigaddset(&mut set, signal);
+        }
+        match (libc::sigwaitinfo(&set, &mut info), info.si_code) {
+            (libc::SIGHUP, libc::SI_KERNEL) => Wish::HangUp,
+            (signal, libc::SI_QUEUE) if signal == mover() => Wish::Move {
+                own: info.si_value().sival_ptr.addr() != 0,
+            },
+            _ => Wish::Look,
+        }
+    }
 }
 
 fn start(
@@ -191,7 +229,7 @@ fn start(
         directory,
         bare,
         streams,
-        controls,
+        terminal,
         umask,
     } = task;
     let about = known.get_or_insert_default();
@@ -220,7 +258,7 @@ fn start(
         umask,
         limits: &policy.config.limits,
     };
-    let streams = terminals(streams, controls)?;
+    let streams = terminals(streams, terminal)?;
     // hostd writes it down while the program's process is made.
     tell(report, &[Report::Wants(known.take().unwrap_or_default())])?;
     beget(&program, streams, report)
@@ -246,7 +284,10 @@ pub(super) fn bind_to_parent(parent: i32) -> Result<(), Failure> {
 }
 
 /// Takes terminals for masters, and the first of them as the session's if wanted.
-fn terminals(streams: [OwnedFd; 3], controls: bool) -> Result<become_program::Streams, Failure> {
+fn terminals(
+    streams: [OwnedFd; 3],
+    Terminal { controls, behind }: Terminal,
+) -> Result<become_program::Streams, Failure> {
     let mut controlling = None;
     let mut given = Vec::new();
     for stream in streams {
@@ -262,7 +303,11 @@ fn terminals(streams: [OwnedFd; 3], controls: bool) -> Result<become_program::St
     }
     match controls && controlling.is_none() {
         true => Err(Errno(libc::EINVAL).into()),
-        false => Ok(become_program::Streams { given, controlling }),
+        false => Ok(become_program::Streams {
+            given,
+            // Until somebody takes it, the foreground is the supervisor's.
+            foreground: controlling.filter(|_| !behind),
+        }),
     }
 }
 

@@ -5,6 +5,7 @@
 //! program starts descends from the supervisor, whatever session it makes for itself, and is ended with the job.
 #![allow(unsafe_code)]
 
+use super::child::move_program;
 use super::message::Change;
 use super::processes::{children, kill_descendants, signal_descendants, signal_group};
 use hostcall::types::Errno;
@@ -91,6 +92,14 @@ impl Job {
     pub fn signal(&self, signal: i32) -> Result<(), Errno> {
         let group = self.group.ok_or(Errno(libc::ESRCH))?;
         signal_group(group, signal)
+    }
+
+    /// Has its supervisor, which is of the terminal's session as nobody else here is, move it to the foreground or back.
+    ///
+    /// # Errors
+    /// sigqueue(3).
+    pub fn move_to_foreground(&self, own: bool) -> Result<(), Errno> {
+        move_program(self.session, own)
     }
 
     /// Asks it to end: hung up on, or out of time. A stopped one must go on to hear that, and one that does not run yet has

@@ -7,7 +7,7 @@
 
 use super::child::{self, Failure, Report, Task, PERMIT};
 use super::jobs::{self, Job};
-use super::message::{Change, FromLauncher, JobId, ToLauncher};
+use super::message::{Change, FromLauncher, JobId, Terminal, ToLauncher};
 use super::terminals::Terminals;
 use super::{guard, list, null, Policy};
 use crate::message;
@@ -228,10 +228,10 @@ impl Launcher {
                 id,
                 umask,
                 files,
-                controls,
+                terminal,
                 bare,
             } => {
-                let task = self.task(umask, files, (controls, bare), fds);
+                let task = self.task(umask, files, (terminal, bare), fds);
                 self.start(id, task);
             }
             ToLauncher::Permit { id } => self.permit(id),
@@ -243,6 +243,11 @@ impl Launcher {
                 let entry = self.jobs.get(&id).ok_or(Errno(libc::ESRCH));
                 let signalled = entry.and_then(|entry| entry.job.signal(signal));
                 self.answer(question, signalled.map(|()| None));
+            }
+            ToLauncher::Move { question, id, own } => {
+                let entry = self.jobs.get(&id).ok_or(Errno(libc::ESRCH));
+                let moved = entry.and_then(|entry| entry.job.move_to_foreground(own));
+                self.answer(question, moved.map(|()| None));
             }
             ToLauncher::End { id } => self.end(id),
             ToLauncher::Forget { id } => {
@@ -323,7 +328,7 @@ impl Launcher {
         &self,
         umask: u32,
         files: [bool; 3],
-        (controls, bare): (bool, bool),
+        (terminal, bare): (Terminal, bool),
         fds: Vec<OwnedFd>,
     ) -> Result<Task> {
         let mut fds = fds.into_iter();
@@ -345,7 +350,7 @@ impl Launcher {
             directory,
             bare,
             streams,
-            controls,
+            terminal,
             umask,
         })
     }

@@ -25,8 +25,8 @@ pub enum ToLauncher {
         umask: u32,
         /// Whether each of the three streams is a file; `/dev/null` otherwise.
         files: [bool; 3],
-        /// Whether a terminal among the streams controls the program's session.
-        controls: bool,
+        /// Its session's.
+        terminal: Terminal,
         /// Whether the directory is one that the view has itself, on the way to an export; its like on the host is meant.
         bare: bool,
     },
@@ -43,6 +43,15 @@ pub enum ToLauncher {
         id: JobId,
         /// Which signal.
         signal: i32,
+    },
+    /// Move it to the foreground of the terminal that controls its session, or to the background.
+    Move {
+        /// Comes back with the answer.
+        question: u64,
+        /// Which.
+        id: JobId,
+        /// Whether the foreground is to be its own.
+        own: bool,
     },
     /// The guest process that started it is gone, or it may not be started: hang up on it, then kill it.
     End {
@@ -68,6 +77,15 @@ pub enum ToLauncher {
         /// The beginning.
         text: Vec<u8>,
     },
+}
+
+/// What a terminal among a program's streams is to it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Terminal {
+    /// It controls the program's session.
+    pub controls: bool,
+    /// The program begins in its background.
+    pub behind: bool,
 }
 
 /// What a program was to be, for people: bounded, and not UTF-8 bytes are replaced.

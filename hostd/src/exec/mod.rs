@@ -10,7 +10,7 @@
 //! the files that they speak of, [`jobs`] knows what has become of whom, [`message`] is what hostd and the launcher say.
 
 mod become_program;
-mod child;
+pub(crate) mod child;
 pub mod environment;
 mod glob;
 mod guard;

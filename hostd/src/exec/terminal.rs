@@ -5,7 +5,9 @@
 use hostcall::types::Errno;
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, unlockpt};
+use nix::unistd::{getpgrp, tcgetpgrp, tcsetpgrp, Pid};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// From `asm-generic/ioctls.h`, `_IO('T', 0x41)`.
 const TIOCGPTPEER: libc::c_ulong = 0x5441;
@@ -63,4 +65,33 @@ pub(super) fn control_by(terminal: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: plain system call.
     let set = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
     Errno::result(set.into()).map(drop)
+}
+
+/// Moves a program to the foreground of the terminal that controls this process's session, or away from it: what takes its place
+/// there is this process's own group, in which nobody reads. `before` is the group that had it, which gets it back. SIGTTOU,
+/// which this would cause, is blocked.
+pub(super) fn move_program(program: i32, own: bool, before: &mut i32) {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let opened = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits())
+        .open("/dev/tty");
+    // It is gone, or there was none.
+    let Ok(terminal) = opened else { return };
+    let (this, Ok(now)) = (getpgrp(), tcgetpgrp(&terminal)) else {
+        return;
+    };
+    match own {
+        false if now != this => {
+            *before = now.as_raw();
+            let _ = tcsetpgrp(&terminal, this);
+        }
+        // The group that had it may have ended in the meantime.
+        true if now == this => {
+            let _ = tcsetpgrp(&terminal, Pid::from_raw(*before))
+                .or_else(|_| tcsetpgrp(&terminal, Pid::from_raw(program)));
+        }
+        _ => {}
+    }
 }

@@ -209,7 +209,7 @@ impl Guest {
             FromShadow::Exec {
                 umask,
                 files: places,
-                controls,
+                terminal,
                 bare,
             } => {
                 let id = self.jobs.next();
@@ -217,12 +217,13 @@ impl Guest {
                     id,
                     umask,
                     files: places,
-                    controls,
+                    terminal,
                     bare,
                 };
                 self.start_job(slot, id, &start, &files, poller)
             }
             FromShadow::SignalJob { job, signal } => self.signal_job((slot, job), signal),
+            FromShadow::ForegroundJob { job, own } => self.move_job((slot, job), own),
             FromShadow::ForgetJob { job } => return self.forget_job((slot, job), poller),
             FromShadow::Terminal { size } => {
                 let question = self.jobs.next();
@@ -365,20 +366,33 @@ impl Guest {
         if !(0..=libc::SIGRTMAX()).contains(&signal) {
             return Err(libc::EINVAL.into());
         }
+        self.ask_about_job(owner, |question, id| ToLauncher::Signal {
+            question,
+            id,
+            signal,
+        })
+    }
+
+    /// Asks a job's launcher for something; its answer is the session's.
+    fn ask_about_job(
+        &mut self,
+        owner: (u32, u32),
+        message: impl FnOnce(u64, JobId) -> ToLauncher,
+    ) -> Asked {
         let question = self.jobs.next();
         let (id, job) = self.jobs.of(owner).ok_or(libc::ESRCH)?;
         let key = job.launcher;
         let launcher = self.jobs.launcher(key).ok_or(libc::ESRCH)?;
-        let message = ToLauncher::Signal {
-            question,
-            id,
-            signal,
-        };
         launcher
-            .tell(&message, &[])
+            .tell(&message(question, id), &[])
             .map_err(|error| errno(&error))?;
         self.jobs.questions.insert(question, (owner.0, key));
         Ok(())
+    }
+
+    /// Has the launcher move a job to its terminal's foreground or away from it.
+    fn move_job(&mut self, owner: (u32, u32), own: bool) -> Asked {
+        self.ask_about_job(owner, |question, id| ToLauncher::Move { question, id, own })
     }
 
     fn forget_job(&mut self, owner: (u32, u32), poller: &mut Poller) {

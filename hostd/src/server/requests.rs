@@ -97,6 +97,7 @@ impl Guest {
             FromShadow::Settle => self.settle(slot, poller),
             FromShadow::Exec { .. }
             | FromShadow::SignalJob { .. }
+            | FromShadow::ForegroundJob { .. }
             | FromShadow::ForgetJob { .. }
             | FromShadow::Terminal { .. }
             | FromShadow::EnterSession { .. }

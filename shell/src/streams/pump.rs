@@ -3,7 +3,7 @@
 
 use super::kind::{self, Kind};
 use super::{guest, let_go};
-use crate::terminal;
+use crate::terminal::{self, Keyboard};
 use hostcall::client::{interruptible, Client, Interrupt};
 use hostcall::ops::Calls;
 use hostcall::region::CHUNK;
@@ -14,8 +14,6 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How often a program in the background looks whether the terminal is its own.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long what was written to a terminal may be on its way through it.
 const SETTLE: Duration = Duration::from_millis(20);
 /// End of input on a terminal, control-D, unless its user has changed that.
@@ -51,6 +49,10 @@ pub struct Pump {
     limit: AtomicU64,
     /// The thread knows of the limit.
     knows: AtomicBool,
+    /// Everything that is there is to be carried, and then no more: for this process is about to stop.
+    pause: AtomicBool,
+    /// The thread has done so.
+    paused: AtomicBool,
     interrupt: Interrupt,
 }
 
@@ -71,6 +73,30 @@ impl Pump {
         if !self.knows.load(Ordering::SeqCst) {
             host.interrupt(&self.interrupt);
         }
+    }
+
+    /// Has everything carried that is there, and then no more. To be called until it is `paused`, as `finish`.
+    pub fn pause(&self, host: &Client) {
+        self.pause.store(true, Ordering::SeqCst);
+        host.interrupt(&self.interrupt);
+    }
+
+    /// Whether nothing is left to carry.
+    pub fn paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+
+    /// Has the thread go on.
+    pub fn go_on(&self) {
+        self.pause.store(false, Ordering::SeqCst);
+    }
+
+    fn sit_out_pause(&self) {
+        self.paused.store(true, Ordering::SeqCst);
+        while self.pause.load(Ordering::SeqCst) {
+            std::thread::sleep(SETTLE);
+        }
+        self.paused.store(false, Ordering::SeqCst);
     }
 
     /// Stops a thread that carries input.
@@ -123,9 +149,16 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
                     }
                 }
             }
-            // Interrupted to learn of the limit, perhaps twice.
+            // Interrupted to learn of the limit or the pause, perhaps twice.
             Err(Errno(libc::EINTR)) => pump.interrupt.reset(),
-            Err(Errno(libc::EAGAIN)) if !settled => {
+            // Our end does not wait while there is a limit or a pause.
+            Err(Errno(libc::EAGAIN)) if settled && limit.is_some() => return Done::All,
+            Err(Errno(libc::EAGAIN)) if settled && pump.pause.load(Ordering::SeqCst) => {
+                pump.sit_out_pause();
+                pump.interrupt.reset();
+                settled = false;
+            }
+            Err(Errno(libc::EAGAIN)) => {
                 std::thread::sleep(SETTLE);
                 settled = true;
             }
@@ -141,14 +174,15 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
     let mut buffer = vec![0; CHUNK];
     let kind = kind::of(0);
     let mut is_large = false;
+    let keyboard = (kind == Kind::Terminal).then(|| Keyboard::new(terminal));
     let hang_up = || {
         if !terminal {
             let _ = host.close(remote);
         }
     };
     loop {
-        if kind == Kind::Terminal {
-            await_turn(terminal);
+        if let Some(keyboard) = &keyboard {
+            keyboard.await_turn();
         }
         if pump.stop.load(Ordering::SeqCst) {
             return Done::All;
@@ -179,6 +213,8 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
                 await_guest(0, PollFlags::POLLIN);
                 continue;
             }
+            // In the background again, since we have looked.
+            Err(nix::Error::EIO) if keyboard.is_some() && !terminal::is_ours(0) => continue,
             Err(errno) => {
                 hang_up();
                 return Done::Failed(Errno(errno as i32));
@@ -200,6 +236,7 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
             ) {
                 Ok(written) => at += written,
                 Err(Errno(libc::EINTR)) => {}
+                Err(Errno(libc::EAGAIN)) => std::thread::sleep(SETTLE),
                 Err(_) => break false,
             }
         };
@@ -219,14 +256,6 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
 fn enlarge(host: &Client, remote: RemoteFd, number: usize) {
     let _ = fcntl(guest(number), FcntlArg::F_SETPIPE_SZ(LARGE as i32));
     let _ = host.fcntl(remote, libc::F_SETPIPE_SZ, LARGE);
-}
-
-/// Waits until the terminal may be read: in the background that would stop the whole of us, whether or not the program wants
-/// to read.
-fn await_turn(raw: bool) {
-    while !terminal::is_ours(0) || (raw && !terminal::is_raw()) {
-        std::thread::sleep(LOOK);
-    }
 }
 
 fn await_guest(number: usize, events: PollFlags) {

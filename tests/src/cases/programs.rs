@@ -108,6 +108,8 @@ fn program_states(run: &mut Run) {
     let _ = run.wait(job, WNOHANG | all);
     let _ = run.signal(job, SIGCONT);
     let _ = run.wait(job, all);
+    let _ = run.foreground(job, 0);
+    let _ = run.foreground(job, 1);
     let _ = run.forget(job);
     let _ = run.signal(job, SIGKILL);
     let _ = run.wait(job, 0);
@@ -116,6 +118,7 @@ fn program_states(run: &mut Run) {
     let _ = run.forget(job);
     let _ = run.wait(job, 0);
     let _ = run.signal(job, SIGTERM);
+    let _ = run.foreground(job, 1);
 }
 
 fn program_wait_interrupted(run: &mut Run) {

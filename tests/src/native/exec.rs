@@ -219,6 +219,12 @@ impl ExecCalls for Libc<'_> {
         Ok(reply::Signal {})
     }
 
+    fn foreground(&mut self, request: request::Foreground) -> Result<reply::Foreground, Errno> {
+        // No case moves a program that has a terminal: here none has a parent in its session, and so none would stop.
+        self.pid(request.job, libc::ESRCH)?;
+        Ok(reply::Foreground {})
+    }
+
     fn forget(&mut self, request: request::Forget) -> Result<reply::Forget, Errno> {
         let pid = self.pid(request.job, libc::ECHILD)?;
         if state(pid, libc::WNOHANG)? == JobState::None {
