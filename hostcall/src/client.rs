@@ -31,6 +31,9 @@ use turn::Turns;
 /// Lanes that one process uses at most; more threads than that share.
 const MOST: usize = 64;
 
+/// Longest sleep of a [modest](Client::be_modest) process's thread between two looks for a lane.
+const LONGEST_NAP: Duration = Duration::from_millis(256);
+
 /// How to attach.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -81,6 +84,8 @@ pub struct Client {
     lost: AtomicBool,
     /// Whether threads that call in turn share the lanes that are awake.
     gathers: AtomicBool,
+    /// Whether the process leaves lanes to others when they are short.
+    modest: AtomicBool,
     /// Counts lanes that became idle while somebody waited for one; a futex.
     freed: AtomicU32,
     waiters: AtomicU32,
@@ -156,6 +161,7 @@ impl Client {
             opened: AtomicU32::new(1),
             lost: AtomicBool::new(false),
             gathers: AtomicBool::new(false),
+            modest: AtomicBool::new(false),
             freed: AtomicU32::new(0),
             waiters: AtomicU32::new(0),
             turns,
@@ -227,6 +233,28 @@ impl Client {
     /// threads that call at the same time.
     pub fn gather(&self) {
         self.gathers.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the process take no second lane when a quarter of those that the guest's processes share is taken: for a program of
+    /// which hundreds may run. Its threads share what it has then: whoever is [`interruptible`] and waits in a call gives its
+    /// lane up, by `EINTR`, to those who wait for one.
+    pub fn be_modest(&self) {
+        self.modest.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the calling thread should give up the lane on which it only waits.
+    pub(crate) fn lane_is_wanted(&self) -> bool {
+        self.modest.load(Ordering::Relaxed) && self.waiters.load(Ordering::Relaxed) > 0
+    }
+
+    /// After `EINTR`: waits until nobody waits for a lane any more, a moment at most.
+    pub fn give_way(&self) {
+        for _ in 0..20 {
+            if !self.lane_is_wanted() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Looks whether the host still lives, for a process that makes no calls just now. On the same kernel this costs one
@@ -322,6 +350,7 @@ impl Client {
         if !free() {
             self.await_turn(free);
         }
+        let mut nap = Duration::from_millis(1);
         loop {
             let opened = self.opened.load(Ordering::Acquire) as usize;
             if let Some(guard) = (0..opened.min(MOST)).find_map(|slot| self.try_slot(slot)) {
@@ -333,7 +362,11 @@ impl Client {
             if let Some(guard) = self.open_slot()? {
                 return Ok(guard);
             }
-            self.await_slot();
+            self.await_slot(nap);
+            // Where hundreds of processes have few lanes, they are not to spend their time on looking for one.
+            if self.modest.load(Ordering::Relaxed) {
+                nap = (nap * 2).min(LONGEST_NAP);
+            }
         }
     }
 
@@ -378,8 +411,12 @@ impl Client {
         Some(Guard::of(self, slot))
     }
 
-    /// Claims one more lane from the host; `None` if it has none to give now.
+    /// Claims one more lane from the host; `None` if it has none to give now, or others may need it.
     fn open_slot(&self) -> Result<Option<Guard<'_>>, Errno> {
+        let is_modest = self.modest.load(Ordering::Relaxed) && self.link.is_shared();
+        if is_modest && self.region.lanes_are_short() {
+            return Ok(None);
+        }
         for (slot, entry) in self.slots.iter().enumerate() {
             if entry
                 .busy
@@ -414,13 +451,13 @@ impl Client {
         Ok(None)
     }
 
-    /// Sleeps until a lane of this process may be idle.
-    fn await_slot(&self) {
+    /// Sleeps until a lane of this process may be idle, or so long.
+    fn await_slot(&self, nap: Duration) {
         let seen = self.freed.load(Ordering::Acquire);
         self.waiters.fetch_add(1, Ordering::SeqCst);
         // A look between the announcement and the sleep is not needed: the limit bounds what a lost race costs.
         herald();
-        futex_wait(&self.freed, seen, Some(Duration::from_millis(1)));
+        futex_wait(&self.freed, seen, Some(nap));
         self.waiters.fetch_sub(1, Ordering::SeqCst);
     }
 

@@ -298,6 +298,13 @@ impl Region {
         unsafe { self.mapping.base().cast::<Header>().as_ref() }
     }
 
+    /// Whether a quarter of the lanes or more are taken.
+    pub fn lanes_are_short(&self) -> bool {
+        let pages = (0..self.lanes()).filter_map(|lane| self.page(lane));
+        let free = pages.filter(|page| page.state() == Some(LaneState::Free));
+        free.count() < (self.lanes() - self.lanes() / 4) as usize
+    }
+
     /// Lanes of the whole region.
     pub fn lanes(&self) -> u32 {
         self.lanes

@@ -20,5 +20,6 @@ pub fn attach() -> Result<&'static Client, Failure> {
         umask,
     };
     let client = Client::attach(&options).map_err(Failure::own)?;
+    client.be_modest();
     Ok(Box::leak(Box::new(client)))
 }

@@ -9,7 +9,7 @@ use crate::streams::pump::{Done, LARGE};
 use crate::streams::{rewind, NAMES};
 use crate::terminal::{self, Size};
 use crate::{status, streams::kind};
-use hostcall::client::Client;
+use hostcall::client::{interruptible, Client, Interrupt};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use std::time::{Duration, Instant};
@@ -23,6 +23,9 @@ const GRACE: Duration = Duration::from_millis(10);
 const HANG_UP: Duration = Duration::from_secs(2);
 /// How long a program's stop waits at most for what it had written before.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The thread that waits for the program gives its lane up to others.
+static WAITER: Interrupt = Interrupt::new();
 
 /// A running program.
 pub struct Job {
@@ -134,16 +137,19 @@ impl Job {
         }
         let (host, number, teller) = (self.host, self.number, self.events.teller());
         let waiter = std::thread::Builder::new().name("hrun-wait".to_owned());
-        let wait = move || loop {
-            match host.wait(number, libc::WUNTRACED | libc::WCONTINUED) {
-                Ok(reply) => {
-                    teller.tell(Event::State(reply.state));
-                    if is_end(reply.state) {
-                        return;
+        let wait = move || {
+            interruptible(&WAITER);
+            loop {
+                match host.wait(number, libc::WUNTRACED | libc::WCONTINUED) {
+                    Ok(reply) => {
+                        teller.tell(Event::State(reply.state));
+                        if is_end(reply.state) {
+                            return;
+                        }
                     }
+                    Err(Errno(libc::EINTR)) => host.give_way(),
+                    Err(errno) => return teller.tell(Event::Lost(errno)),
                 }
-                Err(Errno(libc::EINTR)) => {}
-                Err(errno) => return teller.tell(Event::Lost(errno)),
             }
         };
         let waiter = waiter.stack_size(128 << 10).spawn(wait);

@@ -24,8 +24,10 @@ pub const PATH: &CStr = c"/run/hostcall/bells";
 const SIZE: usize = 4096;
 const _: () = assert!(MOST_LANES as usize * size_of::<AtomicU32>() <= SIZE);
 
-/// Longest sleep without a look at the lane: what a lost ring costs.
+/// Sleeps without a look at the lane: what a lost ring costs. They grow, so that hundreds who wait for long cost nothing.
 const LOOK: Duration = Duration::from_millis(20);
+/// The longest of them.
+const LONGEST_LOOK: Duration = Duration::from_millis(320);
 /// Rings that must have been lost in a row before the resident is suspected.
 const SUSPICION: u32 = 2;
 /// How long sleepers do without a resident that they found dead, or that they did not find, in milliseconds.
@@ -51,22 +53,24 @@ pub fn await_ring(
     // [B1] Orders the wish before the look at the word; pairs with [B2] of whoever rings for the host: it takes SLEEPING
     // back before it looks for the wish. So the look here sees that, or the look there sees the wish.
     fence(Ordering::SeqCst);
-    let mut slept = Duration::ZERO;
+    let (mut slept, mut look) = (Duration::ZERO, LOOK);
     let woken = loop {
         let seen = bell.load(Ordering::Acquire);
         // After `seen`: a ring for a change that this look misses changes the bell's word afterwards.
         if word.load(Ordering::Acquire) != SLEEPING {
             break Wakeup::Rung;
         }
-        let left = limit.map_or(LOOK, |limit| limit.saturating_sub(slept));
+        let left = limit.map_or(look, |limit| limit.saturating_sub(slept));
         if left.is_zero() {
             break Wakeup::TimedOut;
         }
-        match sleep_as_a_call(bell, seen, Some(left.min(LOOK))) {
+        let nap = left.min(look);
+        match sleep_as_a_call(bell, seen, Some(nap)) {
             Wakeup::Interrupted => break Wakeup::Interrupted,
             Wakeup::Rung => LOST.store(0, Ordering::Relaxed),
             Wakeup::TimedOut => {
-                slept += left.min(LOOK);
+                slept += nap;
+                look = (look * 2).min(LONGEST_LOOK);
                 if word.load(Ordering::Acquire) != SLEEPING {
                     suspect();
                     break Wakeup::Rung;
@@ -76,6 +80,17 @@ pub fn await_ring(
     };
     wanted.store(0, Ordering::Relaxed);
     Some(woken)
+}
+
+/// Rings for a thread of this process, if it sleeps on its bell.
+pub fn ring(lane: u32) {
+    let words = WORDS.load(Ordering::Acquire);
+    if !words.is_null() && lane < MOST_LANES {
+        // SAFETY: as in `bell`.
+        let bell = unsafe { &*words.add(lane as usize) };
+        bell.fetch_add(1, Ordering::AcqRel);
+        futex_wake(bell, i32::MAX);
+    }
 }
 
 /// The word of a lane, if somebody rings it.

@@ -213,6 +213,11 @@ impl Link {
         }
     }
 
+    /// Whether other processes take lanes of the same region.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Link::Device(_))
+    }
+
     /// Whether `fd` is one of the link's own descriptors.
     pub fn owns(&self, fd: RawFd) -> bool {
         match self {

@@ -16,8 +16,12 @@ use crate::wire::{Message, Reader};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Longest sleep before a look whether the host still lives.
+/// Sleep before a look whether the host still lives.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The longest, to which it grows where the look is a question to hostd, which hundreds who
+/// wait for long are not to keep busy.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(3200);
 
 /// A sleep that a thread does nothing before: to call another in its place would cost more.
 const SHORT: Duration = Duration::from_micros(500);
@@ -170,12 +174,12 @@ impl Guard<'_> {
             client,
             slot,
         };
-        let mut interrupted = false;
+        let (mut interrupted, mut patience) = (false, PATIENCE);
         loop {
-            if blocks && wanted.now() {
+            if blocks && (wanted.now() || wanted.is_possible() && client.lane_is_wanted()) {
                 cancel(end);
             }
-            match end.receive(page, &bell, PATIENCE) {
+            match end.receive(page, &bell, patience) {
                 Ok(Ok(message)) => {
                     let more = end.in_flight() > 0;
                     self.note_signal(interrupted && more);
@@ -189,7 +193,11 @@ impl Guard<'_> {
                 Ok(Err(Wakeup::TimedOut)) if !client.link.alive(region) => {
                     return Err(client.lose())
                 }
-                Ok(Err(_)) => {}
+                Ok(Err(_)) => {
+                    if client.link.is_shared() {
+                        patience = (patience * 2).min(LONGEST_PATIENCE);
+                    }
+                }
             }
             // Ours is none of the other states: the host has let go of the lane, and will never answer.
             if !matches!(

@@ -1,6 +1,7 @@
 //! Ending the wait of one thread's calls from another thread, where no signal may be sent.
 
 use super::Client;
+use crate::attach::bells;
 use crate::doorbell::futex_wake;
 use crate::wait::AWAKE;
 use std::cell::Cell;
@@ -56,6 +57,7 @@ impl Client {
             // As if the host had rung. Whoever else has the lane by now finds no reply, and sleeps on.
             page.guest_sleep.0.store(AWAKE, Ordering::Release);
             futex_wake(&page.guest_sleep.0, 1);
+            bells::ring(lane);
         }
     }
 }
@@ -71,6 +73,11 @@ impl Wanted {
             own.lane.store(lane, Ordering::SeqCst);
         }
         Wanted(own)
+    }
+
+    /// Whether the thread's calls may be ended.
+    pub(super) fn is_possible(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether the call is to be ended.

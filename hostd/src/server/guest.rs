@@ -207,7 +207,7 @@ pub struct Guest {
 /// Lanes of a process's own region unless configured.
 pub const LOCAL_LANES: u32 = 16;
 /// Lanes of a guest's one region unless configured.
-pub const DEVICE_LANES: u32 = 128;
+pub const DEVICE_LANES: u32 = 255;
 
 impl Guest {
     /// Prepares a guest and starts its zygote.

@@ -149,8 +149,11 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
                     }
                 }
             }
-            // Interrupted to learn of the limit or the pause, perhaps twice.
-            Err(Errno(libc::EINTR)) => pump.interrupt.reset(),
+            // Interrupted to learn of the limit or the pause, perhaps twice, or because another thread needs the lane.
+            Err(Errno(libc::EINTR)) => {
+                pump.interrupt.reset();
+                host.give_way();
+            }
             // Our end does not wait while there is a limit or a pause.
             Err(Errno(libc::EAGAIN)) if settled && limit.is_some() => return Done::All,
             Err(Errno(libc::EAGAIN)) if settled && pump.pause.load(Ordering::SeqCst) => {
@@ -170,7 +173,8 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
 
 /// Carries standard input to a stream of the host, whose end is closed with it. `terminal` says that it is the host's
 /// terminal, which needs a sign for the end instead.
-pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Done {
+pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &'static Pump) -> Done {
+    interruptible(&pump.interrupt);
     let mut buffer = vec![0; CHUNK];
     let kind = kind::of(0);
     let mut is_large = false;
@@ -235,7 +239,7 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &Pump) -> Do
                 rest,
             ) {
                 Ok(written) => at += written,
-                Err(Errno(libc::EINTR)) => {}
+                Err(Errno(libc::EINTR)) => host.give_way(),
                 Err(Errno(libc::EAGAIN)) => std::thread::sleep(SETTLE),
                 Err(_) => break false,
             }
