@@ -9,6 +9,7 @@
 pub mod command;
 pub mod completion;
 pub mod directory;
+pub mod dosh;
 pub mod environment;
 pub mod events;
 pub mod failure;

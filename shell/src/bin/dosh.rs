@@ -1,0 +1,6 @@
+//! `dosh`: the shell.
+#![forbid(unsafe_code)]
+
+fn main() {
+    std::process::exit(shell::dosh::main())
+}

@@ -1,0 +1,164 @@
+//! Built-ins that say where execution goes on.
+
+use super::{number, shown};
+use crate::dosh::shell::{Flow, Run, Shell};
+use crate::dosh::syntax::tree::Bytes;
+use crate::dosh::timing::minutes;
+use crate::dosh::{input, sys};
+
+pub fn colon(_: &mut Shell, _: &[Bytes]) -> Run<i32> {
+    Ok(0)
+}
+
+pub fn yes(_: &mut Shell, _: &[Bytes]) -> Run<i32> {
+    Ok(0)
+}
+
+pub fn no(_: &mut Shell, _: &[Bytes]) -> Run<i32> {
+    Ok(1)
+}
+
+/// How many loops `break` and `continue` concern; nothing outside of loops.
+fn loops(shell: &mut Shell, words: &[Bytes]) -> Run<Option<u32>> {
+    let count = match words.get(1) {
+        None => 1,
+        Some(word) => match number(word) {
+            Some(count) if count > 0 => count,
+            _ => {
+                let word = shown(word);
+                return Err(shell.fail_with(
+                    &words[0],
+                    format_args!("{word}: loop count out of range"),
+                    1,
+                ));
+            }
+        },
+    };
+    let most = i64::from(shell.loops);
+    Ok((most > 0).then(|| count.min(most) as u32))
+}
+
+pub fn leave(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    match loops(shell, words)? {
+        Some(count) => {
+            shell.status = 0;
+            Err(Flow::Break(count))
+        }
+        None => Ok(0),
+    }
+}
+
+pub fn go_on(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    match loops(shell, words)? {
+        Some(count) => {
+            shell.status = 0;
+            Err(Flow::Continue(count))
+        }
+        None => Ok(0),
+    }
+}
+
+/// The status that `exit` and `return` are given; else the last one.
+fn status(shell: &mut Shell, words: &[Bytes]) -> Result<i32, i32> {
+    let Some(word) = words.get(1) else {
+        return Ok(shell.status);
+    };
+    let (sign, digits) = match &word[..] {
+        [b'-', digits @ ..] => (-1, digits),
+        digits => (1, digits),
+    };
+    match number(digits) {
+        Some(number) => Ok(((sign * number) & 0xff) as i32),
+        None => {
+            let word = shown(word);
+            Err(shell.refuse_with(
+                &words[0],
+                format_args!("{word}: numeric argument required"),
+                2,
+            ))
+        }
+    }
+}
+
+pub fn exit(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    match status(shell, words) {
+        Ok(status) | Err(status) => Err(Flow::Exit(status)),
+    }
+}
+
+pub fn go_back(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let status = match status(shell, words) {
+        Ok(status) => status,
+        Err(status) => return Err(Flow::Abort(status)),
+    };
+    match shell.depth {
+        0 => Err(shell.fail_with(
+            &words[0],
+            "can only return from a function or sourced script",
+            2,
+        )),
+        _ => Err(Flow::Return(status)),
+    }
+}
+
+pub fn eval(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let text = words.get(1..).unwrap_or_default().join(&b' ');
+    shell.run_text(&text, shell.line)?;
+    Ok(shell.status)
+}
+
+/// `.` and `source`.
+pub fn dot(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let words = match words.get(1) {
+        Some(word) if word == b"--" => &words[1..],
+        _ => words,
+    };
+    let Some(name) = words.get(1) else {
+        return Err(shell.fail_with(b".", "filename argument required", 2));
+    };
+    let text = match input::script(shell, name) {
+        Ok(text) => text,
+        Err(error) => {
+            let message = format!("{}: {}", shown(name), sys::reason(error));
+            return Err(shell.fail_with(b".", message, 1));
+        }
+    };
+    let arguments = words.get(2..).filter(|more| !more.is_empty());
+    let saved = arguments.map(|more| std::mem::replace(&mut shell.arguments, more.to_vec()));
+    shell.depth += 1;
+    let line = shell.line;
+    let result = shell.run_text(&text, 1);
+    shell.line = line;
+    shell.depth -= 1;
+    if let Some(saved) = saved {
+        shell.arguments = saved;
+    }
+    match result {
+        Ok(()) => Ok(shell.status),
+        Err(Flow::Return(status)) => Ok(status),
+        Err(flow) => Err(flow),
+    }
+}
+
+/// Takes the shell's place. Without a command, the caller keeps the redirections.
+pub fn exec(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let words = match words.get(1) {
+        Some(word) if word == b"--" => &words[1..],
+        _ => words,
+    };
+    let Some(command) = words.get(1..).filter(|command| !command.is_empty()) else {
+        return Ok(0);
+    };
+    let found = shell.find_program(&command[0]);
+    let status = shell.execute(command, found);
+    match shell.interactive {
+        true => Ok(status),
+        false => Err(Flow::Exit(status)),
+    }
+}
+
+pub fn times(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let [user, system, their_user, their_system] = sys::times().map(minutes);
+    let text = format!("{user} {system}\n{their_user} {their_system}\n");
+    Ok(shell.put(&words[0], text.as_bytes()))
+}

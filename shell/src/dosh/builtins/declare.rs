@@ -1,0 +1,202 @@
+//! Built-ins that give variables their attributes: export, readonly, local, unset.
+
+use super::{shown, Letters};
+use crate::dosh::shell::{Run, Shell};
+use crate::dosh::syntax::quoting::quote;
+use crate::dosh::syntax::token::is_name;
+use crate::dosh::syntax::tree::Bytes;
+use crate::dosh::variables::{Value, Variable};
+
+/// `name=value` apart.
+pub fn split(word: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match word.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&word[..at], Some(&word[at + 1..])),
+        None => (word, None),
+    }
+}
+
+pub fn export(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    attribute(shell, words, |variable| &mut variable.exported)
+}
+
+pub fn readonly(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    attribute(shell, words, |variable| &mut variable.readonly)
+}
+
+fn attribute(
+    shell: &mut Shell,
+    words: &[Bytes],
+    which: fn(&mut Variable) -> &mut bool,
+) -> Run<i32> {
+    let mut letters = Letters::new(words, b"");
+    let mut on = true;
+    let mut functions = false;
+    while let Some((letter, _)) = letters.next() {
+        match letter {
+            b'n' if words[0] == b"export" => on = false,
+            b'f' => functions = true,
+            b'p' | b'a' => {}
+            letter => return Err(invalid(shell, &words[0], letter)),
+        }
+    }
+    let operands = letters.operands();
+    if functions {
+        return Ok(0);
+    }
+    if operands.is_empty() {
+        return Ok(list(shell, &words[0], which));
+    }
+    for word in operands {
+        let (name, value) = split(word);
+        if !is_name(name) {
+            let message = format!("`{}': not a valid identifier", shown(word));
+            return Err(shell.fail_with(&words[0], message, 1));
+        }
+        if let Some(value) = value {
+            shell.assign(name, value.to_vec())?;
+        }
+        *which(shell.variables.attributes(name)) = on;
+    }
+    Ok(0)
+}
+
+fn invalid(shell: &mut Shell, name: &[u8], letter: u8) -> crate::dosh::shell::Flow {
+    shell.fail_with(
+        name,
+        format_args!("-{}: invalid option", char::from(letter)),
+        2,
+    )
+}
+
+/// All variables with the attribute, as the shell reads them back.
+fn list(shell: &mut Shell, command: &[u8], which: fn(&mut Variable) -> &mut bool) -> i32 {
+    let mut text = Bytes::new();
+    for (name, variable) in shell.variables.sorted() {
+        if !*which(&mut variable.clone()) {
+            continue;
+        }
+        text.extend_from_slice(command);
+        text.push(b' ');
+        text.extend_from_slice(name);
+        if let Some(value) = &variable.value {
+            text.push(b'=');
+            text.extend(written(value));
+        }
+        text.push(b'\n');
+    }
+    shell.put(command, &text)
+}
+
+/// A value as the shell reads it back.
+pub fn written(value: &Value) -> Bytes {
+    match value {
+        Value::Text(text) => quote(text),
+        Value::Array(array) => {
+            let element = |(at, text): (&i64, &Bytes)| {
+                [b"[", at.to_string().as_bytes(), b"]=", &quote(text)].concat()
+            };
+            let elements: Vec<Bytes> = array.iter().map(element).collect();
+            [b"(", &elements.join(&b' ')[..], b")"].concat()
+        }
+    }
+}
+
+/// `local`, and `declare` and `typeset`, which outside of functions concern the whole shell.
+pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let mut letters = Letters::new(words, b"");
+    let (mut exported, mut readonly, mut global) = (false, false, false);
+    while let Some((letter, _)) = letters.next() {
+        match letter {
+            b'x' => exported = true,
+            b'r' => readonly = true,
+            b'g' => global = true,
+            b'a' | b'i' | b'p' | b'f' => {}
+            letter => {
+                let message = format!("-{}: invalid option", char::from(letter));
+                return Ok(shell.refuse_with(&words[0], message, 2));
+            }
+        }
+    }
+    let inside = shell.depth > 0 && !global;
+    if words[0] == b"local" && shell.depth == 0 {
+        return Ok(shell.refuse_with(&words[0], "can only be used in a function", 1));
+    }
+    for word in letters.operands() {
+        let (name, value) = split(word);
+        if !is_name(name) {
+            let message = format!("`{}': not a valid identifier", shown(word));
+            return Ok(shell.refuse_with(&words[0], message, 1));
+        }
+        if inside && !shell.variables.is_hidden(name) {
+            if shell
+                .variables
+                .lookup(name)
+                .is_some_and(|variable| variable.readonly)
+            {
+                return Ok(shell.refuse_with(
+                    &words[0],
+                    format_args!("{}: readonly variable", shown(name)),
+                    1,
+                ));
+            }
+            shell.variables.hide(name);
+            let _ = shell.variables.unset(name);
+        }
+        if let Some(value) = value {
+            shell.assign(name, value.to_vec())?;
+        }
+        let variable = shell.variables.attributes(name);
+        variable.exported |= exported;
+        variable.readonly |= readonly;
+    }
+    Ok(0)
+}
+
+pub fn unset(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let mut letters = Letters::new(words, b"");
+    let (mut variables, mut functions) = (false, false);
+    while let Some((letter, _)) = letters.next() {
+        match letter {
+            b'v' => variables = true,
+            b'f' => functions = true,
+            letter => return Err(invalid(shell, &words[0], letter)),
+        }
+    }
+    let mut status = 0;
+    for word in letters.operands() {
+        if functions {
+            shell.functions.remove(word);
+            continue;
+        }
+        if let Some((name, index)) = element(word) {
+            let index = shell.arithmetic_text(index, 0)?;
+            let result = shell.variables.unset_element(name, index);
+            result.map_err(|error| shell.refuse_readonly(&error))?;
+            continue;
+        }
+        if !is_name(word) {
+            status = shell.refuse_with(
+                &words[0],
+                format_args!("`{}': not a valid identifier", shown(word)),
+                1,
+            );
+            continue;
+        }
+        let known = shell.variables.lookup(word).is_some();
+        if let Err(error) = shell.variables.unset(word) {
+            return Err(shell.refuse_readonly(&error));
+        }
+        // Without an option, a name that is no variable is a function's.
+        if !known && !variables {
+            shell.functions.remove(word);
+        }
+    }
+    Ok(status)
+}
+
+/// `name[index]` apart.
+fn element(word: &[u8]) -> Option<(&[u8], &[u8])> {
+    let open = word.iter().position(|byte| *byte == b'[')?;
+    let inner = word[open + 1..].strip_suffix(b"]")?;
+    is_name(&word[..open]).then_some((&word[..open], inner))
+}

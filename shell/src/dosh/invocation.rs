@@ -1,0 +1,187 @@
+//! The command line of `dosh` (XCU sh).
+
+use super::input::{self, Lines};
+use super::shell::{Flow, Run, Shell};
+use super::syntax::tree::Bytes;
+use super::sys::{self, Disposition};
+use std::os::unix::ffi::OsStringExt;
+
+const USAGE: &str = "\
+Usage: dosh [OPTION...] [SCRIPT [ARGUMENT...]]
+       dosh [OPTION...] -c COMMANDS [NAME [ARGUMENT...]]
+       dosh [OPTION...] -s [ARGUMENT...]
+
+A POSIX shell. Options are those of `set`: -abCefhmnuvx, -o NAME, and +o NAME to switch one off.
+
+  -c         commands are the next argument
+  -s         commands come from standard input
+  -i         interactive
+  --help     this text
+  --version  the version
+";
+
+/// Where commands come from.
+enum Commands {
+    Text(Bytes),
+    File(Bytes),
+    Input,
+}
+
+/// The whole program; answers its status.
+pub fn main() -> i32 {
+    let words: Vec<Bytes> = std::env::args_os().map(OsStringExt::into_vec).collect();
+    let mut shell = Shell::new();
+    let commands = match parse(&mut shell, &words) {
+        Ok(commands) => commands,
+        Err(status) => return status,
+    };
+    shell.follow_monitor();
+    let result = run(&mut shell, commands);
+    shell.conclude(result)
+}
+
+fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<Commands, i32> {
+    if let Some(name) = words.first() {
+        shell.zero = name.clone();
+    }
+    let mut rest = words.get(1..).unwrap_or_default();
+    let (mut text, mut input) = (false, false);
+    while let Some((word, more)) = rest.split_first() {
+        let (on, letters) = match &word[..] {
+            b"--help" => {
+                let _ = sys::write_all(1, USAGE.as_bytes());
+                return Err(0);
+            }
+            b"--version" => {
+                let _ = sys::write_all(
+                    1,
+                    concat!("dosh ", env!("CARGO_PKG_VERSION"), "\n").as_bytes(),
+                );
+                return Err(0);
+            }
+            b"--" | b"-" => {
+                rest = more;
+                break;
+            }
+            b"--posix" | b"--login" | b"--norc" => {
+                rest = more;
+                continue;
+            }
+            [b'-', letters @ ..] => (true, letters),
+            [b'+', letters @ ..] if !letters.is_empty() => (false, letters),
+            _ => break,
+        };
+        rest = more;
+        for letter in letters {
+            match letter {
+                b'c' => text = true,
+                b's' => input = true,
+                b'i' => shell.interactive = on,
+                b'l' => {}
+                b'o' => {
+                    let Some((name, more)) = rest.split_first() else {
+                        return Err(refuse("-o: option requires an argument"));
+                    };
+                    if !shell.options.set_name(name, on) {
+                        let name = String::from_utf8_lossy(name);
+                        return Err(refuse(&format!("{name}: invalid option name")));
+                    }
+                    rest = more;
+                }
+                letter => {
+                    if !shell.options.set_letter(*letter, on) {
+                        return Err(refuse(&format!("-{}: invalid option", char::from(*letter))));
+                    }
+                }
+            }
+        }
+    }
+    if text {
+        let Some((commands, more)) = rest.split_first() else {
+            return Err(refuse("-c: option requires an argument"));
+        };
+        shell.source_letter = Some(b'c');
+        take_arguments(shell, more);
+        return Ok(Commands::Text(commands.clone()));
+    }
+    match rest.first() {
+        Some(script) if !input => {
+            take_arguments(shell, rest);
+            Ok(Commands::File(script.clone()))
+        }
+        _ => {
+            shell.source_letter = Some(b's');
+            shell.arguments = rest.to_vec();
+            Ok(Commands::Input)
+        }
+    }
+}
+
+/// `$0` and what follows it.
+fn take_arguments(shell: &mut Shell, words: &[Bytes]) {
+    if let Some((zero, arguments)) = words.split_first() {
+        shell.zero = zero.clone();
+        shell.arguments = arguments.to_vec();
+    }
+}
+
+fn refuse(message: &str) -> i32 {
+    let _ = sys::write_all(2, format!("dosh: {message}; see dosh --help\n").as_bytes());
+    2
+}
+
+fn run(shell: &mut Shell, commands: Commands) -> Run {
+    match commands {
+        Commands::Text(text) => {
+            echo(shell, &text);
+            shell.run_whole(&text)
+        }
+        Commands::File(path) => match input::file(&path) {
+            Ok(text) => {
+                echo(shell, &text);
+                shell.run_whole(&text)
+            }
+            Err(error) => {
+                let missing = error.kind() == std::io::ErrorKind::NotFound;
+                shell.complain(format_args!(
+                    "{}: {}",
+                    String::from_utf8_lossy(&path),
+                    sys::reason(error)
+                ));
+                Err(Flow::Exit(if missing { 127 } else { 126 }))
+            }
+        },
+        Commands::Input => {
+            let mut lines = Lines::new();
+            lines.echo = shell.options.verbose();
+            shell.run_feed(Box::new(lines))
+        }
+    }
+}
+
+/// `set -v` of a text that is known as a whole.
+fn echo(shell: &Shell, text: &[u8]) {
+    if shell.options.verbose() {
+        let _ = sys::write_all(2, text);
+    }
+}
+
+impl Shell {
+    /// Job control begins or ends with the option `monitor`.
+    pub fn follow_monitor(&mut self) {
+        match (self.options.monitor(), self.terminal) {
+            (true, None) => {
+                let terminal = sys::open(b"/dev/tty", libc::O_RDWR | libc::O_CLOEXEC);
+                self.terminal = terminal.ok().map(sys::raise);
+                if self.terminal.is_some() {
+                    sys::set_signal(libc::SIGTTOU, Disposition::Ignore);
+                }
+            }
+            (false, Some(terminal)) => {
+                sys::close(terminal);
+                self.terminal = None;
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Jobs: the processes of a pipeline, and what became of them (XCU 2.11, 2.9.3.1).
+
+use super::syntax::tree::Bytes;
+use super::sys;
+use std::rc::Rc;
+
+/// Ended jobs that nobody has asked for are forgotten beyond so many.
+const REMEMBERED: usize = 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Running,
+    /// By this signal.
+    Stopped(i32),
+    /// With this status, as `waitpid` gives it.
+    Ended(i32),
+}
+
+impl State {
+    fn of(raw: i32) -> State {
+        if libc::WIFSTOPPED(raw) {
+            State::Stopped(libc::WSTOPSIG(raw))
+        } else if libc::WIFCONTINUED(raw) {
+            State::Running
+        } else {
+            State::Ended(raw)
+        }
+    }
+
+    /// The status that the shell gives it.
+    pub fn status(self) -> i32 {
+        match self {
+            State::Running => 0,
+            State::Stopped(signal) => 128 + signal,
+            State::Ended(raw) => status_of(raw),
+        }
+    }
+}
+
+/// The shell's status of what `waitpid` gave.
+pub fn status_of(raw: i32) -> i32 {
+    match libc::WIFSIGNALED(raw) {
+        true => 128 + libc::WTERMSIG(raw),
+        false => libc::WEXITSTATUS(raw),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    pub pid: i32,
+    pub state: State,
+}
+
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub number: usize,
+    /// Its process group; 0 if it is in the shell's own.
+    pub group: i32,
+    pub processes: Vec<Process>,
+    /// As it was written.
+    pub text: Rc<[u8]>,
+    /// The state that the user knows.
+    pub told: State,
+}
+
+impl Job {
+    pub fn new(group: i32, pids: &[i32], text: Rc<[u8]>) -> Job {
+        let process = |pid: &i32| Process {
+            pid: *pid,
+            state: State::Running,
+        };
+        Job {
+            number: 0,
+            group,
+            processes: pids.iter().map(process).collect(),
+            text,
+            told: State::Running,
+        }
+    }
+
+    /// Running if any process runs, else stopped if any is, else as the last one has ended.
+    pub fn state(&self) -> State {
+        let states = || self.processes.iter().map(|process| process.state);
+        if states().any(|state| state == State::Running) {
+            return State::Running;
+        }
+        let stopped = states().find(|state| matches!(state, State::Stopped(_)));
+        stopped.or(states().next_back()).unwrap_or(State::Ended(0))
+    }
+
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state(), State::Ended(_))
+    }
+
+    fn update(&mut self, pid: i32, raw: i32) -> bool {
+        let process = self.processes.iter_mut().find(|process| process.pid == pid);
+        process.is_some_and(|process| {
+            process.state = State::of(raw);
+            true
+        })
+    }
+
+    /// Waits until no process of it runs.
+    pub fn attend(&mut self, sees_stops: bool) {
+        let flags = if sees_stops { libc::WUNTRACED } else { 0 };
+        while self.state() == State::Running {
+            let running = |process: &&Process| process.state == State::Running;
+            let first = self
+                .processes
+                .iter()
+                .find(running)
+                .map_or(-1, |process| process.pid);
+            let whom = match self.group {
+                0 => first,
+                group => -group,
+            };
+            match sys::wait(whom, flags) {
+                Ok(Some((pid, raw))) => drop(self.update(pid, raw)),
+                Ok(None) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // They are gone without a status: somebody else has reaped them.
+                Err(_) => self.lose(),
+            }
+        }
+    }
+
+    fn lose(&mut self) {
+        for process in &mut self.processes {
+            if process.state == State::Running {
+                process.state = State::Ended(127 << 8);
+            }
+        }
+    }
+
+    /// Goes on where it was stopped.
+    pub fn resume(&mut self) {
+        for process in &mut self.processes {
+            if matches!(process.state, State::Stopped(_)) {
+                process.state = State::Running;
+            }
+        }
+        self.told = State::Running;
+        self.signal(libc::SIGCONT);
+    }
+
+    /// Sends a signal to all of it; whether any process was there.
+    pub fn signal(&self, signal: i32) -> bool {
+        match self.group {
+            0 => {
+                self.processes
+                    .iter()
+                    .filter(|process| sys::kill(process.pid, signal).is_ok())
+                    .count()
+                    > 0
+            }
+            group => sys::kill(-group, signal).is_ok(),
+        }
+    }
+}
+
+/// The jobs that are not in the foreground.
+#[derive(Default)]
+pub struct Jobs {
+    list: Vec<Job>,
+    /// Numbers, the current job last.
+    order: Vec<usize>,
+    /// Processes whose status nobody asks for.
+    strays: Vec<i32>,
+}
+
+impl Jobs {
+    /// In a subshell: they are the parent's.
+    pub fn leave(&mut self) {
+        *self = Jobs::default();
+    }
+
+    /// Adds a job; answers its number.
+    pub fn add(&mut self, mut job: Job) -> usize {
+        self.forget_oldest();
+        job.number = self.list.iter().map(|job| job.number).max().unwrap_or(0) + 1;
+        let number = job.number;
+        self.list.push(job);
+        self.order.push(number);
+        number
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.list.len() >= REMEMBERED {
+            let Some(at) = self.list.iter().position(Job::is_ended) else {
+                return;
+            };
+            let number = self.list[at].number;
+            self.remove(number);
+        }
+    }
+
+    /// The process shall be reaped when it ends.
+    pub fn forget_later(&mut self, pid: i32) {
+        self.strays.push(pid);
+    }
+
+    /// Sees what has become of all processes.
+    pub fn reap(&mut self) {
+        let flags = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
+        for job in &mut self.list {
+            for at in 0..job.processes.len() {
+                let process = job.processes[at];
+                if matches!(process.state, State::Ended(_)) {
+                    continue;
+                }
+                match sys::wait(process.pid, flags) {
+                    Ok(Some((pid, raw))) => drop(job.update(pid, raw)),
+                    Ok(None) => {}
+                    Err(_) => job.processes[at].state = State::Ended(127 << 8),
+                }
+            }
+        }
+        self.strays
+            .retain(|pid| matches!(sys::wait(*pid, libc::WNOHANG), Ok(None)));
+    }
+
+    pub fn all(&self) -> &[Job] {
+        &self.list
+    }
+
+    pub fn get(&self, number: usize) -> Option<&Job> {
+        self.list.iter().find(|job| job.number == number)
+    }
+
+    pub fn get_mut(&mut self, number: usize) -> Option<&mut Job> {
+        self.list.iter_mut().find(|job| job.number == number)
+    }
+
+    pub fn remove(&mut self, number: usize) -> Option<Job> {
+        self.order.retain(|other| *other != number);
+        let at = self.list.iter().position(|job| job.number == number)?;
+        Some(self.list.remove(at))
+    }
+
+    /// Puts a job back that has been in the foreground.
+    pub fn put_back(&mut self, job: Job) {
+        self.order.push(job.number);
+        let at = self.list.partition_point(|other| other.number < job.number);
+        self.list.insert(at, job);
+    }
+
+    /// The number of `%%`, or the one before it: of `%-`.
+    pub fn current(&self, back: usize) -> Option<usize> {
+        // Stopped jobs come before running ones.
+        let stopped = |number: &&usize| {
+            self.get(**number)
+                .is_some_and(|job| matches!(job.state(), State::Stopped(_)))
+        };
+        let first = self.order.iter().rev().filter(stopped);
+        let rest = self.order.iter().rev().filter(|number| !stopped(number));
+        first.chain(rest).nth(back).copied()
+    }
+
+    pub fn by_pid(&self, pid: i32) -> Option<&Job> {
+        let holds = |job: &&Job| job.processes.iter().any(|process| process.pid == pid);
+        self.list.iter().find(holds)
+    }
+
+    /// The job that `%text` names.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn find(&self, name: &[u8]) -> Result<usize, &'static str> {
+        let found = match name {
+            b"" | b"%" | b"+" => self.current(0),
+            b"-" => self.current(1).or(self.current(0)),
+            digits if digits.iter().all(u8::is_ascii_digit) => {
+                let number = std::str::from_utf8(digits)
+                    .ok()
+                    .and_then(|digits| digits.parse().ok());
+                number.filter(|number| self.get(*number).is_some())
+            }
+            [b'?', part @ ..] => {
+                return self
+                    .only(|text| text.windows(part.len().max(1)).any(|window| window == part))
+            }
+            start => return self.only(|text| text.starts_with(start)),
+        };
+        found.ok_or("no such job")
+    }
+
+    fn only(&self, fits: impl Fn(&[u8]) -> bool) -> Result<usize, &'static str> {
+        let mut found = self.list.iter().filter(|job| fits(&job.text));
+        match (found.next(), found.next()) {
+            (Some(job), None) => Ok(job.number),
+            (None, _) => Err("no such job"),
+            (Some(_), Some(_)) => Err("ambiguous job spec"),
+        }
+    }
+
+    /// The line by which `jobs` tells of a job. `ids`: with its process ids.
+    pub fn line(&self, job: &Job, ids: bool) -> Bytes {
+        let mark = match job.number {
+            number if Some(number) == self.current(0) => '+',
+            number if Some(number) == self.current(1) => '-',
+            _ => ' ',
+        };
+        let state = match job.state() {
+            State::Running => "Running".to_owned(),
+            State::Stopped(libc::SIGTSTP) => "Stopped".to_owned(),
+            State::Stopped(signal) => format!("Stopped({})", super::signals::name(signal)),
+            State::Ended(raw) if libc::WIFSIGNALED(raw) => {
+                super::signals::describe(libc::WTERMSIG(raw))
+            }
+            State::Ended(raw) => match status_of(raw) {
+                0 => "Done".to_owned(),
+                status => format!("Exit {status}"),
+            },
+        };
+        let pid = match ids {
+            true => format!(
+                "{} ",
+                job.processes.first().map_or(0, |process| process.pid)
+            ),
+            false => String::new(),
+        };
+        let mut line = format!("[{}]{mark}  {pid}{state:<24}", job.number).into_bytes();
+        line.extend_from_slice(&job.text);
+        if job.state() == State::Running {
+            line.extend_from_slice(b" &");
+        }
+        line.push(b'\n');
+        line
+    }
+}

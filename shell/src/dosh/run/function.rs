@@ -1,0 +1,37 @@
+//! Functions (XCU 2.9.5).
+
+use crate::dosh::shell::{Flow, Run, Shell};
+use crate::dosh::syntax::tree::{Bytes, Function};
+use std::rc::Rc;
+
+/// Deeper calls are refused, so that a script cannot exhaust the stack.
+const DEEPEST: u32 = 1000;
+
+impl Shell {
+    /// Calls a function with the fields behind its name.
+    pub fn call(&mut self, function: &Rc<Function>, mut fields: Vec<Bytes>) -> Run {
+        if self.depth >= DEEPEST {
+            return Err(self.fail(format_args!("functions are nested deeper than {DEEPEST}")));
+        }
+        self.trace(&fields)?;
+        fields.remove(0);
+        let arguments = std::mem::replace(&mut self.arguments, fields);
+        let loops = std::mem::take(&mut self.loops);
+        self.depth += 1;
+        self.variables.push_frame();
+        let line = self.line;
+        let result = self.command(&function.body, &Rc::from(&b""[..]), false);
+        self.line = line;
+        self.variables.pop_frame();
+        self.depth -= 1;
+        self.loops = loops;
+        self.arguments = arguments;
+        match result {
+            Err(Flow::Return(status)) => {
+                self.status = status;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Processes: pipelines, subshells, and jobs in the background (XCU 2.9.2, 2.9.3, 2.12).
+
+use crate::dosh::jobs::{Job, State};
+use crate::dosh::shell::{Run, Shell};
+use crate::dosh::syntax::tree::{AndOr, Command};
+use crate::dosh::sys::{self, Disposition};
+use std::rc::Rc;
+
+impl Shell {
+    /// Runs each stage in a process of its own, and waits for all.
+    pub fn piped(&mut self, stages: &[Command], text: &Rc<[u8]>) -> Run {
+        let job = self.start_stages(stages, text, true)?;
+        self.foreground(job);
+        Ok(())
+    }
+
+    fn start_stages(&mut self, stages: &[Command], text: &Rc<[u8]>, foreground: bool) -> Run<Job> {
+        let mut pids: Vec<i32> = Vec::with_capacity(stages.len());
+        let mut input = None;
+        for (at, stage) in stages.iter().enumerate() {
+            let output = match at + 1 < stages.len() {
+                true => Some(self.pipe()?),
+                false => None,
+            };
+            let group = pids.first().copied();
+            let child = self.start(group, foreground, |shell| {
+                if let Some(input) = input {
+                    sys::move_to(input, 0);
+                }
+                if let Some((reader, writer)) = output {
+                    sys::close(reader);
+                    sys::move_to(writer, 1);
+                }
+                shell.command(stage, text, true)
+            })?;
+            pids.push(child);
+            if let Some(input) = input {
+                sys::close(input);
+            }
+            input = output.map(|(reader, writer)| {
+                sys::close(writer);
+                reader
+            });
+        }
+        Ok(self.job_of(&pids, text))
+    }
+
+    fn job_of(&self, pids: &[i32], text: &Rc<[u8]>) -> Job {
+        let group = match self.options.monitor() {
+            true => pids.first().copied().unwrap_or(0),
+            false => 0,
+        };
+        Job::new(group, pids, Rc::clone(text))
+    }
+
+    /// Forks a process of a job: the first of it (no group), or another.
+    fn start(
+        &mut self,
+        group: Option<i32>,
+        foreground: bool,
+        run: impl FnOnce(&mut Shell) -> Run,
+    ) -> Run<i32> {
+        let controlled = self.options.monitor();
+        let terminal = self.terminal;
+        let interactive = self.interactive;
+        let Some(child) = self.fork()? else {
+            if controlled {
+                sys::set_group(0, group.unwrap_or(0));
+                if let (true, Some(terminal)) = (foreground, terminal) {
+                    sys::give_terminal(terminal, sys::own_group());
+                }
+            }
+            self.become_child(controlled, foreground, interactive);
+            if !foreground && !controlled && group.is_none() {
+                detach_input();
+            }
+            self.run_child(run);
+        };
+        // Both do it: whoever comes first, it is done before it is relied upon.
+        if controlled {
+            sys::set_group(child, group.unwrap_or(child));
+            if let (true, Some(terminal)) = (foreground, terminal) {
+                sys::give_terminal(terminal, group.unwrap_or(child));
+            }
+        }
+        Ok(child)
+    }
+
+    fn become_child(&mut self, controlled: bool, foreground: bool, interactive: bool) {
+        if controlled || interactive {
+            for signal in [
+                libc::SIGTSTP,
+                libc::SIGTTIN,
+                libc::SIGTTOU,
+                libc::SIGINT,
+                libc::SIGQUIT,
+            ] {
+                if self
+                    .traps
+                    .action(signal)
+                    .is_none_or(|action| !action.is_empty())
+                    && interactive
+                {
+                    sys::set_signal(signal, Disposition::Default);
+                }
+            }
+        }
+        // The jobs of a job are in its group.
+        self.options.set_name(b"monitor", false);
+        self.terminal = None;
+        if !foreground && !controlled {
+            sys::set_signal(libc::SIGINT, Disposition::Ignore);
+            sys::set_signal(libc::SIGQUIT, Disposition::Ignore);
+        }
+    }
+
+    /// Runs in a process of its own, and waits.
+    pub fn in_child(&mut self, text: &Rc<[u8]>, run: impl FnOnce(&mut Shell) -> Run) -> Run {
+        let child = self.start(None, true, run)?;
+        let job = self.job_of(&[child], text);
+        self.foreground(job);
+        Ok(())
+    }
+
+    /// Waits for a job that has the terminal. If it is stopped, it becomes one of the background.
+    pub fn foreground(&mut self, mut job: Job) {
+        let controlled = job.group != 0;
+        job.attend(controlled);
+        if let (true, Some(terminal)) = (controlled, self.terminal) {
+            sys::give_terminal(terminal, sys::own_group());
+        }
+        self.pipe_status.clear();
+        let statuses = job.processes.iter().map(|process| process.state.status());
+        self.pipe_status.extend(statuses);
+        self.status = self.pipeline_status();
+        if let State::Stopped(signal) = job.state() {
+            self.status = 128 + signal;
+            job.told = job.state();
+            self.keep_stopped(job);
+        } else if self.interactive && self.status > 128 && self.status != 128 + libc::SIGINT {
+            if let State::Ended(raw) = job.state() {
+                if libc::WIFSIGNALED(raw) && libc::WTERMSIG(raw) != libc::SIGPIPE {
+                    let text = crate::dosh::signals::describe(libc::WTERMSIG(raw));
+                    let _ = sys::write_all(2, format!("{text}\n").as_bytes());
+                }
+            }
+        }
+    }
+
+    fn keep_stopped(&mut self, job: Job) {
+        let number = match job.number {
+            0 => self.jobs.add(job),
+            number => {
+                self.jobs.put_back(job);
+                number
+            }
+        };
+        if let Some(job) = self.jobs.get(number) {
+            let line = self.jobs.line(job, false);
+            let _ = sys::write_all(2, &line);
+        }
+    }
+
+    /// The last stage's status, or under `pipefail` the last failure.
+    fn pipeline_status(&self) -> i32 {
+        let last = self.pipe_status.last().copied().unwrap_or(0);
+        if !self.options.pipefail() {
+            return last;
+        }
+        let failure = self.pipe_status.iter().rev().find(|status| **status != 0);
+        failure.copied().unwrap_or(0)
+    }
+
+    /// Waits for one process that is no job.
+    pub fn wait_for_child(&mut self, child: i32) -> i32 {
+        let mut job = Job::new(0, &[child], Rc::from(&b""[..]));
+        job.attend(false);
+        job.state().status()
+    }
+
+    pub fn start_background(&mut self, and_or: &AndOr) -> Run {
+        let simple = and_or.rest.is_empty() && !and_or.first.negated && !and_or.first.timed;
+        let job = match &and_or.first.stages[..] {
+            stages if simple && !stages.is_empty() => {
+                self.start_stages(stages, &and_or.text, false)?
+            }
+            _ => {
+                let child = self.start(None, false, |shell| shell.and_or(and_or, true))?;
+                self.job_of(&[child], &and_or.text)
+            }
+        };
+        self.background = job.processes.last().map(|process| process.pid);
+        let number = self.jobs.add(job);
+        if let (true, Some(pid)) = (self.interactive, self.background) {
+            let _ = sys::write_all(2, format!("[{number}] {pid}\n").as_bytes());
+        }
+        self.status = 0;
+        Ok(())
+    }
+}
+
+/// A job in the background does not take the script's input away. Under job control the terminal sees to that.
+fn detach_input() {
+    if let Ok(null) = sys::open(b"/dev/null", libc::O_RDONLY) {
+        sys::move_to(null, 0);
+    }
+}

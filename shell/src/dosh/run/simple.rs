@@ -1,0 +1,200 @@
+//! Simple commands (XCU 2.9.1): expansion, assignments, and who the command is.
+
+use super::redirect::Failed;
+use crate::dosh::builtins::{self, Builtin};
+use crate::dosh::shell::{Flow, Run, Shell};
+use crate::dosh::syntax::tree::{Assignment, Bytes, Redirect, Simple};
+use crate::dosh::sys;
+use std::rc::Rc;
+
+/// A simple command whose words are expanded.
+pub struct Call<'c> {
+    pub simple: &'c Simple,
+    pub redirects: &'c [Redirect],
+    pub text: &'c Rc<[u8]>,
+    /// The process has nothing to do behind it.
+    pub last: bool,
+}
+
+impl Shell {
+    pub fn simple(&mut self, call: &Call) -> Run {
+        self.substituted = None;
+        let held = self.held.len();
+        let result = self.simple_held(call);
+        if self.held.len() > held {
+            self.release(held);
+        }
+        result
+    }
+
+    fn simple_held(&mut self, call: &Call) -> Run {
+        let fields = self.fields(&call.simple.words)?;
+        let Some(name) = fields.first() else {
+            return self.assign_only(call);
+        };
+        if let Some(builtin) = builtins::find(name) {
+            let function = match builtin.special {
+                true => None,
+                false => self.functions.get(name).cloned(),
+            };
+            return match function {
+                Some(function) => self.call_with(call, |shell| shell.call(&function, fields)),
+                None if builtin.special => self.special_builtin(call, builtin, &fields),
+                None => self.call_with(call, |shell| shell.regular(builtin, &fields)),
+            };
+        }
+        match self.functions.get(name).cloned() {
+            Some(function) => self.call_with(call, |shell| shell.call(&function, fields)),
+            None => self.external(call, &fields),
+        }
+    }
+
+    /// Without a command's name: the assignments stay, the redirections do not.
+    fn assign_only(&mut self, call: &Call) -> Run {
+        let saved = match self.redirect(call.redirects)? {
+            Ok(saved) => saved,
+            Err(Failed) => {
+                self.status = 1;
+                return Ok(());
+            }
+        };
+        self.restore(saved);
+        for assignment in &call.simple.assignments {
+            self.assign_one(assignment)?;
+            self.trace_assignment(assignment)?;
+        }
+        self.status = self.substituted.unwrap_or(0);
+        Ok(())
+    }
+
+    /// A function or regular built-in: assignments and redirections hold for its time.
+    fn call_with(&mut self, call: &Call, run: impl FnOnce(&mut Shell) -> Run) -> Run {
+        if call.simple.assignments.is_empty() && call.redirects.is_empty() {
+            return run(self);
+        }
+        let saved = match self.redirect(call.redirects)? {
+            Ok(saved) => saved,
+            Err(Failed) => {
+                self.status = 1;
+                return Ok(());
+            }
+        };
+        let assigns = !call.simple.assignments.is_empty();
+        if assigns {
+            self.variables.push_frame();
+        }
+        let result = match self.assign_for(&call.simple.assignments) {
+            Ok(()) => run(self),
+            Err(flow) => Err(flow),
+        };
+        if assigns {
+            self.variables.pop_frame();
+        }
+        self.restore(saved);
+        result
+    }
+
+    /// Assignments in the environment of one command.
+    fn assign_for(&mut self, assignments: &[Assignment]) -> Run {
+        for assignment in assignments {
+            self.variables.hide(&assignment.name);
+            self.assign_one(assignment)?;
+            self.variables.attributes(&assignment.name).exported = true;
+            self.trace_assignment(assignment)?;
+        }
+        Ok(())
+    }
+
+    fn regular(&mut self, builtin: Builtin, fields: &[Bytes]) -> Run {
+        self.trace(fields)?;
+        self.status = (builtin.run)(self, fields)?;
+        Ok(())
+    }
+
+    /// A special built-in: its assignments stay, and its errors end a script (XCU 2.14, 2.8.1).
+    fn special_builtin(&mut self, call: &Call, builtin: Builtin, fields: &[Bytes]) -> Run {
+        let saved = match self.redirect(call.redirects)? {
+            Ok(saved) => saved,
+            Err(Failed) => return Err(Flow::Abort(1)),
+        };
+        for assignment in &call.simple.assignments {
+            self.assign_one(assignment)?;
+            self.trace_assignment(assignment)?;
+        }
+        let mut result = self.regular(builtin, fields);
+        if result.is_ok() && self.status == 0 {
+            result = self.assign_declared(&call.simple.words);
+        }
+        // `exec` without a command redirects the shell itself.
+        match fields.len() == 1 && fields[0] == b"exec" && result.is_ok() {
+            true => self.keep(saved),
+            false => self.restore(saved),
+        }
+        result
+    }
+
+    fn external(&mut self, call: &Call, fields: &[Bytes]) -> Run {
+        let sets_path = call
+            .simple
+            .assignments
+            .iter()
+            .any(|one| one.name == b"PATH");
+        let found = match sets_path {
+            true => None,
+            false => self.find_program(&fields[0]),
+        };
+        if !call.last || !self.may_be_replaced() {
+            return self.in_child(call.text, |shell| shell.become_program(call, fields, found));
+        }
+        self.become_program(call, fields, found)
+    }
+
+    /// Whether nobody will miss the shell once the command has begun.
+    fn may_be_replaced(&self) -> bool {
+        self.traps.is_empty() && !self.interactive && self.held.is_empty()
+    }
+
+    fn become_program(&mut self, call: &Call, fields: &[Bytes], found: Option<Bytes>) -> Run {
+        for assignment in &call.simple.assignments {
+            self.assign_one(assignment)?;
+            self.variables.attributes(&assignment.name).exported = true;
+            self.trace_assignment(assignment)?;
+        }
+        self.trace(fields)?;
+        if let Err(Failed) = self.redirect_for_good(call.redirects)? {
+            return Err(Flow::Exit(1));
+        }
+        let found = found.or_else(|| self.find_program(&fields[0]));
+        Err(Flow::Exit(self.execute(fields, found)))
+    }
+
+    /// Runs words as a command that is no function: for `command`.
+    pub fn command_without_functions(&mut self, fields: &[Bytes], path: Option<&[u8]>) -> Run<i32> {
+        if let Some(builtin) = builtins::find(&fields[0]) {
+            // As a regular built-in, whose errors do not end the script.
+            return match (builtin.run)(self, fields) {
+                Err(Flow::Abort(status)) if fields[0] != b"eval" && fields[0] != b"." => Ok(status),
+                result => result,
+            };
+        }
+        let found = match path {
+            Some(path) => self.search(&fields[0], path),
+            None => self.find_program(&fields[0]),
+        };
+        let text: Rc<[u8]> = fields.join(&b' ').into();
+        self.in_child(&text, |shell| Err(Flow::Exit(shell.execute(fields, found))))?;
+        Ok(self.status)
+    }
+
+    /// Takes the process's place; answers the status if that fails.
+    pub fn execute(&mut self, fields: &[Bytes], found: Option<Bytes>) -> i32 {
+        let name = String::from_utf8_lossy(&fields[0]).into_owned();
+        let Some(path) = found else {
+            self.complain(format_args!("{name}: command not found"));
+            return 127;
+        };
+        let error = self.exec_path(&path, fields);
+        self.complain(format_args!("{name}: {}", sys::reason(error)));
+        126
+    }
+}

@@ -1,0 +1,17 @@
+//! From text to [`tree`]: a parser over bytes that takes one complete command at a time.
+
+pub mod arithmetic;
+mod brace;
+mod compound;
+mod condition;
+mod dollar;
+pub mod parser;
+pub mod quoting;
+mod redirect;
+mod shape;
+pub mod source;
+pub mod token;
+pub mod tree;
+mod word;
+
+pub use parser::{Aliases, SyntaxError};

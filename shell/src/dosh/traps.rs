@@ -1,0 +1,138 @@
+//! Traps: what signals and the shell's end do (XCU 2.11, 2.14 trap).
+
+use super::shell::{Flow, Run, Shell};
+use super::syntax::tree::Bytes;
+use super::sys::{self, Disposition, SIGNALS};
+use std::collections::BTreeMap;
+
+/// The shell's end.
+pub const EXIT: i32 = 0;
+/// A command's failure, where `set -e` would end the shell.
+pub const ERR: i32 = -1;
+
+#[derive(Default)]
+pub struct Traps {
+    /// An empty action ignores.
+    actions: BTreeMap<i32, Bytes>,
+    /// The parent's, which a subshell can still list.
+    parents: BTreeMap<i32, Bytes>,
+    /// Signals that were ignored when the shell began stay so.
+    ignored: Vec<i32>,
+    /// At a terminal, signals ignored at entry can be trapped all the same.
+    pub interactive: bool,
+}
+
+impl Traps {
+    pub fn at_entry() -> Traps {
+        // The language's runtime ignores this one; whether the caller did so cannot be known.
+        sys::set_signal(libc::SIGPIPE, Disposition::Default);
+        let signals = 1..SIGNALS as i32;
+        Traps {
+            ignored: signals.filter(|signal| sys::is_ignored(*signal)).collect(),
+            ..Traps::default()
+        }
+    }
+
+    /// Traps are the parent's; what it ignores stays ignored.
+    pub fn enter_subshell(&mut self) {
+        let (ignored, caught) = std::mem::take(&mut self.actions)
+            .into_iter()
+            .partition(|(_, action): &(i32, Bytes)| action.is_empty());
+        let caught: BTreeMap<i32, Bytes> = caught;
+        for signal in caught.keys().filter(|signal| **signal > 0) {
+            sys::set_signal(*signal, Disposition::Default);
+        }
+        self.actions = ignored;
+        self.parents = caught;
+        sys::arrived();
+    }
+
+    /// Sets an action; nothing is the default.
+    pub fn set(&mut self, condition: i32, action: Option<Bytes>) {
+        self.parents.clear();
+        if self.ignored.contains(&condition) && !self.interactive {
+            return;
+        }
+        if condition > 0 {
+            let disposition = match action.as_deref() {
+                None => Disposition::Default,
+                Some(b"") => Disposition::Ignore,
+                Some(_) => Disposition::Note,
+            };
+            sys::set_signal(condition, disposition);
+        }
+        match action {
+            Some(action) => drop(self.actions.insert(condition, action)),
+            None => drop(self.actions.remove(&condition)),
+        }
+    }
+
+    /// Every condition with its action, as `trap` lists them.
+    pub fn listed(&self) -> impl Iterator<Item = (&i32, &Bytes)> {
+        let own = self.actions.keys().collect::<Vec<_>>();
+        let parents = self.parents.iter().filter(move |(at, _)| !own.contains(at));
+        parents.chain(self.actions.iter())
+    }
+
+    pub fn action(&self, condition: i32) -> Option<&Bytes> {
+        self.actions.get(&condition)
+    }
+
+    /// Whether anything is to be done when the shell ends or hears a signal.
+    pub fn is_empty(&self) -> bool {
+        self.actions.values().all(Vec::is_empty)
+    }
+
+    pub fn take_exit(&mut self) -> Option<Bytes> {
+        self.actions
+            .remove(&EXIT)
+            .filter(|action| !action.is_empty())
+    }
+
+    /// The first trapped signal that has arrived.
+    pub fn waiting(&self) -> Option<i32> {
+        let caught = self
+            .actions
+            .iter()
+            .filter(|(at, action)| **at > 0 && !action.is_empty());
+        caught
+            .map(|(signal, _)| *signal)
+            .find(|signal| sys::has_arrived(*signal))
+    }
+}
+
+impl Shell {
+    /// Runs the actions of signals that have arrived. The command's status stays.
+    pub fn run_pending_traps(&mut self) -> Run {
+        if !sys::any_arrived() {
+            return Ok(());
+        }
+        for signal in sys::arrived() {
+            if let Some(action) = self
+                .traps
+                .action(signal)
+                .filter(|action| !action.is_empty())
+            {
+                let action = action.clone();
+                self.run_trap(&action)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs an action between two commands.
+    pub fn run_trap(&mut self, action: &[u8]) -> Run {
+        let (status, pipe_status) = (self.status, self.pipe_status.clone());
+        let line = self.line;
+        let result = self.run_text(action, line);
+        self.line = line;
+        match result {
+            // `return` in a trap ends the function around the command.
+            Err(Flow::Return(status)) if self.depth == 0 => self.status = status,
+            Err(flow) => return Err(flow),
+            Ok(()) => self.status = status,
+        }
+        self.pipe_status = pipe_status;
+        Ok(())
+    }
+}
