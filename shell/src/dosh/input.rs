@@ -35,15 +35,12 @@ pub fn file(path: &[u8]) -> Result<Bytes> {
 pub struct Lines {
     /// Blocks can be read, because what is too much can be given back.
     seekable: bool,
-    /// Each line is written to standard error as it is read: `set -v`.
-    pub echo: bool,
 }
 
 impl Lines {
     pub fn new() -> Lines {
         Lines {
             seekable: sys::rewind(0, 0),
-            echo: false,
         }
     }
 
@@ -74,9 +71,6 @@ impl Feed for Lines {
     fn line(&mut self) -> Option<Bytes> {
         let mut line = Bytes::new();
         while let Some(false) = self.block(&mut line) {}
-        if self.echo {
-            let _ = sys::write_all(2, &line);
-        }
         (!line.is_empty()).then_some(line)
     }
 }

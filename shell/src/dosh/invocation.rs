@@ -132,15 +132,9 @@ fn refuse(message: &str) -> i32 {
 
 fn run(shell: &mut Shell, commands: Commands) -> Run {
     match commands {
-        Commands::Text(text) => {
-            echo(shell, &text);
-            shell.run_whole(&text)
-        }
+        Commands::Text(text) => shell.run_whole(&text),
         Commands::File(path) => match input::file(&path) {
-            Ok(text) => {
-                echo(shell, &text);
-                shell.run_whole(&text)
-            }
+            Ok(text) => shell.run_whole(&text),
             Err(error) => {
                 let missing = error.kind() == std::io::ErrorKind::NotFound;
                 shell.complain(format_args!(
@@ -151,18 +145,7 @@ fn run(shell: &mut Shell, commands: Commands) -> Run {
                 Err(Flow::Exit(if missing { 127 } else { 126 }))
             }
         },
-        Commands::Input => {
-            let mut lines = Lines::new();
-            lines.echo = shell.options.verbose();
-            shell.run_feed(Box::new(lines))
-        }
-    }
-}
-
-/// `set -v` of a text that is known as a whole.
-fn echo(shell: &Shell, text: &[u8]) {
-    if shell.options.verbose() {
-        let _ = sys::write_all(2, text);
+        Commands::Input => shell.run_feed(Box::new(Lines::new())),
     }
 }
 

@@ -166,16 +166,22 @@ pub struct Jobs {
     order: Vec<usize>,
     /// Processes whose status nobody asks for.
     strays: Vec<i32>,
+    /// They are not this process's children.
+    foreign: bool,
 }
 
 impl Jobs {
-    /// In a subshell: they are the parent's.
+    /// In a subshell: they are the parent's, and can be listed until there are own ones.
     pub fn leave(&mut self) {
-        *self = Jobs::default();
+        self.foreign = true;
+        self.strays.clear();
     }
 
     /// Adds a job; answers its number.
     pub fn add(&mut self, mut job: Job) -> usize {
+        if self.foreign {
+            *self = Jobs::default();
+        }
         self.forget_oldest();
         job.number = self.list.iter().map(|job| job.number).max().unwrap_or(0) + 1;
         let number = job.number;
@@ -201,6 +207,9 @@ impl Jobs {
 
     /// Sees what has become of all processes.
     pub fn reap(&mut self) {
+        if self.foreign {
+            return;
+        }
         let flags = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
         for job in &mut self.list {
             for at in 0..job.processes.len() {
@@ -217,6 +226,11 @@ impl Jobs {
         }
         self.strays
             .retain(|pid| matches!(sys::wait(*pid, libc::WNOHANG), Ok(None)));
+    }
+
+    /// Whether a child of this process runs.
+    pub fn any_runs(&self) -> bool {
+        !self.foreign && self.list.iter().any(|job| job.state() == State::Running)
     }
 
     pub fn all(&self) -> &[Job] {
@@ -256,7 +270,11 @@ impl Jobs {
         first.chain(rest).nth(back).copied()
     }
 
+    /// The job of a child.
     pub fn by_pid(&self, pid: i32) -> Option<&Job> {
+        if self.foreign {
+            return None;
+        }
         let holds = |job: &&Job| job.processes.iter().any(|process| process.pid == pid);
         self.list.iter().find(holds)
     }

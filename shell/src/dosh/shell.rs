@@ -64,6 +64,8 @@ pub struct Shell {
     pub interactive: bool,
     /// The letter of `$-` that tells where commands come from.
     pub source_letter: Option<u8>,
+    /// What `exit` without a number ends with while a trap runs: the status before it.
+    pub trapped: Option<i32>,
     /// Within a forked part of a script.
     pub subshell: bool,
     /// The controlling terminal, while jobs are controlled.
@@ -101,6 +103,7 @@ impl Shell {
             line: 1,
             interactive: false,
             source_letter: None,
+            trapped: None,
             subshell: false,
             terminal: None,
             held: Vec::new(),
@@ -183,6 +186,7 @@ impl Shell {
             Some(action) => {
                 let status = self.status;
                 self.guard = 0;
+                self.trapped = Some(status);
                 match self.run_text(&action, 1) {
                     Err(Flow::Exit(status) | Flow::Abort(status)) => status,
                     _ => status,
@@ -226,7 +230,11 @@ impl Shell {
 
     fn next_command(&mut self, parser: &mut Parser) -> Run<Option<List>> {
         let aliases = Rc::clone(&self.aliases);
-        parser.next(&aliases).map_err(|error| self.refuse(&error))
+        let parsed = parser.next(&aliases);
+        if self.options.verbose() {
+            let _ = sys::write_all(2, parser.taken());
+        }
+        parsed.map_err(|error| self.refuse(&error))
     }
 
     /// Tells what is wrong with a text.

@@ -61,7 +61,8 @@ pub fn go_on(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 /// The status that `exit` and `return` are given; else the last one.
 fn status(shell: &mut Shell, words: &[Bytes]) -> Result<i32, i32> {
     let Some(word) = words.get(1) else {
-        return Ok(shell.status);
+        let trapped = shell.trapped.filter(|_| words[0] == b"exit");
+        return Ok(trapped.unwrap_or(shell.status));
     };
     let (sign, digits) = match &word[..] {
         [b'-', digits @ ..] => (-1, digits),
@@ -92,7 +93,7 @@ pub fn go_back(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         Err(status) => return Err(Flow::Abort(status)),
     };
     match shell.depth {
-        0 => Err(shell.fail_with(
+        0 => Ok(shell.refuse_with(
             &words[0],
             "can only return from a function or sourced script",
             2,

@@ -139,8 +139,13 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
                     1,
                 ));
             }
+            let exported = shell
+                .variables
+                .lookup(name)
+                .is_some_and(|outer| outer.exported);
             shell.variables.hide(name);
             let _ = shell.variables.unset(name);
+            shell.variables.attributes(name).exported = exported;
         }
         if let Some(value) = value {
             shell.assign(name, value.to_vec())?;

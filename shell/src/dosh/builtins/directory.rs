@@ -8,15 +8,20 @@ use std::fs::metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 
-/// A path without `.`, `..` and empty components. Nothing if it leads through what is no directory.
-fn tidy(path: &[u8]) -> Option<Bytes> {
-    let mut tidy: Vec<&[u8]> = Vec::new();
+/// A path from a directory, without `.`, `..` and empty components. Nothing if it leads through what is no directory; the
+/// directory itself may be no more.
+fn tidy(base: &[u8], path: &[u8]) -> Option<Bytes> {
+    let parts = base.split(|byte| *byte == b'/');
+    let mut tidy: Vec<&[u8]> = parts.filter(|part| !part.is_empty()).collect();
+    let trusted = tidy.len();
     for component in path.split(|byte| *byte == b'/') {
         match component {
             b"" | b"." => {}
             b".." => {
                 let before = [b"/", &tidy.join(&b'/')[..]].concat();
-                if !metadata(OsStr::from_bytes(&before)).is_ok_and(|meta| meta.is_dir()) {
+                let is_directory =
+                    || metadata(OsStr::from_bytes(&before)).is_ok_and(|meta| meta.is_dir());
+                if tidy.len() > trusted && !is_directory() {
                     return None;
                 }
                 tidy.pop();
@@ -89,7 +94,12 @@ impl Shell {
             }
             false => {
                 let missing = || std::io::Error::from_raw_os_error(libc::ENOENT);
-                let tidied = tidy(&whole).ok_or_else(missing)?;
+                let base = if path.starts_with(b"/") {
+                    b""
+                } else {
+                    &old[..]
+                };
+                let tidied = tidy(base, path).ok_or_else(missing)?;
                 let moved = std::env::set_current_dir(OsStr::from_bytes(&tidied));
                 if moved.is_err() {
                     // The path that was remembered may be no more.
@@ -200,8 +210,11 @@ mod tests {
 
     #[test]
     fn paths_are_tidied() {
-        assert_eq!(tidy(b"/usr/./lib//../bin/"), Some(b"/usr/bin".to_vec()));
-        assert_eq!(tidy(b"/.."), Some(b"/".to_vec()));
-        assert_eq!(tidy(b"/nothing-is-here/../usr"), None);
+        assert_eq!(
+            tidy(b"", b"/usr/./lib//../bin/"),
+            Some(b"/usr/bin".to_vec())
+        );
+        assert_eq!(tidy(b"/usr", b".."), Some(b"/".to_vec()));
+        assert_eq!(tidy(b"", b"/nothing-is-here/../usr"), None);
     }
 }

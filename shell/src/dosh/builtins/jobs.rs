@@ -141,14 +141,7 @@ pub fn wait(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         return wait_for_next(shell);
     }
     if operands.is_empty() {
-        let signal = sleep_until(shell, |shell| {
-            let running = shell
-                .jobs
-                .all()
-                .iter()
-                .any(|job| job.state() == State::Running);
-            (!running).then_some(())
-        });
+        let signal = sleep_until(shell, |shell| (!shell.jobs.any_runs()).then_some(()));
         if let Err(signal) = signal {
             return interrupted(shell, signal);
         }

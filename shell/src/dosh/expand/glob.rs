@@ -6,8 +6,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-/// The paths that the pattern matches, sorted by their bytes.
+/// The paths that the pattern matches, sorted by their bytes; none of what is no pattern.
 pub fn expand(pattern: &[u8]) -> Vec<Bytes> {
+    // Escaped characters alone are no pattern.
+    if pattern::literal(pattern).is_some() {
+        return Vec::new();
+    }
     let components = components(pattern);
     let mut found = Vec::new();
     descend(Bytes::new(), &components, &mut found);

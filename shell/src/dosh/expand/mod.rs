@@ -102,12 +102,13 @@ impl Shell {
         let mut sink = Fields::new(self.variables.ifs());
         self.expand(parts, Place::Word, &mut sink)?;
         for field in sink.finish() {
-            match field.globs() && !self.options.noglob() {
-                true => match glob::expand(&field.pattern()) {
-                    found if found.is_empty() => fields.push(field.text),
-                    found => fields.extend(found),
-                },
-                false => fields.push(field.text),
+            let found = match field.globs() && !self.options.noglob() {
+                true => glob::expand(&field.pattern()),
+                false => Vec::new(),
+            };
+            match found.is_empty() {
+                true => fields.push(field.text),
+                false => fields.extend(found),
             }
         }
         Ok(())

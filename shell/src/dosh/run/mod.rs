@@ -18,13 +18,13 @@ use super::{sys, timing};
 impl Shell {
     /// Runs a list. `last`: the process has nothing to do behind it, so a program can take its place.
     pub fn list(&mut self, list: &List, last: bool) -> Run {
-        if self.options.noexec() && !self.interactive {
-            return Ok(());
-        }
         if list.0.is_empty() {
             self.status = 0;
         }
         for (at, item) in list.0.iter().enumerate() {
+            if self.options.noexec() && !self.interactive {
+                return Ok(());
+            }
             match item.background {
                 true => self.start_background(&item.and_or)?,
                 false => self.and_or(&item.and_or, last && at + 1 == list.0.len())?,

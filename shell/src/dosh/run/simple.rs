@@ -40,7 +40,7 @@ impl Shell {
             return match function {
                 Some(function) => self.call_with(call, |shell| shell.call(&function, fields)),
                 None if builtin.special => self.special_builtin(call, builtin, &fields),
-                None => self.call_with(call, |shell| shell.regular(builtin, &fields)),
+                None => self.call_with(call, |shell| shell.built_in(call, builtin, &fields)),
             };
         }
         match self.functions.get(name).cloned() {
@@ -105,10 +105,13 @@ impl Shell {
         Ok(())
     }
 
-    fn regular(&mut self, builtin: Builtin, fields: &[Bytes]) -> Run {
+    fn built_in(&mut self, call: &Call, builtin: Builtin, fields: &[Bytes]) -> Run {
         self.trace(fields)?;
         self.status = (builtin.run)(self, fields)?;
-        Ok(())
+        match self.status {
+            0 => self.assign_declared(&call.simple.words),
+            _ => Ok(()),
+        }
     }
 
     /// A special built-in: its assignments stay, and its errors end a script (XCU 2.14, 2.8.1).
@@ -121,10 +124,12 @@ impl Shell {
             self.assign_one(assignment)?;
             self.trace_assignment(assignment)?;
         }
-        let mut result = self.regular(builtin, fields);
-        if result.is_ok() && self.status == 0 {
-            result = self.assign_declared(&call.simple.words);
+        if fields[0] == b"exec" {
+            for assignment in &call.simple.assignments {
+                self.variables.attributes(&assignment.name).exported = true;
+            }
         }
+        let result = self.built_in(call, builtin, fields);
         // `exec` without a command redirects the shell itself.
         match fields.len() == 1 && fields[0] == b"exec" && result.is_ok() {
             true => self.keep(saved),
@@ -194,7 +199,11 @@ impl Shell {
             return 127;
         };
         let error = self.exec_path(&path, fields);
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
         self.complain(format_args!("{name}: {}", sys::reason(error)));
-        126
+        match missing {
+            true => 127,
+            false => 126,
+        }
     }
 }

@@ -49,9 +49,6 @@ fn join(pieces: &[Piece]) -> Vec<Part> {
             (Piece::Part(_), _) => {}
         }
     }
-    if parts.is_empty() {
-        parts.push(Part::Literal(Bytes::new()));
-    }
     parts
 }
 

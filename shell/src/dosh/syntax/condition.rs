@@ -88,16 +88,7 @@ impl Parser {
         self.end = self.source.place();
         match parts.is_empty() {
             true => Err(self.unexpected()),
-            false => Ok(Word::Parts(shape_regex(parts))),
+            false => Ok(shape::operand(parts)),
         }
-    }
-}
-
-/// Nothing becomes plain: unquoted letters are a regular expression.
-fn shape_regex(parts: Vec<super::tree::Part>) -> Box<[super::tree::Part]> {
-    match shape::word(parts) {
-        Word::Parts(parts) => parts,
-        Word::Plain(text) => Box::new([super::tree::Part::Literal(text)]),
-        Word::Declares(_) => Box::default(),
     }
 }

@@ -189,7 +189,11 @@ impl Parser {
             b'?' => Instead::Error,
             _ => Instead::Alternative,
         };
-        let word = shape::operand(self.parts(Stop::Brace, quoted)?);
+        let parts = self.parts(Stop::Brace, quoted)?;
+        let word = match quoted {
+            true => shape::operand(parts),
+            false => shape::instead(parts),
+        };
         Ok(Action::Instead { kind, empty, word })
     }
 

@@ -41,6 +41,8 @@ pub struct Parser {
     /// Where the last token taken has ended.
     pub end: usize,
     pub pending: Vec<Pending>,
+    /// Where the last complete command began.
+    begun: usize,
     pub aliases: Rc<Aliases>,
 }
 
@@ -69,6 +71,7 @@ impl Parser {
             start_line: 1,
             end: 0,
             pending: Vec::new(),
+            begun: 0,
             aliases: Rc::default(),
         }
     }
@@ -79,14 +82,20 @@ impl Parser {
     /// The text is no command. The next call goes on with the next line.
     pub fn next(&mut self, aliases: &Rc<Aliases>) -> Parsed<Option<List>> {
         self.aliases = Rc::clone(aliases);
+        self.source.forget();
+        self.begun = self.source.place();
         let parsed = self.complete_command();
         if parsed.is_err() {
             self.ahead = None;
             self.pending.clear();
             self.source.drop_line();
         }
-        self.source.forget();
         parsed
+    }
+
+    /// The text of the last command, with its comments and newlines.
+    pub fn taken(&self) -> &[u8] {
+        self.source.between(self.begun, self.source.place())
     }
 
     /// Whether nothing but blanks and newlines follows.
@@ -133,6 +142,8 @@ impl Parser {
         let mut list = List::default();
         loop {
             self.skip_newlines()?;
+            // What ends the list can stand in an alias.
+            while !self.list_ends()? && self.substitute_alias(true)? {}
             if self.list_ends()? || !self.item(&mut list)? {
                 return Ok(list);
             }

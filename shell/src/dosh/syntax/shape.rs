@@ -19,14 +19,28 @@ pub fn value(mut parts: Vec<Part>) -> Word {
 /// An argument, of which braces can make several.
 pub fn arguments(parts: Vec<Part>) -> Vec<Word> {
     match brace::has_braces(&parts) {
-        true => brace::expand(parts).into_iter().map(word).collect(),
+        true => brace::expand(parts).into_iter().map(alternative).collect(),
         false => vec![word(parts)],
+    }
+}
+
+/// One of the words that braces have made; one of nothing is no field.
+fn alternative(parts: Vec<Part>) -> Word {
+    match parts.is_empty() {
+        true => Word::Parts(Box::default()),
+        false => word(parts),
     }
 }
 
 /// The body of a here-document.
 pub fn here_document(parts: Vec<Part>) -> Word {
     plain(parts)
+}
+
+/// What replaces a value outside of double quotes: a word that can begin with a tilde.
+pub fn instead(mut parts: Vec<Part>) -> Word {
+    tildes(&mut parts, false);
+    operand(parts)
 }
 
 /// What stands behind the operator of a parameter expansion: its unquoted text is still to be split, and nothing at all
