@@ -30,6 +30,7 @@ pub mod random;
 pub mod roads;
 pub mod run;
 pub mod shell;
+pub mod shell_cases;
 pub mod short;
 pub mod shown;
 pub mod snapshot;

@@ -1,7 +1,11 @@
 //! The command line of `dosh` (XCU sh).
 
+use super::builtins;
+use super::explain::explain;
 use super::input::{self, Lines};
+use super::plan::{Known, Place};
 use super::shell::{Flow, Run, Shell};
+use super::syntax::parser::Parser;
 use super::syntax::tree::Bytes;
 use super::sys::{self, Disposition};
 use std::os::unix::ffi::OsStringExt;
@@ -16,6 +20,7 @@ A POSIX shell. Options are those of `set`: -abCefhmnuvx, -o NAME, and +o NAME to
   -c         commands are the next argument
   -s         commands come from standard input
   -i         interactive
+  --explain  tell where each stage of the commands would run, and run nothing
   --help     this text
   --version  the version
 ";
@@ -62,6 +67,11 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<Commands, i32> {
             b"--" | b"-" => {
                 rest = more;
                 break;
+            }
+            b"--explain" => {
+                shell.explains = true;
+                rest = more;
+                continue;
             }
             b"--posix" | b"--login" | b"--norc" => {
                 rest = more;
@@ -132,8 +142,10 @@ fn refuse(message: &str) -> i32 {
 
 fn run(shell: &mut Shell, commands: Commands) -> Run {
     match commands {
+        Commands::Text(text) if shell.explains => shell.explain(&text),
         Commands::Text(text) => shell.run_whole(&text),
         Commands::File(path) => match input::file(&path) {
+            Ok(text) if shell.explains => shell.explain(&text),
             Ok(text) => shell.run_whole(&text),
             Err(error) => {
                 let missing = error.kind() == std::io::ErrorKind::NotFound;
@@ -150,6 +162,20 @@ fn run(shell: &mut Shell, commands: Commands) -> Run {
 }
 
 impl Shell {
+    /// Tells where a script's pipelines would run.
+    fn explain(&mut self, text: &[u8]) -> Run {
+        let list = Parser::new(text, 1).program();
+        let list = list.map_err(|error| self.refuse(&error))?;
+        let is_own =
+            |name: &[u8]| builtins::find(name).is_some() || self.functions.contains_key(name);
+        let known = Known {
+            otherwise: Place::Guest,
+            is_own: &is_own,
+        };
+        self.status = self.put(b"dosh", explain(&list, &known).as_bytes());
+        Ok(())
+    }
+
     /// Job control begins or ends with the option `monitor`.
     pub fn follow_monitor(&mut self) {
         match (self.options.monitor(), self.terminal) {

@@ -6,11 +6,13 @@
 
 mod builtins;
 mod expand;
+mod explain;
 mod ifs;
 mod input;
 mod invocation;
 mod jobs;
 mod options;
+mod plan;
 mod regex;
 mod run;
 mod shell;

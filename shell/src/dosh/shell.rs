@@ -62,6 +62,8 @@ pub struct Shell {
     pub guard: u32,
     pub line: u32,
     pub interactive: bool,
+    /// Commands are not run, but told of.
+    pub explains: bool,
     /// The letter of `$-` that tells where commands come from.
     pub source_letter: Option<u8>,
     /// What `exit` without a number ends with while a trap runs: the status before it.
@@ -102,6 +104,7 @@ impl Shell {
             guard: 0,
             line: 1,
             interactive: false,
+            explains: false,
             source_letter: None,
             trapped: None,
             subshell: false,

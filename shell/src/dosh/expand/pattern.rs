@@ -15,11 +15,17 @@ pub fn escape(text: &[u8], pattern: &mut Bytes) {
 /// The text that the pattern stands for, if it matches nothing else.
 pub fn literal(pattern: &[u8]) -> Option<Bytes> {
     let mut text = Bytes::with_capacity(pattern.len());
-    let mut bytes = pattern.iter();
-    while let Some(byte) = bytes.next() {
+    let mut rest = pattern;
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = tail;
         match byte {
-            b'*' | b'?' | b'[' => return None,
-            b'\\' => text.push(*bytes.next().unwrap_or(&b'\\')),
+            b'*' | b'?' => return None,
+            // A bracket that nothing closes is one like any byte: the command `[` is no pattern.
+            b'[' if rest.contains(&b']') => return None,
+            b'\\' if !rest.is_empty() => {
+                text.push(rest[0]);
+                rest = &rest[1..];
+            }
             byte => text.push(*byte),
         }
     }
@@ -192,6 +198,14 @@ mod tests {
                 "{pattern} {text}"
             );
         }
+    }
+
+    #[test]
+    fn what_matches_itself_only_is_no_pattern() {
+        assert_eq!(literal(b"["), Some(b"[".to_vec()));
+        assert_eq!(literal(br"a\*"), Some(b"a*".to_vec()));
+        assert_eq!(literal(b"[a]"), None);
+        assert_eq!(literal(b"a?"), None);
     }
 
     #[test]

@@ -54,6 +54,11 @@ pub fn operand(parts: Vec<Part>) -> Word {
 }
 
 fn plain(parts: Vec<Part>) -> Word {
+    let parts = match &parts[..] {
+        // The command `[`.
+        [Part::Literal(text)] if text == b"[" => return Word::Plain(text.clone()),
+        _ => parts,
+    };
     let is_plain = |part: &Part| match part {
         Part::Quoted(_) => true,
         Part::Literal(text) => !text.iter().any(|byte| b"*?[".contains(byte)),

@@ -1,0 +1,55 @@
+//! `dosh --explain`: where the stages of a script's pipelines would run, without running any.
+
+use super::plan::{Known, Place, Plan};
+use super::syntax::tree::{Command, Kind, List, Pipeline};
+use std::fmt::Write;
+
+/// One line for each pipeline, those of compound commands and functions behind the one that holds them.
+pub fn explain(list: &List, known: &Known) -> String {
+    let mut text = String::new();
+    lists(&[list], known, &mut text);
+    text
+}
+
+fn lists(lists: &[&List], known: &Known, text: &mut String) {
+    for item in lists.iter().flat_map(|list| &list.0) {
+        pipeline(&item.and_or.first, known, text);
+        for (_, next) in &item.and_or.rest {
+            pipeline(next, known, text);
+        }
+    }
+}
+
+fn pipeline(pipeline: &Pipeline, known: &Known, text: &mut String) {
+    let groups = Plan::of(pipeline, known).groups();
+    let group = |(_, place, count): &(usize, Place, usize)| match (place, count) {
+        (Place::Guest, _) => "guest".to_owned(),
+        (Place::Host, 1) => "host".to_owned(),
+        (Place::Host, count) => format!("host, {count} stages"),
+    };
+    let places: Vec<String> = groups.iter().map(group).collect();
+    let source = String::from_utf8_lossy(&pipeline.text);
+    let first = source.lines().next().unwrap_or_default();
+    let _ = writeln!(text, "{}: {first}", places.join(" | "));
+    for stage in &pipeline.stages {
+        lists(&inner(stage), known, text);
+    }
+}
+
+/// The lists within a command.
+fn inner(command: &Command) -> Vec<&List> {
+    match &command.kind {
+        Kind::Simple(_) | Kind::Arithmetic(_) | Kind::Condition(_) => Vec::new(),
+        Kind::Group(list) | Kind::Subshell(list) => vec![list],
+        Kind::If { arms, otherwise } => {
+            let arms = arms.iter().flat_map(|(condition, body)| [condition, body]);
+            arms.chain(otherwise).collect()
+        }
+        Kind::Loop {
+            condition, body, ..
+        } => vec![condition, body],
+        Kind::For { body, .. } | Kind::Count { body, .. } => vec![body],
+        Kind::Case { arms, .. } => arms.iter().map(|arm| &arm.body).collect(),
+        Kind::Function(function) => inner(&function.body),
+    }
+}

@@ -1,0 +1,52 @@
+//! dosh's language: every case of `tests/dosh` runs as in bash and dash.
+
+use hostcall_tests::daemon::program;
+use hostcall_tests::shell_cases::{differences, directory, table};
+use std::collections::BTreeSet;
+use std::fs;
+
+macro_rules! tables {
+    ($($test:ident = $name:literal),* $(,)?) => {
+        const TABLES: &[&str] = &[$($name),*];
+
+        $(
+            #[test]
+            fn $test() {
+                let dosh = program("dosh");
+                let told = differences(dosh.to_str().unwrap(), &table($name));
+                assert!(told.is_empty(), "{told}");
+            }
+        )*
+    };
+}
+
+tables! {
+    quoting = "2.02-quoting",
+    tokens = "2.03-tokens",
+    parameters = "2.05-parameters",
+    tildes = "2.06.1-tilde",
+    parameter_expansion = "2.06.2-parameter-expansion",
+    substitution = "2.06.3-substitution",
+    arithmetic = "2.06.4-arithmetic",
+    splitting = "2.06.5-splitting",
+    globs = "2.06.6-globs",
+    redirection = "2.07-redirection",
+    errors = "2.08-errors",
+    commands = "2.09-commands",
+    functions = "2.09.5-functions",
+    traps_and_jobs = "2.11-traps-jobs",
+    special_builtins = "2.14-special-builtins",
+    builtins = "builtins",
+}
+
+#[test]
+fn every_table_is_run_and_holds_its_part() {
+    let files = fs::read_dir(directory()).unwrap().flatten();
+    let files: BTreeSet<String> = files
+        .map(|file| file.file_name().into_string().unwrap())
+        .collect();
+    let run: BTreeSet<String> = TABLES.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(files, run);
+    let cases: usize = TABLES.iter().map(|name| table(name).len()).sum();
+    assert!(cases >= 400, "only {cases} cases");
+}
