@@ -5,6 +5,7 @@ use super::explain::explain;
 use super::input::{self, Lines};
 use super::plan::{Known, Place};
 use super::shell::{Flow, Run, Shell};
+use super::stack;
 use super::syntax::parser::Parser;
 use super::syntax::tree::Bytes;
 use super::sys::{self, Disposition};
@@ -35,6 +36,7 @@ enum Commands {
 /// The whole program; answers its status.
 pub fn main() -> i32 {
     let words: Vec<Bytes> = std::env::args_os().map(OsStringExt::into_vec).collect();
+    stack::measure();
     let mut shell = Shell::new();
     let commands = match parse(&mut shell, &words) {
         Ok(commands) => commands,

@@ -17,6 +17,7 @@ mod regex;
 mod run;
 mod shell;
 mod signals;
+mod stack;
 mod syntax;
 mod sys;
 mod timing;

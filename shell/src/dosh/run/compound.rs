@@ -4,6 +4,7 @@ use super::redirect::Failed;
 use super::simple::Call;
 use crate::dosh::expand::pattern;
 use crate::dosh::shell::{Flow, Run, Shell};
+use crate::dosh::stack;
 use crate::dosh::syntax::tree::{Arithmetic, Arm, Command, Kind, List, Then, Word};
 use crate::dosh::sys;
 use std::rc::Rc;
@@ -12,6 +13,9 @@ impl Shell {
     /// Runs a command. `text`: its pipeline as it was written.
     pub fn command(&mut self, command: &Command, text: &Rc<[u8]>, last: bool) -> Run {
         self.line = command.line;
+        if stack::is_low() {
+            return Err(self.fail("commands are nested too deeply"));
+        }
         if let Kind::Simple(simple) = &command.kind {
             return self.simple(&Call {
                 simple,

@@ -4,15 +4,9 @@ use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::{Bytes, Function};
 use std::rc::Rc;
 
-/// Deeper calls are refused, so that a script cannot exhaust the stack.
-const DEEPEST: u32 = 1000;
-
 impl Shell {
     /// Calls a function with the fields behind its name.
     pub fn call(&mut self, function: &Rc<Function>, mut fields: Vec<Bytes>) -> Run {
-        if self.depth >= DEEPEST {
-            return Err(self.fail(format_args!("functions are nested deeper than {DEEPEST}")));
-        }
         self.trace(&fields)?;
         fields.remove(0);
         let arguments = std::mem::replace(&mut self.arguments, fields);

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 impl Parser {
     pub fn command(&mut self) -> Parsed<Command> {
+        self.check_depth()?;
         loop {
             self.peek()?;
             let (start, line) = (self.start, self.start_line);
@@ -81,6 +82,9 @@ impl Parser {
     /// What stands between the parentheses, if they close as those of arithmetic do.
     pub fn attempt_arithmetic(&mut self, skip: usize) -> Option<Arithmetic> {
         let (place, line) = (self.source.place(), self.source.line());
+        if self.no_arithmetic.contains(&place) {
+            return None;
+        }
         let pending = self.pending.len();
         self.source.skip(skip);
         let parts = self.parts(Stop::Arithmetic, true);
@@ -92,6 +96,7 @@ impl Parser {
             _ => {
                 self.source.rewind(place, line);
                 self.pending.truncate(pending);
+                self.no_arithmetic.insert(place);
                 self.ahead = None;
                 None
             }

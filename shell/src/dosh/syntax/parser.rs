@@ -5,8 +5,9 @@ use super::source::{Feed, Source};
 use super::token::{is_name, Op, Token};
 use super::tree::*;
 use super::word::Stop;
+use crate::dosh::stack;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// Names and the text that stands for them.
@@ -41,6 +42,8 @@ pub struct Parser {
     /// Where the last token taken has ended.
     pub end: usize,
     pub pending: Vec<Pending>,
+    /// Where two parentheses were tried as arithmetic's in vain: nested ones are not tried again and again.
+    pub no_arithmetic: HashSet<usize>,
     /// Where the last complete command began.
     begun: usize,
     pub aliases: Rc<Aliases>,
@@ -71,6 +74,7 @@ impl Parser {
             start_line: 1,
             end: 0,
             pending: Vec::new(),
+            no_arithmetic: HashSet::new(),
             begun: 0,
             aliases: Rc::default(),
         }
@@ -83,6 +87,7 @@ impl Parser {
     pub fn next(&mut self, aliases: &Rc<Aliases>) -> Parsed<Option<List>> {
         self.aliases = Rc::clone(aliases);
         self.source.forget();
+        self.no_arithmetic.clear();
         self.begun = self.source.place();
         let parsed = self.complete_command();
         if parsed.is_err() {
@@ -316,6 +321,7 @@ impl Parser {
         }
         self.ahead = None;
         self.source.substitute(start, &name, value);
+        self.no_arithmetic.clear();
         Ok(true)
     }
 
@@ -366,6 +372,15 @@ impl Parser {
         match self.eat_op(op)? {
             true => Ok(()),
             false => Err(self.unexpected()),
+        }
+    }
+
+    /// # Errors
+    /// The text is nested too deeply.
+    pub fn check_depth(&self) -> Parsed<()> {
+        match stack::is_low() {
+            true => Err(self.error("syntax error: nested too deeply")),
+            false => Ok(()),
         }
     }
 

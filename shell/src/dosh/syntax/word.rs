@@ -62,6 +62,7 @@ impl Parts {
 impl Parser {
     /// Reads up to the stop, which stays. `quoted`: as within double quotes.
     pub fn parts(&mut self, stop: Stop, quoted: bool) -> Parsed<Vec<Part>> {
+        self.check_depth()?;
         let mut parts = Parts::default();
         let mut depth = 0;
         while let Some(byte) = self.source.peek() {
