@@ -31,6 +31,7 @@ pub mod roads;
 pub mod run;
 pub mod shell;
 pub mod shell_cases;
+pub mod shell_grammar;
 pub mod short;
 pub mod shown;
 pub mod snapshot;

@@ -75,7 +75,13 @@ impl Shell {
             stages => shell.piped(stages, &pipeline.text),
         };
         match pipeline.negated {
-            true => self.guarded(run)?,
+            true => {
+                let result = self.guarded(run);
+                if let Err(Flow::Break(_) | Flow::Continue(_)) = result {
+                    self.status = i32::from(self.status == 0);
+                }
+                result?;
+            }
             false => run(self)?,
         }
         if let Some(started) = started {
