@@ -133,6 +133,10 @@ impl Shell {
         let statuses = job.processes.iter().map(|process| process.state.status());
         self.pipe_status.extend(statuses);
         self.status = self.pipeline_status();
+        if controlled && !self.interactive && self.status == 128 + libc::SIGINT {
+            // The terminal's interrupt has reached the job's group only, and is meant for the script.
+            let _ = sys::kill(std::process::id() as i32, libc::SIGINT);
+        }
         if let State::Stopped(signal) = job.state() {
             self.status = 128 + signal;
             job.told = job.state();
