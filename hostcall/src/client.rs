@@ -53,6 +53,8 @@ struct Slot {
     calls: AtomicU32,
     /// Whoever uses it sleeps for its answer.
     asleep: AtomicBool,
+    /// The lane's number, once somebody has used it.
+    number: AtomicU32,
     lane: UnsafeCell<Lane>,
 }
 
@@ -146,6 +148,7 @@ impl Client {
                     holder: AtomicUsize::new(0),
                     calls: AtomicU32::new(0),
                     asleep: AtomicBool::new(false),
+                    number: AtomicU32::new(u32::MAX),
                     lane: UnsafeCell::new(Lane {
                         number: 0,
                         end: None,
@@ -455,6 +458,17 @@ impl Client {
     fn await_slot(&self, nap: Duration) {
         let seen = self.freed.load(Ordering::Acquire);
         self.waiters.fetch_add(1, Ordering::SeqCst);
+        if self.modest.load(Ordering::Relaxed) {
+            // Whoever only waits sees that its lane is wanted when it wakes. One that is just about to sleep misses this,
+            // and hears the next.
+            for slot in self
+                .slots
+                .iter()
+                .filter(|slot| slot.asleep.load(Ordering::SeqCst))
+            {
+                self.nudge(slot.number.load(Ordering::Relaxed));
+            }
+        }
         // A look between the announcement and the sleep is not needed: the limit bounds what a lost race costs.
         herald();
         futex_wait(&self.freed, seen, Some(nap));

@@ -1,8 +1,10 @@
 //! The working directory that a session has on the host, and where it begins.
 
-use crate::failure::{plain, Failure};
+use crate::failure::{plain, Failure, REFUSED};
 use crate::paths::Prefix;
+use crate::policy::Policy;
 use crate::session::Session;
+use crate::streams::join::refused;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
 use hostcall::wire::Sink;
@@ -18,6 +20,7 @@ use std::path::Path;
 pub fn enter(host: &impl Calls, session: &Session, prefix: &Prefix) -> Result<(), Failure> {
     let entered = host.enter_session(session.name());
     let kept = entered.map_err(|errno| match errno.0 {
+        libc::EACCES if !Policy::ask(host).is_ok_and(|policy| policy.allowed) => refused(),
         libc::ENOENT | libc::EACCES => Failure::own(format_args!(
             "the session's directory on the host cannot be entered any more ({errno}); move it by hcd"
         )),
@@ -76,7 +79,10 @@ pub fn go(
     };
     // Whoever cannot be where the session was may leave for anywhere that does not depend on it.
     let here = match enter(host, session, prefix).and_then(|()| path(host)) {
-        Err(failure) if matches!(goal, Goal::To(path) if path.is_relative()) => {
+        Err(failure)
+            if failure.status == REFUSED
+                || matches!(goal, Goal::To(path) if path.is_relative()) =>
+        {
             return Err(failure)
         }
         here => here.ok(),

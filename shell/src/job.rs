@@ -41,7 +41,7 @@ pub struct Job {
     hung_up: Option<Instant>,
     /// Whether the program is in the foreground of its terminal.
     in_front: bool,
-    /// Output that could not be written.
+    /// Output that could not be written, or input that could not be read.
     failed: Option<(usize, Errno)>,
 }
 
@@ -107,7 +107,7 @@ impl Job {
         })
     }
 
-    /// What the program could not know: that its output went nowhere.
+    /// What the program could not know: that its output went nowhere, or its input did not end but failed.
     fn judged(&self, state: JobState) -> JobState {
         let Some((number, errno)) = self.failed else {
             return state;
@@ -234,6 +234,10 @@ impl Job {
         self.pause_outputs();
         terminal::restore();
         if !signals::stop(signal, has_terminal && signal == libc::SIGTSTP) {
+            if asks {
+                // No shell would ever continue it, nor is there a terminal for it: natively its call fails.
+                self.send(libc::SIGHUP);
+            }
             self.pass_on(libc::SIGCONT);
         }
         self.set_waiting(true);
@@ -280,7 +284,9 @@ impl Job {
             0 => self.input_done = true,
             _ => self.carrying -= 1,
         }
-        if let (1.., Done::Failed(errno)) = (number, done) {
+        // A terminal that fails has been hung up, which is told otherwise.
+        let is_told = number == 0 && kind::of(0) == kind::Kind::Terminal;
+        if let (Done::Failed(errno), false) = (done, is_told) {
             self.failed.get_or_insert((number, errno));
         }
     }
@@ -326,6 +332,11 @@ impl Job {
             )) => {
                 terminal::restore();
                 status::die(signal)
+            }
+            // The key that stops who reads our output stops us too, or no shell would see a stopped job.
+            Some(Event::Signal(libc::SIGTSTP)) => {
+                terminal::restore();
+                signals::stop(libc::SIGTSTP, false);
             }
             _ => {}
         }

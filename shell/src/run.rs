@@ -35,8 +35,6 @@ pub fn run(options: &Hrun) -> Result<JobState, Failure> {
     let session = Session::find().map_err(Failure::own)?;
     let prefix = Prefix::of_environment();
     let host = host::attach()?;
-    let events = Events::start()
-        .map_err(|errno| Failure::own(format_args!("cannot wait for signals: {errno}")))?;
     directory::enter(host, &session, &prefix)?;
     let policy = Policy::ask(host).map_err(|errno| Failure::host("the policy", errno))?;
     if !policy.allowed {
@@ -68,6 +66,9 @@ pub fn run(options: &Hrun) -> Result<JobState, Failure> {
     };
     let joined = Joined::make(host, wanted)?;
     let number = start(&joined)?;
+    // Not before: whoever is tired of waiting for a start may end this process, and the host then ends the program.
+    let events = Events::start()
+        .map_err(|errno| Failure::own(format_args!("cannot wait for signals: {errno}")))?;
     joined.handed(host);
     let ended = Job::new(host, number, joined, events, in_front).attend()?;
     if options.verbose {

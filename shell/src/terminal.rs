@@ -83,9 +83,9 @@ pub fn is_raw() -> bool {
     RAW.load(Ordering::SeqCst)
 }
 
-/// Makes the terminal raw, if it is ours.
+/// Makes the terminal raw, if it is ours. A shell may have given it settings of its own while this process was stopped.
 pub fn make_raw() {
-    if is_raw() || !is_ours(0) {
+    if !is_ours(0) {
         return;
     }
     let Ok(settings) = tcgetattr(guest(0)) else {
@@ -93,6 +93,9 @@ pub fn make_raw() {
     };
     let mut raw = settings.clone();
     cfmakeraw(&mut raw);
+    if is_raw() && raw == settings {
+        return;
+    }
     guardian::watch(&raw, &settings);
     *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
     if set(&raw) {

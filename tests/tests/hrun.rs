@@ -155,6 +155,11 @@ fn a_loop_over_a_file_keeps_its_lines(guest: &mut Scripts) {
 }
 
 fn closed_and_full_streams_are_what_they_are(guest: &mut Scripts) {
+    let directory = "hrun cat < /tmp 2> /tmp/e; echo $?; cat /tmp/e";
+    let said = guest.say(directory);
+    assert!(said.starts_with("1\nhrun: stdin: "), "{said}");
+    // A terminal's end after a part of a line.
+    assert_eq!(guest.say("printf abc | hrun -t cat"), "abcabc");
     for (script, expected) in [
         ("hrun cat <&-; echo $?", "1\n"),
         ("hrun echo x >&-; echo $?", "1\n"),

@@ -80,6 +80,9 @@ impl<'c> Guard<'c> {
         let entry = &client.slots[slot];
         entry.holder.store(this_thread(), Ordering::Relaxed);
         entry.asleep.store(false, Ordering::Relaxed);
+        // SAFETY: the slot's `busy` word is ours.
+        let number = unsafe { &*entry.lane.get() }.number;
+        entry.number.store(number, Ordering::Relaxed);
         let calls = entry.calls.load(Ordering::Relaxed);
         entry.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
         let mut guard = Guard {

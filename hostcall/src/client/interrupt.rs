@@ -52,9 +52,13 @@ impl Client {
     /// has acted on it: it may just be about to sleep.
     pub fn interrupt(&self, thread: &Interrupt) {
         thread.wanted.store(true, Ordering::SeqCst);
-        let lane = thread.lane.load(Ordering::SeqCst);
+        self.nudge(thread.lane.load(Ordering::SeqCst));
+    }
+
+    /// Wakes the thread that sleeps for an answer on a lane, as if the host had rung.
+    pub(super) fn nudge(&self, lane: u32) {
         if let Some(page) = self.region.page(lane) {
-            // As if the host had rung. Whoever else has the lane by now finds no reply, and sleeps on.
+            // Whoever else has the lane by now finds no reply, and sleeps on.
             page.guest_sleep.0.store(AWAKE, Ordering::Release);
             futex_wake(&page.guest_sleep.0, 1);
             bells::ring(lane);

@@ -237,7 +237,9 @@ impl ExecCalls for Caller {
             flags,
         } = request;
         let words = self.session.fds.get(arguments)?;
-        if !self.session.scratches.holds(words) || flags & !(CONTROLS | BEHIND) != 0 {
+        if !self.session.scratches.holds(words)
+            || ![0, CONTROLS, CONTROLS | BEHIND].contains(&flags)
+        {
             return Err(Errno(libc::EINVAL));
         }
         let streams = [

@@ -235,7 +235,16 @@ fn start(
     let about = known.get_or_insert_default();
     let words = read(words)?;
     about.arguments = About::of_arguments(&words.arguments);
-    let directory = enter(directory, bare)?;
+    let directory = enter(directory, bare).map_err(|Failure { errno, .. }| {
+        let (user, why) = (&policy.user.name, Errno(errno));
+        let reason = format!(
+            "the working directory cannot be entered as {user} ({why}); go elsewhere by hcd"
+        );
+        Failure {
+            denial: Some(About::of_reason(&reason)),
+            ..Errno(errno).into()
+        }
+    })?;
     about.directory = Some(About::of_path(&directory));
     let base = environment::base(&policy.user, &policy.config.environment);
     let path = base.get("PATH").map_or("", String::as_str);

@@ -6,7 +6,10 @@ use crate::exec::launcher::LAUNCHER;
 use crate::exec::message::{FromLauncher, ToLauncher};
 use crate::exec::Policy;
 use crate::message;
-use nix::sys::socket::{shutdown, socketpair, AddressFamily, Shutdown, SockFlag, SockType};
+use nix::sys::socket::sockopt::SndBufForce;
+use nix::sys::socket::{
+    setsockopt, shutdown, socketpair, AddressFamily, Shutdown, SockFlag, SockType,
+};
 use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -15,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// How long hostd waits for the programs of its guests when it ends itself: their grace and a little more.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Bytes that hostd may have said to a launcher and that have not been heard yet.
+const LINE_BYTES: usize = 8 << 20;
 
 /// The launcher's process and line.
 #[derive(Debug)]
@@ -33,6 +39,9 @@ impl Launcher {
             None,
             SockFlag::SOCK_CLOEXEC,
         )?;
+        // Room for what a guest's end has to say of each of its programs at once: a launcher that is behind is given up.
+        // Without the right to that it has what the kernel gives.
+        let _ = setsockopt(&ours, SndBufForce, &LINE_BYTES);
         let child = launch(&guest.program, &guest.name, theirs)?;
         let policy = Box::new(policy.clone());
         message::send(&ours, &ToLauncher::Begin { policy }, &[])?;

@@ -178,6 +178,8 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &'static Pum
     let mut buffer = vec![0; CHUNK];
     let kind = kind::of(0);
     let mut is_large = false;
+    // An end after a part of a line only hands that part over; the terminal's reader sees another as the end.
+    let mut ends: &[u8] = &[END];
     let keyboard = (kind == Kind::Terminal).then(|| Keyboard::new(terminal));
     let hang_up = || {
         if !terminal {
@@ -200,13 +202,17 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &'static Pum
                         Known::Nothing,
                         Offset::CURRENT,
                         RwFlags(0),
-                        &[END],
+                        ends,
                     );
                 }
                 hang_up();
                 return Done::All;
             }
             Ok(read) => {
+                ends = match buffer[read - 1] {
+                    b'\n' => &[END],
+                    _ => &[END, END],
+                };
                 if read >= PIPE && !std::mem::replace(&mut is_large, true) {
                     enlarge(host, remote, 0);
                 }
