@@ -9,7 +9,7 @@
 use nix::sys::termios::Termios;
 use std::ffi::{c_char, c_int};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -68,24 +68,29 @@ fn tell(message: &Message) {
 }
 
 fn start() -> Option<File> {
-    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok()?;
+    let pipe = || nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok();
+    let ((reader, writer), (ready, is_ready)) = (pipe()?, pipe()?);
     // By the system call itself, as everything in the child: other threads may hold whatever locks, and the preload library
     // is not to follow a process that has no files.
     // SAFETY: a child with a copy of this process's memory, in which `guard` allocates nothing and never returns.
     unsafe {
         match libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) {
-            0 => guard(reader.as_raw_fd()),
-            -1 => None,
-            _ => Some(File::from(writer)),
+            0 => guard(reader.as_raw_fd(), is_ready.as_raw_fd()),
+            -1 => return None,
+            _ => {}
         }
     }
+    drop(is_ready);
+    // Until it has a name of its own, whoever kills us by ours kills it too.
+    let _ = File::from(ready).read(&mut [0]);
+    Some(File::from(writer))
 }
 
 /// The guardian.
 ///
 /// # Safety
 /// To be called in a child with one thread.
-unsafe fn guard(line: RawFd) -> ! {
+unsafe fn guard(line: RawFd, ready: RawFd) -> ! {
     let mut message: Message = [NONE; 2];
     // SAFETY: plain system calls on live arrays of the kernel's sizes; the other descriptors, and the name up to its NUL, are copies that nobody uses.
     unsafe {
@@ -104,6 +109,7 @@ unsafe fn guard(line: RawFd) -> ! {
             *name = b'-' as c_char;
             name = name.add(1);
         }
+        libc::syscall(libc::SYS_write, ready, c"r".as_ptr(), 1);
         // The terminal is 0, the line 1.
         libc::syscall(libc::SYS_dup3, line, 1, 0);
         libc::syscall(libc::SYS_close_range, 2, u32::MAX, 0);

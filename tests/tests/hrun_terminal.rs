@@ -86,6 +86,9 @@ fn the_terminal_is_as_it_was_after_hrun_was_killed(shell: &mut Shell) {
     let shown = shell.does("sh -c 'hrun sleep 100; echo ended'");
     assert!(shown.contains("ended"), "{shown}");
     shell.does("wait");
+    // The one who puts it back hears of the end when the shell does.
+    let again = "until [ $(stty -g) = $before ] || [ $((tries += 1)) -gt 50 ]; do sleep 0.1; done";
+    shell.does(&format!("before={before}; tries=0; {again}"));
     assert_eq!(shell.does("stty -g"), before);
 }
 
