@@ -322,7 +322,8 @@ ops! {
         141 take_pipe TakePipe [] (SYS_recvmsg SYS_fcntl SYS_fstatfs SYS_close SYS_futex) {} -> { fd: RemoteFd }
 
         /// Moves a job to the background of the terminal that controls its session, where it stops when it reads, or back to the
-        /// foreground, tcsetpgrp(3): to the process group that was there before. `ESRCH` if there is no such job.
+        /// foreground, tcsetpgrp(3), where it goes on: it is the process group that was there before that gets it. `ESRCH` if
+        /// there is no such job.
         142 foreground Foreground [] (SYS_sendmsg SYS_recvmsg) { job: u32, own: u32 } -> {}
     }
 }

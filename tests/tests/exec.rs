@@ -291,11 +291,7 @@ fn who_reads_in_the_background_of_a_terminal_stops() {
     let script = "read line; echo \"[$line]\"; read line; echo \"[$line]\"; exit 6";
     let (master, job) = with_terminal(&client, script, 3);
     assert_eq!(wait(job), asks);
-    let come_back = || {
-        client.foreground(job, 1).expect("a job");
-        client.signal(job, libc::SIGCONT).expect("a job");
-    };
-    come_back();
+    client.foreground(job, 1).expect("a job");
     write_all(&client, master, b"one\n").expect("typed");
     shows(&client, master, "[one]");
     client.foreground(job, 0).expect("a job");
@@ -303,7 +299,7 @@ fn who_reads_in_the_background_of_a_terminal_stops() {
     // It may have been reading already, and reads on then.
     client.signal(job, libc::SIGSTOP).expect("a job");
     client.wait(job, libc::WUNTRACED).expect("a job");
-    come_back();
+    client.foreground(job, 1).expect("a job");
     shows(&client, master, "[two]");
     assert_eq!(finish(&client, job), JobState::Exited(6));
     let gone = client.foreground(job, 1).map(drop);

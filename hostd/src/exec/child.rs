@@ -160,7 +160,13 @@ fn watch(program: Pid, report: &UnixStream) -> ! {
                 let _ = signal_group(pid, libc::SIGHUP);
                 let _ = signal_group(pid, libc::SIGCONT);
             }
-            Wish::Move { own } => terminal::move_program(pid, own, &mut before),
+            Wish::Move { own } => {
+                terminal::move_program(pid, own, &mut before);
+                if own {
+                    // It may have asked for the terminal a moment before.
+                    let _ = signal_group(pid, libc::SIGCONT);
+                }
+            }
         }
     }
 }

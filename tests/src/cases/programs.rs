@@ -81,7 +81,11 @@ fn program_input(run: &mut Run) {
 fn program_environment(run: &mut Run) {
     let offered = ["TERM=vt99", "LANG=C", "LD_PRELOAD=/evil", "IFS=x", "TERM"];
     script(run, "echo $TERM $LANG $LD_PRELOAD", &offered);
-    script(run, "test -n \"$PATH\" && test -z \"$BASH_ENV\"", &["BASH_ENV=1"]);
+    script(
+        run,
+        "test -n \"$PATH\" && test -z \"$BASH_ENV\"",
+        &["BASH_ENV=1"],
+    );
 }
 
 fn program_in_its_directory(run: &mut Run) {
