@@ -52,6 +52,7 @@ fn control_c_ends_the_program(shell: &mut Shell) {
 fn control_z_stops_the_program(shell: &mut Shell) {
     let settings = shell.does("stty -g");
     for end in ["", " | cat"] {
+        // Not sh, which starts programs by vfork(2): the key in such a moment stops the child, and the parent waits, unstopped.
         let line = format!("hrun bash -c 'echo go; sleep 0.5; echo slept; exit 5'{end}");
         shell.begins(&line);
         shell.sees("go\r\n");

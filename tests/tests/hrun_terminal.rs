@@ -80,10 +80,11 @@ fn the_terminal_is_as_it_was(shell: &mut Shell) {
 
 fn the_terminal_is_as_it_was_after_hrun_was_killed(shell: &mut Shell) {
     let before = shell.does("stty -g");
-    // A script, for this shell would see to a job of its own.
+    // A script, for this shell would see to a job of its own; and one that goes on for a moment, for a shell that has made the
+    // terminal its own by then is left alone.
     let script = "until pidof hrun > /dev/null && stty -a < /dev/tty | grep -q -e -icanon; do sleep 0.1; done; kill -KILL $(pidof hrun)";
     shell.does(&format!("set +m; {{ {script}; }} & set -m"));
-    let shown = shell.does("sh -c 'hrun sleep 100; echo ended'");
+    let shown = shell.does("sh -c 'hrun sleep 100; sleep 0.3; echo ended'");
     assert!(shown.contains("ended"), "{shown}");
     shell.does("wait");
     // The one who puts it back hears of the end when the shell does.
