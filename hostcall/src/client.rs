@@ -53,14 +53,13 @@ struct Slot {
     calls: AtomicU32,
     /// Whoever uses it sleeps for its answer.
     asleep: AtomicBool,
-    /// The lane's number, once somebody has used it.
+    /// The lane's number, once it is started.
     number: AtomicU32,
     lane: UnsafeCell<Lane>,
 }
 
 /// The private half of a lane, used by whoever holds its slot.
 struct Lane {
-    number: u32,
     end: Option<GuestEnd>,
     acts_for: ActsFor,
     /// A signal came while a call was waited for that cannot be cancelled: it is the next call's.
@@ -150,7 +149,6 @@ impl Client {
                     asleep: AtomicBool::new(false),
                     number: AtomicU32::new(u32::MAX),
                     lane: UnsafeCell::new(Lane {
-                        number: 0,
                         end: None,
                         acts_for: ActsFor::Unknown,
                         interrupted: false,
@@ -170,13 +168,13 @@ impl Client {
             turns,
         };
         // SAFETY: nobody else knows the client yet.
-        unsafe { *client.slots[0].lane.get() = client.start(lane) };
+        unsafe { *client.slots[0].lane.get() = client.start(0, lane) };
         Ok(client)
     }
 
-    fn start(&self, lane: u32) -> Lane {
+    fn start(&self, slot: usize, lane: u32) -> Lane {
+        self.slots[slot].number.store(lane, Ordering::Relaxed);
         Lane {
-            number: lane,
             end: Some(GuestEnd::new(self.link.budget(), self.region.clock())),
             acts_for: ActsFor::Unknown,
             interrupted: false,
@@ -438,7 +436,7 @@ impl Client {
                     umask: self.umask,
                 };
                 match self.link.claim(&self.region, &claim) {
-                    Ok(number) => *lane = self.start(number),
+                    Ok(number) => *lane = self.start(slot, number),
                     refused => {
                         entry.busy.store(0, Ordering::Release);
                         return match refused {

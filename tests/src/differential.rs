@@ -3,10 +3,12 @@
 //! On both sides the host's files stand below [`PREFIX`]: in the guest that is what is tested, natively the root is
 //! mounted there once more. So whatever a program writes of paths, into its output or into files, is equal too.
 
-use crate::daemon::program;
+use crate::daemon::{program, Scratch};
+use crate::outside::told;
 use crate::tree::listing;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where both sides see the host's files: a directory that each Debian system has, and that is empty.
 pub const PREFIX: &str = "/srv";
@@ -69,6 +71,27 @@ impl Side {
         }
         command
     }
+}
+
+/// Runs a command on a side, with a directory of the host as its last argument: the same for each side, and empty.
+///
+/// # Panics
+/// The side cannot be had.
+pub fn outcome<A: AsRef<OsStr>>(side: &Side, scratch: &Scratch, arguments: &[A]) -> Outcome {
+    let work = scratch.join("work");
+    std::fs::create_dir(&work).expect("a directory to work in");
+    let run = side
+        .command()
+        .args(arguments)
+        .arg(seen(&work))
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the side runs");
+    let outcome = Outcome::new(told(&run), &work);
+    std::fs::remove_dir_all(&work).expect("the run's own directory");
+    outcome
 }
 
 /// A file of the host as both sides name it.

@@ -2,27 +2,10 @@
 //! a directory of the host, natively and in a guest; what it says, and the files it leaves, must be equal.
 
 use hostcall_tests::daemon::Scratch;
-use hostcall_tests::differential::{seen, Outcome, Side};
-use hostcall_tests::outside::{may_mount, told};
+use hostcall_tests::differential::{outcome, seen, Side};
+use hostcall_tests::outside::may_mount;
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Stdio;
-
-fn outcome(side: &Side, scratch: &Scratch, script: &Path) -> Outcome {
-    let work = scratch.join("work");
-    std::fs::create_dir(&work).expect("a directory for the script");
-    let run = side
-        .command()
-        .args(["bash", "-c", "cd \"$1\"; . \"$0\""])
-        .args([seen(script), seen(&work)])
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the side runs");
-    let outcome = Outcome::new(told(&run), &work);
-    std::fs::remove_dir_all(&work).expect("the script's own directory");
-    outcome
-}
 
 fn as_natively(kind: &str) {
     if !may_mount() {
@@ -32,8 +15,11 @@ fn as_natively(kind: &str) {
     let mut ran = 0;
     for script in std::fs::read_dir(scripts).expect("the scripts").flatten() {
         let scratch = Scratch::new();
-        let expected = outcome(&Side::Native, &scratch, &script.path());
-        let found = outcome(&Side::Guest(kind.to_owned()), &scratch, &script.path());
+        let name = seen(&script.path());
+        let arguments = ["bash", "-c", "cd \"$1\"; . \"$0\""].map(OsStr::new);
+        let arguments = [&arguments[..], &[name.as_os_str()]].concat();
+        let expected = outcome(&Side::Native, &scratch, &arguments);
+        let found = outcome(&Side::Guest(kind.to_owned()), &scratch, &arguments);
         if let Some(text) = expected.difference(&found) {
             panic!("{} in {kind}:\n{text}", script.path().display());
         }

@@ -2,28 +2,10 @@
 //! guest; output, status and the tree that is left behind must be equal.
 
 use hostcall_tests::daemon::Scratch;
-use hostcall_tests::differential::{seen, Outcome, Side};
-use hostcall_tests::outside::{may_mount, told};
+use hostcall_tests::differential::{outcome, seen, Side};
+use hostcall_tests::outside::may_mount;
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// Runs a command on a side, with a directory of the host as its last argument: the same for each side, and empty.
-fn outcome(side: &Side, scratch: &Scratch, arguments: &[&str]) -> Outcome {
-    let work = scratch.join("work");
-    std::fs::create_dir(&work).expect("a directory for the case");
-    let run = side
-        .command()
-        .args(arguments)
-        .arg(seen(&work))
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the side runs");
-    let outcome = Outcome::new(told(&run), &work);
-    std::fs::remove_dir_all(&work).expect("the case's own directory");
-    outcome
-}
 
 /// Runs `shell -c script case DIRECTORY` on both sides; says what differs.
 fn difference(case: &str, shell: &str, script: &str) -> Option<String> {

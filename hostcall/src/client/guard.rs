@@ -80,9 +80,6 @@ impl<'c> Guard<'c> {
         let entry = &client.slots[slot];
         entry.holder.store(this_thread(), Ordering::Relaxed);
         entry.asleep.store(false, Ordering::Relaxed);
-        // SAFETY: the slot's `busy` word is ours.
-        let number = unsafe { &*entry.lane.get() }.number;
-        entry.number.store(number, Ordering::Relaxed);
         let calls = entry.calls.load(Ordering::Relaxed);
         entry.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
         let mut guard = Guard {
@@ -99,7 +96,7 @@ impl Guard<'_> {
     fn parts(&mut self) -> (&mut GuestEnd, &Region, u32, Bell<'_>) {
         // SAFETY: this guard holds the slot's `busy` word, and `&mut self` makes it the only borrow.
         let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
-        let number = lane.number;
+        let number = self.client.slots[self.slot].number.load(Ordering::Relaxed);
         let Some(end) = &mut lane.end else {
             unreachable!("a guard is made for a started lane only")
         };
