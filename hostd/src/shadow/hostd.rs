@@ -59,8 +59,12 @@ pub struct Hostd {
     answered: Condvar,
 }
 
+/// A program would take the line's own errors for its call's: a write's broken pipe, say, where hostd is gone.
 fn io(error: std::io::Error) -> Errno {
-    Errno(error.raw_os_error().unwrap_or(libc::EIO))
+    match error.raw_os_error() {
+        None | Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => Errno(libc::EIO),
+        Some(errno) => Errno(errno),
+    }
 }
 
 impl Hostd {
@@ -140,5 +144,22 @@ impl Hostd {
     pub fn deliver(&self, answer: Answer) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         self.answered.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_dead_hostd_is_no_broken_pipe_of_the_programs() {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        drop(theirs);
+        let ours: &'static UnixStream = Box::leak(Box::new(ours));
+        let hostd = Hostd::new(ours.as_fd());
+        let told = hostd.tell(&FromShadow::Settle, &[]);
+        assert_eq!(told, Err(Errno(libc::EIO)));
     }
 }
