@@ -332,7 +332,7 @@ fn acknowledged_writes_are_on_the_host() {
             .map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")))
             .collect();
         assert!(
-            acked > 0 && numbers.len() >= acked && data.len() % 8 == 0,
+            acked > 0 && numbers.len() >= acked && data.len().is_multiple_of(8),
             "{victim}: {acked} acknowledged, {} there",
             numbers.len()
         );

@@ -221,7 +221,7 @@ impl Acts {
             ["mapcat", name] => {
                 let file = File::open(self.path(name))?;
                 let len = file.metadata()?.len() as usize;
-                Map::of(&file, false, len % 2 == 0)?
+                Map::of(&file, false, len.is_multiple_of(2))?
                     .read(len)
                     .map(|data| digest(&data))
             }
