@@ -29,6 +29,7 @@ pub mod programs;
 pub mod random;
 pub mod roads;
 pub mod run;
+pub mod screen;
 pub mod shell;
 pub mod shell_cases;
 pub mod shell_grammar;

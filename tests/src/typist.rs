@@ -26,9 +26,22 @@ impl Typist {
     ///
     /// # Panics
     /// It does not start.
+    pub fn start(command: Command) -> Typist {
+        Typist::watched(command, 30, 100, |_| Vec::new())
+    }
+
+    /// The same on a terminal of this size, whose every output is given to a function: what that answers, the terminal answers.
+    ///
+    /// # Panics
+    /// It does not start.
     #[allow(unsafe_code)]
-    pub fn start(mut command: Command) -> Typist {
-        let size = size(30, 100);
+    pub fn watched(
+        mut command: Command,
+        rows: u16,
+        columns: u16,
+        mut watch: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static,
+    ) -> Typist {
+        let size = size(rows, columns);
         let pty = openpty(&size, None).expect("a terminal");
         let stream = || pty.slave.try_clone().expect("a descriptor");
         command.stdin(stream()).stdout(stream()).stderr(stream());
@@ -51,6 +64,8 @@ impl Typist {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = screen.read(&mut buffer) {
+                let answer = watch(&buffer[..read]);
+                let _ = screen.write_all(&answer);
                 let mut shown = to.lock().unwrap_or_else(PoisonError::into_inner);
                 shown.extend_from_slice(&buffer[..read]);
             }

@@ -3,6 +3,7 @@
 use super::builtins;
 use super::explain::explain;
 use super::input::{self, Lines};
+use super::keyboard::{self, Startup};
 use super::plan::{Known, Place};
 use super::shell::{Flow, Run, Shell};
 use super::stack;
@@ -20,7 +21,9 @@ A POSIX shell. Options are those of `set`: -abCefhmnuvx, -o NAME, and +o NAME to
 
   -c         commands are the next argument
   -s         commands come from standard input
-  -i         interactive
+  -i         interactive, as without -c and SCRIPT on a terminal
+  -l         the shell of a session: reads /etc/profile and ~/.profile; also --login
+  --norc     interactive, but without reading ~/.doshrc
   --explain  tell where each stage of the commands would run, and run nothing
   --help     this text
   --version  the version
@@ -38,18 +41,28 @@ pub fn main() -> i32 {
     let words: Vec<Bytes> = std::env::args_os().map(OsStringExt::into_vec).collect();
     stack::measure();
     let mut shell = Shell::new();
-    let commands = match parse(&mut shell, &words) {
-        Ok(commands) => commands,
+    let (commands, startup) = match parse(&mut shell, &words) {
+        Ok(parsed) => parsed,
         Err(status) => return status,
     };
-    shell.follow_monitor();
-    let result = run(&mut shell, commands);
-    shell.conclude(result)
+    match shell.interactive {
+        true => keyboard::begin(&mut shell),
+        false => shell.follow_monitor(),
+    }
+    let result = run(&mut shell, commands, &startup);
+    let status = shell.conclude(result);
+    shell.leave_terminal();
+    status
 }
 
-fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<Commands, i32> {
+fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32> {
+    let mut startup = Startup {
+        login: false,
+        configured: true,
+    };
     if let Some(name) = words.first() {
         shell.zero = name.clone();
+        startup.login = name.starts_with(b"-");
     }
     let mut rest = words.get(1..).unwrap_or_default();
     let (mut text, mut input) = (false, false);
@@ -76,6 +89,11 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<Commands, i32> {
                 continue;
             }
             b"--posix" | b"--login" | b"--norc" => {
+                match &word[..] {
+                    b"--posix" => drop(shell.options.set_name(b"posix", true)),
+                    b"--login" => startup.login = true,
+                    _ => startup.configured = false,
+                }
                 rest = more;
                 continue;
             }
@@ -89,7 +107,7 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<Commands, i32> {
                 b'c' => text = true,
                 b's' => input = true,
                 b'i' => shell.interactive = on,
-                b'l' => {}
+                b'l' => startup.login = on,
                 b'o' => {
                     let Some((name, more)) = rest.split_first() else {
                         return Err(refuse("-o: option requires an argument"));
@@ -114,19 +132,21 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<Commands, i32> {
         };
         shell.source_letter = Some(b'c');
         take_arguments(shell, more);
-        return Ok(Commands::Text(commands.clone()));
+        return Ok((Commands::Text(commands.clone()), startup));
     }
-    match rest.first() {
+    let commands = match rest.first() {
         Some(script) if !input => {
             take_arguments(shell, rest);
-            Ok(Commands::File(script.clone()))
+            Commands::File(script.clone())
         }
         _ => {
             shell.source_letter = Some(b's');
             shell.arguments = rest.to_vec();
-            Ok(Commands::Input)
+            shell.interactive |= sys::is_terminal(0) && sys::is_terminal(2);
+            Commands::Input
         }
-    }
+    };
+    Ok((commands, startup))
 }
 
 /// `$0` and what follows it.
@@ -142,7 +162,10 @@ fn refuse(message: &str) -> i32 {
     2
 }
 
-fn run(shell: &mut Shell, commands: Commands) -> Run {
+fn run(shell: &mut Shell, commands: Commands, startup: &Startup) -> Run {
+    if startup.login {
+        shell.read_profiles()?;
+    }
     match commands {
         Commands::Text(text) if shell.explains => shell.explain(&text),
         Commands::Text(text) => shell.run_whole(&text),
@@ -159,6 +182,7 @@ fn run(shell: &mut Shell, commands: Commands) -> Run {
                 Err(Flow::Exit(if missing { 127 } else { 126 }))
             }
         },
+        Commands::Input if shell.interactive => shell.converse(startup),
         Commands::Input => shell.run_feed(Box::new(Lines::new())),
     }
 }

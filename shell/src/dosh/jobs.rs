@@ -1,7 +1,7 @@
 //! Jobs: the processes of a pipeline, and what became of them (XCU 2.11, 2.9.3.1).
 
 use super::syntax::tree::Bytes;
-use super::sys;
+use super::sys::{self, Settings};
 use std::rc::Rc;
 
 /// Ended jobs that nobody has asked for are forgotten beyond so many.
@@ -61,6 +61,8 @@ pub struct Job {
     pub text: Rc<[u8]>,
     /// The state that the user knows.
     pub told: State,
+    /// The terminal's settings when it was stopped.
+    pub settings: Option<Settings>,
 }
 
 impl Job {
@@ -75,6 +77,7 @@ impl Job {
             processes: pids.iter().map(process).collect(),
             text,
             told: State::Running,
+            settings: None,
         }
     }
 
@@ -100,8 +103,8 @@ impl Job {
         })
     }
 
-    /// Waits until no process of it runs.
-    pub fn attend(&mut self, sees_stops: bool) {
+    /// Waits until no process of it runs, or a signal comes that ends the waiting.
+    pub fn attend(&mut self, sees_stops: bool, ends: impl Fn() -> bool) {
         let flags = if sees_stops { libc::WUNTRACED } else { 0 };
         while self.state() == State::Running {
             let running = |process: &&Process| process.state == State::Running;
@@ -117,7 +120,11 @@ impl Job {
             match sys::wait(whom, flags) {
                 Ok(Some((pid, raw))) => drop(self.update(pid, raw)),
                 Ok(None) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                    if ends() {
+                        return;
+                    }
+                }
                 // They are gone without a status: somebody else has reaped them.
                 Err(_) => self.lose(),
             }
@@ -251,11 +258,16 @@ impl Jobs {
         Some(self.list.remove(at))
     }
 
-    /// Puts a job back that has been in the foreground.
-    pub fn put_back(&mut self, job: Job) {
-        self.order.push(job.number);
-        let at = self.list.partition_point(|other| other.number < job.number);
+    /// Adds a job that has been in the foreground, under the number that it had before if it had one.
+    pub fn add_again(&mut self, job: Job) -> usize {
+        let number = job.number;
+        if number == 0 {
+            return self.add(job);
+        }
+        self.order.push(number);
+        let at = self.list.partition_point(|other| other.number < number);
         self.list.insert(at, job);
+        number
     }
 
     /// The number of `%%`, or the one before it: of `%-`.

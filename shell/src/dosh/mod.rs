@@ -11,6 +11,7 @@ mod ifs;
 mod input;
 mod invocation;
 mod jobs;
+mod keyboard;
 mod options;
 mod plan;
 mod regex;

@@ -16,6 +16,7 @@ const NAMES: &[(u8, &str)] = &[
     (b'v', "verbose"),
     (b'x', "xtrace"),
     (b'h', "hashall"),
+    (b' ', "huponexit"),
     (b' ', "ignoreeof"),
     (b' ', "nolog"),
     (b' ', "vi"),

@@ -1,6 +1,7 @@
 //! The shell's state, and how its commands end (XCU 2.12).
 
 use super::jobs::Jobs;
+use super::keyboard::{self, Keyboard};
 use super::options::Options;
 use super::syntax::parser::Parser;
 use super::syntax::source::Feed;
@@ -68,6 +69,8 @@ pub struct Shell {
     pub source_letter: Option<u8>,
     /// What `exit` without a number ends with while a trap runs: the status before it.
     pub trapped: Option<i32>,
+    /// A job in the foreground has been stopped: the loops around it end.
+    pub suspended: bool,
     /// Within a forked part of a script.
     pub subshell: bool,
     /// The controlling terminal, while jobs are controlled.
@@ -77,6 +80,8 @@ pub struct Shell {
     /// Where `getopts` is within an argument.
     pub option_offset: usize,
     pub started: Instant,
+    /// What a shell at a terminal has beside the others.
+    pub keyboard: Option<Box<Keyboard>>,
     seed: u64,
 }
 
@@ -107,11 +112,13 @@ impl Shell {
             explains: false,
             source_letter: None,
             trapped: None,
+            suspended: false,
             subshell: false,
             terminal: None,
             held: Vec::new(),
             option_offset: 0,
             started: Instant::now(),
+            keyboard: None,
             seed: u64::from(pid as u32) | 1 << 32,
         };
         shell.set_standard_variables();
@@ -156,7 +163,9 @@ impl Shell {
             Ok(Some(child)) => Ok(Some(child)),
             Ok(None) => {
                 self.subshell = true;
-                self.interactive = false;
+                if std::mem::take(&mut self.interactive) {
+                    keyboard::signals::leave(&self.traps);
+                }
                 self.jobs.leave();
                 self.traps.enter_subshell();
                 Ok(None)

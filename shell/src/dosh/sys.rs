@@ -6,6 +6,7 @@ use super::syntax::tree::Bytes;
 use std::ffi::{CStr, CString};
 use std::io::{Error, ErrorKind, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 /// One more than the highest signal.
 pub const SIGNALS: usize = 65;
@@ -14,6 +15,7 @@ pub const SIGNALS: usize = 65;
 pub const PRIVATE: i32 = 10;
 
 static ANY: AtomicBool = AtomicBool::new(false);
+static LISTENER: OnceLock<fn(i32)> = OnceLock::new();
 static ARRIVED: [AtomicBool; SIGNALS] = [const { AtomicBool::new(false) }; SIGNALS];
 
 fn checked(result: i32) -> Result<i32> {
@@ -198,6 +200,14 @@ extern "C" fn note(signal: i32) {
         arrived.store(true, Ordering::Relaxed);
         ANY.store(true, Ordering::Release);
     }
+    if let Some(listener) = LISTENER.get() {
+        listener(signal);
+    }
+}
+
+/// Has every noted signal told to a function, which runs in the signal's handler: it may do no more than system calls and atomics.
+pub fn on_note(listener: fn(i32)) {
+    let _ = LISTENER.set(listener);
 }
 
 /// What a signal does.
@@ -380,4 +390,63 @@ pub fn times() -> [f64; 4] {
     };
     let ([a, b], [c, d]) = (usage(libc::RUSAGE_SELF), usage(libc::RUSAGE_CHILDREN));
     [a, b, c, d]
+}
+
+/// A terminal's settings, termios(3).
+#[derive(Clone)]
+pub struct Settings(libc::termios);
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+        to.write_str("Settings")
+    }
+}
+
+/// Nothing if the terminal is gone.
+pub fn settings(terminal: i32) -> Option<Settings> {
+    // SAFETY: all-zero is a valid place to be filled.
+    let mut settings: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: the place outlives the call.
+    let result = unsafe { libc::tcgetattr(terminal, &mut settings) };
+    (result == 0).then_some(Settings(settings))
+}
+
+/// Once everything written has been shown.
+pub fn set_settings(terminal: i32, settings: &Settings) {
+    // SAFETY: the settings outlive the call.
+    blocking_signals(|_| unsafe { libc::tcsetattr(terminal, libc::TCSADRAIN, &settings.0) });
+}
+
+/// The process group in the terminal's foreground; -1 if it is not the session's terminal.
+pub fn foreground_group(terminal: i32) -> i32 {
+    // SAFETY: no memory is concerned.
+    unsafe { libc::tcgetpgrp(terminal) }
+}
+
+/// Rows and columns, as far as the terminal knows.
+pub fn window(terminal: i32) -> Option<(u16, u16)> {
+    // SAFETY: all-zero is a valid place to be filled.
+    let mut size: libc::winsize = unsafe { std::mem::zeroed() };
+    // SAFETY: the place outlives the call.
+    let result = unsafe { libc::ioctl(terminal, libc::TIOCGWINSZ, &mut size) };
+    (result == 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
+/// Has SIGALRM come in so many seconds; 0 takes it back.
+pub fn alarm(seconds: u32) {
+    // SAFETY: no memory is concerned.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// Takes the numbers that scripts mean, as far as they are free: what a library opens in the meantime lies above.
+pub fn reserve() -> Vec<i32> {
+    let free = (3..PRIVATE).filter(|fd| !is_open(*fd));
+    let taken = free.map_while(|fd| duplicate_above(0, fd, true).ok());
+    taken.collect()
+}
+
+pub fn release(reserved: Vec<i32>) {
+    for fd in reserved {
+        close(fd);
+    }
 }

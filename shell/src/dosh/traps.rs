@@ -1,5 +1,6 @@
 //! Traps: what signals and the shell's end do (XCU 2.11, 2.14 trap).
 
+use super::keyboard;
 use super::shell::{Flow, Run, Shell};
 use super::syntax::tree::Bytes;
 use super::sys::{self, Disposition, SIGNALS};
@@ -44,6 +45,7 @@ impl Traps {
         }
         self.actions = ignored;
         self.parents = caught;
+        self.interactive = false;
         sys::arrived();
     }
 
@@ -55,6 +57,7 @@ impl Traps {
         }
         if condition > 0 {
             let disposition = match action.as_deref() {
+                None if self.interactive => keyboard::signals::untrapped(condition),
                 None => Disposition::Default,
                 Some(b"") => Disposition::Ignore,
                 Some(_) => Disposition::Note,
@@ -72,6 +75,11 @@ impl Traps {
         let own = self.actions.keys().collect::<Vec<_>>();
         let parents = self.parents.iter().filter(move |(at, _)| !own.contains(at));
         parents.chain(self.actions.iter())
+    }
+
+    /// Whether it was so when the shell began.
+    pub fn was_ignored(&self, signal: i32) -> bool {
+        self.ignored.contains(&signal)
     }
 
     pub fn action(&self, condition: i32) -> Option<&Bytes> {
@@ -108,13 +116,11 @@ impl Shell {
             return Ok(());
         }
         for signal in sys::arrived() {
-            if let Some(action) = self
-                .traps
-                .action(signal)
-                .filter(|action| !action.is_empty())
-            {
-                let action = action.clone();
-                self.run_trap(&action)?;
+            let action = self.traps.action(signal).cloned();
+            match action.filter(|action| !action.is_empty()) {
+                Some(action) => self.run_trap(&action)?,
+                None if self.interactive => self.heed(signal)?,
+                None => {}
             }
         }
         Ok(())

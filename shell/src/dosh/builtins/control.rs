@@ -82,6 +82,9 @@ fn status(shell: &mut Shell, words: &[Bytes]) -> Result<i32, i32> {
 }
 
 pub fn exit(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    if shell.refuses_to_leave() {
+        return Ok(1);
+    }
     match status(shell, words) {
         Ok(status) | Err(status) => Err(Flow::Exit(status)),
     }

@@ -55,7 +55,7 @@ fn letters_are_none(words: &[Bytes]) -> bool {
 }
 
 /// What was told is known; a job whose end is known is forgotten.
-fn settle(shell: &mut Shell, number: usize) {
+pub fn settle(shell: &mut Shell, number: usize) {
     if let Some(job) = shell.jobs.get_mut(number) {
         job.told = job.state();
         if job.is_ended() {
@@ -87,6 +87,9 @@ pub fn fg(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     shell.put(b"fg", &[&job.text[..], b"\n"].concat());
     if let (Some(terminal), true) = (shell.terminal, job.group != 0) {
         sys::give_terminal(terminal, job.group);
+    }
+    if let (Some(terminal), Some(settings)) = (shell.terminal, job.settings.take()) {
+        sys::set_settings(terminal, &settings);
     }
     job.resume();
     shell.foreground(job);
@@ -256,7 +259,7 @@ fn sleep_until<T>(
             return Ok(answer);
         }
         sys::sleep_with(mask);
-        if let Some(signal) = shell.traps.waiting() {
+        if let Some(signal) = shell.interrupting() {
             return Err(signal);
         }
     });

@@ -5,6 +5,7 @@ mod declare;
 mod directory;
 mod echo;
 mod getopts;
+mod history;
 mod jobs;
 mod kill;
 mod limits;
@@ -14,6 +15,8 @@ mod read;
 mod set;
 pub mod test;
 mod trap;
+
+pub use jobs::settle;
 
 use super::shell::{Flow, Run, Shell};
 use super::syntax::tree::Bytes;
@@ -66,6 +69,7 @@ pub fn find(name: &[u8]) -> Option<Builtin> {
         b"fg" => regular(jobs::fg),
         b"getopts" => regular(getopts::main),
         b"hash" => regular(names::hash),
+        b"history" => regular(history::main),
         b"jobs" => regular(jobs::jobs),
         b"kill" => regular(kill::main),
         b"local" | b"declare" | b"typeset" => regular(declare::local),

@@ -6,6 +6,7 @@ use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// How a line is read.
@@ -66,7 +67,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             1,
         ));
     }
-    let (line, status) = match read_line(fd, &options) {
+    let (line, status) = match read_line(shell, fd, &options)? {
         Ok(read) => read,
         Err(error) => {
             return Ok(shell.refuse_with(
@@ -99,7 +100,11 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 type Read = (u8, bool);
 
 /// Reads no byte more than the line, because a program may read on behind it.
-fn read_line(fd: i32, options: &Options) -> std::io::Result<(Vec<Read>, i32)> {
+fn read_line(
+    shell: &mut Shell,
+    fd: i32,
+    options: &Options,
+) -> Run<std::io::Result<(Vec<Read>, i32)>> {
     let mut input = Input::new(fd);
     let mut line = Vec::new();
     let mut escaped = false;
@@ -110,10 +115,22 @@ fn read_line(fd: i32, options: &Options) -> std::io::Result<(Vec<Read>, i32)> {
         if let Some(until) = options.until {
             let left = until.saturating_duration_since(Instant::now()).as_millis();
             if !input.is_ready(i32::try_from(left).unwrap_or(i32::MAX)) {
+                if sys::any_arrived() {
+                    shell.run_pending_traps()?;
+                    continue;
+                }
                 break 128 + libc::SIGALRM;
             }
         }
-        let Some(byte) = input.byte()? else { break 1 };
+        let byte = match input.byte() {
+            Ok(Some(byte)) => byte,
+            Ok(None) => break 1,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                shell.run_pending_traps()?;
+                continue;
+            }
+            Err(error) => return Ok(Err(error)),
+        };
         match byte {
             b'\n' if escaped => escaped = false,
             byte if escaped => {
@@ -128,7 +145,7 @@ fn read_line(fd: i32, options: &Options) -> std::io::Result<(Vec<Read>, i32)> {
         }
     };
     input.finish();
-    Ok((line, status))
+    Ok(Ok((line, status)))
 }
 
 /// Input by blocks where what was read too much can be given back, else by bytes.

@@ -116,6 +116,14 @@ impl Shell {
     }
 
     fn turned(&mut self, result: Run) -> Run<bool> {
+        if std::mem::take(&mut self.suspended) {
+            // All loops around it end, or the next turn would be stopped as well, and so on.
+            self.suspended = self.loops > 0 || self.depth > 0;
+            return match result {
+                Ok(()) | Err(Flow::Break(_) | Flow::Continue(_)) => Ok(false),
+                Err(flow) => Err(flow),
+            };
+        }
         match result {
             Ok(()) | Err(Flow::Continue(1)) => Ok(true),
             Err(Flow::Break(1)) => Ok(false),

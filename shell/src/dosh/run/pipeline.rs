@@ -1,6 +1,7 @@
 //! Processes: pipelines, subshells, and jobs in the background (XCU 2.9.2, 2.9.3, 2.12).
 
 use crate::dosh::jobs::{Job, State};
+use crate::dosh::keyboard;
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::tree::{AndOr, Command};
 use crate::dosh::sys::{self, Disposition};
@@ -88,22 +89,7 @@ impl Shell {
 
     fn become_child(&mut self, controlled: bool, foreground: bool, interactive: bool) {
         if controlled || interactive {
-            for signal in [
-                libc::SIGTSTP,
-                libc::SIGTTIN,
-                libc::SIGTTOU,
-                libc::SIGINT,
-                libc::SIGQUIT,
-            ] {
-                if self
-                    .traps
-                    .action(signal)
-                    .is_none_or(|action| !action.is_empty())
-                    && interactive
-                {
-                    sys::set_signal(signal, Disposition::Default);
-                }
-            }
+            keyboard::signals::be_stoppable(&self.traps);
         }
         // The jobs of a job are in its group.
         self.options.set_name(b"monitor", false);
@@ -122,10 +108,12 @@ impl Shell {
         Ok(())
     }
 
-    /// Waits for a job that has the terminal. If it is stopped, it becomes one of the background.
+    /// Waits for a job that has the terminal. If it is stopped, it becomes one of the background, and so it does when the shell
+    /// is hung up.
     pub fn foreground(&mut self, mut job: Job) {
         let controlled = job.group != 0;
-        job.attend(controlled);
+        let hangs_up = self.interactive && self.traps.action(libc::SIGHUP).is_none();
+        job.attend(controlled, || hangs_up && sys::has_arrived(libc::SIGHUP));
         if let (true, Some(terminal)) = (controlled, self.terminal) {
             sys::give_terminal(terminal, sys::own_group());
         }
@@ -133,32 +121,40 @@ impl Shell {
         let statuses = job.processes.iter().map(|process| process.state.status());
         self.pipe_status.extend(statuses);
         self.status = self.pipeline_status();
-        if controlled && !self.interactive && self.status == 128 + libc::SIGINT {
-            // The terminal's interrupt has reached the job's group only, and is meant for the script.
-            let _ = sys::kill(std::process::id() as i32, libc::SIGINT);
+        if self.interactive {
+            self.settle_terminal(&mut job);
         }
-        if let State::Stopped(signal) = job.state() {
-            self.status = 128 + signal;
-            job.told = job.state();
-            self.keep_stopped(job);
-        } else if self.interactive && self.status > 128 && self.status != 128 + libc::SIGINT {
-            if let State::Ended(raw) = job.state() {
-                if libc::WIFSIGNALED(raw) && libc::WTERMSIG(raw) != libc::SIGPIPE {
-                    let text = crate::dosh::signals::describe(libc::WTERMSIG(raw));
-                    let _ = sys::write_all(2, format!("{text}\n").as_bytes());
-                }
+        match job.state() {
+            State::Running => drop(self.jobs.add_again(job)),
+            State::Stopped(signal) => {
+                self.status = 128 + signal;
+                self.suspended = self.interactive && (self.loops > 0 || self.depth > 0);
+                job.told = job.state();
+                self.keep_stopped(job);
             }
+            State::Ended(raw) if libc::WIFSIGNALED(raw) => {
+                self.ended_by(libc::WTERMSIG(raw), controlled)
+            }
+            State::Ended(_) => {}
+        }
+    }
+
+    /// What a signal that has ended the last process of a job in the foreground means to the shell.
+    fn ended_by(&mut self, signal: i32, controlled: bool) {
+        match signal {
+            // The terminal's interrupt has reached the job's group only, and is meant for the script or line.
+            libc::SIGINT if controlled => drop(sys::kill(std::process::id() as i32, signal)),
+            libc::SIGINT | libc::SIGPIPE => {}
+            signal if self.interactive => {
+                let text = crate::dosh::signals::describe(signal);
+                let _ = sys::write_all(2, format!("{text}\n").as_bytes());
+            }
+            _ => {}
         }
     }
 
     fn keep_stopped(&mut self, job: Job) {
-        let number = match job.number {
-            0 => self.jobs.add(job),
-            number => {
-                self.jobs.put_back(job);
-                number
-            }
-        };
+        let number = self.jobs.add_again(job);
         if let Some(job) = self.jobs.get(number) {
             let line = self.jobs.line(job, false);
             let _ = sys::write_all(2, &line);
@@ -178,7 +174,7 @@ impl Shell {
     /// Waits for one process that is no job.
     pub fn wait_for_child(&mut self, child: i32) -> i32 {
         let mut job = Job::new(0, &[child], Rc::from(&b""[..]));
-        job.attend(false);
+        job.attend(false, || false);
         job.state().status()
     }
 

@@ -50,12 +50,13 @@ impl Shell {
             return text.to_vec();
         }
         let status = self.status;
+        let traces = self.options.xtrace();
         self.options.set_name(b"xtrace", false);
         let expanded = match Parser::new(text, self.line).template() {
             Ok(word) => self.text(&word).ok(),
             Err(_) => None,
         };
-        self.options.set_name(b"xtrace", true);
+        self.options.set_name(b"xtrace", traces);
         self.status = status;
         expanded.unwrap_or_else(|| text.to_vec())
     }

@@ -42,6 +42,8 @@ pub struct Parser {
     /// Where the last token taken has ended.
     pub end: usize,
     pub pending: Vec<Pending>,
+    /// The body of a here-document has ended with the text, and not by its delimiter.
+    pub unfinished: bool,
     /// Where two parentheses were tried as arithmetic's in vain: nested ones are not tried again and again.
     pub no_arithmetic: HashSet<usize>,
     /// Where the last complete command began.
@@ -74,6 +76,7 @@ impl Parser {
             start_line: 1,
             end: 0,
             pending: Vec::new(),
+            unfinished: false,
             no_arithmetic: HashSet::new(),
             begun: 0,
             aliases: Rc::default(),

@@ -132,6 +132,7 @@ impl Parser {
                 body.push(b'\n');
             }
         }
+        self.unfinished = true;
         Ok(body)
     }
 

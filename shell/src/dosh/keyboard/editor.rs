@@ -1,0 +1,150 @@
+//! The line editor: reedline, with the shell's keys.
+
+use super::completer::Completer;
+use super::highlighter::Highlighter;
+use super::history::History;
+use super::prompt::Prompt;
+use super::validator::Validator;
+use super::wake;
+use crate::dosh::shell::Shell;
+use nu_ansi_term::{Color, Style};
+use reedline::{
+    default_emacs_keybindings, default_vi_insert_keybindings, default_vi_normal_keybindings,
+    default_vi_visual_keybindings, CwdAwareHinter, EditCommand, EditMode, Emacs, KeyCode,
+    KeyModifiers, Keybindings, Reedline, ReedlineEvent, Signal, Vi,
+};
+use std::time::Duration;
+
+/// The key that says that a line is the host's, and says no more.
+const TO_HOST: &str = "to host";
+
+/// What a line for the host begins with.
+const HOST: &str = "@ ";
+
+/// Longer than anybody waits: the editor is woken.
+const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub struct Editor {
+    editor: Option<Reedline>,
+    vi: bool,
+}
+
+/// How reading has ended.
+pub enum Read {
+    Line(String),
+    Interrupted,
+    End,
+    /// A signal has come. What was typed is there when reading goes on.
+    Broken,
+    /// The terminal cannot be read.
+    Failed,
+}
+
+impl Editor {
+    pub fn new(history: &History) -> Editor {
+        let editor = Reedline::create()
+            .with_history(Box::new(history.clone()))
+            .with_history_exclusion_prefix(Some(" ".to_owned()))
+            .with_completer(Box::new(Completer))
+            .with_highlighter(Box::new(Highlighter))
+            .with_break_signal(wake::breaks())
+            .with_poll_interval(FOREVER)
+            .with_edit_mode(emacs());
+        Editor {
+            editor: Some(editor),
+            vi: false,
+        }
+    }
+
+    /// Reads a line. `transient`: what stays of the prompt behind it.
+    pub fn read(&mut self, shell: &mut Shell, prompt: &Prompt, transient: Prompt) -> Read {
+        let Some(editor) = self.editor.take() else {
+            return Read::Failed;
+        };
+        let colours = prompt.colours;
+        let hint = Style::new().fg(Color::DarkGray);
+        let mut editor = editor
+            .with_ansi_colors(colours)
+            .with_validator(Box::new(Validator::new(&shell.aliases)))
+            .with_transient_prompt(Box::new(transient))
+            .with_cwd(shell.variables.get(b"PWD").map(lossy))
+            .use_bracketed_paste(crate::dosh::sys::is_terminal(1));
+        // Without colours a hint could not be told from what was typed.
+        editor = match colours {
+            true => editor.with_hinter(Box::new(CwdAwareHinter::default().with_style(hint))),
+            false => editor.disable_hints(),
+        };
+        let vi = shell.options.is_on(b"vi") == Some(true);
+        if vi != self.vi {
+            self.vi = vi;
+            editor = editor.with_edit_mode(if vi { self::vi() } else { emacs() });
+        }
+        let read = loop {
+            let read = wake::while_reading(&shell.jobs, || editor.read_line(prompt));
+            break match read {
+                Ok(Signal::Success(line)) => Read::Line(line),
+                Ok(Signal::CtrlC) => Read::Interrupted,
+                Ok(Signal::CtrlD) => Read::End,
+                Ok(Signal::HostCommand(_)) => {
+                    turn_to_host(&mut editor);
+                    continue;
+                }
+                Ok(_) => Read::Broken,
+                Err(_) => Read::Failed,
+            };
+        };
+        self.editor = Some(editor);
+        read
+    }
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// Makes the line one for the host, or one that is not.
+fn turn_to_host(editor: &mut Reedline) {
+    let at = editor.current_insertion_point();
+    let go = |position| EditCommand::MoveToPosition {
+        position,
+        select: false,
+    };
+    let line = editor.current_buffer_contents();
+    let commands = match line.strip_prefix(HOST) {
+        Some(_) => {
+            let mut commands = vec![go(0)];
+            commands.extend(HOST.chars().map(|_| EditCommand::Delete));
+            commands.push(go(at.saturating_sub(HOST.len())));
+            commands
+        }
+        None => vec![
+            go(0),
+            EditCommand::InsertString(HOST.to_owned()),
+            go(at + HOST.len()),
+        ],
+    };
+    editor.run_edit_commands(&commands);
+}
+
+/// The shell's own keys.
+fn bind(keys: &mut Keybindings) {
+    let to_host = ReedlineEvent::ExecuteHostCommand(TO_HOST.to_owned());
+    keys.add_binding(KeyModifiers::ALT, KeyCode::Char('h'), to_host);
+}
+
+fn emacs() -> Box<dyn EditMode> {
+    let mut keys = default_emacs_keybindings();
+    bind(&mut keys);
+    Box::new(Emacs::new(keys))
+}
+
+fn vi() -> Box<dyn EditMode> {
+    let mut keys = [
+        default_vi_insert_keybindings(),
+        default_vi_normal_keybindings(),
+        default_vi_visual_keybindings(),
+    ];
+    keys.iter_mut().for_each(bind);
+    let [insert, normal, visual] = keys;
+    Box::new(Vi::new(insert, normal, visual))
+}

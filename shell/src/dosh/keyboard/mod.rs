@@ -1,0 +1,134 @@
+//! The shell at a terminal: reads lines, runs them, and tells of jobs.
+//!
+//! [`reader`] reads a line, by an editor ([`editor`]) or, where the terminal can do no more, as it comes ([`plain`]). The prompt
+//! ([`prompt`]) shows both systems ([`sides`]). What was entered is kept ([`history`]). Signals ([`signals`]) and the terminal
+//! ([`terminal`]) are the shell's while it reads, and a job's while that is in the foreground.
+//!
+//! Nothing of this is there in a shell that runs a script.
+
+mod completer;
+mod editor;
+mod escapes;
+mod highlighter;
+pub mod history;
+mod leaving;
+mod notices;
+mod plain;
+mod prompt;
+mod reader;
+pub mod sides;
+pub mod signals;
+mod startup;
+mod terminal;
+mod validator;
+mod wake;
+
+use super::shell::{Flow, Run, Shell};
+use super::sys::{self, Settings};
+use history::History;
+use reader::{Input, Reader};
+use std::time::{Duration, Instant};
+
+pub use startup::Startup;
+
+/// What a shell at a terminal keeps.
+pub struct Keyboard {
+    /// The terminal's settings as commands find them.
+    settings: Option<Settings>,
+    /// The process group that had the terminal before the shell.
+    before: Option<i32>,
+    pub history: History,
+    /// The last line was refused because jobs are stopped: the next one that leaves is not.
+    warned: bool,
+    /// How long the last line took.
+    took: Duration,
+}
+
+/// Makes the shell one at a terminal.
+pub fn begin(shell: &mut Shell) {
+    shell.interactive = true;
+    shell.traps.interactive = true;
+    signals::begin();
+    shell.options.set_name(b"monitor", true);
+    let before = shell.take_terminal();
+    shell.keyboard = Some(Box::new(Keyboard {
+        settings: shell.terminal.and_then(sys::settings),
+        before,
+        history: History::default(),
+        warned: false,
+        took: Duration::ZERO,
+    }));
+}
+
+impl Shell {
+    /// Reads lines and runs them until the end.
+    pub fn converse(&mut self, startup: &Startup) -> Run {
+        self.start_up(startup)?;
+        let mut reader = Reader::new(self);
+        let mut ends = 0;
+        loop {
+            self.before_prompt()?;
+            match reader.command(self) {
+                Input::Line(text) => {
+                    ends = 0;
+                    self.run_line(&text)?;
+                    reader.ran(self);
+                }
+                Input::Interrupted => self.status = 128 + libc::SIGINT,
+                Input::End => {
+                    ends += 1;
+                    if self.may_end(ends) {
+                        return Err(Flow::Exit(self.status));
+                    }
+                }
+                Input::Late => {
+                    let text = "dosh: nothing was entered for $TMOUT seconds\n";
+                    let _ = sys::write_all(2, text.as_bytes());
+                    return Err(Flow::Exit(self.status));
+                }
+                Input::Leaves(status) => return Err(Flow::Exit(status)),
+            }
+        }
+    }
+
+    fn before_prompt(&mut self) -> Run {
+        let status = self.status;
+        self.tell_of_jobs();
+        if let Some(command) = self.variables.get(b"PROMPT_COMMAND").map(<[u8]>::to_vec) {
+            self.survive(|shell| shell.run_text(&command, 1))?;
+        }
+        self.status = status;
+        self.follow_window();
+        Ok(())
+    }
+
+    fn run_line(&mut self, text: &[u8]) -> Run {
+        self.suspended = false;
+        let warned = self
+            .keyboard
+            .as_ref()
+            .is_some_and(|keyboard| keyboard.warned);
+        let started = Instant::now();
+        let result = self.survive(|shell| shell.run_text(text, 1));
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.took = started.elapsed();
+            keyboard.warned &= !warned;
+        }
+        result
+    }
+
+    /// Runs what may fail without ending the shell.
+    fn survive(&mut self, run: impl FnOnce(&mut Shell) -> Run) -> Run {
+        let (loops, depth, guard) = (self.loops, self.depth, self.guard);
+        let result = run(self);
+        (self.loops, self.depth, self.guard) = (loops, depth, guard);
+        match result {
+            Err(Flow::Exit(status)) => Err(Flow::Exit(status)),
+            Err(Flow::Abort(status) | Flow::Return(status)) => {
+                self.status = status;
+                Ok(())
+            }
+            Err(Flow::Break(_) | Flow::Continue(_)) | Ok(()) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One command from the terminal, over as many lines as it needs.
+
+use super::editor::{Editor, Read};
+use super::history::History;
+use super::plain;
+use super::prompt::Prompt;
+use super::validator::is_incomplete;
+use crate::dosh::shell::{Flow, Shell};
+use crate::dosh::syntax::tree::Bytes;
+use crate::dosh::sys::{self, Disposition};
+
+/// What came.
+pub enum Input {
+    Line(Bytes),
+    /// Ctrl-C.
+    Interrupted,
+    /// Ctrl-D, or the end of a file.
+    End,
+    /// Nothing for too long.
+    Late,
+    /// A signal or its trap ends the shell, or the terminal is gone.
+    Leaves(i32),
+}
+
+const GONE: i32 = 128 + libc::SIGHUP;
+
+pub struct Reader {
+    /// Nothing where the terminal can do no more than lines.
+    editor: Option<Editor>,
+    history: History,
+}
+
+impl Reader {
+    pub fn new(shell: &Shell) -> Reader {
+        let history = match &shell.keyboard {
+            Some(keyboard) => keyboard.history.clone(),
+            None => History::default(),
+        };
+        let dumb = matches!(shell.variables.get(b"TERM"), None | Some(b"" | b"dumb"));
+        let edits = !dumb && sys::is_terminal(0) && sys::is_terminal(2);
+        Reader {
+            editor: edits.then(|| Editor::new(&history)),
+            history,
+        }
+    }
+
+    /// Reads lines until they are commands.
+    pub fn command(&mut self, shell: &mut Shell) -> Input {
+        let mut text = Bytes::new();
+        loop {
+            let first = text.is_empty();
+            match self.line(shell, first) {
+                Input::Line(line) => {
+                    text.extend_from_slice(&line);
+                    if !is_incomplete(&text, &shell.aliases) {
+                        return Input::Line(text);
+                    }
+                    text.push(b'\n');
+                }
+                // What has begun ends here, and is told to be incomplete.
+                Input::End if !first => return Input::Line(text),
+                other => return other,
+            }
+        }
+    }
+
+    fn line(&mut self, shell: &mut Shell, first: bool) -> Input {
+        let limit = time_limit(shell);
+        let hears = hears_children(shell);
+        if limit > 0 {
+            sys::set_signal(libc::SIGALRM, Disposition::Note);
+            sys::alarm(limit);
+        }
+        if hears {
+            sys::set_signal(libc::SIGCHLD, Disposition::Note);
+        }
+        let input = self.line_in_time(shell, first);
+        if hears {
+            sys::set_signal(libc::SIGCHLD, Disposition::Default);
+        }
+        if limit > 0 {
+            sys::alarm(0);
+            sys::set_signal(libc::SIGALRM, Disposition::Default);
+        }
+        input
+    }
+
+    fn line_in_time(&mut self, shell: &mut Shell, first: bool) -> Input {
+        let reserved = sys::reserve();
+        self.history.follow(shell);
+        let input = loop {
+            let read = match &mut self.editor {
+                Some(editor) if !plain::is_typed() => {
+                    let (prompt, rest) = Prompt::of(shell, first);
+                    editor.read(shell, &prompt, rest)
+                }
+                _ => {
+                    let prompt = Prompt::of(shell, first).1;
+                    match self.plainly(shell, &prompt) {
+                        Ok(read) => read,
+                        Err(input) => break input,
+                    }
+                }
+            };
+            match read {
+                Read::Line(line) => break Input::Line(line.into_bytes()),
+                Read::Interrupted => break Input::Interrupted,
+                Read::End => break Input::End,
+                Read::Failed => break Input::Leaves(GONE),
+                Read::Broken => {
+                    if let Err(input) = broken(shell) {
+                        break input;
+                    }
+                }
+            }
+        };
+        sys::release(reserved);
+        input
+    }
+
+    fn plainly(&mut self, shell: &mut Shell, prompt: &Prompt) -> Result<Read, Input> {
+        let shows = self.editor.is_some();
+        let _ = sys::write_all(2, prompt.plain().as_bytes());
+        match plain::line(shell) {
+            Ok(Some(line)) => {
+                if shows {
+                    // It was shown where it was typed, before its prompt.
+                    let _ = sys::write_all(2, &[&line[..], b"\n"].concat());
+                }
+                self.history.enter(&line);
+                Err(Input::Line(line))
+            }
+            Ok(None) => Ok(Read::End),
+            Err(Flow::Abort(_)) => {
+                let _ = sys::write_all(2, b"\n");
+                Ok(Read::Interrupted)
+            }
+            Err(Flow::Exit(status)) => Err(Input::Leaves(status)),
+            Err(_) => Ok(Read::Interrupted),
+        }
+    }
+
+    /// After the command: how it has ended goes into the history.
+    pub fn ran(&mut self, shell: &Shell) {
+        if let Some(keyboard) = &shell.keyboard {
+            self.history.ended(shell.status, keyboard.took);
+        }
+    }
+}
+
+/// Sees to the signals that have broken off the reading.
+fn broken(shell: &mut Shell) -> Result<(), Input> {
+    if sys::has_arrived(libc::SIGALRM) && shell.traps.action(libc::SIGALRM).is_none() {
+        return Err(Input::Late);
+    }
+    shell.tell_of_jobs();
+    match shell.run_pending_traps() {
+        Ok(()) => Ok(()),
+        Err(Flow::Exit(status)) => Err(Input::Leaves(status)),
+        Err(_) => Err(Input::Interrupted),
+    }
+}
+
+/// `$TMOUT`, in seconds; 0 is none.
+fn time_limit(shell: &Shell) -> u32 {
+    let text = shell.variables.get(b"TMOUT");
+    let text = text.and_then(|text| std::str::from_utf8(text).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// `set -b`: jobs are told of at once.
+fn hears_children(shell: &Shell) -> bool {
+    shell.options.is_on(b"notify") == Some(true) && shell.traps.action(libc::SIGCHLD).is_none()
+}

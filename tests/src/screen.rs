@@ -1,0 +1,154 @@
+//! A terminal that shows what is written to it, and somebody who looks at it.
+
+use crate::daemon::PATIENCE;
+use crate::typist::Typist;
+use std::num::NonZeroU16;
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A program on a terminal whose screen can be looked at.
+#[derive(Debug)]
+pub struct Screen {
+    typist: Typist,
+    terminal: Arc<Mutex<Terminal>>,
+}
+
+struct Terminal(vt100::Parser<Answers>);
+
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
+        to.write_str(&self.0.screen().contents())
+    }
+}
+
+/// What the terminal has been asked for.
+#[derive(Default)]
+struct Answers(Vec<u8>);
+
+impl vt100::Callbacks for Answers {
+    fn unhandled_csi(
+        &mut self,
+        screen: &mut vt100::Screen,
+        _: Option<u8>,
+        _: Option<u8>,
+        parameters: &[&[u16]],
+        letter: char,
+    ) {
+        // Where the cursor is (ECMA-48 DSR 6).
+        if letter == 'n' && parameters == [[6]] {
+            let (row, column) = screen.cursor_position();
+            self.0
+                .extend(format!("\x1b[{};{}R", row + 1, column + 1).bytes());
+        }
+    }
+}
+
+fn sized(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).expect("a size")
+}
+
+impl Screen {
+    /// Starts a program on a terminal of this size.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start(command: Command, rows: u16, columns: u16) -> Screen {
+        let parser =
+            vt100::Parser::new_with_callbacks(sized(rows), sized(columns), 0, Answers::default());
+        let terminal = Arc::new(Mutex::new(Terminal(parser)));
+        let watched = terminal.clone();
+        let typist = Typist::watched(command, rows, columns, move |bytes| {
+            let mut terminal = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            terminal.0.process(bytes);
+            std::mem::take(&mut terminal.0.callbacks_mut().0)
+        });
+        Screen { typist, terminal }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Terminal> {
+        self.terminal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is on the screen, without blanks at the ends of lines.
+    pub fn shown(&self) -> String {
+        let text = self.lock().0.screen().contents();
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n").trim_end().to_owned()
+    }
+
+    /// The screen with its colours, as escape sequences.
+    pub fn formatted(&self) -> String {
+        self.lock().0.screen().contents_formatted()
+    }
+
+    /// The line in which the cursor is, up to it.
+    pub fn line(&self) -> String {
+        let terminal = self.lock();
+        let screen = terminal.0.screen();
+        let (row, column) = screen.cursor_position();
+        screen.contents_between(row, 0, row, column)
+    }
+
+    /// Waits until the screen is as wanted.
+    ///
+    /// # Panics
+    /// It does not become so.
+    pub fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let shown = self.shown();
+            if wanted(&shown) {
+                return shown;
+            }
+            assert!(start.elapsed() < PATIENCE, "no {what} on\n{shown}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until this is on the screen.
+    ///
+    /// # Panics
+    /// It does not come.
+    pub fn shows(&self, wanted: &str) -> String {
+        self.until(&format!("{wanted:?}"), |shown| shown.contains(wanted))
+    }
+
+    /// Waits until the cursor stands right behind this, which begins its line.
+    ///
+    /// # Panics
+    /// It does not come there.
+    pub fn at(&self, wanted: &str) {
+        let start = Instant::now();
+        while self.line() != wanted {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "the cursor is not behind {wanted:?} but {:?} on\n{}",
+                self.line(),
+                self.shown()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Makes the window another size.
+    pub fn resizes(&self, rows: u16, columns: u16) {
+        let size = (sized(rows), sized(columns));
+        self.lock().0.set_size(size.0, size.1);
+        self.typist.resizes(rows, columns);
+    }
+}
+
+impl Deref for Screen {
+    type Target = Typist;
+    fn deref(&self) -> &Typist {
+        &self.typist
+    }
+}
+
+impl DerefMut for Screen {
+    fn deref_mut(&mut self) -> &mut Typist {
+        &mut self.typist
+    }
+}
