@@ -294,7 +294,7 @@ ops! {
 
         /// Lets go of a job that has ended; until then nobody else gets its process id. `EBUSY` if it has not, `ECHILD` if there
         /// is no such job.
-        135 forget Forget [] (SYS_sendmsg SYS_recvmsg) { job: u32 } -> {}
+        135 forget Forget [] (SYS_sendmsg) { job: u32 } -> {}
 
         /// Changes the working directory to that of a named session of the guest (at most 255 bytes), or, while none has been kept
         /// under that name, to the home directory of the user of programs (`/` if the view holds it not). `kept` is 1 or 0. `EACCES` where no program
@@ -306,7 +306,7 @@ ops! {
 
         /// What the guest's policy says to its programs, as JSON: `allowed` (whether any program may be started), `user`, `pass`
         /// (names and patterns of variables that cross), `environment` (names that the host sets).
-        138 exec_policy ExecPolicy<'a> [retry] (SYS_sendmsg SYS_recvmsg SYS_pread64 SYS_close) { sink: Sink<'a> } -> { filled: Filled }
+        138 exec_policy ExecPolicy<'a> [retry] () { sink: Sink<'a> } -> { filled: Filled }
 
         /// Names of programs that begin so and that the policy does not refuse by their names, for completion: sorted, each
         /// ended by a NUL, as many as fit.

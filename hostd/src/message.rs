@@ -58,6 +58,8 @@ pub enum ToZygote {
         jobs: u32,
         /// Home directory of the user of programs.
         home: PathBuf,
+        /// What of their policy concerns the guest's own programs, as JSON.
+        programs: String,
     },
     /// Fork a shadow. Descriptor: its end of a control socket.
     Spawn {
@@ -230,7 +232,7 @@ pub enum FromShadow {
         /// Whether the foreground is its own.
         own: bool,
     },
-    /// Let go of a job that has ended.
+    /// Let go of a job that has ended. There is no answer.
     ForgetJob {
         /// Its number in this session.
         job: u32,
@@ -250,8 +252,6 @@ pub enum FromShadow {
         /// Its name, at most [`MOST_NAME`] bytes.
         name: Vec<u8>,
     },
-    /// Tell what of the policy concerns the guest's own programs.
-    ExecPolicy,
     /// List programs whose names begin so.
     Complete {
         /// At most [`MOST_NAME`] bytes.

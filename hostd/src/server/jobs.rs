@@ -10,10 +10,9 @@ use crate::exec::message::{About, Change, JobId, ToLauncher};
 use crate::exec::{self, environment};
 use crate::message::{FromShadow, ToShadow};
 use crate::shadow::sandbox;
-use nix::sys::memfd::{memfd_create, MFdFlags};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{ErrorKind, Result, Write};
+use std::io::{ErrorKind, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -156,6 +155,23 @@ impl Jobs {
         user.home.clone()
     }
 
+    /// What the guest's own programs have to know of the policy, as JSON.
+    pub fn policy_for_guest(&self) -> String {
+        let text = match &self.policy {
+            None => json!({"allowed": false}),
+            Some(exec::Policy { user, config }) => {
+                let set = environment::base(user, &config.environment);
+                json!({
+                    "allowed": !config.allow.is_empty(),
+                    "user": user.name,
+                    "pass": config.pass,
+                    "environment": set.keys().collect::<Vec<_>>(),
+                })
+            }
+        };
+        text.to_string()
+    }
+
     /// How many there can be at once.
     pub fn most(&self) -> u32 {
         let policy = self.policy.as_ref();
@@ -224,7 +240,7 @@ impl Guest {
             }
             FromShadow::SignalJob { job, signal } => self.signal_job((slot, job), signal),
             FromShadow::ForegroundJob { job, own } => self.move_job((slot, job), own),
-            FromShadow::ForgetJob { job } => return self.forget_job((slot, job), poller),
+            FromShadow::ForgetJob { job } => return self.forget_job((slot, job)),
             FromShadow::Terminal { size } => {
                 let question = self.jobs.next();
                 self.ask_launcher(
@@ -243,10 +259,6 @@ impl Guest {
                     poller,
                 )
             }
-            FromShadow::ExecPolicy => match self.policy_for_guest() {
-                Ok(file) => return self.grant(slot, 0, &[file.as_raw_fd()], poller),
-                Err(error) => Err(errno(&error).into()),
-            },
             FromShadow::EnterSession { .. } | FromShadow::KeepSession { .. }
                 if self.jobs.policy.is_none() =>
             {
@@ -395,16 +407,10 @@ impl Guest {
         self.ask_about_job(owner, |question, id| ToLauncher::Move { question, id, own })
     }
 
-    fn forget_job(&mut self, owner: (u32, u32), poller: &mut Poller) {
-        // One that is not there has been one, for the shadow knows it: its launcher was lost.
-        let job = self.jobs.of(owner).map(|(id, job)| (id, job.end.is_some()));
-        let errno = match job {
-            Some((_, false)) => libc::EBUSY,
-            _ => 0,
-        };
-        // The answer first: the guest waits for it, and for nothing that comes after it.
-        self.tell(owner.0, &ToShadow::Answer { errno }, &[], poller);
-        if let Some((id, true)) = job {
+    /// A job that has ended is left to itself. One that is not there has been one, for the shadow knows it: its launcher was lost.
+    fn forget_job(&mut self, owner: (u32, u32)) {
+        let job = self.jobs.of(owner).filter(|(_, job)| job.end.is_some());
+        if let Some((id, _)) = job {
             self.let_go(id, ToLauncher::Forget { id });
         }
     }
@@ -438,25 +444,5 @@ impl Guest {
         for id in ids {
             self.let_go(id, ToLauncher::End { id });
         }
-    }
-
-    /// What the guest's own programs have to know of the policy.
-    fn policy_for_guest(&self) -> Result<std::fs::File> {
-        let text = match &self.jobs.policy {
-            None => json!({"allowed": false}),
-            Some(exec::Policy { user, config }) => {
-                let set = environment::base(user, &config.environment);
-                json!({
-                    "allowed": !config.allow.is_empty(),
-                    "user": user.name,
-                    "pass": config.pass,
-                    "environment": set.keys().collect::<Vec<_>>(),
-                })
-            }
-        };
-        let file = memfd_create(c"hostcall-policy", MFdFlags::MFD_CLOEXEC)?;
-        let mut file = std::fs::File::from(file);
-        file.write_all(text.to_string().as_bytes())?;
-        Ok(file)
     }
 }

@@ -102,7 +102,6 @@ impl Guest {
             | FromShadow::Terminal { .. }
             | FromShadow::EnterSession { .. }
             | FromShadow::KeepSession { .. }
-            | FromShadow::ExecPolicy
             | FromShadow::Complete { .. } => self.hear_about_jobs(slot, message, files, poller),
             FromShadow::Ring { lane } => self.ring(slot, lane),
             FromShadow::LaneClosed { lane } => self.lane_closed(slot, lane, poller),

@@ -20,8 +20,12 @@ const MOST_STARTING: usize = 32;
 /// Bytes that a shadow may be behind: what a child inherits is sent at once, about 2 KiB for 64 open files.
 const MOST_QUEUED: usize = 32 << 20;
 
-/// How long after an attachment its spare shadow is replaced.
-const BREED_DELAY: Duration = Duration::from_millis(2);
+/// How long after an attachment its spare shadow is replaced where few are left, and where there are enough: then the fork
+/// takes the processor from no program that is about to start.
+const BREED_DELAY: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(10));
+
+/// Spare shadows that are enough for a while.
+const ENOUGH: usize = SPARES as usize / 2;
 
 /// How long after a shadow that ended before it was ready another is tried.
 const STILLBIRTH_DELAY: Duration = Duration::from_millis(100);
@@ -93,6 +97,7 @@ impl Guest {
             view,
             jobs: self.jobs.most(),
             home: self.jobs.home(policy),
+            programs: self.jobs.policy_for_guest(),
         };
         let mut fds = vec![self.board_fd.as_raw_fd()];
         if let Door::Device { memfd, .. } = &self.door {
@@ -198,13 +203,15 @@ impl Guest {
     /// Makes spare shadows a little later if there is one left: forks now would take the processor from the
     /// process that has just attached.
     pub(super) fn breed_soon(&mut self, poller: &mut Poller) -> Result<()> {
-        match self.spare() {
-            Some(_) => {
-                self.breed_at.get_or_insert(Instant::now() + BREED_DELAY);
-                Ok(())
-            }
-            None => self.breed(poller),
-        }
+        let is_spare = |session: &&Session| session.state == State::Spare;
+        let delay = match self.sessions.values().filter(is_spare).count() {
+            0 => return self.breed(poller),
+            spares if spares < ENOUGH => BREED_DELAY.0,
+            _ => BREED_DELAY.1,
+        };
+        let due = Instant::now() + delay;
+        self.breed_at = Some(self.breed_at.map_or(due, |earlier| earlier.min(due)));
+        Ok(())
     }
 
     /// Keeps enough spare shadows ready.

@@ -88,6 +88,7 @@ fn serve() -> std::io::Result<()> {
             view,
             jobs,
             home,
+            programs,
         },
         fds,
     ) = message::receive_long(&socket, true)?
@@ -95,13 +96,18 @@ fn serve() -> std::io::Result<()> {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
     let home = CString::new(home.into_os_string().into_encoded_bytes())?;
+    let places = Places {
+        home,
+        bare: None,
+        policy: programs,
+    };
     let mut mould = Mould::make(
         guest,
         title,
         &policy,
         (lanes, view, jobs),
         device,
-        home,
+        places,
         fds,
     )?;
     let confined = sandbox::enter(&policy).and_then(|report| {
@@ -174,7 +180,7 @@ impl Mould {
         policy: &sandbox::Policy,
         (lanes, view, jobs): (u32, u32, u32),
         device: bool,
-        home: CString,
+        places: Places,
         fds: Vec<OwnedFd>,
     ) -> std::io::Result<Mould> {
         let errno = |errno: hostcall::types::Errno| std::io::Error::from_raw_os_error(errno.0);
@@ -206,7 +212,7 @@ impl Mould {
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
             proc: sandbox::proc(),
-            places: Places { home, bare: None },
+            places,
             title,
             shadows: BTreeMap::new(),
         })
