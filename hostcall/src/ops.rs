@@ -276,12 +276,13 @@ ops! {
         /// names the program (looked up in the policy's `PATH` if it holds no slash), then so many `NAME=VALUE` that are offered
         /// to the environment; each is ended by a NUL. From then on the scratch cannot be written any more (`EPERM`). Each stream is an
         /// open file, -1 for `/dev/null`, or a terminal's master, for which the program gets the terminal. Flag 1: that
-        /// terminal controls the program's session; flag 2: and the program begins in its background.
+        /// terminal controls the program's session; flag 2: and the program begins in its background. `beside` is 0, or a job
+        /// whose session and process group the program joins instead of its own, without flags: the programs of one pipeline.
         ///
         /// `EACCES` if the policy forbids it (`refusal` says why), `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
-        /// number of jobs, `EINVAL` for malformed words, `EIO` if the program cannot be launched or written down.
+        /// number of jobs, `EINVAL` for malformed words, `ESRCH` if there is no such job beside or it is being ended, `EIO` if the program cannot be launched or written down.
         132 exec Exec [] (SYS_openat SYS_fstat SYS_newfstatat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
-            arguments: RemoteFd, stdin: RemoteFd, stdout: RemoteFd, stderr: RemoteFd, flags: u32,
+            arguments: RemoteFd, stdin: RemoteFd, stdout: RemoteFd, stderr: RemoteFd, flags: u32, beside: u32,
         } -> { job: u32 }
 
         /// Waits for a change of a job's state and takes it, waitpid(2): its end always, which stays until `forget`, a stop with

@@ -217,6 +217,8 @@ pub enum FromShadow {
         terminal: Terminal,
         /// Whether the directory is one that the view has itself, on the way to an export.
         bare: bool,
+        /// A job of the session whose process group it joins.
+        beside: Option<u32>,
     },
     /// Send a signal to a job's process group.
     SignalJob {

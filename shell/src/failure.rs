@@ -28,6 +28,11 @@ impl Failure {
         }
     }
 
+    /// Tells it, as the program of this name.
+    pub fn tell(&self, name: &str) {
+        eprintln!("{name}: {}", self.line);
+    }
+
     /// The host is gone, or does not do what it should.
     pub fn host(what: &str, errno: Errno) -> Failure {
         match errno.0 {

@@ -1,5 +1,5 @@
-//! A running host program and what this process does for it: it passes signals on, stops and goes on with it, keeps the
-//! terminal, and sees that every byte has arrived before the end is told.
+//! Running host programs, of one pipeline and in one process group, and what this process does for them: it passes signals on,
+//! stops and goes on with them, keeps the terminal, and sees that every byte has arrived before the end is told.
 
 use crate::events::{Event, Events};
 use crate::failure::Failure;
@@ -11,7 +11,8 @@ use crate::terminal::{self, Size};
 use crate::{status, streams::kind};
 use hostcall::client::{interruptible, Client, Interrupt};
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, JobState};
+use hostcall::types::{Errno, JobState, RemoteFd};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How often a program in the background looks whether it is in the foreground again.
@@ -24,19 +25,28 @@ const HANG_UP: Duration = Duration::from_secs(2);
 /// How long a program's stop waits at most for what it had written before.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The thread that waits for the program gives its lane up to others.
+/// The thread that waits for the programs gives its lane up to others.
 static WAITER: Interrupt = Interrupt::new();
 
-/// A running program.
+/// A program.
+#[derive(Debug)]
+pub struct Program {
+    /// Its job's number.
+    pub number: u32,
+    /// Its streams.
+    pub streams: Joined,
+}
+
+/// Running programs.
 pub struct Job {
     host: &'static Client,
-    number: u32,
-    streams: Joined,
+    /// There is one at least, and the first leads the process group.
+    programs: Vec<Program>,
+    /// How they have ended, from the first on.
+    ends: Vec<JobState>,
     events: Events,
-    /// Threads that still carry output.
-    carrying: usize,
-    /// Whether the thread that carries input has ended.
-    input_done: bool,
+    /// Streams that no thread carries any more, by their places in what is carried.
+    done: BTreeSet<usize>,
     /// When to look whether it has been hung up on for good.
     hung_up: Option<Instant>,
     /// Whether the program is in the foreground of its terminal.
@@ -45,43 +55,51 @@ pub struct Job {
     failed: Option<(usize, Errno)>,
 }
 
-/// How it ended.
+/// How they ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its state.
-    pub state: JobState,
-    /// How its streams were joined, for people.
+    /// Each one's state.
+    pub states: Vec<JobState>,
+    /// How their streams were joined, for people.
     pub streams: String,
 }
 
 impl Job {
-    /// One that has just been started, in the foreground of its terminal or not.
+    /// Those that have just been started, one at least, in the foreground of their terminal or not.
     pub fn new(
         host: &'static Client,
-        number: u32,
-        streams: Joined,
+        programs: Vec<Program>,
         events: Events,
         in_front: bool,
     ) -> Job {
         Job {
             host,
-            number,
-            streams,
+            programs,
+            ends: Vec::new(),
             events,
-            carrying: 0,
-            input_done: true,
+            done: BTreeSet::new(),
             hung_up: None,
             in_front,
             failed: None,
         }
     }
 
-    /// Sees the program through to its end.
+    /// The one whose number stands for the process group.
+    fn leader(&self) -> u32 {
+        self.programs[0].number
+    }
+
+    /// The master of the programs' terminal.
+    fn terminal(&self) -> Option<RemoteFd> {
+        self.programs[0].streams.terminal
+    }
+
+    /// Sees the programs through to their end.
     ///
     /// # Errors
     /// The host is lost.
     pub fn attend(mut self) -> Result<Ended, Failure> {
-        if self.streams.terminal.is_some() {
+        if self.terminal().is_some() {
             terminal::restore_on_panic();
             terminal::make_raw();
         }
@@ -90,30 +108,34 @@ impl Job {
             self.drain();
         }
         terminal::restore();
-        let state = ended?;
-        self.streams.follow(self.host);
-        // What it has left running is nobody's any more, and lives on.
-        let _ = self.host.forget(self.number);
-        if let (Some(_), JobState::Signalled { signal, .. }) = (self.streams.terminal, state) {
+        ended?;
+        for program in &self.programs {
+            program.streams.follow(self.host);
+            // What it has left running is nobody's any more, and lives on.
+            let _ = self.host.forget(program.number);
+        }
+        let last = self.ends.last().copied();
+        if let (Some(_), Some(JobState::Signalled { signal, .. })) = (self.terminal(), last) {
             let signal = signal.into();
             if matches!(signal, libc::SIGINT | libc::SIGQUIT) {
                 // The key was the whole group's: a script that waits for us ends as well.
                 signals::tell_group(signal);
             }
         }
+        if let Some((role, errno)) = self.failed {
+            eprintln!("hrun: {}: {errno}", NAMES[role]);
+        }
+        let tell = |program: &Program| program.streams.tell();
         Ok(Ended {
-            state: self.judged(state),
-            streams: self.streams.tell(),
+            states: self.ends.iter().map(|state| self.judged(*state)).collect(),
+            streams: self.programs.iter().map(tell).collect(),
         })
     }
 
     /// What the program could not know: that its output went nowhere, or its input did not end but failed.
     fn judged(&self, state: JobState) -> JobState {
-        let Some((number, errno)) = self.failed else {
-            return state;
-        };
-        eprintln!("hrun: {}: {errno}", NAMES[number]);
         match state {
+            state if self.failed.is_none() => state,
             JobState::Exited(0) => JobState::Exited(1),
             JobState::Signalled { signal, .. } if i32::from(signal) == libc::SIGPIPE => {
                 JobState::Exited(1)
@@ -124,27 +146,26 @@ impl Job {
 
     fn start_threads(&mut self) -> Result<(), Failure> {
         let failed = |error| Failure::own(format_args!("cannot start a thread: {error}"));
-        for carried in self.streams.carried.clone() {
+        for (at, carried) in self.carried().enumerate() {
             let teller = self.events.teller();
-            let tell = move |number, done| teller.tell(Event::Carried(number, done));
+            let tell = move |done| teller.tell(Event::Carried(at, done));
             carried
-                .start(self.host, self.streams.terminal.is_some(), tell)
+                .start(self.host, self.terminal().is_some(), tell)
                 .map_err(failed)?;
-            match carried.number {
-                0 => self.input_done = false,
-                _ => self.carrying += 1,
-            }
         }
-        let (host, number, teller) = (self.host, self.number, self.events.teller());
+        let (host, teller) = (self.host, self.events.teller());
+        let numbers: Vec<u32> = self.programs.iter().map(|program| program.number).collect();
         let waiter = std::thread::Builder::new().name("hrun-wait".to_owned());
         let wait = move || {
             interruptible(&WAITER);
-            loop {
-                match host.wait(number, libc::WUNTRACED | libc::WCONTINUED) {
+            // Of a group in which all are stopped the first is that runs.
+            let mut left = numbers.iter().peekable();
+            while let Some(number) = left.peek() {
+                match host.wait(**number, libc::WUNTRACED | libc::WCONTINUED) {
                     Ok(reply) => {
                         teller.tell(Event::State(reply.state));
                         if is_end(reply.state) {
-                            return;
+                            left.next();
                         }
                     }
                     Err(Errno(libc::EINTR)) => host.give_way(),
@@ -156,19 +177,19 @@ impl Job {
         waiter.map(drop).map_err(failed)
     }
 
-    fn until_the_end(&mut self) -> Result<JobState, Failure> {
-        let keeps_terminal = self.streams.terminal.is_some() && kind::of(0) == kind::Kind::Terminal;
-        loop {
+    fn until_the_end(&mut self) -> Result<(), Failure> {
+        let keeps_terminal = self.terminal().is_some() && kind::of(0) == kind::Kind::Terminal;
+        while self.ends.len() < self.programs.len() {
             let looks = keeps_terminal && !terminal::is_raw() || self.hung_up.is_some();
             match self.events.next(looks.then_some(LOOK)) {
                 Some(Event::Signal(signal)) => self.pass_on(signal),
                 Some(Event::State(JobState::Stopped(signal))) => self.stop(signal.into()),
-                Some(Event::State(state)) if is_end(state) => return Ok(state),
+                Some(Event::State(state)) if is_end(state) => self.ends.push(state),
                 Some(Event::State(_)) => {}
                 Some(Event::Lost(errno)) => {
                     return Err(Failure::host("the program cannot be waited for", errno))
                 }
-                Some(Event::Carried(number, done)) => self.carried(number, done),
+                Some(Event::Carried(at, done)) => self.has_carried(at, done),
                 None => {
                     if keeps_terminal {
                         self.take_terminal();
@@ -177,10 +198,11 @@ impl Job {
                 }
             }
         }
+        Ok(())
     }
 
     fn pass_on(&mut self, signal: i32) {
-        match (signal, self.streams.terminal) {
+        match (signal, self.terminal()) {
             (libc::SIGWINCH, Some(terminal)) => {
                 let size = Size::find();
                 let (rows, columns) = (size.rows, size.columns);
@@ -202,7 +224,7 @@ impl Job {
     fn take_terminal(&mut self) {
         let in_front = terminal::is_ours(0);
         if in_front != self.in_front {
-            let _ = self.host.foreground(self.number, in_front.into());
+            let _ = self.host.foreground(self.leader(), in_front.into());
             self.in_front = in_front;
         }
         terminal::make_raw();
@@ -220,12 +242,12 @@ impl Job {
 
     /// That nothing is left of the group is told by its end.
     fn send(&self, signal: i32) {
-        let _ = self.host.signal(self.number, signal);
+        let _ = self.host.signal(self.leader(), signal);
     }
 
     /// The program has stopped, and so do we, by the same signal. The key for that was the whole group's.
     fn stop(&mut self, signal: i32) {
-        let has_terminal = self.streams.terminal.is_some();
+        let has_terminal = self.terminal().is_some();
         let asks = has_terminal && matches!(signal, libc::SIGTTIN | libc::SIGTTOU);
         // It has asked for the terminal a moment before it got it.
         if asks && terminal::is_ours(0) {
@@ -244,10 +266,22 @@ impl Job {
         self.outputs().for_each(|carried| carried.pump.go_on());
     }
 
-    /// Threads that carry output.
+    /// Everything that threads carry.
+    fn carried(&self) -> impl Iterator<Item = &Carried> {
+        let programs = self.programs.iter();
+        programs.flat_map(|program| &program.streams.carried)
+    }
+
+    /// What threads carry still of the programs' outputs.
     fn outputs(&self) -> impl Iterator<Item = &Carried> {
-        let all = self.streams.carried.iter();
-        all.filter(|carried| carried.number != 0)
+        let all = self.carried().enumerate();
+        let left = all.filter(|(at, carried)| carried.role != 0 && !self.done.contains(at));
+        left.map(|(_, carried)| carried)
+    }
+
+    /// Whether an output is carried still.
+    fn carries_output(&self) -> bool {
+        self.outputs().next().is_some()
     }
 
     /// Has our ends of the outputs wait for bytes or not.
@@ -269,7 +303,7 @@ impl Job {
         self.set_waiting(false);
         let due = Instant::now() + PAUSE;
         let left = |carried: &&Carried| !carried.pump.paused();
-        while self.carrying > 0 && self.outputs().any(|carried| left(&carried)) {
+        while self.outputs().any(|carried| left(&carried)) {
             if due <= Instant::now() {
                 break;
             }
@@ -279,44 +313,41 @@ impl Job {
         }
     }
 
-    fn carried(&mut self, number: usize, done: Done) {
-        match number {
-            0 => self.input_done = true,
-            _ => self.carrying -= 1,
-        }
+    fn has_carried(&mut self, at: usize, done: Done) {
+        self.done.insert(at);
+        let Some(role) = self.carried().nth(at).map(|carried| carried.role) else {
+            return;
+        };
         // A terminal that fails has been hung up, which is told otherwise.
-        let is_told = number == 0 && kind::of(0) == kind::Kind::Terminal;
+        let is_told = role == 0 && kind::of(0) == kind::Kind::Terminal;
         if let (Done::Failed(errno), false) = (done, is_told) {
-            self.failed.get_or_insert((number, errno));
+            self.failed.get_or_insert((role, errno));
         }
     }
 
     /// After the program's end: what its streams hold still is carried, and not what others may write to them later.
     fn drain(&mut self) {
-        if let Some(reader) = self.streams.reader {
-            let pumps = self.streams.carried.iter();
-            let pump = pumps.clone().find(|carried| carried.number == 0);
-            if let Some(pump) = pump.map(|carried| carried.pump) {
-                let host = self.host;
-                rewind::unread(host, reader, pump, || {
-                    self.input_done || {
-                        self.attend_to_end(GRACE / 10);
-                        self.input_done
-                    }
-                });
-            }
+        let inputs = self.carried().enumerate();
+        let files = inputs.filter_map(|(at, carried)| Some((at, *carried, carried.reader?)));
+        for (at, input, reader) in files.collect::<Vec<_>>() {
+            let host = self.host;
+            rewind::unread(host, reader, input.number, input.pump, || {
+                self.done.contains(&at) || {
+                    self.attend_to_end(GRACE / 10);
+                    self.done.contains(&at)
+                }
+            });
         }
-        if self.carrying > 0 {
+        if self.carries_output() {
             self.attend_to_end(GRACE);
         }
-        if self.carrying == 0 {
+        if !self.carries_output() {
             return;
         }
         // Others hold the streams, or the guest is slow to read.
         self.set_waiting(false);
-        let outputs: Vec<Carried> = self.outputs().copied().collect();
-        while self.carrying > 0 {
-            for carried in &outputs {
+        while self.carries_output() {
+            for carried in self.outputs() {
                 carried.pump.finish(self.host, LARGE);
             }
             self.attend_to_end(GRACE);
@@ -326,7 +357,7 @@ impl Job {
     /// Takes events for so long at most. A signal that would have ended the program ends us: there is nobody else.
     fn attend_to_end(&mut self, patience: Duration) {
         match self.events.next(Some(patience)) {
-            Some(Event::Carried(number, done)) => self.carried(number, done),
+            Some(Event::Carried(at, done)) => self.has_carried(at, done),
             Some(Event::Signal(
                 signal @ (libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGTERM),
             )) => {

@@ -1,18 +1,18 @@
-//! `hrun`: from the command line to the program's end.
+//! `hrun`: from the command line to the end of the program, or of all the programs of a pipeline.
 
 use crate::command::Hrun;
 use crate::directory;
 use crate::environment::{self, Named};
 use crate::events::Events;
-use crate::failure::{plain, Failure, MISSING, REFUSED};
-use crate::host;
-use crate::job::Job;
+use crate::failure::{plain, Failure, MISSING, OWN, REFUSED};
+use crate::job::{Job, Program};
 use crate::paths::Prefix;
 use crate::policy::Policy;
 use crate::session::Session;
-use crate::streams::join::{refused, Joined};
+use crate::streams::join::{refused, Joined, Side};
 use crate::terminal;
 use crate::words;
+use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use std::ffi::{CString, OsString};
@@ -23,32 +23,135 @@ const CONTROLS: u32 = 1;
 /// The program is in the background of that terminal.
 const BEHIND: u32 = 2;
 
-/// Runs a program; answers how it ended.
+/// A program that is to run on the host, and what it finds around it in the guest.
+#[derive(Debug)]
+pub struct Stage {
+    options: Hrun,
+    /// The guest's variables.
+    variables: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Those of them that are to cross because somebody has named them.
+    named: Vec<Named>,
+    session: Session,
+    prefix: Prefix,
+    side: Side,
+}
+
+/// What has become of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has run.
+    Ran(JobState),
+    /// It was not started, which has been told: the status that says so.
+    Failed(u8),
+}
+
+impl Stage {
+    /// One in the environment of this process, with these standard streams.
+    ///
+    /// # Errors
+    /// No program is named, or the environment says what cannot be.
+    pub fn here(options: Hrun, side: Side) -> Result<Stage, Failure> {
+        if options.words.is_empty() {
+            return Err(Failure::own("no program is named; see hrun --help"));
+        }
+        let variables =
+            std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
+        Ok(Stage {
+            named: named(&options)?,
+            variables: variables.collect(),
+            session: Session::find().map_err(Failure::own)?,
+            prefix: Prefix::of_environment(),
+            options,
+            side,
+        })
+    }
+}
+
+/// Runs the programs of one pipeline, in one process group; answers how each ended.
 ///
 /// # Errors
-/// It was not started, or the host was lost.
-pub fn run(options: &Hrun) -> Result<JobState, Failure> {
-    let Some(command) = options.words.first() else {
-        return Err(Failure::own("no program is named; see hrun --help"));
-    };
-    let named = named(options)?;
-    let session = Session::find().map_err(Failure::own)?;
-    let prefix = Prefix::of_environment();
-    let host = host::attach()?;
-    directory::enter(host, &session, &prefix)?;
+/// None was started, or the host was lost.
+pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure> {
     let policy = Policy::ask(host).map_err(|errno| Failure::host("the policy", errno))?;
     if !policy.allowed {
         return Err(refused());
     }
-    let packed = pack(options, &named, &policy, &prefix)?;
     let in_front = terminal::is_ours(0);
-    let start = |joined: &Joined| -> Result<u32, Failure> {
+    let sides: Vec<Side> = stages.iter().map(|stage| stage.side).collect();
+    let joined = Joined::make(host, &sides, wanted(stages))?;
+    let mut ends = vec![End::Failed(OWN); stages.len()];
+    let (mut programs, mut started) = (Vec::new(), Vec::new());
+    for (at, (stage, streams)) in stages.iter().zip(joined).enumerate() {
+        let starter = Starter {
+            host,
+            policy: &policy,
+            in_front,
+            beside: programs.first().map_or(0, |first: &Program| first.number),
+        };
+        match starter.start(stage, &streams) {
+            Ok(number) => {
+                started.push(at);
+                programs.push(Program { number, streams });
+            }
+            Err(failure) if stages.len() == 1 => return Err(failure),
+            Err(failure) => {
+                failure.tell("hrun");
+                ends[at] = End::Failed(failure.status);
+                streams.handed(host);
+            }
+        }
+    }
+    if programs.is_empty() {
+        return Ok(ends);
+    }
+    // Not before: whoever is tired of waiting for a start may end this process, and the host then ends the program.
+    let events = Events::start()
+        .map_err(|errno| Failure::own(format_args!("cannot wait for signals: {errno}")))?;
+    programs
+        .iter()
+        .for_each(|program| program.streams.handed(host));
+    let ended = Job::new(host, programs, events, in_front).attend()?;
+    if stages.iter().any(|stage| stage.options.verbose) {
+        eprint!("{}", ended.streams);
+    }
+    for (at, state) in started.into_iter().zip(ended.states) {
+        ends[at] = End::Ran(state);
+    }
+    Ok(ends)
+}
+
+/// Whether the programs are to have a terminal, if anybody has said so.
+fn wanted(stages: &[Stage]) -> Option<bool> {
+    let said = stages.iter().map(|stage| &stage.options);
+    let said = said.filter(|options| options.terminal || options.no_terminal);
+    said.map(|options| options.terminal).next()
+}
+
+/// What the starts of one pipeline's programs have in common.
+struct Starter<'s> {
+    host: &'static Client,
+    policy: &'s Policy,
+    in_front: bool,
+    /// The job in whose process group it is started; 0 for one of its own.
+    beside: u32,
+}
+
+impl Starter<'_> {
+    /// Starts a program; answers its job's number.
+    fn start(&self, stage: &Stage, joined: &Joined) -> Result<u32, Failure> {
+        let Starter { host, .. } = *self;
+        let command = &stage.options.words[0];
+        directory::enter(host, &stage.session, &stage.prefix)?;
+        let packed = pack(stage, self.policy)?;
         let failed = |errno| not_started(command, errno);
         let arguments = words::write(host, &packed).map_err(failed)?;
         let [stdin, stdout, stderr] = joined.ends;
-        let behind = if in_front { 0 } else { BEHIND };
-        let flags = joined.terminal.map_or(0, |_| CONTROLS | behind);
-        let started = host.exec(arguments, stdin, stdout, stderr, flags);
+        let flags = match (joined.terminal, self.beside, self.in_front) {
+            (None, ..) | (Some(_), 1.., _) => 0,
+            (Some(_), 0, true) => CONTROLS,
+            (Some(_), 0, false) => CONTROLS | BEHIND,
+        };
+        let started = host.exec(arguments, stdin, stdout, stderr, flags, self.beside);
         let started = started.map_err(|errno| match words::refusal(host, arguments) {
             Some(reason) => Failure {
                 status: REFUSED,
@@ -58,23 +161,7 @@ pub fn run(options: &Hrun) -> Result<JobState, Failure> {
         });
         let _ = host.close(arguments);
         Ok(started?.job)
-    };
-    let wanted = match (options.terminal, options.no_terminal) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        _ => None,
-    };
-    let joined = Joined::make(host, wanted)?;
-    let number = start(&joined)?;
-    // Not before: whoever is tired of waiting for a start may end this process, and the host then ends the program.
-    let events = Events::start()
-        .map_err(|errno| Failure::own(format_args!("cannot wait for signals: {errno}")))?;
-    joined.handed(host);
-    let ended = Job::new(host, number, joined, events, in_front).attend()?;
-    if options.verbose {
-        eprint!("{}", ended.streams);
     }
-    Ok(ended.state)
 }
 
 /// The variables that the command line and `$HOSTCALL_ENV` name.
@@ -86,12 +173,14 @@ fn named(options: &Hrun) -> Result<Vec<Named>, Failure> {
     Ok(named)
 }
 
-fn pack(
-    options: &Hrun,
-    named: &[Named],
-    policy: &Policy,
-    prefix: &Prefix,
-) -> Result<Vec<u8>, Failure> {
+fn pack(stage: &Stage, policy: &Policy) -> Result<Vec<u8>, Failure> {
+    let Stage {
+        options,
+        variables,
+        named,
+        prefix,
+        ..
+    } = stage;
     let own = std::env::current_dir().unwrap_or_default();
     let own = own.as_os_str().as_bytes();
     let word =
@@ -108,10 +197,7 @@ fn pack(
         .iter()
         .map(translated)
         .collect::<Result<_, _>>()?;
-    let guest: Vec<(Vec<u8>, Vec<u8>)> = std::env::vars_os()
-        .map(|(name, value)| (name.into_vec(), value.into_vec()))
-        .collect();
-    let offer = environment::offer(&policy.pass, &guest, named, prefix, own);
+    let offer = environment::offer(&policy.pass, variables, named, prefix, own);
     for name in &offer.refused {
         eprintln!(
             "hrun: {} does not cross to the host; name it in \"pass\" under \"exec\" in hostd's configuration",

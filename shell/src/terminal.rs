@@ -140,6 +140,8 @@ pub fn restore_on_panic() {
 /// no other program, such as a pager at the end of our pipeline, has taken the keys for itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Keyboard {
+    /// The terminal's descriptor.
+    number: usize,
     /// Whether every key is the host's terminal's.
     raw: bool,
 }
@@ -147,26 +149,26 @@ pub struct Keyboard {
 impl Keyboard {
     /// For the thread that reads it; `raw` if the program has a terminal of the host. From here on reading in the background
     /// is `EIO` to this thread: the signal for that would stop the whole of us, whether or not the program wants to read.
-    pub fn new(raw: bool) -> Keyboard {
+    pub fn new(number: usize, raw: bool) -> Keyboard {
         let mut stops = SigSet::empty();
         stops.add(Signal::SIGTTIN);
         let _ = stops.thread_block();
-        Keyboard { raw }
+        Keyboard { number, raw }
     }
 
     fn is_ours(&self) -> bool {
         let program = match self.raw {
             true => is_raw(),
-            false => comes_by_lines(),
+            false => comes_by_lines(self.number),
         };
-        program && is_ours(0)
+        program && is_ours(self.number)
     }
 
     /// Waits until there is something to read, and it is ours. A wait without a limit would be one for a key that is
     /// another's when it comes.
     pub fn await_turn(&self) {
         loop {
-            let mut key = [PollFd::new(guest(0), PollFlags::POLLIN)];
+            let mut key = [PollFd::new(guest(self.number), PollFlags::POLLIN)];
             if !self.is_ours() {
                 std::thread::sleep(LOOK);
             } else if !matches!(poll(&mut key, PollTimeout::NONE), Ok(0)) && self.is_ours() {
@@ -177,8 +179,8 @@ impl Keyboard {
 }
 
 /// Whether the terminal gives whole lines; one that is gone does, for its end is to be read.
-fn comes_by_lines() -> bool {
-    tcgetattr(guest(0)).map_or(true, |settings| {
+fn comes_by_lines(number: usize) -> bool {
+    tcgetattr(guest(number)).map_or(true, |settings| {
         settings.local_flags.contains(LocalFlags::ICANON)
     })
 }

@@ -33,10 +33,21 @@ pub fn start_raw(
     [stdin, stdout, stderr]: [RemoteFd; 3],
     flags: u32,
 ) -> Result<u32, Errno> {
+    start_beside(calls, words, [stdin, stdout, stderr], flags, 0)
+}
+
+/// The same in the process group of another job, unless that is 0.
+pub fn start_beside(
+    calls: &impl Calls,
+    words: &[u8],
+    [stdin, stdout, stderr]: [RemoteFd; 3],
+    flags: u32,
+    beside: u32,
+) -> Result<u32, Errno> {
     // The empty words of a test are refused as what they are.
     let scratch = calls.scratch(words.len().max(1) as u64)?.fd;
-    let started =
-        put(calls, scratch, words).and_then(|()| calls.exec(scratch, stdin, stdout, stderr, flags));
+    let started = put(calls, scratch, words)
+        .and_then(|()| calls.exec(scratch, stdin, stdout, stderr, flags, beside));
     calls.close(scratch)?;
     Ok(started?.job)
 }

@@ -43,7 +43,7 @@ fn reason(client: &Client, arguments: &[&str]) -> (Errno, String) {
     let words = words_of(arguments, &[]);
     let scratch = client.scratch(words.len() as u64).expect("room").fd;
     put(client, scratch, &words).expect("room");
-    let started = client.exec(scratch, NONE, NONE, NONE, 0).map(drop);
+    let started = client.exec(scratch, NONE, NONE, NONE, 0, 0).map(drop);
     let mut room = [0; 2048];
     let filled = client
         .refusal(scratch, Sink::new(&mut room))

@@ -351,7 +351,7 @@ fn what_a_guest_hands_over_is_not_believed() {
     for fd in [0, 1, 2, 99, -2, i32::MAX, i32::MIN] {
         let bad = start_raw(&client, &good, [RemoteFd(fd), NONE, NONE], 0);
         assert_eq!(bad, Err(Errno(libc::EBADF)), "{fd}");
-        let words = client.exec(RemoteFd(fd), NONE, NONE, NONE, 0).map(drop);
+        let words = client.exec(RemoteFd(fd), NONE, NONE, NONE, 0, 0).map(drop);
         assert_eq!(words, Err(Errno(libc::EBADF)), "{fd}");
     }
     // Words stand in scratch files alone, and those go nowhere.
@@ -363,7 +363,7 @@ fn what_a_guest_hands_over_is_not_believed() {
     );
     let file = file.expect("it is there").fd;
     assert_eq!(
-        client.exec(file, NONE, NONE, NONE, 0).map(drop),
+        client.exec(file, NONE, NONE, NONE, 0, 0).map(drop),
         Err(INVALID)
     );
     let scratches: Vec<RemoteFd> = (0..4)
@@ -375,11 +375,11 @@ fn what_a_guest_hands_over_is_not_believed() {
     assert_eq!(client.share(scratch).map(drop), Err(INVALID));
     put(&client, scratch, &good).expect("room");
     assert_eq!(
-        client.exec(scratch, scratch, NONE, NONE, 0).map(drop),
+        client.exec(scratch, scratch, NONE, NONE, 0, 0).map(drop),
         Err(INVALID)
     );
     let job = client
-        .exec(scratch, NONE, NONE, NONE, 0)
+        .exec(scratch, NONE, NONE, NONE, 0, 0)
         .expect("good words")
         .job;
     let written = client.write(scratch, Offset(0), RwFlags(0), Source::new(b"x"));
@@ -448,7 +448,7 @@ fn words_that_change_are_those_that_were_judged() {
                         .is_ok()
                 {}
             });
-            client.exec(scratch, NONE, writer, NONE, 0)
+            client.exec(scratch, NONE, writer, NONE, 0, 0)
         });
         for fd in [scratch, writer] {
             client.close(fd).expect("open");

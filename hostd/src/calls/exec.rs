@@ -237,12 +237,19 @@ impl ExecCalls for Caller {
             stdout,
             stderr,
             flags,
+            beside,
         } = request;
         let words = self.session.fds.get(arguments)?;
         if !self.session.scratches.holds(words)
             || ![0, CONTROLS, CONTROLS | BEHIND].contains(&flags)
         {
             return Err(Errno(libc::EINVAL));
+        }
+        match beside {
+            0 => {}
+            _ if flags != 0 => return Err(Errno(libc::EINVAL)),
+            job if !self.session.jobs.holds(job) => return Err(Errno(libc::ESRCH)),
+            _ => {}
         }
         let streams = [
             self.stream(stdin)?,
@@ -267,6 +274,7 @@ impl ExecCalls for Caller {
                 behind: flags & BEHIND != 0,
             },
             bare: self.is_bare(&directory)?,
+            beside: (beside != 0).then_some(beside),
         };
         let granted = self.session.hostd.ask_why(&exec, &fds);
         let granted = granted.map_err(|Refusal { errno, reason }| {

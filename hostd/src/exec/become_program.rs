@@ -25,6 +25,8 @@ pub(super) struct Program<'p> {
     pub variables: Vec<CString>,
     /// File mode creation mask.
     pub umask: u32,
+    /// The process group that it joins.
+    pub group: Pid,
     /// What it may use.
     pub limits: &'p ProgramLimits,
 }
@@ -38,11 +40,13 @@ pub(super) struct Streams {
     pub foreground: Option<OwnedFd>,
 }
 
+/// The process group of one of its own.
+pub(super) const OWN_GROUP: Pid = Pid::from_raw(0);
+
 impl Program<'_> {
     /// Becomes it; returns only to say why not. All signals are blocked.
     pub(super) fn run(&self, streams: &Streams) -> Result<Infallible, Failure> {
-        let own = Pid::from_raw(0);
-        nix::unistd::setpgid(own, own)?;
+        nix::unistd::setpgid(Pid::from_raw(0), self.group)?;
         if let Some(terminal) = &streams.foreground {
             // SIGTTOU, which this would cause, is blocked.
             nix::unistd::tcsetpgrp(terminal, nix::unistd::getpid())?;

@@ -1,10 +1,4 @@
-//! A child of the launcher: it reads, looks up and judges, has a child of its own become the program, and then tells what becomes
-//! of that.
-//!
-//! It leads the program's session and stays in it as the program's parent: the kernel stops no process by SIGTSTP, SIGTTIN or
-//! SIGTTOU whose group has no parent in its session, for nobody there could continue it. It also keeps the program as a zombie
-//! until the launcher kills it, so that the number of the program's group cannot become another's before. Whatever of the program's
-//! descendants loses its parent comes to it, so that none escapes from the job.
+//! From a guest's words to a program: a supervisor reads, looks up and judges, and has a child of its own become the program.
 //!
 //! A program is executed only when hostd permits it, which has written down by then that it is started.
 //!
@@ -13,21 +7,20 @@
 //! show every program under the name of a number, and no script could be.)
 #![allow(unsafe_code)]
 
-use super::jobs::{reap_orphans, wait};
 use super::message::{About, Change, Terminal};
 use super::policy::{judge, Request};
-use super::processes::signal_group;
 use super::words::{self, Words, MOST_BYTES};
 use super::{become_program, environment, program, terminal, Policy};
+use crate::message;
 use hostcall::types::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -55,6 +48,56 @@ pub(super) struct Task {
     pub umask: u32,
 }
 
+/// What of a task is said in words where a supervisor is to start another program.
+#[derive(Debug, Serialize, Deserialize)]
+struct Another {
+    bare: bool,
+    umask: u32,
+}
+
+impl Task {
+    /// Sends it to a supervisor, with the line on which that reports.
+    ///
+    /// # Errors
+    /// sendmsg(2).
+    pub fn hand_over(&self, line: &UnixStream, report: &UnixStream) -> std::io::Result<()> {
+        let another = Another {
+            bare: self.bare,
+            umask: self.umask,
+        };
+        let fixed = [
+            report.as_raw_fd(),
+            self.words.as_raw_fd(),
+            self.directory.as_raw_fd(),
+        ];
+        let streams = self.streams.iter().map(AsRawFd::as_raw_fd);
+        let fds: Vec<RawFd> = fixed.into_iter().chain(streams).collect();
+        message::try_send(line, &another, &fds)
+    }
+
+    /// Takes one that was sent, with the line for reports.
+    ///
+    /// # Errors
+    /// recvmsg(2); `WouldBlock` if there is none.
+    pub fn take(line: &UnixStream) -> std::io::Result<(Task, UnixStream)> {
+        let (Another { bare, umask }, fds) = message::receive(line)?;
+        let [report, words, directory, stdin, stdout, stderr] =
+            <[OwnedFd; 6]>::try_from(fds).map_err(|_| std::io::ErrorKind::InvalidData)?;
+        let task = Task {
+            words: words.into(),
+            directory: directory.into(),
+            bare,
+            streams: [stdin, stdout, stderr],
+            terminal: Terminal {
+                controls: false,
+                behind: false,
+            },
+            umask,
+        };
+        Ok((task, report.into()))
+    }
+}
+
 /// What a child tells its launcher, a JSON line each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Report {
@@ -66,7 +109,7 @@ pub(super) enum Report {
     Running(i32),
     /// Its state has changed.
     Changed(Change),
-    /// It has ended, and nothing descends from it any more.
+    /// All programs of its session have ended, and nothing descends from them any more.
     Alone,
 }
 
@@ -106,26 +149,8 @@ impl From<nix::Error> for Failure {
     }
 }
 
-/// Has the program run and tells of it until the launcher ends this. It has one thread and never returns to the launcher's code.
-pub(super) fn run(task: Task, policy: &Policy, launcher: i32, report: &UnixStream) -> ! {
-    let mut about = Some(About::default());
-    let started = start(task, policy, launcher, &mut about, report);
-    // A launcher that is gone hears nothing, and this process ends with it.
-    match started {
-        Ok(program) => {
-            let _ = tell(report, &[Report::Running(program.as_raw())]);
-            watch(program, report)
-        }
-        Err(failure) => {
-            let _ = tell(report, &[Report::Failure(Failure { about, ..failure })]);
-            // SAFETY: ends a process that has nothing to flush; what it copied from its parent is the parent's.
-            unsafe { libc::_exit(127) }
-        }
-    }
-}
-
 /// Writes lines in one piece.
-fn tell(mut to: impl Write, reports: &[Report]) -> std::io::Result<()> {
+pub(super) fn tell(mut to: impl Write, reports: &[Report]) -> std::io::Result<()> {
     let mut bytes = Vec::new();
     for report in reports {
         serde_json::to_writer(&mut bytes, report)?;
@@ -134,102 +159,17 @@ fn tell(mut to: impl Write, reports: &[Report]) -> std::io::Result<()> {
     to.write_all(&bytes)
 }
 
-/// Tells what becomes of the program, and stays until it is killed.
-fn watch(program: Pid, report: &UnixStream) -> ! {
-    let pid = program.as_raw();
-    let stops = libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG;
-    // The end is not taken: that leaves the zombie.
-    let end = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
-    let (mut ended, mut told) = (false, false);
-    let mut before = pid;
-    loop {
-        let mut reports = Vec::new();
-        while let Some(change) = wait(pid, stops).or_else(|| wait(pid, end).filter(|_| !ended)) {
-            ended |= change.is_end();
-            reports.push(Report::Changed(change));
-        }
-        let alone = reap_orphans(|child| child == pid);
-        if ended && alone && !std::mem::replace(&mut told, ended && alone) {
-            reports.push(Report::Alone);
-        }
-        let _ = tell(report, &reports);
-        match await_signal() {
-            Wish::Look => {}
-            // The kernel tells a session's leader that the terminal is gone, whose affair it is to tell the others.
-            Wish::HangUp => {
-                let _ = signal_group(pid, libc::SIGHUP);
-                let _ = signal_group(pid, libc::SIGCONT);
-            }
-            Wish::Move { own } => {
-                terminal::move_program(pid, own, &mut before);
-                if own {
-                    // It may have asked for the terminal a moment before.
-                    let _ = signal_group(pid, libc::SIGCONT);
-                }
-            }
-        }
-    }
-}
-
-/// What a supervisor is woken for.
-enum Wish {
-    /// The program's state may have changed.
-    Look,
-    /// The terminal is gone.
-    HangUp,
-    /// The program is to have the terminal's foreground, or not.
-    Move { own: bool },
-}
-
-/// hostd's signal to a supervisor for [`Wish::Move`]. These come in the order in which they were sent.
-fn mover() -> i32 {
-    libc::SIGRTMIN()
-}
-
-/// Has a supervisor move its program to the terminal's foreground, or to the background.
+/// Starts a program in a process group.
 ///
 /// # Errors
-/// sigqueue(3).
-pub(crate) fn move_program(supervisor: i32, own: bool) -> Result<(), Errno> {
-    let value = libc::sigval {
-        sival_ptr: std::ptr::without_provenance_mut(own.into()),
-    };
-    // SAFETY: plain system call.
-    Errno::result(unsafe { libc::sigqueue(supervisor, mover(), value) }.into()).map(drop)
-}
-
-fn await_signal() -> Wish {
-    // SAFETY: a set and a siginfo are valid when zeroed, and live through the calls. The signals are blocked. A value is there
-    // when the code says so.
-    unsafe {
-        let (mut set, mut info): (libc::sigset_t, libc::siginfo_t) = std::mem::zeroed();
-        for signal in [libc::SIGCHLD, libc::SIGHUP, mover()] {
-            libc::sigaddset(&mut set, signal);
-        }
-        match (libc::sigwaitinfo(&set, &mut info), info.si_code) {
-            (libc::SIGHUP, libc::SI_KERNEL) => Wish::HangUp,
-            (signal, libc::SI_QUEUE) if signal == mover() => Wish::Move {
-                own: info.si_value().sival_ptr.addr() != 0,
-            },
-            _ => Wish::Look,
-        }
-    }
-}
-
-fn start(
+/// Why it was not started; `known` is what it was to be, as far as that has not been told.
+pub(super) fn start(
     task: Task,
     policy: &Policy,
-    launcher: i32,
+    group: Pid,
     known: &mut Option<About>,
     report: &UnixStream,
 ) -> Result<Pid, Failure> {
-    // Nothing but SIGKILL ends this process: it is in nobody's way, and must outlive a hang-up of its terminal.
-    SigSet::all().thread_block()?;
-    let _ = prctl::set_name(c"supervisor");
-    nix::unistd::setsid()?;
-    prctl::set_child_subreaper(true)?;
-    // If the launcher is killed, nobody else may be left to end the program.
-    bind_to_parent(launcher)?;
     let Task {
         words,
         directory,
@@ -271,6 +211,7 @@ fn start(
         variables: environment::merge(&base, &policy.config.pass, &words.offered),
         arguments: words.arguments,
         umask,
+        group,
         limits: &policy.config.limits,
     };
     let streams = terminals(streams, terminal)?;
@@ -365,7 +306,6 @@ fn beget(
         return Err(failure);
     }
     drop(streams);
-    keep_open(report.as_raw_fd())?;
     Ok(child)
 }
 
@@ -378,20 +318,6 @@ extern "C" fn begin(birth: *mut libc::c_void) -> libc::c_int {
     birth.failure = Some(failure);
     // SAFETY: as in `run`.
     unsafe { libc::_exit(127) }
-}
-
-/// Closes whatever else the launcher had or the guest gave: a pipe's other end must see the program's end, not this process's.
-fn keep_open(report: i32) -> Result<(), Failure> {
-    // SAFETY: 0 is no object's. 1 is /dev/null.
-    Errno::result(unsafe { libc::dup2(1, 0) }.into())?;
-    for (first, last) in [(3, report - 1), (report + 1, i32::MAX)] {
-        if first <= last {
-            // SAFETY: the objects that own these numbers are the launcher's, and this copy of the process never comes back to
-            // them.
-            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
-        }
-    }
-    Ok(())
 }
 
 /// The words, if they cannot change any more.

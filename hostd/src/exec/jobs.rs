@@ -1,14 +1,18 @@
 //! The launcher's jobs: processes by their numbers, and how they are ended.
 //!
-//! A job is a session, which its supervisor leads ([`super::child`]), and in it the process group of its program. Both live or
-//! stay zombies until hostd lets go of the job, so that nobody else can get their numbers while these are still used. What the
-//! program starts descends from the supervisor, whatever session it makes for itself, and is ended with the job.
+//! A job is a program in a session, which its supervisor leads ([`super::supervisor`]), and in it in a process group: its own, or that
+//! of another job of the same pipeline. Supervisor and programs live or stay zombies until hostd lets go of the last job of the
+//! session, so that nobody else can get their numbers while these are still used. What a program starts descends from the supervisor, whatever session it makes for itself, and is ended with the job.
 #![allow(unsafe_code)]
 
-use super::child::move_program;
+use super::child::Task;
 use super::message::Change;
 use super::processes::{children, kill_descendants, signal_descendants, signal_group};
+use super::supervisor::{call_for_another, move_program};
 use hostcall::types::Errno;
+use std::cell::Cell;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How long a job that was hung up on has before it is killed.
@@ -28,13 +32,67 @@ enum Ending {
     Killed(Instant),
 }
 
+/// What the jobs of one session have in common.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The supervisor, our child, which leads it.
+    pub leader: i32,
+    /// The line to it.
+    line: UnixStream,
+    /// The process group: that of the first program, once it runs.
+    group: Cell<Option<i32>>,
+    /// The group has been asked to end.
+    asked: Cell<bool>,
+}
+
+impl Session {
+    /// The one of a supervisor that has just been forked.
+    ///
+    /// # Errors
+    /// dup(2).
+    pub fn new(leader: i32, line: &UnixStream) -> std::io::Result<Rc<Session>> {
+        let session = Session {
+            leader,
+            line: line.try_clone()?,
+            group: Cell::new(None),
+            asked: Cell::new(false),
+        };
+        Ok(Rc::new(session))
+    }
+
+    /// Has the supervisor start another program in the group, and report of it on a line of its own.
+    ///
+    /// # Errors
+    /// `ESRCH` if the group does not run or is being ended; sendmsg(2).
+    pub fn start(&self, task: &Task, report: &UnixStream) -> std::io::Result<()> {
+        if self.group.get().is_none() || self.asked.get() {
+            return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
+        }
+        task.hand_over(&self.line, report)?;
+        call_for_another(self.leader)
+    }
+
+    fn kill_leader(&self) {
+        // SAFETY: plain system call on our own child, which nobody else reaps.
+        unsafe { libc::kill(self.leader, libc::SIGKILL) };
+    }
+}
+
+impl Drop for Session {
+    /// Lets go of its numbers. Who is not yet a zombie is reaped with the strangers.
+    fn drop(&mut self) {
+        self.kill_leader();
+        // SAFETY: as above.
+        unsafe { libc::waitpid(self.leader, std::ptr::null_mut(), libc::WNOHANG) };
+    }
+}
+
 /// One job.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Its supervisor, our child, which leads its session.
-    pub session: i32,
-    /// Its program's process and process group, once that runs.
-    group: Option<i32>,
+    /// Its session.
+    pub session: Rc<Session>,
+    runs: bool,
     ended: bool,
     /// Nothing descends from the program any more.
     alone: bool,
@@ -46,12 +104,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// One whose supervisor has just been forked.
-    pub fn new(session: i32, seconds: Option<u32>) -> Job {
+    /// One whose supervisor has just been told of it.
+    pub fn new(session: Rc<Session>, seconds: Option<u32>) -> Job {
         let due = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
         Job {
             session,
-            group: None,
+            runs: false,
             ended: false,
             alone: false,
             ending: Ending::No,
@@ -60,14 +118,20 @@ impl Job {
         }
     }
 
-    /// Its program runs.
-    pub fn run_as(&mut self, group: i32) {
-        self.group = Some(group);
+    /// Its program runs, as this process. The first of a session has made the process group.
+    pub fn run_as(&mut self, program: i32) {
+        self.runs = true;
+        let group = &self.session.group;
+        group.set(group.get().or(Some(program)));
     }
 
     /// Whether its program has begun to run.
     pub fn runs(&self) -> bool {
-        self.group.is_some()
+        self.runs
+    }
+
+    fn group(&self) -> Option<i32> {
+        self.session.group.get().filter(|_| self.runs)
     }
 
     /// Whether its program has ended.
@@ -90,7 +154,7 @@ impl Job {
     /// # Errors
     /// kill(2); `ESRCH` before the program runs.
     pub fn signal(&self, signal: i32) -> Result<(), Errno> {
-        let group = self.group.ok_or(Errno(libc::ESRCH))?;
+        let group = self.group().ok_or(Errno(libc::ESRCH))?;
         signal_group(group, signal)
     }
 
@@ -99,7 +163,7 @@ impl Job {
     /// # Errors
     /// sigqueue(3).
     pub fn move_to_foreground(&self, own: bool) -> Result<(), Errno> {
-        move_program(self.session, own)
+        move_program(self.session.leader, own)
     }
 
     /// Asks it to end: hung up on, or out of time. A stopped one must go on to hear that, and one that does not run yet has
@@ -108,14 +172,19 @@ impl Job {
         if self.ending != Ending::No {
             return;
         }
-        let Some(group) = self.group else {
+        let Some(group) = self.group() else {
             return self.kill(Instant::now());
         };
-        for signal in [signal, libc::SIGCONT] {
+        // The others of its group need not hear it again.
+        let signals = match self.session.asked.replace(true) {
+            true => &[][..],
+            false => &[signal, libc::SIGCONT],
+        };
+        for signal in signals.iter().copied() {
             // That nothing is left of it is no failure.
             let _ = signal_group(group, signal);
             if !self.alone {
-                signal_descendants(self.session, signal, Some(group));
+                signal_descendants(self.session.leader, signal, Some(group));
             }
         }
         self.ending = Ending::Asked(Instant::now() + GRACE);
@@ -128,14 +197,14 @@ impl Job {
 
     fn kill(&mut self, now: Instant) {
         self.ending = Ending::Killed(now + LOOK);
-        match self.group {
+        match self.group() {
             Some(group) => {
                 // The kernel kills a group in one piece, however fast it multiplies.
                 let _ = signal_group(group, libc::SIGKILL);
-                kill_descendants(self.session, Some(group));
+                kill_descendants(self.session.leader, Some(group));
             }
             // It hangs somewhere on the way to its program.
-            None => self.kill_supervisor(),
+            None => self.session.kill_leader(),
         }
     }
 
@@ -160,20 +229,6 @@ impl Job {
     /// Whether it is over and can be dropped: hostd has let go of it, and nothing is left of it.
     pub fn is_over(&self) -> bool {
         self.forgotten && self.ended && self.alone
-    }
-
-    fn kill_supervisor(&self) {
-        // SAFETY: plain system call on our own child, which nobody else reaps.
-        unsafe { libc::kill(self.session, libc::SIGKILL) };
-    }
-}
-
-impl Drop for Job {
-    /// Lets go of its numbers. Who is not yet a zombie is reaped with the strangers.
-    fn drop(&mut self) {
-        self.kill_supervisor();
-        // SAFETY: as above.
-        unsafe { libc::waitpid(self.session, std::ptr::null_mut(), libc::WNOHANG) };
     }
 }
 

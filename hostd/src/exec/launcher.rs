@@ -6,10 +6,10 @@
 #![allow(unsafe_code)]
 
 use super::child::{self, Failure, Report, Task, PERMIT};
-use super::jobs::{self, Job};
+use super::jobs::{self, Job, Session};
 use super::message::{Change, FromLauncher, JobId, Terminal, ToLauncher};
 use super::terminals::Terminals;
-use super::{guard, list, null, Policy};
+use super::{guard, list, null, supervisor, Policy};
 use crate::message;
 use hostcall::types::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -22,6 +22,7 @@ use std::io::{ErrorKind, Read, Result, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// The argument that makes hostd's program a launcher.
@@ -230,9 +231,10 @@ impl Launcher {
                 files,
                 terminal,
                 bare,
+                beside,
             } => {
                 let task = self.task(umask, files, (terminal, bare), fds);
-                self.start(id, task);
+                self.start(id, task, beside);
             }
             ToLauncher::Permit { id } => self.permit(id),
             ToLauncher::Signal {
@@ -304,18 +306,26 @@ impl Launcher {
         self.tell(&FromLauncher::Answer { question, errno }, &fds);
     }
 
-    /// Forks a child for a program.
-    fn start(&mut self, id: JobId, task: Result<Task>) {
-        let started = task.and_then(|task| self.fork(task));
+    /// Forks a child for a program, or has that of another job start it.
+    fn start(&mut self, id: JobId, task: Result<Task>, beside: Option<JobId>) {
+        let started = task.and_then(|task| match beside {
+            None => self.fork(task),
+            Some(other) => self.start_beside(other, &task),
+        });
         match started {
-            Ok((pid, report)) => {
+            Ok((session, report)) => {
+                let leader = session.leader;
                 let entry = Entry {
-                    job: Job::new(pid, self.policy.config.seconds),
+                    job: Job::new(session, self.policy.config.seconds),
                     report,
                     line: Vec::new(),
                 };
                 self.jobs.insert(id, entry);
-                self.tell(&FromLauncher::Forked { id, session: pid }, &[]);
+                let forked = FromLauncher::Forked {
+                    id,
+                    session: leader,
+                };
+                self.tell(&forked, &[]);
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
@@ -355,14 +365,23 @@ impl Launcher {
         })
     }
 
-    fn fork(&self, task: Task) -> Result<(i32, UnixStream)> {
+    fn start_beside(&self, other: JobId, task: &Task) -> Result<(Rc<Session>, UnixStream)> {
+        let other = self.jobs.get(&other);
+        let other = other.ok_or(std::io::Error::from_raw_os_error(libc::ESRCH))?;
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        other.job.session.start(task, &theirs)?;
+        Ok((other.job.session.clone(), ours))
+    }
+
+    fn fork(&self, task: Task) -> Result<(Rc<Session>, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let launcher = std::process::id() as i32;
         // SAFETY: this process has one thread, so the child may do anything; it never comes back.
         match unsafe { fork()? } {
-            ForkResult::Child => child::run(task, &self.policy, launcher, &theirs),
-            ForkResult::Parent { child } => Ok((child.as_raw(), ours)),
+            ForkResult::Child => supervisor::run(task, &self.policy, launcher, theirs),
+            ForkResult::Parent { child } => Ok((Session::new(child.as_raw(), &ours)?, ours)),
         }
     }
 
@@ -455,7 +474,7 @@ impl Launcher {
         // SAFETY: plain system call on our own child.
         let gone = |pid| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) } != 0;
         self.listers.retain(|pid| !gone(*pid));
-        let sessions = self.jobs.values().map(|entry| entry.job.session);
+        let sessions = self.jobs.values().map(|entry| entry.job.session.leader);
         let own: BTreeSet<i32> = sessions.chain(self.listers.iter().copied()).collect();
         jobs::end_strangers(|pid| own.contains(&pid));
     }

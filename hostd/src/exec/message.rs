@@ -29,6 +29,8 @@ pub enum ToLauncher {
         terminal: Terminal,
         /// Whether the directory is one that the view has itself, on the way to an export; its like on the host is meant.
         bare: bool,
+        /// The job whose process group it joins.
+        beside: Option<JobId>,
     },
     /// Its start has been written down: execute it.
     Permit {

@@ -2,7 +2,7 @@
 //!
 //! A shadow is sealed and makes no process. hostd starts, at a guest's first program, its *launcher* ([`launcher`]): a fresh
 //! image of hostd's program, with one thread, that has the rights of the guest's user of programs and nothing open but its
-//! line to hostd. It forks a child for each program ([`child`]), which looks the program up and judges it while it still is
+//! line to hostd. It forks a child for each program or pipeline ([`supervisor`]), which looks the program up and judges it while it still is
 //! hostd's code: whatever hangs there, a network file system above all, hangs in that child alone. The launcher's own parent
 //! ([`guard`]) ends what a launcher that is killed leaves behind.
 //!
@@ -22,6 +22,7 @@ mod null;
 pub mod policy;
 mod processes;
 mod program;
+pub(crate) mod supervisor;
 pub(crate) mod terminal;
 mod terminals;
 pub mod words;

@@ -227,16 +227,20 @@ impl Guest {
                 files: places,
                 terminal,
                 bare,
+                beside,
             } => {
                 let id = self.jobs.next();
-                let start = ToLauncher::Start {
-                    id,
-                    umask,
-                    files: places,
-                    terminal,
-                    bare,
-                };
-                self.start_job(slot, id, &start, &files, poller)
+                self.neighbour(slot, beside).and_then(|beside| {
+                    let start = ToLauncher::Start {
+                        id,
+                        umask,
+                        files: places,
+                        terminal,
+                        bare,
+                        beside,
+                    };
+                    self.start_job(slot, id, &start, &files, poller)
+                })
             }
             FromShadow::SignalJob { job, signal } => self.signal_job((slot, job), signal),
             FromShadow::ForegroundJob { job, own } => self.move_job((slot, job), own),
@@ -295,6 +299,23 @@ impl Guest {
 
     fn grant(&mut self, slot: u32, value: u32, fds: &[RawFd], poller: &mut Poller) {
         self.tell(slot, &ToShadow::Value { value }, fds, poller);
+    }
+
+    /// The job of a session beside which another is to start. Its launcher must be the one that starts that.
+    fn neighbour(
+        &self,
+        slot: u32,
+        beside: Option<u32>,
+    ) -> std::result::Result<Option<JobId>, Refusal> {
+        let Some(number) = beside else {
+            return Ok(None);
+        };
+        let (id, job) = self.jobs.of((slot, number)).ok_or(libc::ESRCH)?;
+        let launcher = self.jobs.launcher.as_ref().map(|launcher| launcher.key);
+        match launcher == Some(job.launcher) {
+            true => Ok(Some(id)),
+            false => Err(libc::ESRCH.into()),
+        }
     }
 
     /// Has the launcher start a program. The answer comes later, if it is not no at once.

@@ -13,7 +13,7 @@ pub fn main() -> i32 {
     match go(&Hcd::parse()) {
         Ok(()) => 0,
         Err(failure) => {
-            eprintln!("hcd: {}", failure.line);
+            failure.tell("hcd");
             1
         }
     }

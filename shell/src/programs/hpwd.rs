@@ -15,7 +15,7 @@ pub fn main() -> i32 {
     match print() {
         Ok(()) => 0,
         Err(failure) => {
-            eprintln!("hpwd: {}", failure.line);
+            failure.tell("hpwd");
             1
         }
     }

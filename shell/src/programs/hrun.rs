@@ -1,36 +1,62 @@
 //! `hrun`: runs a program on the host.
 
 use crate::failure::{Failure, OWN};
-use crate::{command, completion, link, run, status};
+use crate::run::{self, End, Stage};
+use crate::streams::join::Side;
+use crate::{command, completion, host, link, status};
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 
 /// The whole program; answers its status, unless it is to die of a signal.
 pub fn main() -> i32 {
-    let options = match command::hrun(std::env::args_os()) {
-        Ok(options) => options,
-        Err(error) => {
-            let _ = error.print();
-            return match error.exit_code() {
-                0 => 0,
-                _ => OWN.into(),
-            };
+    with(std::env::args_os())
+}
+
+/// What a command line says.
+///
+/// # Errors
+/// The status, after the rest was told.
+pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<command::Hrun, i32> {
+    command::hrun(words).map_err(|error| {
+        let _ = error.print();
+        match error.exit_code() {
+            0 => 0,
+            _ => OWN.into(),
         }
+    })
+}
+
+/// The program, with these words in place of the process's.
+pub fn with(words: impl IntoIterator<Item = OsString>) -> i32 {
+    let options = match read(words) {
+        Ok(options) => options,
+        Err(status) => return status,
     };
     let outcome = match (&options.install_link, options.completion, options.complete) {
         (Some(name), ..) => install(name, &options.words),
         (_, Some(shell), _) => print(completion::script(shell).as_bytes()),
         (.., Some(kind)) => complete(kind, &options.words),
-        _ => run::run(&options).map(|state| status::end(state)),
+        _ => run(options),
     };
     match outcome {
         Ok(()) => 0,
         Err(failure) => {
-            eprintln!("hrun: {}", failure.line);
+            failure.tell("hrun");
             failure.status.into()
         }
     }
+}
+
+fn run(options: command::Hrun) -> Result<(), Failure> {
+    let stage = Stage::here(options, Side::STANDARD)?;
+    for end in run::run(host::attach()?, &[stage])? {
+        match end {
+            End::Ran(state) => status::end(state),
+            End::Failed(status) => std::process::exit(status.into()),
+        }
+    }
+    Ok(())
 }
 
 fn print(text: &[u8]) -> Result<(), Failure> {

@@ -16,20 +16,53 @@ use std::sync::atomic::Ordering;
 /// No file: the host's `/dev/null`.
 const NULL: RemoteFd = RemoteFd(-1);
 
+/// The guest's side of a program's standard streams.
+#[derive(Clone, Copy, Debug)]
+pub struct Side {
+    /// Descriptors of this process.
+    pub numbers: [usize; 3],
+    /// Ends on the host that are there already.
+    pub given: [Option<RemoteFd>; 3],
+}
+
+impl Side {
+    /// This process's own standard streams.
+    pub const STANDARD: Side = Side {
+        numbers: [0, 1, 2],
+        given: [None; 3],
+    };
+
+    /// The same where outputs that programs before it have already are given: one open file of the guest is joined once.
+    fn sharing(&self, before: &[Joined]) -> Side {
+        let mut given = self.given;
+        for role in [1, 2] {
+            let known = before.iter().flat_map(|joined| joined.outputs());
+            let mut same = known.filter(|(number, _)| kind::are_one(*number, self.numbers[role]));
+            given[role] = given[role].or_else(|| same.next().map(|(_, end)| end));
+        }
+        Side { given, ..*self }
+    }
+}
+
 /// A stream that a thread carries.
 #[derive(Clone, Copy, Debug)]
 pub struct Carried {
-    /// The guest's number.
+    /// Which of the program's standard streams it is.
+    pub role: usize,
+    /// The guest's descriptor.
     pub number: usize,
     /// Our end on the host.
     pub remote: RemoteFd,
+    /// The other end of the pipe through which a file of the guest is carried.
+    pub reader: Option<RemoteFd>,
     /// The thread's state.
     pub pump: &'static Pump,
 }
 
-/// All three streams.
+/// All three streams of a program.
 #[derive(Debug)]
 pub struct Joined {
+    side: Side,
     ways: [Way; 3],
     /// The program's ends.
     pub ends: [RemoteFd; 3],
@@ -38,83 +71,96 @@ pub struct Joined {
     pipes: [Option<RemoteFd>; 3],
     /// What threads carry.
     pub carried: Vec<Carried>,
-    /// The program's terminal: its master.
+    /// The terminal of the pipeline that the program is in: its master.
     pub terminal: Option<RemoteFd>,
-    /// The reading end of the pipe that a file of the guest is carried through.
-    pub reader: Option<RemoteFd>,
 }
 
 impl Joined {
-    /// Makes the host's ends. `wanted` overrides whether the program is to have a terminal.
+    /// Makes the host's ends for the programs of one pipeline. `wanted` overrides whether they are to have a terminal.
     ///
     /// # Errors
     /// One line.
-    pub fn make(host: &'static Client, wanted: Option<bool>) -> Result<Joined, Failure> {
-        let kinds = [0, 1, 2].map(kind::of);
-        let files = [0, 1, 2].map(|number| match kinds[number] {
-            Kind::File | Kind::Pipe | Kind::Other => handover::take(host, number),
+    pub fn make(
+        host: &'static Client,
+        sides: &[Side],
+        wanted: Option<bool>,
+    ) -> Result<Vec<Joined>, Failure> {
+        let (Some(first), Some(last)) = (sides.first(), sides.last()) else {
+            return Ok(Vec::new());
+        };
+        let (input, output) = (first.numbers[0], last.numbers[1]);
+        let terminal = match has_terminal(kind::of(input), kind::of(output), wanted) {
+            true => Some(open_terminal(host).map_err(failed)?),
+            false => None,
+        };
+        let mut all: Vec<Joined> = Vec::new();
+        for (at, side) in sides.iter().enumerate() {
+            let always = terminal.map(|_| [at == 0, at + 1 == sides.len(), false]);
+            let side = side.sharing(&all);
+            let mut joined = Joined::of(host, side, terminal, always).map_err(failed)?;
+            if let (0, Some(master)) = (at, terminal) {
+                joined.carry(0, input, master, None);
+                joined.carry(1, output, master, None);
+            }
+            all.push(joined);
+        }
+        Ok(all)
+    }
+
+    /// `always`: which of the streams are the terminal whatever they are in the guest, if there is one.
+    fn of(
+        host: &'static Client,
+        side: Side,
+        terminal: Option<RemoteFd>,
+        always: Option<[bool; 3]>,
+    ) -> Result<Joined, Errno> {
+        let roles = [0, 1, 2];
+        let kinds = side.numbers.map(kind::of);
+        let files = roles.map(|role| match kinds[role] {
+            _ if side.given[role].is_some() => None,
+            Kind::File | Kind::Pipe | Kind::Other => handover::take(host, side.numbers[role]),
             Kind::Closed | Kind::Null | Kind::Terminal => None,
         });
-        let mut streams = [0, 1, 2].map(|number| Stream {
-            kind: kinds[number],
-            is_host: files[number].is_some(),
+        let mut streams = roles.map(|role| Stream {
+            kind: kinds[role],
+            is_host: files[role].is_some(),
             is_handed: false,
+            is_given: side.given[role].is_some(),
         });
         // Those that share the host's position are one by themselves.
-        let one = files[1].is_none_or(|file| file.follows) && kind::are_one(1, 2);
-        let terminal = has_terminal(&streams, wanted);
-        let pipes = hand_pipes(host, &streams, terminal, one);
+        let one = files[1].is_none_or(|file| file.follows)
+            && kind::are_one(side.numbers[1], side.numbers[2]);
+        let pipes = hand_pipes(host, &side, &streams, always, one);
         for (stream, pipe) in streams.iter_mut().zip(pipes) {
             stream.is_handed = pipe.is_some();
         }
         let mut joined = Joined {
-            ways: plan(&streams, terminal, one),
+            side,
+            ways: plan(&streams, always, one),
             ends: [NULL; 3],
             files,
             pipes,
             carried: Vec::new(),
-            terminal: None,
-            reader: None,
+            terminal,
         };
-        let failed = |errno: Errno| match errno.0 {
-            libc::EMFILE | libc::ENFILE => Failure::own(
-                "the host has no more open files for this program; raise limits.open_files",
-            ),
-            libc::EACCES => refused(),
-            _ => Failure::host("the standard streams", errno),
-        };
-        if terminal {
-            joined.open_terminal(host).map_err(failed)?;
-        }
-        for (number, kind) in kinds.into_iter().enumerate() {
-            joined.end(host, number, kind).map_err(failed)?;
+        for (role, kind) in kinds.into_iter().enumerate() {
+            joined.end(host, role, kind)?;
         }
         Ok(joined)
     }
 
-    fn open_terminal(&mut self, host: &Client) -> Result<(), Errno> {
-        let size = Size::find();
-        let master = host
-            .pty_open(size.rows, size.columns, size.xpixels, size.ypixels)?
-            .fd;
-        self.terminal = Some(master);
-        for number in [0, 1] {
-            self.carry(number, master);
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, host: &Client, number: usize, kind: Kind) -> Result<(), Errno> {
-        self.ends[number] = match self.ways[number] {
+    fn end(&mut self, host: &Client, role: usize, kind: Kind) -> Result<(), Errno> {
+        self.ends[role] = match self.ways[role] {
             Way::Null => NULL,
-            Way::HostFile => self.files[number].map_or(NULL, |file| file.remote),
+            Way::Given => self.side.given[role].unwrap_or(NULL),
+            Way::HostFile => self.files[role].map_or(NULL, |file| file.remote),
             Way::Terminal => self.terminal.unwrap_or(NULL),
-            Way::Handed => self.pipes[number].unwrap_or(NULL),
+            Way::Handed => self.pipes[role].unwrap_or(NULL),
             Way::AsOutput => self.ends[1],
             Way::Closed => {
                 // The wrong end of a pipe answers every call EBADF, as a missing file would.
                 let pipe = host.pipe(OpenFlags(libc::O_CLOEXEC))?;
-                let (wrong, other) = match number {
+                let (wrong, other) = match role {
                     0 => (pipe.writer, pipe.reader),
                     _ => (pipe.reader, pipe.writer),
                 };
@@ -123,25 +169,32 @@ impl Joined {
             }
             Way::Pipe => {
                 let pipe = host.pipe(OpenFlags(libc::O_CLOEXEC))?;
-                let (theirs, ours) = match number {
+                let (theirs, ours) = match role {
                     0 => (pipe.reader, pipe.writer),
                     _ => (pipe.writer, pipe.reader),
                 };
-                self.carry(number, ours);
-                if number == 0 && kind == Kind::File {
-                    self.reader = Some(theirs);
-                }
+                let reader = (role == 0 && kind == Kind::File).then_some(theirs);
+                self.carry(role, self.side.numbers[role], ours, reader);
                 theirs
             }
         };
         Ok(())
     }
 
-    fn carry(&mut self, number: usize, remote: RemoteFd) {
+    /// The outputs that were joined for this program: the guest's descriptor and the host's end.
+    fn outputs(&self) -> impl Iterator<Item = (usize, RemoteFd)> + '_ {
+        let own = |role: &usize| self.ways[*role] != Way::Given;
+        let outputs = [1, 2].into_iter().filter(own);
+        outputs.map(|role| (self.side.numbers[role], self.ends[role]))
+    }
+
+    fn carry(&mut self, role: usize, number: usize, remote: RemoteFd, reader: Option<RemoteFd>) {
         let pump = Pump::new();
         self.carried.push(Carried {
+            role,
             number,
             remote,
+            reader,
             pump,
         });
     }
@@ -149,10 +202,11 @@ impl Joined {
     /// The program has its ends: ours of them are closed, so that the end of a stream is heard. Standard error stays, for what
     /// is to be said here.
     pub fn handed(&self, host: &Client) {
-        for (number, way) in self.ways.into_iter().enumerate() {
-            let end = self.ends[number];
+        for (role, way) in self.ways.into_iter().enumerate() {
+            let (end, number) = (self.ends[role], self.side.numbers[role]);
             let is_ours = matches!(way, Way::Pipe | Way::Closed | Way::Handed);
-            if is_ours && self.reader != Some(end) {
+            let is_kept = self.carried.iter().any(|one| one.reader == Some(end));
+            if is_ours && !is_kept {
                 let _ = host.close(end);
             }
             if way == Way::Handed && number != 2 {
@@ -163,9 +217,9 @@ impl Joined {
 
     /// After the program's end: the guest's positions in files of the host are where the program left them.
     pub fn follow(&self, host: &Client) {
-        for (number, file) in self.files.iter().enumerate() {
-            if let (Some(file), Way::HostFile) = (file, self.ways[number]) {
-                file.follow(host, number);
+        for (role, file) in self.files.iter().enumerate() {
+            if let (Some(file), Way::HostFile) = (file, self.ways[role]) {
+                file.follow(host, self.side.numbers[role]);
             }
         }
     }
@@ -173,8 +227,8 @@ impl Joined {
     /// One line for each stream: how it was joined, and the bytes that crossed.
     pub fn tell(&self) -> String {
         let mut text = String::new();
-        for (number, way) in self.ways.into_iter().enumerate() {
-            let carried = self.carried.iter().find(|one| one.number == number);
+        for (role, way) in self.ways.into_iter().enumerate() {
+            let carried = self.carried.iter().find(|one| one.role == role);
             let bytes = carried.map_or(0, |one| one.pump.carried.load(Ordering::Relaxed));
             let what = match way {
                 Way::Closed => "closed",
@@ -183,13 +237,10 @@ impl Joined {
                 Way::Terminal => "a terminal",
                 Way::Handed => "the guest's own pipe",
                 Way::Pipe => "a pipe",
+                Way::Given => "on the host",
                 Way::AsOutput => "as stdout",
             };
-            let _ = writeln!(
-                text,
-                "hrun: {}: {what}, {bytes} bytes carried",
-                NAMES[number]
-            );
+            let _ = writeln!(text, "hrun: {}: {what}, {bytes} bytes carried", NAMES[role]);
         }
         text
     }
@@ -198,21 +249,24 @@ impl Joined {
 /// Has the host take over those streams that are pipes, where that can be. Two that are one open file are handed over once.
 fn hand_pipes(
     host: &Client,
+    side: &Side,
     streams: &[Stream; 3],
-    terminal: bool,
+    always: Option<[bool; 3]>,
     one: bool,
 ) -> [Option<RemoteFd>; 3] {
     let mut pipes = [None; 3];
-    for (number, stream) in streams.iter().enumerate() {
-        if stream.is_host || stream.kind != Kind::Pipe || terminal && number < 2 {
+    for (role, stream) in streams.iter().enumerate() {
+        let is_terminal = always.is_some_and(|always| always[role]);
+        let is_known = stream.is_host || stream.is_given || is_terminal;
+        if is_known || stream.kind != Kind::Pipe {
             continue;
         }
-        if number == 2 && one {
+        if role == 2 && one && !streams[1].is_given {
             pipes[2] = pipes[1];
             break;
         }
-        match host.hand_pipe(guest(number)) {
-            Ok(remote) => pipes[number] = Some(remote),
+        match host.hand_pipe(guest(side.numbers[role])) {
+            Ok(remote) => pipes[role] = Some(remote),
             // A pipe with a name, which is carried like any other file.
             Err(Errno(libc::EINVAL)) => {}
             // One that is late would be taken for the next.
@@ -220,6 +274,22 @@ fn hand_pipes(
         }
     }
     pipes
+}
+
+fn open_terminal(host: &Client) -> Result<RemoteFd, Errno> {
+    let size = Size::find();
+    let opened = host.pty_open(size.rows, size.columns, size.xpixels, size.ypixels)?;
+    Ok(opened.fd)
+}
+
+fn failed(errno: Errno) -> Failure {
+    match errno.0 {
+        libc::EMFILE | libc::ENFILE => Failure::own(
+            "the host has no more open files for this program; raise limits.open_files",
+        ),
+        libc::EACCES => refused(),
+        _ => Failure::host("the standard streams", errno),
+    }
 }
 
 /// No program may be started at all.
@@ -240,17 +310,17 @@ impl Carried {
         self,
         host: &'static Client,
         terminal: bool,
-        tell: impl FnOnce(usize, Done) + Send + 'static,
+        tell: impl FnOnce(Done) + Send + 'static,
     ) -> std::io::Result<()> {
         let thread = std::thread::Builder::new()
-            .name(format!("hrun-{}", NAMES[self.number]))
+            .name(format!("hrun-{}", NAMES[self.role]))
             .stack_size(128 << 10);
         let carry = move || {
-            let done = match self.number {
-                0 => pump::input(host, self.remote, terminal, self.pump),
-                number => pump::output(host, self.remote, number, self.pump),
+            let done = match self.role {
+                0 => pump::input(host, self.remote, self.number, terminal, self.pump),
+                _ => pump::output(host, self.remote, self.number, self.pump),
             };
-            tell(self.number, done);
+            tell(done);
         };
         thread.spawn(carry).map(drop)
     }

@@ -42,12 +42,13 @@ pub enum Kind {
 
 /// Looks at one.
 pub fn of(number: usize) -> Kind {
-    let stat = match fstat(guest(number)) {
-        Ok(stat) if MISSING.load(Ordering::Relaxed) & 1 << number == 0 => stat,
-        _ => return Kind::Closed,
+    let Ok(stat) = fstat(guest(number)) else {
+        return Kind::Closed;
     };
+    let is_missing = number < 3 && MISSING.load(Ordering::Relaxed) & 1 << number != 0;
     let device = (major(stat.st_rdev), minor(stat.st_rdev));
     match stat.st_mode & libc::S_IFMT {
+        libc::S_IFCHR if device == (1, 3) && is_missing => Kind::Closed,
         libc::S_IFREG => Kind::File,
         libc::S_IFIFO => Kind::Pipe,
         libc::S_IFCHR if device == (1, 3) => Kind::Null,
@@ -56,7 +57,7 @@ pub fn of(number: usize) -> Kind {
     }
 }
 
-/// Whether two standard streams are one open file, as `2>&1` makes them. Where the kernel does not tell, they are if they are
+/// Whether two streams are one open file, as `2>&1` makes them. Where the kernel does not tell, they are if they are
 /// the same file.
 pub fn are_one(a: usize, b: usize) -> bool {
     let (Ok(one), Ok(other)) = (fstat(guest(a)), fstat(guest(b))) else {

@@ -117,7 +117,7 @@ impl Pump {
     }
 }
 
-/// Carries a stream of the host to standard output or error. The host's end is closed when nobody wants it any more, so that
+/// Carries a stream of the host to an output. The host's end is closed when nobody wants it any more, so that
 /// the program hears of it.
 pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pump) -> Done {
     interruptible(&pump.interrupt);
@@ -171,16 +171,22 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
     }
 }
 
-/// Carries standard input to a stream of the host, whose end is closed with it. `terminal` says that it is the host's
+/// Carries an input to a stream of the host, whose end is closed with it. `terminal` says that it is the host's
 /// terminal, which needs a sign for the end instead.
-pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &'static Pump) -> Done {
+pub fn input(
+    host: &Client,
+    remote: RemoteFd,
+    number: usize,
+    terminal: bool,
+    pump: &'static Pump,
+) -> Done {
     interruptible(&pump.interrupt);
     let mut buffer = vec![0; CHUNK];
-    let kind = kind::of(0);
+    let kind = kind::of(number);
     let mut is_large = false;
     // An end after a part of a line only hands that part over; the terminal's reader sees another as the end.
     let mut ends: &[u8] = &[END];
-    let keyboard = (kind == Kind::Terminal).then(|| Keyboard::new(terminal));
+    let keyboard = (kind == Kind::Terminal).then(|| Keyboard::new(number, terminal));
     let hang_up = || {
         if !terminal {
             let _ = host.close(remote);
@@ -193,7 +199,7 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &'static Pum
         if pump.stop.load(Ordering::SeqCst) {
             return Done::All;
         }
-        let read = match nix::unistd::read(guest(0), &mut buffer) {
+        let read = match nix::unistd::read(guest(number), &mut buffer) {
             Ok(0) => {
                 if terminal {
                     let _ = transfer::write(
@@ -214,17 +220,17 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &'static Pum
                     _ => &[END, END],
                 };
                 if read >= PIPE && !std::mem::replace(&mut is_large, true) {
-                    enlarge(host, remote, 0);
+                    enlarge(host, remote, number);
                 }
                 read
             }
             Err(nix::Error::EINTR) => continue,
             Err(nix::Error::EAGAIN) => {
-                await_guest(0, PollFlags::POLLIN);
+                await_guest(number, PollFlags::POLLIN);
                 continue;
             }
             // In the background again, since we have looked.
-            Err(nix::Error::EIO) if keyboard.is_some() && !terminal::is_ours(0) => continue,
+            Err(nix::Error::EIO) if keyboard.is_some() && !terminal::is_ours(number) => continue,
             Err(errno) => {
                 hang_up();
                 return Done::Failed(Errno(errno as i32));
@@ -255,7 +261,7 @@ pub fn input(host: &Client, remote: RemoteFd, terminal: bool, pump: &'static Pum
         if !wanted {
             hang_up();
             if matches!(kind, Kind::Pipe | Kind::Other) {
-                let_go(0);
+                let_go(number);
             }
             return Done::Unwanted;
         }

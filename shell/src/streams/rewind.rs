@@ -15,7 +15,13 @@ use nix::unistd::{lseek, Whence};
 use std::sync::atomic::Ordering;
 
 /// Gives back what was not read. `ended` waits a moment for the thread's end and says whether it has come.
-pub fn unread(host: &Client, reader: RemoteFd, pump: &Pump, mut ended: impl FnMut() -> bool) {
+pub fn unread(
+    host: &Client,
+    reader: RemoteFd,
+    number: usize,
+    pump: &Pump,
+    mut ended: impl FnMut() -> bool,
+) {
     pump.stop();
     let nonblocking = libc::O_NONBLOCK as u64;
     if host.fcntl(reader, libc::F_SETFL, nonblocking).is_err() {
@@ -36,5 +42,5 @@ pub fn unread(host: &Client, reader: RemoteFd, pump: &Pump, mut ended: impl FnMu
         }
     }
     let left = pump.left.load(Ordering::SeqCst) as i64;
-    let _ = lseek(guest(0), -(unread + left), Whence::SeekCur);
+    let _ = lseek(guest(number), -(unread + left), Whence::SeekCur);
 }

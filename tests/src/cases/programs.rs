@@ -149,7 +149,7 @@ fn program_on_a_terminal(run: &mut Run) {
             return;
         };
         let _ = put(run, scratch, &words);
-        let job = Calls::exec(run, scratch, master, master, master, flags);
+        let job = Calls::exec(run, scratch, master, master, master, flags, 0);
         let _ = run.close(scratch);
         if let Ok(reply) = job {
             // Without a controlling terminal there is no /dev/tty, and the shell's status for that is its own.
@@ -209,7 +209,7 @@ fn scratch_files(run: &mut Run) {
     run.get(scratch, 0, 8);
     let _ = put(run, scratch, &words_of(&["true"], &[]));
     for _ in 0..2 {
-        if let Ok(reply) = Calls::exec(run, scratch, NONE, NONE, NONE, 0) {
+        if let Ok(reply) = Calls::exec(run, scratch, NONE, NONE, NONE, 0, 0) {
             finish(run, reply.job);
         }
         run.put(scratch, 0, b"changed");

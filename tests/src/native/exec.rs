@@ -166,7 +166,12 @@ impl ExecCalls for Libc<'_> {
             stdout,
             stderr,
             flags,
+            beside,
         } = request;
+        if beside != 0 {
+            // A session that another process leads cannot be joined.
+            return Err(Errno(libc::ENOSYS));
+        }
         let seals = libc::F_SEAL_WRITE;
         // SAFETY: plain call.
         done(unsafe { libc::fcntl(arguments.0, libc::F_ADD_SEALS, seals) })?;

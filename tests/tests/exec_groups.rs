@@ -1,0 +1,130 @@
+//! Host programs of one pipeline: one process group, each with its own end.
+
+use hostcall::client::Client;
+use hostcall::ops::Calls;
+use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
+use hostcall::wire::Sink;
+use hostcall_tests::daemon::Daemon;
+use hostcall_tests::launch::{finish, pipe, read_all, start, start_beside, words_of, NONE};
+use serde_json::json;
+
+/// A guest that may start everything.
+fn daemon() -> Daemon {
+    Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
+}
+
+/// A pipeline whose last program writes to us: its jobs, and our end.
+fn pipeline(client: &Client, stages: &[&[&str]]) -> (Vec<u32>, RemoteFd) {
+    let mut jobs: Vec<u32> = Vec::new();
+    let mut input = NONE;
+    for stage in stages {
+        let (next, output) = pipe(client);
+        let (words, beside) = (words_of(stage, &[]), jobs.first().copied().unwrap_or(0));
+        let job = start_beside(client, &words, [input, output, NONE], 0, beside).expect("started");
+        jobs.push(job);
+        for end in [input, output] {
+            let _ = client.close(end);
+        }
+        input = next;
+    }
+    (jobs, input)
+}
+
+#[test]
+fn programs_of_a_pipeline_share_a_process_group() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let shows = "ps -o sid=,pgid=,tpgid= -p $$; cat";
+    let (jobs, end) = pipeline(
+        &client,
+        &[
+            &["sh", "-c", shows],
+            &["sh", "-c", shows],
+            &["sh", "-c", shows],
+        ],
+    );
+    let shown = String::from_utf8(read_all(&client, end)).expect("text");
+    let mut groups: Vec<&str> = shown.lines().collect();
+    assert_eq!(groups.len(), 3, "{shown}");
+    groups.dedup();
+    assert_eq!(groups.len(), 1, "{shown}");
+    for job in jobs {
+        assert_eq!(finish(&client, job), JobState::Exited(0));
+    }
+}
+
+#[test]
+fn each_program_of_a_group_has_its_own_end_and_signals_are_for_all() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (jobs, end) = pipeline(
+        &client,
+        &[
+            &["sh", "-c", "exit 3"],
+            &["sleep", "100"],
+            &[
+                "sh",
+                "-c",
+                "trap 'echo got; exit 5' TERM; echo go; sleep 100 & wait",
+            ],
+        ],
+    );
+    assert_eq!(client.wait(jobs[0], 0).unwrap().state, JobState::Exited(3));
+    let mut said = [0; 3];
+    let read = client.read(end, Offset::CURRENT, RwFlags(0), Sink::new(&mut said));
+    assert_eq!((read.unwrap().filled.0, &said), (3, b"go\n"));
+    // The first, which leads the group, has ended; one can still be started beside it, and signalled with it.
+    let words = words_of(&["sleep", "100"], &[]);
+    let late = start_beside(&client, &words, [NONE; 3], 0, jobs[0]).expect("started");
+    client.signal(jobs[0], libc::SIGTSTP).expect("a group");
+    for job in [jobs[1], late] {
+        let stopped = client.wait(job, libc::WUNTRACED).unwrap().state;
+        assert_eq!(stopped, JobState::Stopped(libc::SIGTSTP as u8));
+    }
+    client.signal(late, libc::SIGCONT).expect("a group");
+    client.signal(jobs[2], libc::SIGTERM).expect("a group");
+    assert_eq!(read_all(&client, end), b"got\n");
+    let ended = JobState::Signalled {
+        signal: 15,
+        core: false,
+    };
+    for (job, end) in [
+        (jobs[0], JobState::Exited(3)),
+        (jobs[1], ended),
+        (jobs[2], JobState::Exited(5)),
+        (late, ended),
+    ] {
+        assert_eq!(finish(&client, job), end);
+    }
+    // With the last of them its numbers are given up.
+    let words = words_of(&["true"], &[]);
+    let beside = start_beside(&client, &words, [NONE; 3], 0, jobs[0]);
+    assert_eq!(beside, Err(Errno(libc::ESRCH)));
+}
+
+#[test]
+fn nothing_joins_a_group_that_is_not_its_sessions() {
+    let daemon = daemon();
+    let (client, other) = (daemon.attach(), daemon.attach());
+    let job = start(&client, &["sleep", "100"], [NONE; 3]).expect("started");
+    let words = words_of(&["true"], &[]);
+    for beside in [job, job + 1, u32::MAX] {
+        let started = start_beside(&other, &words, [NONE; 3], 0, beside);
+        assert_eq!(started, Err(Errno(libc::ESRCH)), "{beside}");
+    }
+    for flags in [1, 3, 4] {
+        let started = start_beside(&client, &words, [NONE; 3], flags, job);
+        assert_eq!(started, Err(Errno(libc::EINVAL)), "{flags}");
+    }
+    // What is refused leaves the others alone.
+    let words = words_of(&["no-such-program"], &[]);
+    for _ in 0..20 {
+        let started = start_beside(&client, &words, [NONE; 3], 0, job);
+        assert_eq!(started, Err(Errno(libc::ENOENT)));
+    }
+    let words = words_of(&["sh", "-c", "exit 7"], &[]);
+    let beside = start_beside(&client, &words, [NONE; 3], 0, job).expect("started");
+    assert_eq!(finish(&client, beside), JobState::Exited(7));
+    client.signal(job, libc::SIGKILL).expect("a group");
+    finish(&client, job);
+}
