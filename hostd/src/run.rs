@@ -57,7 +57,13 @@ const SHELL: Part = Part {
     installed: "bin",
     guest: "/run/hostcall/bin/hrun",
 };
-/// Its other names.
+/// The shell whose commands run in the guest or on the host. A guest without it is as good otherwise.
+const DOSH: Part = Part {
+    name: "dosh",
+    installed: "bin",
+    guest: "/run/hostcall/bin/dosh",
+};
+/// The other names of what runs host programs.
 const SHELL_LINKS: [&str; 3] = ["hcd", "hpwd", "hpath"];
 /// What goes with it: manual pages where man(1) looks for those of programs in the directory beside, and completion in shells
 /// on terminals.
@@ -123,7 +129,7 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
         );
     }
     let hostfs = hostfs.ok();
-    let shell = SHELL.find(&program).ok();
+    let shells = [SHELL, DOSH].map(|part| part.find(&program).ok());
     let policy = policy("run", &run.config)?;
     let directory = crate::config::runtime_dir();
     let mut cleanup = None;
@@ -176,7 +182,7 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
         .name("server".to_owned())
         .spawn(move || server.run());
     let serving = serving.map_err(|error| error.to_string())?;
-    let status = boot(run, attach, library, hostfs, shell);
+    let status = boot(run, attach, library, hostfs, shells);
     drop::<OwnedFd>(stopped);
     let served = serving.join();
     if let Some(private) = cleanup {
@@ -203,7 +209,7 @@ fn boot(
     attach: guest::Attach,
     library: PathBuf,
     hostfs: Option<PathBuf>,
-    shell: Option<PathBuf>,
+    [shell, dosh]: [Option<PathBuf>; 2],
 ) -> Result<Status, Failure> {
     let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
     let mut env = vec![
@@ -238,6 +244,7 @@ fn boot(
         files: std::iter::once(LIBRARY.copy(library))
             .chain(hostfs.map(|program| HOSTFS.copy(program)))
             .chain(shell.map(|program| SHELL.copy(program)))
+            .chain(dosh.map(|program| DOSH.copy(program)))
             .chain(run.copies)
             .collect(),
         attach,

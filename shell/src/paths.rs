@@ -28,8 +28,12 @@ impl Prefix {
     pub fn of_environment() -> Prefix {
         use std::os::unix::ffi::OsStrExt;
         let named = std::env::var_os("HOSTCALL_PREFIX");
-        named
-            .and_then(|text| Prefix::parse(text.as_bytes()))
+        Prefix::named(named.as_deref().map(OsStrExt::as_bytes))
+    }
+
+    /// The prefix where that variable has this value.
+    pub fn named(text: Option<&[u8]>) -> Prefix {
+        text.and_then(Prefix::parse)
             .unwrap_or_else(|| Prefix(b"/host".to_vec()))
     }
 

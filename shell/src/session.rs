@@ -26,14 +26,21 @@ impl Session {
     /// # Errors
     /// `$HOSTCALL_SESSION` is too long.
     pub fn find() -> Result<Session, String> {
-        let chosen = std::env::var_os("HOSTCALL_SESSION");
+        Session::named(std::env::var_os("HOSTCALL_SESSION").as_deref())
+    }
+
+    /// The session of this process where that variable has this value.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn named(chosen: Option<&OsStr>) -> Result<Session, String> {
         let leader = || {
             let leader = nix::unistd::getsid(None).ok()?.as_raw();
             // 0: a leader outside of the guest.
             let stat = std::fs::read(format!("/proc/{leader}/stat")).ok()?;
             (leader > 0).then_some((leader, began(&stat)?))
         };
-        Session::of(chosen.as_deref(), leader)
+        Session::of(chosen, leader)
     }
 
     fn of(

@@ -7,6 +7,7 @@
 mod builtins;
 mod expand;
 mod explain;
+mod host;
 mod ifs;
 mod input;
 mod invocation;

@@ -1,5 +1,6 @@
 //! The shell's state, and how its commands end (XCU 2.12).
 
+use super::host::Host;
 use super::jobs::Jobs;
 use super::keyboard::{self, Keyboard};
 use super::options::Options;
@@ -50,6 +51,7 @@ pub struct Shell {
     /// `$$`: also in subshells.
     pub pid: i32,
     pub jobs: Jobs,
+    pub host: Host,
     pub traps: Traps,
     /// Where commands were found.
     pub hash: HashMap<Bytes, Bytes>,
@@ -101,6 +103,7 @@ impl Shell {
             background: None,
             pid,
             jobs: Jobs::default(),
+            host: Host::default(),
             traps: Traps::at_entry(),
             hash: HashMap::new(),
             hash_of: 0,
@@ -167,6 +170,7 @@ impl Shell {
                     keyboard::signals::leave(&self.traps);
                 }
                 self.jobs.leave();
+                self.host.leave();
                 self.traps.enter_subshell();
                 Ok(None)
             }

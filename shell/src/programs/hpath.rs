@@ -10,12 +10,15 @@ use std::path::Path;
 
 /// The whole program; answers its status.
 pub fn main() -> i32 {
-    let options = Hpath::parse();
-    let prefix = Prefix::of_environment();
+    with(&Hpath::parse(), &Prefix::of_environment())
+}
+
+/// The program with this command line; answers its status.
+pub fn with(options: &Hpath, prefix: &Prefix) -> i32 {
     let own = std::env::current_dir().unwrap_or_default();
     let mut failed = false;
     for path in &options.paths {
-        let translated = translate(&options, &prefix, &own, path);
+        let translated = translate(options, prefix, &own, path);
         let printed = translated.and_then(|mut line| {
             line.push(b'\n');
             let written = std::io::stdout().write_all(&line);

@@ -50,13 +50,11 @@ pub fn with(words: impl IntoIterator<Item = OsString>) -> i32 {
 
 fn run(options: command::Hrun) -> Result<(), Failure> {
     let stage = Stage::here(options, Side::STANDARD)?;
-    for end in run::run(host::attach()?, &[stage])? {
-        match end {
-            End::Ran(state) => status::end(state),
-            End::Failed(status) => std::process::exit(status.into()),
-        }
+    match run::run(host::attach()?, &[stage])?.first() {
+        Some(End::Ran(state)) => status::end(*state),
+        Some(End::Failed(status)) => std::process::exit((*status).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn print(text: &[u8]) -> Result<(), Failure> {

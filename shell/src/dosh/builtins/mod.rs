@@ -6,6 +6,7 @@ mod directory;
 mod echo;
 mod getopts;
 mod history;
+mod host;
 mod jobs;
 mod kill;
 mod limits;
@@ -31,17 +32,21 @@ pub struct Builtin {
     pub run: Main,
     /// Its errors end a script, and its assignments stay (XCU 2.14).
     pub special: bool,
+    /// It is a program of its own, in a process of its own.
+    pub apart: bool,
 }
 
 /// The built-in of this name.
 pub fn find(name: &[u8]) -> Option<Builtin> {
-    let special = |run: Main| Some(Builtin { run, special: true });
-    let regular = |run: Main| {
+    let builtin = |run: Main, special, apart| {
         Some(Builtin {
             run,
-            special: false,
+            special,
+            apart,
         })
     };
+    let special = |run: Main| builtin(run, true, false);
+    let regular = |run: Main| builtin(run, false, false);
     match name {
         b":" => special(control::colon),
         b"." => special(control::dot),
@@ -68,8 +73,14 @@ pub fn find(name: &[u8]) -> Option<Builtin> {
         b"false" => regular(control::no),
         b"fg" => regular(jobs::fg),
         b"getopts" => regular(getopts::main),
+        b"guest" => regular(host::guest),
         b"hash" => regular(names::hash),
         b"history" => regular(history::main),
+        b"hcd" => regular(host::hcd),
+        b"host" => regular(host::host),
+        b"hpath" => regular(host::hpath),
+        b"hpwd" => regular(host::hpwd),
+        b"hrun" => builtin(host::hrun, false, true),
         b"jobs" => regular(jobs::jobs),
         b"kill" => regular(kill::main),
         b"local" | b"declare" | b"typeset" => regular(declare::local),

@@ -101,6 +101,8 @@ impl Shell {
             b"LINENO" => u64::from(self.line),
             b"SECONDS" => self.started.elapsed().as_secs(),
             b"RANDOM" => self.random(),
+            b"HPWD" => return self.host_directory(false),
+            b"HOLDPWD" => return self.host_directory(true),
             b"PIPESTATUS" => return self.pipe_statuses().into_iter().next(),
             _ => return None,
         };

@@ -4,6 +4,7 @@ mod assignment;
 mod compound;
 mod condition;
 mod function;
+mod host;
 mod pipeline;
 mod redirect;
 mod search;

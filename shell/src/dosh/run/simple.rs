@@ -2,9 +2,11 @@
 
 use super::redirect::Failed;
 use crate::dosh::builtins::{self, Builtin};
+use crate::dosh::plan::Place;
 use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::{Assignment, Bytes, Redirect, Simple};
 use crate::dosh::sys;
+use crate::failure::MISSING;
 use std::rc::Rc;
 
 /// A simple command whose words are expanded.
@@ -39,6 +41,7 @@ impl Shell {
             };
             return match function {
                 Some(function) => self.call_with(call, |shell| shell.call(&function, fields)),
+                None if builtin.apart => self.external(call, &fields),
                 None if builtin.special => self.special_builtin(call, builtin, &fields),
                 None => self.call_with(call, |shell| shell.built_in(call, builtin, &fields)),
             };
@@ -144,7 +147,12 @@ impl Shell {
             .assignments
             .iter()
             .any(|one| one.name == b"PATH");
-        let found = match sets_path {
+        let host = self.place_of(&fields[0]) == Place::Host;
+        if host && !self.has_host() {
+            self.status = MISSING.into();
+            return Ok(());
+        }
+        let found = match sets_path || host {
             true => None,
             false => self.find_program(&fields[0]),
         };
@@ -169,13 +177,19 @@ impl Shell {
         if let Err(Failed) = self.redirect_for_good(call.redirects)? {
             return Err(Flow::Exit(1));
         }
-        let found = found.or_else(|| self.find_program(&fields[0]));
+        let found = match self.place_of(&fields[0]) {
+            Place::Guest => found.or_else(|| self.find_program(&fields[0])),
+            Place::Host => None,
+        };
         Err(Flow::Exit(self.execute(fields, found)))
     }
 
     /// Runs words as a command that is no function: for `command`.
     pub fn command_without_functions(&mut self, fields: &[Bytes], path: Option<&[u8]>) -> Run<i32> {
         if let Some(builtin) = builtins::find(&fields[0]) {
+            if builtin.apart && !self.has_host() {
+                return Ok(MISSING.into());
+            }
             // As a regular built-in, whose errors do not end the script.
             return match (builtin.run)(self, fields) {
                 Err(Flow::Abort(status)) if fields[0] != b"eval" && fields[0] != b"." => Ok(status),
@@ -183,6 +197,7 @@ impl Shell {
             };
         }
         let found = match path {
+            _ if self.place_of(&fields[0]) == Place::Host => None,
             Some(path) => self.search(&fields[0], path),
             None => self.find_program(&fields[0]),
         };
@@ -193,6 +208,9 @@ impl Shell {
 
     /// Takes the process's place; answers the status if that fails.
     pub fn execute(&mut self, fields: &[Bytes], found: Option<Bytes>) -> i32 {
+        if self.place_of(&fields[0]) == Place::Host {
+            return self.attend_one(fields);
+        }
         let name = String::from_utf8_lossy(&fields[0]).into_owned();
         let Some(path) = found else {
             self.complain(format_args!("{name}: command not found"));

@@ -1,0 +1,103 @@
+//! The host, as the shell itself deals with it: its session there, and the directory that this has.
+//!
+//! Host programs are processes' of their own ([`super::run`]); the shell attaches when it is asked for the first time where its
+//! session is.
+
+use super::plan::Place;
+use super::shell::Shell;
+use super::syntax::tree::Bytes;
+use crate::directory;
+use crate::failure::Failure;
+use crate::host;
+use crate::paths::Prefix;
+use crate::session::Session;
+use hostcall::client::Client;
+use hostcall::ops::Calls;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// What a shell knows of the host.
+pub struct Host {
+    /// Its own session with it.
+    client: Option<&'static Client>,
+    /// Where a command runs that does not say where.
+    pub place: Place,
+    /// Whether the user knows that there is none.
+    told: bool,
+}
+
+impl Default for Host {
+    fn default() -> Host {
+        Host {
+            client: None,
+            place: Place::Guest,
+            told: false,
+        }
+    }
+}
+
+impl Host {
+    /// In a child: the parent's session is not its own.
+    pub fn leave(&mut self) {
+        if let Some(client) = self.client.take() {
+            host::leave(client);
+        }
+    }
+
+    /// The shell's session.
+    ///
+    /// # Errors
+    /// One line.
+    pub fn client(&mut self) -> Result<&'static Client, Failure> {
+        match self.client.filter(|client| !client.lost()) {
+            Some(client) => Ok(client),
+            None => {
+                let client = host::attach()?;
+                Ok(self.client.insert(client))
+            }
+        }
+    }
+}
+
+impl Shell {
+    /// Whether there is a host; says once if not.
+    pub fn has_host(&mut self) -> bool {
+        let has = host::is_there(self.variables.get(b"HOSTCALL_ATTACH").is_some());
+        if !has && !std::mem::replace(&mut self.host.told, true) {
+            self.complain("there is no host to attach to: host commands are unavailable");
+        }
+        has
+    }
+
+    /// The session that the shell and its children have.
+    ///
+    /// # Errors
+    /// `$HOSTCALL_SESSION` is too long.
+    pub fn session(&self) -> Result<Session, Failure> {
+        let chosen = self.variables.get(b"HOSTCALL_SESSION");
+        Session::named(chosen.map(OsStr::from_bytes)).map_err(Failure::own)
+    }
+
+    /// Where host files appear.
+    pub fn prefix(&self) -> Prefix {
+        Prefix::named(self.variables.get(b"HOSTCALL_PREFIX"))
+    }
+
+    /// `$HPWD`, or `$HOLDPWD`: others of the session may have moved it.
+    pub fn host_directory(&mut self, before: bool) -> Option<Bytes> {
+        if !host::is_there(self.variables.get(b"HOSTCALL_ATTACH").is_some()) {
+            return None;
+        }
+        let session = self.session().ok()?;
+        let client = self.host.client().ok()?;
+        match before {
+            false => directory::enter(client, &session, &self.prefix()).ok()?,
+            true => {
+                let name = session.before()?;
+                let found = client.enter_session(&name).ok()?;
+                (found.kept != 0).then_some(())?;
+            }
+        }
+        directory::path(client).ok()
+    }
+}
