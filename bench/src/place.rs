@@ -14,6 +14,8 @@ pub enum Place {
     Host,
     /// In namespaces of the host's kernel.
     Local,
+    /// The same, with a worker that is never asked for anything of the host.
+    Aloof,
     /// The same without the preload library.
     Bare,
     /// In a kernel of its own.
@@ -26,6 +28,7 @@ impl Place {
         match self {
             Place::Host => "host",
             Place::Local => "local",
+            Place::Aloof => "aloof",
             Place::Bare => "bare",
             Place::Uml => "uml",
         }
@@ -105,7 +108,7 @@ impl Worker {
                 command.arg(WORKER);
                 command
             }
-            Place::Local | Place::Bare | Place::Uml => {
+            Place::Local | Place::Aloof | Place::Bare | Place::Uml => {
                 let kind = if place == Place::Uml { "uml" } else { "local" };
                 let mut copy = own.clone().into_os_string();
                 copy.push(":");

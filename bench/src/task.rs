@@ -30,6 +30,8 @@ pub enum Call {
 pub enum Road {
     /// libc, as any program calls it; whether it ends in this kernel or on the host is the path's matter.
     Libc,
+    /// libc's own functions, beneath whatever a library in between has put in their place.
+    Beneath,
     /// The typed client.
     Client,
 }

@@ -90,7 +90,7 @@ fn perform(task: Task, held: &mut Vec<Child>) -> Answer {
 fn measure(call: Call, road: Road, path: &str, manner: Manner) -> Answer {
     let client = match road {
         Road::Client => Some(client()?),
-        Road::Libc => None,
+        Road::Libc | Road::Beneath => None,
     };
     let failed = |errno: Errno| {
         format!(
@@ -166,7 +166,7 @@ fn this_program(role: &str) -> Result<Command, String> {
 
 fn first_call_of_a_process(road: Road, path: &str) -> Result<u64, String> {
     let mut command = this_program(FIRST_CALL)?;
-    if road == Road::Libc {
+    if road != Road::Client {
         command.arg(path);
     }
     let output = command.output().map_err(|error| error.to_string())?;

@@ -7,7 +7,8 @@ use hostcall::ops::Calls;
 use hostcall::transfer::{read_vectored, write_vectored};
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
-use std::ffi::CString;
+use libc::{c_char, c_int, c_void};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Bytes of a block of the sequential calls.
@@ -17,10 +18,53 @@ const PIPE: usize = 4096;
 /// Blocks after which they begin again: 32 MiB, which any page cache holds.
 pub const BLOCKS: u32 = 32;
 
+/// Functions of libc that a preloaded library replaces.
+#[derive(Clone, Copy)]
+struct Functions {
+    open: Open,
+    close: Close,
+    read: Read,
+    stat: Stat,
+}
+
+type Open = unsafe extern "C" fn(*const c_char, c_int, ...) -> c_int;
+type Close = unsafe extern "C" fn(c_int) -> c_int;
+type Read = unsafe extern "C" fn(c_int, *mut c_void, usize) -> isize;
+type Stat = unsafe extern "C" fn(*const c_char, *mut libc::stat) -> c_int;
+
+impl Functions {
+    /// As a program finds them.
+    const FOUND: Functions = Functions {
+        open: libc::open,
+        close: libc::close,
+        read: libc::read,
+        stat: libc::stat,
+    };
+
+    /// libc's own.
+    fn beneath() -> Result<Functions, String> {
+        // SAFETY: a library that is loaded anyway, and names of functions of these types.
+        unsafe {
+            let own = libc::dlopen(c"libc.so.6".as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_NOW);
+            let find = |name: &CStr| match libc::dlsym(own, name.as_ptr()) {
+                found if own.is_null() || found.is_null() => Err(format!("libc has no {name:?}")),
+                found => Ok(found),
+            };
+            Ok(Functions {
+                open: std::mem::transmute::<*mut c_void, Open>(find(c"open")?),
+                close: std::mem::transmute::<*mut c_void, Close>(find(c"close")?),
+                read: std::mem::transmute::<*mut c_void, Read>(find(c"read")?),
+                stat: std::mem::transmute::<*mut c_void, Stat>(find(c"stat")?),
+            })
+        }
+    }
+}
+
 /// A call that is ready to be made again and again by one thread.
 pub struct Workload<'c> {
     call: Call,
     client: Option<&'c Client>,
+    functions: Functions,
     path: CString,
     fd: i32,
     pipe: Option<(OwnedFd, OwnedFd)>,
@@ -45,12 +89,17 @@ impl<'c> Workload<'c> {
     ) -> Result<Workload<'c>, String> {
         let client = match road {
             Road::Client => Some(client.ok_or("not attached")?),
-            Road::Libc => None,
+            Road::Libc | Road::Beneath => None,
+        };
+        let functions = match road {
+            Road::Beneath => Functions::beneath()?,
+            Road::Libc | Road::Client => Functions::FOUND,
         };
         let name = CString::new(path).map_err(|error| error.to_string())?;
         let mut workload = Workload {
             call,
             client,
+            functions,
             path: name,
             fd: -1,
             pipe: None,
@@ -87,9 +136,11 @@ impl<'c> Workload<'c> {
             Some(client) => client
                 .openat(DirFd::CWD, &self.path, OpenFlags(flags), Mode(0))
                 .map(|reply| reply.fd.0),
-            // SAFETY: a live NUL-terminated path.
-            None => Errno::result(unsafe { libc::open(self.path.as_ptr(), flags) }.into())
-                .map(|fd| fd as i32),
+            None => {
+                // SAFETY: a live NUL-terminated path.
+                let opened = unsafe { (self.functions.open)(self.path.as_ptr(), flags) };
+                Errno::result(opened.into()).map(|fd| fd as i32)
+            }
         }
     }
 
@@ -97,7 +148,7 @@ impl<'c> Workload<'c> {
         match self.client {
             Some(client) => client.close(RemoteFd(fd)).map(drop),
             // SAFETY: the descriptor is this workload's.
-            None => Errno::result(unsafe { libc::close(fd) }.into()).map(drop),
+            None => Errno::result(unsafe { (self.functions.close)(fd) }.into()).map(drop),
         }
     }
 
@@ -129,7 +180,7 @@ impl<'c> Workload<'c> {
                 let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
                 // SAFETY: a live NUL-terminated path and room for a stat.
                 return Errno::result(
-                    unsafe { libc::stat(self.path.as_ptr(), stat.as_mut_ptr()) }.into(),
+                    unsafe { (self.functions.stat)(self.path.as_ptr(), stat.as_mut_ptr()) }.into(),
                 )
                 .map(drop);
             }
@@ -158,7 +209,8 @@ impl<'c> Workload<'c> {
                 self.block -= 1;
                 let mut byte = 0u8;
                 // SAFETY: a live byte.
-                let read = unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) };
+                let read =
+                    unsafe { (self.functions.read)(reader.as_raw_fd(), (&raw mut byte).cast(), 1) };
                 return match Errno::result(read as i64)? {
                     1 => Ok(()),
                     _ => Err(Errno(libc::EIO)),

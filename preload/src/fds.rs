@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 use crate::observe::output;
-use crate::real::{errno, sys, try_sys};
+use crate::real::{apart, errno, sys, try_sys};
 use crate::{kept, session, watching};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
@@ -30,6 +30,8 @@ static TABLE: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
 const HOST: i32 = 1;
 const CLOEXEC: i32 = 2;
 
+/// Whether the process has ever had a descriptor of the library's: a host file or one to work with.
+static TOUCHED: AtomicBool = AtomicBool::new(false);
 /// One above the highest number that was ever a host file.
 static HIGH: AtomicU32 = AtomicU32::new(0);
 /// Host files now.
@@ -74,6 +76,18 @@ fn slot(fd: c_int) -> Option<&'static AtomicI32> {
 /// Turns the pool off (`HOSTCALL_EXACT_FDS=1`).
 pub fn set_exact(exact: bool) {
     EXACT.store(exact, Ordering::Relaxed);
+}
+
+/// Whether any number was ever a host file, reserved or internal. One load, and all that those programs pay for that
+/// which have nothing to do with the host.
+#[inline]
+pub fn touched() -> bool {
+    TOUCHED.load(Ordering::Relaxed)
+}
+
+/// To be called before the library makes a descriptor that it keeps.
+pub fn touch() {
+    TOUCHED.store(true, Ordering::Relaxed);
 }
 
 /// The table's entry for a descriptor; `None` for one that is the guest's own. One load.
@@ -138,6 +152,7 @@ pub fn placeholder() -> Result<c_int, Errno> {
     if known >= 0 {
         return Ok(known);
     }
+    touch();
     const CANDIDATES: [&std::ffi::CStr; 3] = [c"/dev/null", c"/proc/self/exe", c"/etc/passwd"];
     let flags = libc::O_PATH | libc::O_CLOEXEC;
     let mut low = Err(Errno(libc::ENOENT));
@@ -164,6 +179,7 @@ static GUARDED: AtomicI32 = AtomicI32::new(-1);
 
 /// Makes `fd` internal until the exec.
 pub fn set_guarded(fd: c_int) {
+    touch();
     GUARDED.store(fd, Ordering::Relaxed);
 }
 
@@ -411,6 +427,14 @@ pub fn note_local_close(fd: c_int) {
 
 /// close(2) for any descriptor.
 pub fn close_any(fd: c_int) -> c_int {
+    if touched() {
+        return apart(move || close_some(fd));
+    }
+    // SAFETY: plain system call on the program's own descriptor.
+    unsafe { sys!(Sysno::close, fd) }
+}
+
+fn close_some(fd: c_int) -> c_int {
     if host(fd).is_some() {
         return crate::real::done(close(fd));
     }

@@ -72,6 +72,26 @@ pub unsafe fn of<'p>(path: *const c_char, buffer: &'p mut PathBuffer) -> Result<
     unsafe { at(libc::AT_FDCWD, path, buffer) }
 }
 
+/// Whether a path is the guest's at the first look, as nearly all paths of most programs are. A path for which this says
+/// no may be the guest's all the same.
+///
+/// # Safety
+/// As for [`at`].
+#[inline(never)]
+pub unsafe fn stays(dirfd: c_int, path: *const c_char) -> bool {
+    if nowhere(path) || path.is_null() {
+        return !path.is_null();
+    }
+    // SAFETY: a C string, by the caller's promise.
+    let text = unsafe { CStr::from_ptr(path) }.to_bytes();
+    let starts_outside = match (text.first(), dirfd) {
+        (Some(b'/'), _) => true,
+        (_, libc::AT_FDCWD) => !cwd::on_host(),
+        (_, fd) => fds::host(fd).is_none() && !fds::is_reserved(fd),
+    };
+    starts_outside && !may_enter(session::prefix(), text)
+}
+
 /// Decides a path relative to `dirfd`.
 ///
 /// A null path is the guest's business unless `dirfd` is a host file; then it is the empty path. A pointer that no program can
@@ -88,52 +108,52 @@ pub unsafe fn at<'p>(
     path: *const c_char,
     buffer: &'p mut PathBuffer,
 ) -> Result<Place<'p>, Errno> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match stays(dirfd, path) {
+            true => Ok(Place::Guest { dirfd, path }),
+            false => decide(dirfd, path, buffer),
+        }
+    }
+}
+
+/// [`at`] for a path that has been looked at.
+///
+/// # Errors
+/// As above.
+///
+/// # Safety
+/// As above, and [`stays`] has said no.
+pub unsafe fn decide<'p>(
+    dirfd: c_int,
+    path: *const c_char,
+    buffer: &'p mut PathBuffer,
+) -> Result<Place<'p>, Errno> {
     let prefix = session::prefix();
     let guest = Place::Guest { dirfd, path };
-    if nowhere(path) {
-        return Ok(guest);
-    }
-    // SAFETY: a C string, by the caller's promise, has at least the byte that is looked at.
-    if !path.is_null() && unsafe { *path } == b'/' as c_char {
-        // SAFETY: the caller's promise.
-        let text = unsafe { CStr::from_ptr(path) };
-        return Ok(settle(
-            prefix,
-            Start::Guest(b"/"),
-            DirFd::CWD,
-            text,
-            guest,
-            buffer,
-        ));
+    // SAFETY: neither null nor nowhere, so a C string, by the caller's promise.
+    let text = (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) });
+    if let Some(text) = text.filter(|text| text.to_bytes().first() == Some(&b'/')) {
+        let root = Start::Guest(b"/");
+        return Ok(settle(prefix, root, DirFd::CWD, text, guest, buffer));
     }
     let dir = match dirfd {
         libc::AT_FDCWD if cwd::on_host() => Some(DirFd::CWD),
         libc::AT_FDCWD => None,
         fd => fds::host(fd).map(DirFd::from),
     };
-    match dir {
-        Some(dir) => {
-            let text = match path.is_null() {
-                true => c"",
-                // SAFETY: the caller's promise.
-                false => unsafe { CStr::from_ptr(path) },
-            };
+    match (dir, text) {
+        (Some(dir), text) => {
+            let text = text.unwrap_or_default();
             match session::attached().is_some_and(covers::any) {
                 false => along(prefix, dir, text, guest, buffer),
                 true => beside_covers(prefix, dir, text, guest, buffer),
             }
         }
         // To the program this number is closed.
-        None if fds::is_reserved(dirfd) => Err(Errno(libc::EBADF)),
-        None if path.is_null() => Ok(guest),
-        None => {
-            // SAFETY: the caller's promise.
-            let text = unsafe { CStr::from_ptr(path) };
-            if !may_enter(prefix, text.to_bytes()) {
-                return Ok(guest);
-            }
-            Ok(entering(prefix, dirfd, text, guest, buffer))
-        }
+        (None, _) if fds::is_reserved(dirfd) => Err(Errno(libc::EBADF)),
+        (None, None) => Ok(guest),
+        (None, Some(text)) => Ok(entering(prefix, dirfd, text, guest, buffer)),
     }
 }
 
@@ -257,7 +277,9 @@ fn settle<'p>(
         Route::Host(tail) => {
             let skipped = bytes.len() - tail.len();
             // SAFETY: the tail ends where the text ends, at its NUL.
-            let path = unsafe { CStr::from_ptr(text.as_ptr().add(skipped)) };
+            let path = unsafe {
+                CStr::from_bytes_with_nul_unchecked(&text.to_bytes_with_nul()[skipped..])
+            };
             Place::Host {
                 dir: DirFd::CWD,
                 path,

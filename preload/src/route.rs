@@ -13,6 +13,8 @@ pub struct Prefix {
     bytes: [u8; PREFIX_MAX],
     len: usize,
     components: usize,
+    /// Where the last component begins.
+    last: usize,
 }
 
 impl Prefix {
@@ -29,6 +31,7 @@ impl Prefix {
             bytes,
             len: text.len(),
             components: 1,
+            last: 1,
         }
     };
 
@@ -38,6 +41,7 @@ impl Prefix {
             bytes: [0; PREFIX_MAX],
             len: 0,
             components: 0,
+            last: 0,
         };
         if text.first() != Some(&b'/') {
             return None;
@@ -54,6 +58,7 @@ impl Prefix {
             prefix.bytes[start..start + component.len()].copy_from_slice(component);
             prefix.len = start + component.len();
             prefix.components += 1;
+            prefix.last = start;
         }
         (prefix.components > 0).then_some(prefix)
     }
@@ -77,7 +82,7 @@ impl Prefix {
     }
 
     fn last(&self) -> &[u8] {
-        self.component(self.components - 1).unwrap_or_default()
+        &self.bytes[self.last..self.len]
     }
 }
 
@@ -117,10 +122,40 @@ pub fn climb(path: &[u8]) -> u32 {
     (-highest) as u32
 }
 
-/// Whether a relative path that starts outside the prefix can lead into it: it must name the prefix's last component.
+/// Whether a path that starts outside the prefix can lead into it: it must name the prefix's last component. Every path of
+/// a program is asked this, so eight bytes are looked at together.
 pub fn may_enter(prefix: &Prefix, path: &[u8]) -> bool {
     let last = prefix.last();
-    path.len() >= last.len() && path.split(|&byte| byte == b'/').any(|part| part == last)
+    let (Some(&first), Some(end)) = (last.first(), path.len().checked_sub(last.len())) else {
+        return false;
+    };
+    let is_here = |at: usize| {
+        path[at..].starts_with(last) && path.get(at + last.len()).is_none_or(|&byte| byte == b'/')
+    };
+    let mut at = 0;
+    let mut before = u64::from(b'/');
+    while let Some(word) = path[at..].first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let mut begun = components_begin(word, word << 8 | before, first);
+        while begun != 0 {
+            let found = at + (begun.trailing_zeros() / 8) as usize;
+            if is_here(found) {
+                return true;
+            }
+            begun &= begun - 1;
+        }
+        before = word >> 56;
+        at += 8;
+    }
+    (at..=end).any(|at| (at == 0 || path[at - 1] == b'/') && is_here(at))
+}
+
+/// Which of eight bytes are `first` where those before them are slashes, by the topmost bit of each; perhaps also some above
+/// one that is.
+fn components_begin(word: u64, before: u64, first: u8) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let differs = word ^ (EACH * u64::from(first)) | before ^ (EACH * u64::from(b'/'));
+    differs.wrapping_sub(EACH) & !differs & (EACH << 7)
 }
 
 /// A position outside the prefix: components of the prefix followed, and further ones that lead elsewhere.
@@ -176,6 +211,12 @@ pub fn route<'p>(prefix: &Prefix, start: Start<'_>, path: &'p [u8]) -> Route<'p>
     let mut entered = None;
     let mut left = None;
     let mut at = 0;
+    // As nearly all paths into the prefix are written.
+    if let Some(b"" | [b'/', ..]) = path.strip_prefix(prefix.as_bytes()) {
+        inside = Some(0);
+        entered = Some(prefix.len);
+        at = prefix.len + 1;
+    }
     while at < path.len() {
         let end = path[at..]
             .iter()
@@ -383,10 +424,14 @@ mod tests {
                     assert_eq!(inside(&expected), Some(tail), "{context}");
                 }
             }
-            if !path.starts_with('/')
-                && !may_enter(&prefix, path.as_bytes())
-                && matches!(start, Start::Guest(_))
-            {
+            let entering = may_enter(&prefix, path.as_bytes());
+            let last = name.rsplit('/').next();
+            assert_eq!(
+                entering,
+                path.split('/').any(|part| Some(part) == last),
+                "{context}"
+            );
+            if !entering && matches!(start, Start::Guest(_)) {
                 assert_eq!(
                     route(&prefix, start, path.as_bytes()),
                     Route::Guest,

@@ -192,6 +192,7 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
 }
 
 fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
+    fds::touch();
     let page = page()?;
     let umask = match resume {
         // A resumed session has the mask already.

@@ -43,7 +43,10 @@ impl Output {
             _ => Err(Errno(libc::EINVAL)),
         };
         match opened {
-            Ok(fd) => self.0.store(fd, Ordering::Relaxed),
+            Ok(fd) => {
+                fds::touch();
+                self.0.store(fd, Ordering::Relaxed);
+            }
             // Closed: nobody wants to read it.
             Err(Errno(libc::EBADF)) => return false,
             Err(errno) => {

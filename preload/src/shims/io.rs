@@ -1,7 +1,7 @@
 //! Reading, writing and positions: read(2) to pwritev2(2), lseek(2), and what else needs only a descriptor.
 #![allow(unsafe_code)]
 
-use crate::real::{done, finish, shims, sys};
+use crate::real::{apart, done, finish, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session, watching};
 use hostcall::ops::Calls;
@@ -133,59 +133,63 @@ fn explicit_or_own(offset: off_t) -> Result<Offset, Errno> {
 shims! {
     fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t {
         match fds::host(fd) {
-            Some(remote) => finish(read_host(remote, buffer, len, Offset::CURRENT)),
-            None => watching::read(fd, buffer, len, |buffer, len| own::read(fd, buffer, len)),
+            Some(remote) => apart(move || finish(read_host(remote, buffer, len, Offset::CURRENT))),
+            None if watching::any() => apart(move || {
+                watching::read(fd, buffer, len, |buffer, len| own::read(fd, buffer, len))
+            }),
+            None => own::read(fd, buffer, len),
         }
     }
 
     fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t {
         match fds::host(fd) {
-            Some(remote) => finish(write_host(remote, buffer, len, Offset::CURRENT)),
+            Some(remote) => apart(move || finish(write_host(remote, buffer, len, Offset::CURRENT))),
             None => own::write(fd, buffer, len),
         }
     }
 
     fn pread(fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t) -> ssize_t {
         match fds::host(fd) {
-            Some(remote) => read_at(remote, buffer, len, offset),
+            Some(remote) => apart(move || read_at(remote, buffer, len, offset)),
             None => own::pread(fd, buffer, len, offset),
         }
     }
 
     fn pwrite(fd: c_int, buffer: *const c_void, len: size_t, offset: off_t) -> ssize_t {
         match fds::host(fd) {
-            Some(remote) => write_at(remote, buffer, len, offset),
+            Some(remote) => apart(move || write_at(remote, buffer, len, offset)),
             None => own::pwrite(fd, buffer, len, offset),
         }
     }
 
     fn readv(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
         match fds::host(fd) {
-            Some(remote) => gather(remote, list, count, Ok(Offset::CURRENT), 0),
-            None => match watching::read_vectors(fd, list, count) {
-                Some(bytes) => bytes,
-                None => own::readv(fd, list, count),
-            },
+            Some(remote) => apart(move || gather(remote, list, count, Ok(Offset::CURRENT), 0)),
+            None if watching::any() => apart(move || {
+                let read = watching::read_vectors(fd, list, count);
+                read.unwrap_or_else(|| own::readv(fd, list, count))
+            }),
+            None => own::readv(fd, list, count),
         }
     }
 
     fn writev(fd: c_int, list: *const iovec, count: c_int) -> ssize_t {
         match fds::host(fd) {
-            Some(remote) => scatter(remote, list, count, Ok(Offset::CURRENT), 0),
+            Some(remote) => apart(move || scatter(remote, list, count, Ok(Offset::CURRENT), 0)),
             None => own::writev(fd, list, count),
         }
     }
 
     fn fsync(fd: c_int) -> c_int {
         match fds::host(fd) {
-            Some(remote) => done(session::client().and_then(|client| client.fsync(remote))),
+            Some(remote) => apart(move || done(session::client().and_then(|client| client.fsync(remote)))),
             None => own::fsync(fd),
         }
     }
 
     fn fdatasync(fd: c_int) -> c_int {
         match fds::host(fd) {
-            Some(remote) => done(session::client().and_then(|client| client.fdatasync(remote))),
+            Some(remote) => apart(move || done(session::client().and_then(|client| client.fdatasync(remote)))),
             None => own::fdatasync(fd),
         }
     }

@@ -41,17 +41,21 @@ pub mod xattr;
 /// Runs one of two expressions: the guest's with the arguments to forward, or the host's.
 macro_rules! by_place {
     ($dirfd:expr, $path:expr, |$guest_dirfd:pat_param, $guest_path:pat_param| $guest:expr, |$dir:pat_param, $host_path:pat_param| $host:expr) => {{
-        let mut buffer = $crate::place::PathBuffer::new();
-        match $crate::place::at($dirfd, $path, &mut buffer) {
-            Ok($crate::place::Place::Guest {
-                dirfd: $guest_dirfd,
-                path: $guest_path,
-            }) => $guest,
-            Ok($crate::place::Place::Host {
-                dir: $dir,
-                path: $host_path,
-            }) => $host,
-            Err(errno) => $crate::real::finish(Err(errno)),
+        let (dirfd, path) = ($dirfd, $path);
+        let guest = move |$guest_dirfd: libc::c_int, $guest_path: *const libc::c_char| $guest;
+        match $crate::place::stays(dirfd, path) {
+            true => guest(dirfd, path),
+            false => $crate::real::apart(move || {
+                let mut buffer = $crate::place::PathBuffer::new();
+                match $crate::place::decide(dirfd, path, &mut buffer) {
+                    Ok($crate::place::Place::Guest { dirfd, path }) => guest(dirfd, path),
+                    Ok($crate::place::Place::Host {
+                        dir: $dir,
+                        path: $host_path,
+                    }) => $host,
+                    Err(errno) => $crate::real::finish(Err(errno)),
+                }
+            }),
         }
     }};
 }

@@ -44,10 +44,12 @@ pub unsafe fn open_any(dirfd: c_int, path: *const c_char, flags: c_int, mode: mo
             dirfd,
             path,
             |dirfd, path| {
-                if let Some(remote) = named_descriptor(path) {
-                    return finish(reopen(remote, flags));
+                if fds::touched() {
+                    if let Some(remote) = named_descriptor(path) {
+                        return finish(reopen(remote, flags));
+                    }
+                    fds::release_reserved();
                 }
-                fds::release_reserved();
                 sys!(Sysno::openat, dirfd, path, flags, mode)
             },
             |dir, path| finish(open_host(dir, path, flags, mode))

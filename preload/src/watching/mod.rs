@@ -40,11 +40,17 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// The instance behind a descriptor, if it watches host files. One load where there is none in the process.
 #[inline]
 fn of(fd: c_int) -> Option<&'static Instance> {
-    if COUNT.load(Ordering::Acquire) == 0 {
+    if !any() {
         return None;
     }
     let place = TABLE.get(fd as u32 as usize)?.load(Ordering::Acquire);
     ALL.get(usize::from(place).checked_sub(1)?)
+}
+
+/// Whether the process has such instances. One load.
+#[inline]
+pub fn any() -> bool {
+    COUNT.load(Ordering::Acquire) != 0
 }
 
 /// Whether a descriptor is such an instance.
@@ -76,7 +82,7 @@ pub fn duplicated(old: c_int, new: c_int) -> c_int {
 /// ends what is behind it. One load where there is none in the process.
 #[inline]
 pub fn closed(fd: c_int) {
-    if COUNT.load(Ordering::Acquire) != 0 {
+    if any() {
         close(fd);
     }
 }
@@ -97,20 +103,20 @@ fn close(fd: c_int) {
 
 /// [`closed`] for all descriptors of a range, ends included.
 pub fn closed_between(first: c_int, last: c_int) {
-    if COUNT.load(Ordering::Acquire) != 0 {
+    if any() {
         (first.max(0)..=last.min(MOST as c_int - 1)).for_each(close);
     }
 }
 
 /// Whether a descriptor belongs to the machinery, and not to the program.
 pub fn owns(fd: c_int) -> bool {
-    COUNT.load(Ordering::Acquire) != 0 && ALL.iter().any(|instance| instance.owns(fd))
+    any() && ALL.iter().any(|instance| instance.owns(fd))
 }
 
 /// In a fork child, which has no threads but its own and no instance on the host.
 pub fn after_fork() {
     instance::unlock();
-    if COUNT.load(Ordering::Acquire) != 0 {
+    if any() {
         ALL.iter().for_each(Instance::orphan);
     }
 }
