@@ -142,24 +142,31 @@ impl Drop for Hold {
 }
 
 impl Environment {
-    /// Makes one of the program's. With `handoff` the session is held for the new image if it has anything to inherit;
-    /// if the host refuses that, the new image starts without it.
+    /// Makes one of the program's: with the library, or without it for an image that refuses it. `handoff` has the session
+    /// held for the new image if it has anything to inherit; if the host refuses that, the new image starts without it.
     ///
     /// # Safety
     /// `given` as in [`entries`], alive as long as the result.
-    pub unsafe fn new(given: *const *const c_char, handoff: bool) -> Result<Environment, Errno> {
-        let hold = handoff.then(Hold::of_session).flatten();
+    pub unsafe fn new(given: *const *const c_char, brings: Brings) -> Result<Environment, Errno> {
+        let hold = (brings == Brings::Session).then(Hold::of_session).flatten();
+        let library = brings != Brings::Settings;
         // SAFETY: the caller's promise.
         let given_entries = || unsafe { entries(given) };
         let missing = |entry: &CStr| {
             let mut same = given_entries().filter(|other| name(other) == name(entry));
             match name(entry) {
-                PRELOAD => !same.any(|other| contains(other.to_bytes(), LIBRARY)),
+                PRELOAD => library && !same.any(|other| contains(other.to_bytes(), LIBRARY)),
                 _ => same.next().is_none(),
             }
         };
         let stale = |entry: &CStr| is_handoff(entry.to_bytes());
-        if hold.is_none() && !kept().any(missing) && !given_entries().any(stale) {
+        let refused = |entry: &CStr| {
+            !library && name(entry) == PRELOAD && contains(entry.to_bytes(), LIBRARY)
+        };
+        if hold.is_none()
+            && !kept().any(missing)
+            && !given_entries().any(|entry| stale(entry) || refused(entry))
+        {
             return Ok(Environment {
                 list: given,
                 mapped: 0,
@@ -185,6 +192,11 @@ impl Environment {
             end: base.wrapping_add(size),
         };
         for entry in given_entries().filter(|entry| !stale(entry)) {
+            if refused(entry) {
+                let value = value(entry.to_bytes(), PRELOAD).unwrap_or_default();
+                build.compose_without_library(value);
+                continue;
+            }
             let library = kept().find(|kept| name(kept) == PRELOAD && missing(kept));
             match (name(entry) == PRELOAD, library) {
                 // The program preloads something else: both.
@@ -255,6 +267,17 @@ impl Drop for Environment {
     }
 }
 
+/// What an image is given beside the environment of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Brings {
+    /// Settings, library, and what of the session it inherits.
+    Session,
+    /// Settings and library.
+    Library,
+    /// Settings.
+    Settings,
+}
+
 /// Fills the mapping: pointers from its start, text behind them.
 struct Builder {
     list: *mut *const c_char,
@@ -287,8 +310,60 @@ impl Builder {
         }
     }
 
+    /// `LD_PRELOAD` with all of a list but this library; nothing if nothing is left. Both colons and spaces separate, ld.so(8).
+    fn compose_without_library(&mut self, list: &[u8]) {
+        let mut separator: &[u8] = b"=";
+        let others = list
+            .split(|&byte| matches!(byte, b':' | b' '))
+            .filter(|library| !library.is_empty() && !contains(library, LIBRARY));
+        for library in others {
+            match separator {
+                b"=" => self.start(&[PRELOAD, separator, library]),
+                _ => self.append(&[separator, library]),
+            }
+            separator = b":";
+        }
+        if separator == b":" {
+            self.append(&[b"\0"]);
+        }
+    }
+
     fn compose(&mut self, parts: &[&[u8]]) {
         self.start(parts);
         self.append(&[b"\0"]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_refuse_the_library_are_given_the_others() {
+        for (given, expected) in [
+            (c"LD_PRELOAD=/x/libhostcall_preload.so", None),
+            (c"LD_PRELOAD=:/x/libhostcall_preload.so ", None),
+            (
+                c"LD_PRELOAD=a.so /x/libhostcall_preload.so:/b",
+                Some("LD_PRELOAD=a.so:/b"),
+            ),
+            (c"LD_PRELOAD=a.so b.so", Some("LD_PRELOAD=a.so b.so")),
+        ] {
+            let list = [
+                c"A=1".as_ptr(),
+                given.as_ptr(),
+                c"Z=2".as_ptr(),
+                std::ptr::null(),
+            ];
+            // SAFETY: a NULL-terminated array of strings that live on.
+            let made: Vec<_> = unsafe {
+                let made = Environment::new(list.as_ptr(), Brings::Settings).unwrap();
+                entries(made.as_ptr())
+                    .map(|entry| entry.to_str().unwrap().to_owned())
+                    .collect()
+            };
+            let expected: Vec<_> = ["A=1"].into_iter().chain(expected).chain(["Z=2"]).collect();
+            assert_eq!(made, expected, "{given:?}");
+        }
     }
 }

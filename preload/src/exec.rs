@@ -1,7 +1,8 @@
 //! execve(2) and its relatives: the new program image takes the session over.
 #![allow(unsafe_code)]
 
-use crate::environment::Environment;
+use crate::environment::{Brings, Environment};
+use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{finish, kernel, set_errno, shims, try_sys};
 use crate::symbols::{own, Row};
@@ -56,13 +57,24 @@ unsafe fn without_session(
     privileged: bool,
 ) -> Option<Environment> {
     // SAFETY: the caller's promise.
-    unsafe {
-        if !edited.hands_over() || !materialise::prepare(dirfd, path, flags, privileged) {
-            return None;
-        }
+    let image = unsafe { image::of(dirfd, path, flags) };
+    let alone = privileged || materialise::filtered() || image != Image::Loads;
+    if alone && edited.hands_over() {
+        materialise::prepare();
         // Without a host there is nothing held.
         let _ = session::client().and_then(|client| client.unhold_session());
-        Environment::new(given, false).ok()
+    } else if image != Image::Refuses {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { Environment::new(given, brings(image)) }.ok()
+}
+
+/// What an image is given that does not take the session over.
+pub fn brings(image: Image) -> Brings {
+    match image {
+        Image::Refuses => Brings::Settings,
+        Image::Loads | Image::Static => Brings::Library,
     }
 }
 
@@ -105,13 +117,13 @@ unsafe fn execute(
             Place::Host { dir, path: found } => {
                 let how = AtFlags(libc::AT_EACCESS | flags & libc::AT_EMPTY_PATH);
                 session::client()?.faccessat2(dir, found, libc::X_OK, how)?;
-                let alone = without_session((dirfd, path), given, edited, flags, false);
-                let environment = alone.as_ref().unwrap_or(edited);
                 // A file that is named by its descriptor alone.
                 let dirfd = match flags & libc::AT_EMPTY_PATH != 0 && found.is_empty() {
                     true => materialise::to_execute(dirfd)?,
                     false => dirfd,
                 };
+                let alone = without_session((dirfd, path), given, edited, flags, false);
+                let environment = alone.as_ref().unwrap_or(edited);
                 observe::before_exec(dirfd, path);
                 let failed = try_sys!(
                     Sysno::execveat,
@@ -140,7 +152,7 @@ unsafe fn execute_file(
     fds::release_reserved();
     // SAFETY: the calling program's arguments.
     let result = unsafe {
-        Environment::new(given, true)
+        Environment::new(given, Brings::Session)
             .and_then(|edited| execute(at, arguments, given, &edited, flags))
     };
     finish(result.map(|never| match never {}))
@@ -154,7 +166,7 @@ pub unsafe fn execute_search(file: *const c_char, arguments: Strings, given: Str
     fds::release_reserved();
     // SAFETY: the calling program's arguments.
     let result = unsafe {
-        Environment::new(given, true)
+        Environment::new(given, Brings::Session)
             .and_then(|edited| search(CStr::from_ptr(file), arguments, given, &edited))
     };
     finish(result.map(|never| match never {}))
@@ -174,11 +186,31 @@ unsafe fn search(
         // SAFETY: the caller's arguments.
         return unsafe { execute_or_interpret(file.as_ptr(), arguments, given, edited) };
     }
+    let mut refused = false;
+    let found = along_path(name, &mut |candidate| {
+        // SAFETY: a C string, and the caller's arguments.
+        match unsafe { execute_or_interpret(candidate.as_ptr(), arguments, given, edited) } {
+            Err(Errno(libc::EACCES)) => refused = true,
+            Err(Errno(
+                libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT,
+            )) => {}
+            result => return Some(result),
+        }
+        None
+    });
+    found.unwrap_or(Err(Errno(if refused {
+        libc::EACCES
+    } else {
+        libc::ENOENT
+    })))
+}
+
+/// The first answer about a file of this name in a directory of `PATH`.
+fn along_path<T>(name: &[u8], ask: &mut dyn FnMut(&CStr) -> Option<T>) -> Option<T> {
     // SAFETY: the program's environment.
     let path = unsafe { crate::environment::entries(current()) }
         .find_map(|entry| crate::environment::value(entry.to_bytes(), b"PATH"))
         .unwrap_or(b"/bin:/usr/bin");
-    let mut refused = false;
     for directory in path.split(|&byte| byte == b':') {
         let mut candidate = [0u8; libc::PATH_MAX as usize];
         let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
@@ -190,19 +222,40 @@ unsafe fn search(
             room.copy_from_slice(part);
             len += part.len();
         }
-        if len != directory.len() + slash.len() + name.len() || len >= candidate.len() {
+        if len != directory.len() + slash.len() + name.len() {
             continue;
         }
-        // SAFETY: NUL-terminated, for the text is shorter than its zeroed room.
-        match unsafe { execute_or_interpret(candidate.as_ptr().cast(), arguments, given, edited) } {
-            Err(Errno(libc::EACCES)) => refused = true,
-            Err(Errno(
-                libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT,
-            )) => {}
-            result => return result,
+        // As long as its room: no path at all.
+        let Ok(candidate) = CStr::from_bytes_until_nul(&candidate) else {
+            continue;
+        };
+        if let Some(answer) = ask(candidate) {
+            return Some(answer);
         }
     }
-    Err(Errno(if refused { libc::EACCES } else { libc::ENOENT }))
+    None
+}
+
+/// What the program is that posix_spawnp(3) finds.
+///
+/// # Safety
+/// `file` is a C string.
+pub unsafe fn image_along_path(file: *const c_char) -> Image {
+    // SAFETY: the caller's promise.
+    let (name, cwd) = (unsafe { CStr::from_ptr(file) }.to_bytes(), libc::AT_FDCWD);
+    if name.contains(&b'/') {
+        // SAFETY: as above.
+        return unsafe { image::of(cwd, file, 0) };
+    }
+    let found = along_path(name, &mut |candidate| {
+        let path = candidate.as_ptr();
+        // SAFETY: a C string.
+        unsafe {
+            let executable = try_sys!(Sysno::faccessat, cwd, path, libc::X_OK).is_ok();
+            executable.then(|| image::of(cwd, path, 0))
+        }
+    });
+    found.unwrap_or(Image::Loads)
 }
 
 /// Arguments that a shell script without `#!` may have here.

@@ -3,7 +3,7 @@
 //! [`symbols`] exports a function for each hook of the symbol table. What it calls ([`shims`]) asks [`fds`] whether a descriptor is a host file, or [`place`] (which applies the pure
 //! [`route`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`].
 //! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program
-//! images; [`materialise`] does so for images that do not load this library, and for what only the guest kernel can do with
+//! images; [`materialise`] does so for images that do not load this library ([`image`]), and for what only the guest kernel can do with
 //! a file ([`kept`] says what stays behind). [`covers`] sees what the guest mounts over host files. [`watching`] brings the host's events to inotify instances.
 //!
 //! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
@@ -17,6 +17,7 @@ mod environment;
 mod exec;
 mod fds;
 mod fork;
+mod image;
 mod inherit;
 mod kept;
 mod limits;

@@ -15,17 +15,13 @@ use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno, OpenFlags, RemoteFd};
 use hostcall::wire::Sink;
-use libc::{c_char, c_int};
+use libc::c_int;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
 /// Bytes for a path below the prefix.
 const ROOM: usize = crate::route::PREFIX_MAX + libc::PATH_MAX as usize;
-/// What of a program file is looked at: its header and the table that follows it in every linker's output.
-const HEAD: usize = 2048;
-/// ELF's program header types, elf(5).
-const PT_INTERP: u32 = 3;
 
 /// Whether this process has a filter of system calls, under which no new image may count on sockets.
 static FILTERED: AtomicBool = AtomicBool::new(false);
@@ -49,20 +45,15 @@ pub fn all() {
     }
 }
 
-/// Whether the program at `dirfd`, `path` will not take the session over; then it is given what it is to inherit. A file
-/// that cannot be opened on the mount stays a placeholder, on which every call fails.
-///
-/// # Safety
-/// `path` is a C string.
-pub unsafe fn prepare(dirfd: c_int, path: *const c_char, flags: c_int, privileged: bool) -> bool {
-    // SAFETY: the caller's promise.
-    let alone = privileged
-        || FILTERED.load(Ordering::Relaxed)
-        || unsafe { is_static(dirfd, path, flags, 1) };
-    if alone {
-        inheritance(|entry| !entry.cloexec);
-    }
-    alone
+/// Whether no new image takes the session over, whatever it is.
+pub fn filtered() -> bool {
+    FILTERED.load(Ordering::Relaxed)
+}
+
+/// Gives an image that does not take the session over what it is to inherit. A file that cannot be opened on the mount stays
+/// a placeholder, on which every call fails.
+pub fn prepare() {
+    inheritance(|entry| !entry.cloexec);
 }
 
 /// Makes some host files those of the mount, their locks and all; answers how many could not be.
@@ -233,120 +224,5 @@ fn place(opened: c_int, fd: c_int, cloexec: bool) -> Result<(), Errno> {
         let placed = try_sys!(Sysno::dup3, opened, fd, flags);
         let _ = try_sys!(Sysno::close, opened);
         placed.map(drop)
-    }
-}
-
-/// Whether a program has no dynamic linker that would load this library; for a script, whether its interpreter has none.
-/// What cannot be read is taken for an ordinary program.
-unsafe fn is_static(dirfd: c_int, path: *const c_char, flags: c_int, scripts: u32) -> bool {
-    let mut head = [0u8; HEAD];
-    let flags = flags & libc::AT_EMPTY_PATH;
-    // SAFETY: the caller's path; a live buffer and its length.
-    let read = unsafe {
-        let opened = match flags != 0 && *path == 0 {
-            true => try_sys!(Sysno::fcntl, dirfd, libc::F_DUPFD_CLOEXEC, 3),
-            false => try_sys!(
-                Sysno::openat,
-                dirfd,
-                path,
-                libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK,
-                0
-            ),
-        };
-        let Ok(opened) = opened else {
-            return false;
-        };
-        let read = try_sys!(Sysno::pread64, opened, head.as_mut_ptr(), HEAD - 1, 0);
-        let _ = try_sys!(Sysno::close, opened);
-        read.unwrap_or(0) as usize
-    };
-    let head = &head[..read + 1];
-    match interpreter(head) {
-        Some(path) if scripts > 0 => {
-            let mut text = [0u8; 256];
-            let fits = path.len() < text.len();
-            if fits {
-                text[..path.len()].copy_from_slice(path);
-            }
-            // SAFETY: NUL-terminated, for the path is shorter than its zeroed room.
-            fits && unsafe { is_static(libc::AT_FDCWD, text.as_ptr().cast(), 0, scripts - 1) }
-        }
-        _ => is_static_elf(head),
-    }
-}
-
-/// The interpreter that a script names in its first line.
-fn interpreter(head: &[u8]) -> Option<&[u8]> {
-    let line = head.strip_prefix(b"#!")?;
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = line.iter().position(|byte| !blank(byte))?;
-    let rest = &line[start..];
-    let end = rest
-        .iter()
-        .position(|byte| blank(byte) || matches!(byte, b'\n' | 0))?;
-    Some(&rest[..end])
-}
-
-/// Whether these are the first bytes of a 64-bit ELF program without `PT_INTERP`.
-fn is_static_elf(head: &[u8]) -> bool {
-    let half = |at: usize| {
-        let bytes = head.get(at..at + 2)?;
-        Some(u16::from_le_bytes([bytes[0], bytes[1]]).into())
-    };
-    let word = |at: usize| {
-        let bytes = head.get(at..at + 4)?;
-        Some(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    };
-    if !head.starts_with(b"\x7fELF\x02\x01") {
-        return false;
-    }
-    let (Some(table), Some(size), Some(count)) = (word(32), half(54), half(56)) else {
-        return false;
-    };
-    let (table, size, count): (usize, usize, usize) = (table as usize, size, count);
-    let kinds = (0..count).map(|number| word(table.saturating_add(number * size)));
-    let mut whole = true;
-    let interpreted = kinds
-        .inspect(|kind| whole &= kind.is_some())
-        .any(|kind| kind == Some(PT_INTERP));
-    whole && count > 0 && !interpreted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(path: &str) -> Vec<u8> {
-        let mut bytes = std::fs::read(path).expect("a program");
-        bytes.truncate(HEAD);
-        bytes
-    }
-
-    #[test]
-    fn dynamic_programs_have_an_interpreter() {
-        assert!(!is_static_elf(&head("/proc/self/exe")));
-        let mut one = head("/proc/self/exe");
-        let count = one[56];
-        for number in 0..usize::from(count) {
-            let at = 64 + 56 * number;
-            if one[at] == PT_INTERP as u8 {
-                one[at] = 0;
-            }
-        }
-        assert!(is_static_elf(&one), "none is left");
-        assert!(!is_static_elf(&one[..100]), "the table is cut off");
-        assert!(!is_static_elf(b"#!/bin/sh\n"));
-        assert!(!is_static_elf(b""));
-    }
-
-    #[test]
-    fn scripts_name_their_interpreter() {
-        assert_eq!(interpreter(b"#!/bin/sh\n"), Some(b"/bin/sh".as_slice()));
-        assert_eq!(
-            interpreter(b"#! /usr/bin/env  -S x\n"),
-            Some(b"/usr/bin/env".as_slice())
-        );
-        assert_eq!(interpreter(b"#!/bin/cut-off"), None);
-        assert_eq!(interpreter(b"\x7fELF"), None);
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::real::{errno, finish, shims, try_sys};
 use crate::shims::libio::File;
-use crate::spawn::{hands_on, shell, Action};
+use crate::spawn::{shell, shell_concerns_us, Action};
 use crate::symbols::own;
 use hostcall::types::Errno;
 use libc::{c_char, c_int, pid_t};
@@ -132,7 +132,7 @@ fn wait(process: pid_t) -> Result<c_int, Errno> {
 
 shims! {
     fn popen(command: *const c_char, mode: *const c_char) -> *mut File {
-        match hands_on().then(Piped::take).flatten() {
+        match shell_concerns_us().then(Piped::take).flatten() {
             None => own::popen(command, mode),
             Some(piped) => {
                 let started = start(piped, command, CStr::from_ptr(mode).to_bytes());

@@ -7,12 +7,14 @@
 use crate::environment::Environment;
 use crate::exec::{current, execute_search, Strings};
 use crate::fork::fork;
+use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
 use crate::{cwd, exec, fds};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, mode_t, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
+use std::ffi::CStr;
 use syscalls::Sysno;
 
 /// glibc's record of one file action (`sysdeps/unix/…/spawn_int.h`, unchanged since 2.29 but for new tags at the end).
@@ -115,6 +117,9 @@ unsafe fn concerns_us(path: *const c_char, actions: &[Action]) -> bool {
     hands_on() || actions.iter().any(names_host) || unsafe { leads_to_host(path) }
 }
 
+/// What system(3) and popen(3) start.
+const SHELL: &CStr = c"/bin/sh";
+
 /// How the new program is found.
 #[derive(Clone, Copy)]
 enum Find {
@@ -143,7 +148,7 @@ pub unsafe fn shell(
 ) -> Result<pid_t, Errno> {
     let arguments = [c"sh".as_ptr(), c"-c".as_ptr(), command, std::ptr::null()];
     let program = Program {
-        file: c"/bin/sh".as_ptr(),
+        file: SHELL.as_ptr(),
         arguments: arguments.as_ptr(),
         environment: current(),
         find: Find::Path,
@@ -344,12 +349,18 @@ unsafe fn start(program: &Program) -> Errno {
 }
 
 /// `environment` for libc's own posix_spawn, which needs the settings but no session.
-unsafe fn kept(environment: Strings, run: impl FnOnce(Strings) -> c_int) -> c_int {
+unsafe fn kept(environment: Strings, image: Image, run: impl FnOnce(Strings) -> c_int) -> c_int {
     // SAFETY: the program's environment.
-    match unsafe { Environment::new(environment, false) } {
+    match unsafe { Environment::new(environment, exec::brings(image)) } {
         Ok(edited) => run(edited.as_ptr()),
         Err(_) => run(environment),
     }
+}
+
+/// Whether the shell has to be started here, for what it inherits or because it cannot load the library.
+pub fn shell_concerns_us() -> bool {
+    // SAFETY: a C string.
+    hands_on() || unsafe { image::of(libc::AT_FDCWD, SHELL.as_ptr(), 0) } == Image::Refuses
 }
 
 shims! {
@@ -358,7 +369,8 @@ shims! {
             let program = Program { file, arguments, environment, find: Find::Path };
             return spawn(child, &program, list(actions), attributes);
         }
-        kept(environment, |environment| own::posix_spawn(child, file, actions, attributes, arguments, environment))
+        let image = image::of(libc::AT_FDCWD, file, 0);
+        kept(environment, image, |environment| own::posix_spawn(child, file, actions, attributes, arguments, environment))
     }
 
     fn posix_spawnp(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int {
@@ -366,11 +378,11 @@ shims! {
             let program = Program { file, arguments, environment, find: Find::Search };
             return spawn(child, &program, list(actions), attributes);
         }
-        kept(environment, |environment| own::posix_spawnp(child, file, actions, attributes, arguments, environment))
+        kept(environment, exec::image_along_path(file), |environment| own::posix_spawnp(child, file, actions, attributes, arguments, environment))
     }
 
     fn system(command: *const c_char) -> c_int {
-        if command.is_null() || !hands_on() {
+        if command.is_null() || !shell_concerns_us() {
             return own::system(command);
         }
         run_shell(command)

@@ -164,8 +164,8 @@ impl Answer {
         let name = loader.rsplit('/').next().unwrap_or_default();
         if name.starts_with("ld-musl") {
             self.note(
-                Verdict::NotCovered,
-                "linked with musl, which does not start a program with this library: run it with LD_PRELOAD unset, through the mount".to_owned(),
+                Verdict::Covered,
+                format!("linked with musl: started without the library, {BY_MOUNT}"),
             );
         } else if !name.starts_with("ld-linux") {
             self.note(
