@@ -10,6 +10,7 @@ pub mod confined;
 pub mod conform;
 pub mod daemon;
 pub mod differential;
+pub mod dosh;
 pub mod family;
 pub mod fsx;
 pub mod generator;

@@ -120,16 +120,24 @@ impl Screen {
     /// # Panics
     /// It does not come there.
     pub fn at(&self, wanted: &str) {
+        assert!(
+            self.comes_to(wanted, PATIENCE),
+            "the cursor is not behind {wanted:?} but {:?} on\n{}",
+            self.line(),
+            self.shown()
+        );
+    }
+
+    /// Whether the cursor comes to stand right behind this within a time.
+    pub fn comes_to(&self, wanted: &str, within: Duration) -> bool {
         let start = Instant::now();
         while self.line() != wanted {
-            assert!(
-                start.elapsed() < PATIENCE,
-                "the cursor is not behind {wanted:?} but {:?} on\n{}",
-                self.line(),
-                self.shown()
-            );
+            if start.elapsed() >= within {
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
+        true
     }
 
     /// Makes the window another size.

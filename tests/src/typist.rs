@@ -114,6 +114,12 @@ impl Typist {
         }
     }
 
+    /// Everything that the program has written.
+    pub fn raw(&self) -> String {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
     /// Makes the window another size.
     #[allow(unsafe_code)]
     pub fn resizes(&self, rows: u16, columns: u16) {

@@ -21,8 +21,8 @@ const TO_HOST: &str = "to host";
 /// What a line for the host begins with.
 const HOST: &str = "@ ";
 
-/// Longer than anybody waits: the editor is woken.
-const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The editor is woken. That it looks by itself now and then is for the wake that coincides with a key, which crossterm loses.
+const LOOK: Duration = Duration::from_secs(10);
 
 pub struct Editor {
     editor: Option<Reedline>,
@@ -48,11 +48,18 @@ impl Editor {
             .with_completer(Box::new(Completer))
             .with_highlighter(Box::new(Highlighter))
             .with_break_signal(wake::breaks())
-            .with_poll_interval(FOREVER)
+            .with_poll_interval(LOOK)
             .with_edit_mode(emacs());
         Editor {
             editor: Some(editor),
             vi: false,
+        }
+    }
+
+    /// Has the next line begin with this.
+    pub fn insert(&mut self, text: String) {
+        if let Some(editor) = &mut self.editor {
+            editor.run_edit_commands(&[EditCommand::InsertString(text)]);
         }
     }
 

@@ -81,11 +81,6 @@ impl Shell {
                         return Err(Flow::Exit(self.status));
                     }
                 }
-                Input::Late => {
-                    let text = "dosh: nothing was entered for $TMOUT seconds\n";
-                    let _ = sys::write_all(2, text.as_bytes());
-                    return Err(Flow::Exit(self.status));
-                }
                 Input::Leaves(status) => return Err(Flow::Exit(status)),
             }
         }
@@ -98,12 +93,12 @@ impl Shell {
             self.survive(|shell| shell.run_text(&command, 1))?;
         }
         self.status = status;
-        self.follow_window();
         Ok(())
     }
 
     fn run_line(&mut self, text: &[u8]) -> Run {
         self.suspended = false;
+        self.follow_window();
         let warned = self
             .keyboard
             .as_ref()

@@ -1,26 +1,28 @@
 //! What is told of jobs in the background.
 
 use crate::dosh::builtins;
-use crate::dosh::jobs::State;
+use crate::dosh::jobs::{Job, State};
 use crate::dosh::shell::Shell;
 use crate::dosh::sys;
 
 impl Shell {
-    /// Tells of jobs that have ended or were stopped since they were told of.
-    pub fn tell_of_jobs(&mut self) {
+    /// The jobs that have ended or were stopped since they were told of.
+    fn news_of_jobs(&mut self) -> Vec<usize> {
         self.jobs.reap();
-        let changed = |job: &&crate::dosh::jobs::Job| {
+        let changed = |job: &&Job| {
             let state = job.state();
             state != job.told && state != State::Running
         };
-        let changed: Vec<usize> = self
-            .jobs
-            .all()
-            .iter()
-            .filter(changed)
-            .map(|job| job.number)
-            .collect();
-        for number in changed {
+        let jobs = self.jobs.all().iter().filter(changed);
+        jobs.map(|job| job.number).collect()
+    }
+
+    pub fn has_news_of_jobs(&mut self) -> bool {
+        !self.news_of_jobs().is_empty()
+    }
+
+    pub fn tell_of_jobs(&mut self) {
+        for number in self.news_of_jobs() {
             if let Some(job) = self.jobs.get(number) {
                 let _ = sys::write_all(2, &self.jobs.line(job, false));
             }

@@ -2,7 +2,7 @@
 
 use super::editor::{Editor, Read};
 use super::history::History;
-use super::plain;
+use super::plain::{self, Typed};
 use super::prompt::Prompt;
 use super::validator::is_incomplete;
 use crate::dosh::shell::{Flow, Shell};
@@ -16,8 +16,6 @@ pub enum Input {
     Interrupted,
     /// Ctrl-D, or the end of a file.
     End,
-    /// Nothing for too long.
-    Late,
     /// A signal or its trap ends the shell, or the terminal is gone.
     Leaves(i32),
 }
@@ -73,6 +71,7 @@ impl Reader {
         }
         if hears {
             sys::set_signal(libc::SIGCHLD, Disposition::Note);
+            shell.tell_of_jobs();
         }
         let input = self.line_in_time(shell, first);
         if hears {
@@ -90,17 +89,18 @@ impl Reader {
         self.history.follow(shell);
         let input = loop {
             let read = match &mut self.editor {
-                Some(editor) if !plain::is_typed() => {
-                    let (prompt, rest) = Prompt::of(shell, first);
-                    editor.read(shell, &prompt, rest)
-                }
-                _ => {
-                    let prompt = Prompt::of(shell, first).1;
-                    match self.plainly(shell, &prompt) {
-                        Ok(read) => read,
-                        Err(input) => break input,
+                Some(editor) => match plain::typed() {
+                    Typed::Line(line) => break self.typed(shell, line, first),
+                    Typed::End => break Input::End,
+                    typed => {
+                        if let Typed::Part(text) = typed {
+                            editor.insert(text);
+                        }
+                        let (prompt, rest) = Prompt::of(shell, first);
+                        editor.read(shell, &prompt, rest)
                     }
-                }
+                },
+                None => break self.plainly(shell, first),
             };
             match read {
                 Read::Line(line) => break Input::Line(line.into_bytes()),
@@ -118,25 +118,29 @@ impl Reader {
         input
     }
 
-    fn plainly(&mut self, shell: &mut Shell, prompt: &Prompt) -> Result<Read, Input> {
-        let shows = self.editor.is_some();
-        let _ = sys::write_all(2, prompt.plain().as_bytes());
+    /// A line that was shown where it was typed, before its prompt, is shown behind it.
+    fn typed(&mut self, shell: &mut Shell, line: Bytes, first: bool) -> Input {
+        let prompt = Prompt::of(shell, first).1.plain();
+        let _ = sys::write_all(2, &[prompt.as_bytes(), &line, b"\n"].concat());
+        self.history.enter(&line);
+        Input::Line(line)
+    }
+
+    /// A line without an editor.
+    fn plainly(&mut self, shell: &mut Shell, first: bool) -> Input {
+        let prompt = Prompt::of(shell, first).0.plain();
+        let _ = sys::write_all(2, prompt.as_bytes());
         match plain::line(shell) {
             Ok(Some(line)) => {
-                if shows {
-                    // It was shown where it was typed, before its prompt.
-                    let _ = sys::write_all(2, &[&line[..], b"\n"].concat());
-                }
                 self.history.enter(&line);
-                Err(Input::Line(line))
+                Input::Line(line)
             }
-            Ok(None) => Ok(Read::End),
-            Err(Flow::Abort(_)) => {
+            Ok(None) => Input::End,
+            Err(Flow::Exit(status)) => Input::Leaves(status),
+            Err(_) => {
                 let _ = sys::write_all(2, b"\n");
-                Ok(Read::Interrupted)
+                Input::Interrupted
             }
-            Err(Flow::Exit(status)) => Err(Input::Leaves(status)),
-            Err(_) => Ok(Read::Interrupted),
         }
     }
 
@@ -150,10 +154,11 @@ impl Reader {
 
 /// Sees to the signals that have broken off the reading.
 fn broken(shell: &mut Shell) -> Result<(), Input> {
-    if sys::has_arrived(libc::SIGALRM) && shell.traps.action(libc::SIGALRM).is_none() {
-        return Err(Input::Late);
+    if shell.has_news_of_jobs() {
+        // What is being typed stays where it is.
+        let _ = sys::write_all(2, b"\n");
+        shell.tell_of_jobs();
     }
-    shell.tell_of_jobs();
     match shell.run_pending_traps() {
         Ok(()) => Ok(()),
         Err(Flow::Exit(status)) => Err(Input::Leaves(status)),

@@ -36,6 +36,10 @@ pub fn leave(traps: &Traps) {
     for (signal, _) in KEPT {
         if !STOPS.contains(&signal) {
             give_back(traps, signal);
+            // One that came since the child began was meant for it.
+            if sys::has_arrived(signal) {
+                let _ = sys::kill(std::process::id() as i32, signal);
+            }
         }
     }
 }
@@ -60,11 +64,16 @@ fn give_back(traps: &Traps, signal: i32) {
 }
 
 impl Shell {
-    /// What a signal without a trap means between two commands: an interrupt ends the line, a hang-up the shell.
+    /// What a signal without a trap means between two commands: an interrupt ends the line; a hang-up the shell, and so
+    /// does the alarm that is set while it reads.
     pub fn heed(&mut self, signal: i32) -> Run {
         match signal {
             libc::SIGINT => Err(Flow::Abort(128 + signal)),
             libc::SIGHUP => Err(Flow::Exit(128 + signal)),
+            libc::SIGALRM => {
+                self.complain("nothing was entered for $TMOUT seconds");
+                Err(Flow::Exit(self.status))
+            }
             _ => Ok(()),
         }
     }
