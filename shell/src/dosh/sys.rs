@@ -149,6 +149,23 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
+/// Reads once; a signal that was noted before interrupts as well as one that comes meanwhile.
+pub fn read_unless_noted(fd: i32, buffer: &mut [u8]) -> Result<usize> {
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    blocking_signals(|mask| {
+        if any_arrived() {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        // SAFETY: one entry and the mask, which outlive the call.
+        checked(unsafe { libc::ppoll(&mut poll, 1, std::ptr::null(), mask) })
+    })?;
+    read(fd, buffer)
+}
+
 /// Reads to the end. Signals do not end it.
 pub fn read_all(fd: i32) -> Result<Bytes> {
     let mut text = Bytes::new();

@@ -105,7 +105,7 @@ fn read_line(
     fd: i32,
     options: &Options,
 ) -> Run<std::io::Result<(Vec<Read>, i32)>> {
-    let mut input = Input::new(fd);
+    let mut input = Input::new(fd, shell.interactive);
     let mut line = Vec::new();
     let mut escaped = false;
     let status = loop {
@@ -154,12 +154,15 @@ struct Input {
     block: Bytes,
     at: usize,
     size: usize,
+    /// No signal may be missed: somebody sits before it.
+    attentive: bool,
 }
 
 impl Input {
-    fn new(fd: i32) -> Input {
+    fn new(fd: i32, interactive: bool) -> Input {
         let size = if sys::rewind(fd, 0) { 512 } else { 1 };
         Input {
+            attentive: interactive && size == 1,
             fd,
             block: Bytes::new(),
             at: 0,
@@ -174,7 +177,11 @@ impl Input {
     fn byte(&mut self) -> std::io::Result<Option<u8>> {
         if self.at == self.block.len() {
             self.block.resize(self.size, 0);
-            let count = match sys::read(self.fd, &mut self.block) {
+            let read = match self.attentive {
+                true => sys::read_unless_noted,
+                false => sys::read,
+            };
+            let count = match read(self.fd, &mut self.block) {
                 Ok(count) => count,
                 Err(error) => {
                     self.block.clear();

@@ -16,7 +16,7 @@ pub fn line(shell: &mut Shell) -> Run<Option<Bytes>> {
     let mut line = Bytes::new();
     loop {
         let mut byte = [0];
-        match sys::read(0, &mut byte) {
+        match sys::read_unless_noted(0, &mut byte) {
             Ok(1) if byte[0] == b'\n' => {
                 // An interrupt takes away what was typed before it: this line came behind it.
                 if let Err(Flow::Abort(status)) = shell.run_pending_traps() {
