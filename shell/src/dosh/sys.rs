@@ -100,6 +100,13 @@ pub fn is_open(fd: i32) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
 }
 
+/// Whether programs would not inherit it: it is the shell's or a library's, and none that a script has opened.
+pub fn is_internal(fd: i32) -> bool {
+    // SAFETY: no memory is concerned.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    flags != -1 && flags & libc::FD_CLOEXEC != 0
+}
+
 /// A pipe that programs do not inherit, above the script's own numbers: its end to read, its end to write.
 pub fn pipe() -> Result<(i32, i32)> {
     let mut ends = [0; 2];

@@ -63,6 +63,11 @@ impl Shell {
         saved: Option<&mut Saved>,
     ) -> Run<Result<(), Failed>> {
         let fd = redirect.fd;
+        // The terminal, its events and the history are open for long.
+        if self.interactive && fd >= sys::PRIVATE && sys::is_internal(fd) {
+            self.complain(format_args!("{fd}: the shell itself uses this descriptor"));
+            return Ok(Err(Failed));
+        }
         let source = match &redirect.target {
             Target::File(mode, word) => {
                 let path = self.text(word)?;
