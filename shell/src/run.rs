@@ -9,12 +9,15 @@ use crate::job::{Job, Program};
 use crate::paths::Prefix;
 use crate::policy::Policy;
 use crate::session::Session;
+use crate::streams::guest;
 use crate::streams::join::{refused, Joined, Side};
 use crate::terminal;
 use crate::words;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, JobState};
+use hostcall::transfer::{self, Known};
+use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
+use std::collections::BTreeSet;
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -65,6 +68,34 @@ impl Stage {
             side,
         })
     }
+
+    /// Tells why it was not started, where it would have told it.
+    fn complain(&self, host: &Client, failure: &Failure) {
+        let line = format!("hrun: {}\n", failure.line).into_bytes();
+        // Nobody is left to hear of a failure.
+        let _ = match self.side.given[2] {
+            Some(end) => transfer::write(
+                host,
+                end,
+                Known::Nothing,
+                Offset::CURRENT,
+                RwFlags(0),
+                &line,
+            ),
+            None => nix::unistd::write(guest(self.side.numbers[2]), &line)
+                .map_err(|errno| Errno(errno as i32)),
+        };
+    }
+
+    /// Its standard streams.
+    pub fn side(&self) -> &Side {
+        &self.side
+    }
+
+    /// Its standard streams.
+    pub fn side_mut(&mut self) -> &mut Side {
+        &mut self.side
+    }
 }
 
 /// Runs the programs of one pipeline, in one process group; answers how each ended.
@@ -95,11 +126,21 @@ pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure>
             }
             Err(failure) if stages.len() == 1 => return Err(failure),
             Err(failure) => {
-                failure.tell("hrun");
+                stage.complain(host, &failure);
                 ends[at] = End::Failed(failure.status);
                 streams.handed(host);
             }
         }
+    }
+    // The programs have the pipes between them.
+    let given: BTreeSet<i32> = sides
+        .iter()
+        .flat_map(|side| side.given)
+        .flatten()
+        .map(|end| end.0)
+        .collect();
+    for end in given {
+        let _ = host.close(RemoteFd(end));
     }
     if programs.is_empty() {
         return Ok(ends);

@@ -6,6 +6,11 @@ hostcall_tests::in_each_guest![
     hostcall_tests::shell::Scripts::start:
     a_host_program_is_a_command_like_any_other,
     both_directories_have_their_history,
+    neighbours_on_the_host_are_joined_there,
+    every_stage_has_its_streams_and_its_status,
+    large_streams_go_through_every_kind_of_stage,
+    who_ends_early_is_heard_by_its_neighbours,
+    a_line_for_the_host_and_the_mode,
 ];
 
 /// What a script for dosh says; it must have nothing to complain about.
@@ -59,6 +64,10 @@ fn a_host_program_is_a_command_like_any_other(guest: &mut Scripts) {
         ),
         ("trap 'echo end' EXIT; hrun echo go", "go\nend\n"),
         ("hrun sh -c 'sleep 0.2; exit 5' & wait $!; echo $?", "5\n"),
+        (
+            "hrun cat <&- 2> /dev/null; echo $?; hrun echo x >&- 2> /dev/null; echo $?",
+            "1\n1\n",
+        ),
         ("exec hrun echo gone; echo not", "gone\n"),
         (
             "hpath /host/etc/hosts; hpath -g /etc",
@@ -108,4 +117,162 @@ fn both_directories_have_their_history(guest: &mut Scripts) {
         assert!(complained.contains(why), "{script}: {complained}");
         assert_eq!(complained.lines().count(), 1, "{complained}");
     }
+}
+
+/// Bytes that `hrun -v` says were carried, over all streams.
+fn carried(complained: &str) -> u64 {
+    let lines = complained
+        .lines()
+        .filter(|line| line.ends_with(" bytes carried"));
+    lines
+        .map(|line| line.rsplit(' ').nth(2).unwrap_or_default())
+        .map(|bytes| bytes.parse::<u64>().expect("a number"))
+        .sum()
+}
+
+fn neighbours_on_the_host_are_joined_there(guest: &mut Scripts) {
+    let script = "hrun -v seq 300000 | hrun -v cat | hrun -v md5sum > /tmp/sum
+        seq 300000 | md5sum | cmp - /tmp/sum && echo same";
+    let (status, said, complained) = run(guest, script);
+    assert_eq!((status, &said[..]), (0, "same\n"), "{complained}");
+    // Nothing but the sum, which goes to a file of the guest.
+    assert_eq!(carried(&complained), 36, "{complained}");
+    assert_eq!(complained.lines().count(), 9, "{complained}");
+    let joints = complained.matches(": on the host").count();
+    assert!(joints >= 4, "{complained}");
+    // One process group and session of the host's.
+    let show = "sh -c 'ps -o pgid=,sid= -p $$; cat'";
+    let script = format!("hrun {show} | hrun {show} | hrun {show} | sort -u | wc -l");
+    assert_eq!(say(guest, &script).trim(), "1");
+    // Both directories of the session, and each stage's own environment.
+    let script = "export HOSTCALL_SESSION=joined; hcd /usr
+        TERM=one hrun sh -c 'pwd; echo $TERM' | TERM=two hrun sh -c 'cat; pwd; echo $TERM'";
+    assert_eq!(say(guest, script), "/usr\none\n/usr\ntwo\n");
+}
+
+fn every_stage_has_its_streams_and_its_status(guest: &mut Scripts) {
+    for (script, expected) in [
+        ("hrun sh -c 'exit 3' | hrun sh -c 'cat; exit 4' | hrun cat; echo ${PIPESTATUS[*]}", "3 4 0\n"),
+        ("hrun true | hrun sh -c 'kill -TERM $$' | false | hrun cat; echo ${PIPESTATUS[*]}", "0 143 1 0\n"),
+        ("set -o pipefail; hrun sh -c 'exit 3' | hrun true; echo $?; hrun true | hrun true; echo $?", "3\n0\n"),
+        ("set -e; hrun false | hrun true; hrun true | hrun false; echo not", ""),
+        ("hrun sleep 0.1 | hrun nothing-of-this-name 2> /tmp/e | hrun cat; echo ${PIPESTATUS[*]}; grep -c found /tmp/e", "0 127 0\n1\n"),
+        ("hrun nothing-of-this-name 2>&1 | hrun grep -c found", "1\n"),
+        ("hrun nothing-of-this-name 2> /dev/null | hrun wc -c; echo ${PIPESTATUS[*]}", "0\n127 0\n"),
+        ("hrun true | hrun cat 2> /dev/null < /nothing | hrun wc -c; echo ${PIPESTATUS[*]}", "0\n0 1 0\n"),
+        // Redirections of each stage, in their order.
+        ("hrun sh -c 'echo o; echo e >&2' 2>&1 | hrun sort", "e\no\n"),
+        ("hrun sh -c 'echo o; echo e >&2' |& hrun sort", "e\no\n"),
+        ("hrun sh -c 'echo o; echo e >&2' 2>&1 >/tmp/o | hrun cat; cat /tmp/o", "e\no\n"),
+        ("{ hrun sh -c 'echo o; echo e >&2' 3>&1 >&2 2>&3 3>&- | hrun cat; } 2> /dev/null", "e\n"),
+        ("hrun echo lost > /tmp/o | hrun cat; cat /tmp/o", "lost\n"),
+        ("echo in > /tmp/i; hrun echo lost | hrun cat < /tmp/i", "in\n"),
+        ("hrun cat <<< one | hrun cat - /dev/fd/3 3<<< two 2> /dev/null", "one\n"),
+        ("hrun cat <<E | hrun tr a-z A-Z\nabc\nE\n", "ABC\n"),
+        ("{ hrun sh -c 'echo a >&2' | hrun sh -c 'cat; echo b >&2'; } 2>&1 | sort", "a\nb\n"),
+        ("hrun cat <&- 2> /dev/null | hrun wc -c; echo ${PIPESTATUS[0]}", "0\n1\n"),
+        ("hrun echo x | hrun cat >&- 2> /dev/null; echo ${PIPESTATUS[*]}", "0 1\n"),
+        // Words are expanded by each stage for itself.
+        ("hrun echo ${x:=1} | hrun cat - ; echo \"<$x>\"", "1\n<>\n"),
+        ("hrun echo in | hrun sh -c \"cat; echo $(cat)\"", "in\n"),
+        ("y=3; hrun echo $((y * 2)) | hrun sed s/^/$y/", "36\n"),
+        ("! hrun true | hrun false; echo $?", "0\n"),
+        ("x=$(hrun echo a | hrun tr a b); echo $x; cat <(hrun echo c | hrun cat)", "b\nc\n"),
+        ("f() { hrun tr a b | hrun tr b c; }; echo a | f | tr c d", "d\n"),
+        ("hrun echo a | hrun tr a b & wait $!; echo $?", "b\n0\n"),
+    ] {
+        let (_, said, complained) = run(guest, script);
+        assert_eq!(said, expected, "{script}: {complained}");
+        assert_eq!(complained, "", "{script}");
+    }
+    let files = hostcall_tests::daemon::Scratch::new();
+    let host = format!("/host{}", files.display());
+    std::fs::write(files.join("f"), "b\na\n").expect("a file");
+    let script = format!("hrun -v cat < {host}/f | hrun -v sort >> {host}/f; cat {host}/f");
+    let (_, said, complained) = run(guest, &script);
+    assert_eq!(said, "b\na\na\nb\n", "{complained}");
+    assert_eq!(
+        complained.matches("a file of the host").count(),
+        2,
+        "{complained}"
+    );
+    assert_eq!(carried(&complained), 0, "{complained}");
+}
+
+fn large_streams_go_through_every_kind_of_stage(guest: &mut Scripts) {
+    let count = 200_000;
+    for stages in [
+        "cat | hrun cat | hrun cat | cat",
+        "hrun cat | cat | hrun cat",
+        "hrun cat | hrun cat | hrun cat",
+        "while read -r l; do echo $l; done | hrun cat | { hrun cat; } | (hrun cat | cat)",
+    ] {
+        let count = if stages.starts_with("while") {
+            count / 10
+        } else {
+            count
+        };
+        let script = format!("seq {count} | {stages} | cksum; seq {count} | cksum");
+        let said = say(guest, &script);
+        let sums: Vec<&str> = said.lines().collect();
+        assert_eq!((sums.len(), sums[0]), (2, sums[1]), "{stages}");
+    }
+    let script = format!(
+        "x=$(seq {count} | hrun cat | hrun cat); echo \"$x\" | cksum; seq {count} | cksum
+         hrun cat <<E | hrun cksum; echo \"$x\" | cksum\n$x\nE\n"
+    );
+    let said = say(guest, &script);
+    assert_eq!(said.lines().count(), 4);
+    assert!(
+        said.lines().all(|line| Some(line) == said.lines().next()),
+        "{said}"
+    );
+}
+
+fn who_ends_early_is_heard_by_its_neighbours(guest: &mut Scripts) {
+    for (script, expected) in [
+        ("hrun yes | hrun head -1 | cat; echo ${PIPESTATUS[*]}", "y\n141 0 0\n"),
+        ("yes | hrun cat | hrun head -1; echo ${PIPESTATUS[*]}", "y\n141 141 0\n"),
+        ("hrun yes | hrun cat | head -1; echo ${PIPESTATUS[*]}", "y\n141 141 0\n"),
+        ("hrun yes | head -1 | hrun cat; echo ${PIPESTATUS[*]}", "y\n141 0 0\n"),
+        ("hrun yes | hrun nothing-of-this-name 2> /dev/null; echo ${PIPESTATUS[*]}", "141 127\n"),
+        ("hrun yes | hrun true | hrun cat; echo ${PIPESTATUS[*]}", "141 0 0\n"),
+        ("hrun sh -c 'exec >&-; sleep 0.5; exit 3' | hrun sh -c 'cat; exit 4'; echo ${PIPESTATUS[*]}", "3 4\n"),
+    ] {
+        let (_, said, _) = run(guest, script);
+        assert_eq!(said, expected, "{script}");
+    }
+}
+
+fn a_line_for_the_host_and_the_mode(guest: &mut Scripts) {
+    // A variable that is there on one side only tells where a program runs.
+    let where_ = "sh -c 'echo ${GUEST:-host}'";
+    let script = format!(
+        "export GUEST=guest
+        {where_}; hrun {where_}
+        @ {where_} | cat; {where_} && echo built-in
+        {where_}
+        host on; {where_}; x=$({where_}); echo $x; f() {{ {where_}; }}; f; cd /tmp; pwd
+        guest {where_}; guest; {where_}; host; {where_}; host off; {where_}"
+    );
+    assert_eq!(
+        say(guest, &script),
+        "guest\nhost\nhost\nhost\nbuilt-in\nguest\nhost\nhost\nhost\n/tmp\nguest\nguest\nhost\nguest\n"
+    );
+    let script = "@ seq 3 | while read -r n; do expr $n + 1; done | paste -s -d+";
+    assert_eq!(say(guest, script), "2+3+4\n");
+    for (script, status, why) in [
+        ("@ nothing-of-this-name", 127, "not found on the host"),
+        ("@", 2, "syntax error"),
+        ("host maybe", 2, "on or off"),
+    ] {
+        let (ended, said, complained) = run(guest, script);
+        assert_eq!((ended, &said[..]), (status, ""), "{script}: {complained}");
+        assert!(complained.contains(why), "{script}: {complained}");
+    }
+    let said = guest.say("dosh --explain -c '@ a | b | cd x; c\na | hrun b | hrun c | d'");
+    assert_eq!(
+        said,
+        "host, 2 stages | guest: a | b | cd x\nhost: c\nguest | host, 2 stages | guest: a | hrun b | hrun c | d\n"
+    );
 }

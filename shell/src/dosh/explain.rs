@@ -1,6 +1,6 @@
 //! `dosh --explain`: where the stages of a script's pipelines would run, without running any.
 
-use super::plan::{Known, Place, Plan};
+use super::plan::{Group, Known, Place, Plan};
 use super::syntax::tree::{Command, Kind, List, Pipeline};
 use std::fmt::Write;
 
@@ -21,8 +21,15 @@ fn lists(lists: &[&List], known: &Known, text: &mut String) {
 }
 
 fn pipeline(pipeline: &Pipeline, known: &Known, text: &mut String) {
-    let groups = Plan::of(pipeline, known).groups();
-    let group = |(_, place, count): &(usize, Place, usize)| match (place, count) {
+    if let [Command {
+        kind: Kind::OnHost(line),
+        ..
+    }] = &pipeline.stages[..]
+    {
+        return lists(&[line], &known.on_host(), text);
+    }
+    let groups = Plan::of(&pipeline.stages, known).groups();
+    let group = |group: &Group| match (group.place, group.count) {
         (Place::Guest, _) => "guest".to_owned(),
         (Place::Host, 1) => "host".to_owned(),
         (Place::Host, count) => format!("host, {count} stages"),
@@ -40,7 +47,7 @@ fn pipeline(pipeline: &Pipeline, known: &Known, text: &mut String) {
 fn inner(command: &Command) -> Vec<&List> {
     match &command.kind {
         Kind::Simple(_) | Kind::Arithmetic(_) | Kind::Condition(_) => Vec::new(),
-        Kind::Group(list) | Kind::Subshell(list) => vec![list],
+        Kind::Group(list) | Kind::Subshell(list) | Kind::OnHost(list) => vec![list],
         Kind::If { arms, otherwise } => {
             let arms = arms.iter().flat_map(|(condition, body)| [condition, body]);
             arms.chain(otherwise).collect()

@@ -3,6 +3,7 @@
 //! Host programs are processes' of their own ([`super::run`]); the shell attaches when it is asked for the first time where its
 //! session is.
 
+use super::builtins;
 use super::plan::Place;
 use super::shell::Shell;
 use super::syntax::tree::Bytes;
@@ -60,6 +61,18 @@ impl Host {
 }
 
 impl Shell {
+    /// Where a command of this name runs, if its name says that.
+    pub fn known_place(&self, name: &[u8]) -> Option<Place> {
+        if self.functions.contains_key(name) {
+            return Some(Place::Guest);
+        }
+        let builtin = builtins::find(name)?;
+        Some(match builtin.apart {
+            true => Place::Host,
+            false => Place::Guest,
+        })
+    }
+
     /// Whether there is a host; says once if not.
     pub fn has_host(&mut self) -> bool {
         let has = host::is_there(self.variables.get(b"HOSTCALL_ATTACH").is_some());

@@ -1,10 +1,9 @@
 //! The command line of `dosh` (XCU sh).
 
-use super::builtins;
 use super::explain::explain;
 use super::input::{self, Lines};
 use super::keyboard::{self, Startup};
-use super::plan::{Known, Place};
+use super::plan::Known;
 use super::shell::{Flow, Run, Shell};
 use super::stack;
 use super::syntax::parser::Parser;
@@ -190,15 +189,14 @@ fn run(shell: &mut Shell, commands: Commands, startup: &Startup) -> Run {
 impl Shell {
     /// Tells where a script's pipelines would run.
     fn explain(&mut self, text: &[u8]) -> Run {
-        let list = Parser::new(text, 1).program();
-        let list = list.map_err(|error| self.refuse(&error))?;
-        let is_own =
-            |name: &[u8]| builtins::find(name).is_some() || self.functions.contains_key(name);
-        let known = Known {
-            otherwise: Place::Guest,
-            is_own: &is_own,
-        };
-        self.status = self.put(b"dosh", explain(&list, &known).as_bytes());
+        let mut parser = Parser::new(text, 1);
+        while let Some(list) = self.next_command(&mut parser)? {
+            let known = Known {
+                otherwise: self.host.place,
+                place_of: &|name| self.known_place(name),
+            };
+            self.status = self.put(b"dosh", explain(&list, &known).as_bytes());
+        }
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use super::syntax::tree::Bytes;
 use super::sys::{self, Settings};
+use std::fs::File;
+use std::io::Read;
 use std::rc::Rc;
 
 /// Ended jobs that nobody has asked for are forgotten beyond so many.
@@ -51,12 +53,47 @@ pub struct Process {
     pub state: State,
 }
 
+/// The line on which a process tells how its stages have ended.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its place among the job's processes.
+    process: usize,
+    line: Rc<File>,
+    stages: usize,
+}
+
+impl Report {
+    pub fn new(process: usize, line: i32, stages: usize) -> Report {
+        Report {
+            process,
+            line: Rc::new(sys::owned(line)),
+            stages,
+        }
+    }
+
+    /// Each stage's status. What a process that has ended has not said is its own.
+    fn statuses(&self, state: State) -> Vec<i32> {
+        let mut said = Vec::new();
+        if let State::Ended(_) = state {
+            let _ = (&*self.line).read_to_end(&mut said);
+        }
+        let mut statuses: Vec<i32> = said
+            .chunks_exact(size_of::<i32>())
+            .map(|raw| status_of(i32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]])))
+            .collect();
+        statuses.resize(self.stages, state.status());
+        statuses
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Job {
     pub number: usize,
     /// Its process group; 0 if it is in the shell's own.
     pub group: i32,
     pub processes: Vec<Process>,
+    /// What processes that see to several stages have said of these.
+    pub reports: Vec<Report>,
     /// As it was written.
     pub text: Rc<[u8]>,
     /// The state that the user knows.
@@ -75,6 +112,7 @@ impl Job {
             number: 0,
             group,
             processes: pids.iter().map(process).collect(),
+            reports: Vec::new(),
             text,
             told: State::Running,
             settings: None,
@@ -89,6 +127,19 @@ impl Job {
         }
         let stopped = states().find(|state| matches!(state, State::Stopped(_)));
         stopped.or(states().next_back()).unwrap_or(State::Ended(0))
+    }
+
+    /// The status of every stage.
+    pub fn statuses(&self) -> Vec<i32> {
+        let mut statuses = Vec::new();
+        for (at, process) in self.processes.iter().enumerate() {
+            let report = self.reports.iter().find(|report| report.process == at);
+            match report {
+                Some(report) => statuses.extend(report.statuses(process.state)),
+                None => statuses.push(process.state.status()),
+            }
+        }
+        statuses
     }
 
     pub fn is_ended(&self) -> bool {

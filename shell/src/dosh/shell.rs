@@ -244,7 +244,7 @@ impl Shell {
         Ok(())
     }
 
-    fn next_command(&mut self, parser: &mut Parser) -> Run<Option<List>> {
+    pub fn next_command(&mut self, parser: &mut Parser) -> Run<Option<List>> {
         let aliases = Rc::clone(&self.aliases);
         let parsed = parser.next(&aliases);
         if self.options.verbose() {

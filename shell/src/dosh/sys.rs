@@ -4,7 +4,9 @@
 
 use super::syntax::tree::Bytes;
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
+use std::os::fd::FromRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
@@ -62,6 +64,30 @@ pub fn open(path: &[u8], flags: i32) -> Result<i32> {
 pub fn close(fd: i32) {
     // SAFETY: the number comes from the script or was opened here; no owner of it exists in the program.
     unsafe { libc::close(fd) };
+}
+
+/// A descriptor that was made here, owned.
+pub fn owned(fd: i32) -> File {
+    // SAFETY: the number is nobody else's.
+    unsafe { File::from_raw_fd(fd) }
+}
+
+/// A file without content that stands for one that is not here. Its duplicates are [`same`].
+pub fn placeholder() -> Result<i32> {
+    // SAFETY: the name is a constant that ends in a NUL.
+    checked(unsafe {
+        libc::memfd_create(c"stands for a pipe on the host".as_ptr(), libc::MFD_CLOEXEC)
+    })
+    .map(raise)
+}
+
+/// Which file it is.
+pub fn identity(fd: i32) -> Option<(u64, u64)> {
+    // SAFETY: all-zero is a valid place to be filled.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the place outlives the call.
+    let result = unsafe { libc::fstat(fd, &mut stat) };
+    (result == 0).then_some((stat.st_dev, stat.st_ino))
 }
 
 /// Makes one number name what another does. The new one is inherited by programs.

@@ -30,7 +30,7 @@ pub struct ReadOnly(pub Bytes);
 /// What a function's end, or a command's, brings back.
 type Frame = Vec<(Bytes, Option<Variable>)>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Variables {
     table: HashMap<Bytes, Variable, BuildHasherDefault<NameHasher>>,
     frames: Vec<Frame>,
@@ -243,6 +243,7 @@ impl Variables {
 }
 
 /// FNV-1a: names are short, and nobody gains from names that collide in their own shell.
+#[derive(Clone)]
 struct NameHasher(u64);
 
 impl Default for NameHasher {

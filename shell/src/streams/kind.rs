@@ -17,8 +17,20 @@ static LOOK: extern "C" fn() = look;
 extern "C" fn look() {
     for number in 0..3 {
         // SAFETY: plain system call.
-        if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
-            MISSING.fetch_or(1 << number, Ordering::Relaxed);
+        match unsafe { libc::fcntl(number, libc::F_GETFD) } {
+            -1 => MISSING.fetch_or(1 << number, Ordering::Relaxed),
+            _ => MISSING.fetch_and(!(1 << number), Ordering::Relaxed),
+        };
+    }
+}
+
+/// Does so for this process as the runtime does when a program starts: what is missing is /dev/null from here on, so that no file of
+/// ours takes its number.
+pub fn fill_missing() {
+    look();
+    for number in 0..3 {
+        if MISSING.load(Ordering::Relaxed) & 1 << number != 0 {
+            super::let_go(number);
         }
     }
 }

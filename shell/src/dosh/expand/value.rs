@@ -54,7 +54,11 @@ impl Shell {
             (Name::Variable(name), None) => one(self.variable(name)),
             (Name::Variable(name), Some(Index::Number(number))) => {
                 let number = self.arithmetic(number)?;
-                let elements = self.variables.elements(name);
+                let statuses = self.pipe_statuses();
+                let elements = match &name[..] {
+                    b"PIPESTATUS" => (0..).zip(statuses.iter().map(|text| &text[..])).collect(),
+                    name => self.variables.elements(name),
+                };
                 let number = match (number < 0, elements.last()) {
                     (true, Some((last, _))) => last + 1 + number,
                     _ => number,

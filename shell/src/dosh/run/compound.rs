@@ -84,6 +84,7 @@ impl Shell {
                 };
                 Ok(())
             }
+            Kind::OnHost(list) => self.on_host(list, last),
             Kind::Condition(condition) => {
                 self.status = self.test_condition(condition)?;
                 Ok(())

@@ -1,10 +1,12 @@
 //! Processes: pipelines, subshells, and jobs in the background (XCU 2.9.2, 2.9.3, 2.12).
 
-use crate::dosh::jobs::{Job, State};
+use crate::dosh::jobs::{Job, Report, State};
 use crate::dosh::keyboard;
-use crate::dosh::shell::{Run, Shell};
+use crate::dosh::plan::{Group, Known, Place, Plan};
+use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::{AndOr, Command};
 use crate::dosh::sys::{self, Disposition};
+use crate::failure::MISSING;
 use std::rc::Rc;
 
 impl Shell {
@@ -17,12 +19,24 @@ impl Shell {
 
     fn start_stages(&mut self, stages: &[Command], text: &Rc<[u8]>, foreground: bool) -> Run<Job> {
         let mut pids: Vec<i32> = Vec::with_capacity(stages.len());
+        let mut reports = Vec::new();
         let mut input = None;
-        for (at, stage) in stages.iter().enumerate() {
-            let output = match at + 1 < stages.len() {
+        for Group {
+            place,
+            first,
+            count,
+        } in self.plan(stages).groups()
+        {
+            let stages_of_group = &stages[first..first + count];
+            let output = match first + count < stages.len() {
                 true => Some(self.pipe()?),
                 false => None,
             };
+            let report = match count {
+                1 => None,
+                _ => Some(self.pipe()?),
+            };
+            let has_host = place == Place::Guest || self.has_host();
             let group = pids.first().copied();
             let child = self.start(group, foreground, |shell| {
                 if let Some(input) = input {
@@ -32,8 +46,16 @@ impl Shell {
                     sys::close(reader);
                     sys::move_to(writer, 1);
                 }
-                shell.command(stage, text, true)
+                match (stages_of_group, report) {
+                    ([stage], _) | ([stage, ..], None) => shell.command(stage, text, true),
+                    (stages, Some((_, report))) if has_host => shell.attend(stages, report),
+                    _ => Err(Flow::Exit(MISSING.into())),
+                }
             })?;
+            if let Some((reader, writer)) = report {
+                sys::close(writer);
+                reports.push(Report::new(pids.len(), reader, count));
+            }
             pids.push(child);
             if let Some(input) = input {
                 sys::close(input);
@@ -43,7 +65,17 @@ impl Shell {
                 reader
             });
         }
-        Ok(self.job_of(&pids, text))
+        let mut job = self.job_of(&pids, text);
+        job.reports = reports;
+        Ok(job)
+    }
+
+    fn plan(&self, stages: &[Command]) -> Plan {
+        let known = Known {
+            otherwise: self.host.place,
+            place_of: &|name| self.known_place(name),
+        };
+        Plan::of(stages, &known)
     }
 
     fn job_of(&self, pids: &[i32], text: &Rc<[u8]>) -> Job {
@@ -118,8 +150,7 @@ impl Shell {
             sys::give_terminal(terminal, sys::own_group());
         }
         self.pipe_status.clear();
-        let statuses = job.processes.iter().map(|process| process.state.status());
-        self.pipe_status.extend(statuses);
+        self.pipe_status.extend(job.statuses());
         self.status = self.pipeline_status();
         if self.interactive {
             self.settle_terminal(&mut job);

@@ -4,6 +4,7 @@ pub mod arithmetic;
 mod brace;
 mod compound;
 mod condition;
+pub mod contains;
 mod dollar;
 pub mod parser;
 pub mod quoting;

@@ -122,18 +122,29 @@ impl Parser {
         if matches!(self.peek()?, Token::End) {
             return Ok(None);
         }
+        let on_host = self.peek()?.bare() == Some(b"@");
+        let (start, line) = (self.start, self.start_line);
+        if on_host {
+            self.take()?;
+        }
         let mut list = List::default();
         loop {
             let more = self.item(&mut list)?;
             match self.peek()? {
-                Token::Newline => break drop(self.take()?),
-                Token::End => break,
+                Token::Newline | Token::End => break,
                 _ if more => {}
                 _ => return Err(self.unexpected()),
             }
         }
+        let text: Rc<[u8]> = self.source.between(start, self.end).into();
+        if matches!(self.peek()?, Token::Newline) {
+            self.take()?;
+        }
         self.finish_here_documents()?;
-        Ok(Some(list))
+        Ok(Some(match on_host {
+            true => List::of(Kind::OnHost(list), line, text),
+            false => list,
+        }))
     }
 
     /// Everything to the end.

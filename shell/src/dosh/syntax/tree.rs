@@ -12,6 +12,32 @@ pub type Bytes = Vec<u8>;
 #[derive(Debug, Default)]
 pub struct List(pub Vec<Item>);
 
+impl List {
+    /// The list of one command, which is written so.
+    pub fn of(kind: Kind, line: u32, text: Rc<[u8]>) -> List {
+        let command = Command {
+            kind,
+            redirects: Vec::new(),
+            line,
+        };
+        let first = Pipeline {
+            negated: false,
+            timed: false,
+            stages: vec![command],
+            text: Rc::clone(&text),
+        };
+        let and_or = AndOr {
+            first,
+            rest: Vec::new(),
+            text,
+        };
+        List(vec![Item {
+            and_or,
+            background: false,
+        }])
+    }
+}
+
 /// One entry of a list.
 #[derive(Debug)]
 pub struct Item {
@@ -88,6 +114,8 @@ pub enum Kind {
     Function(Rc<Function>),
     Arithmetic(Arithmetic),
     Condition(Condition),
+    /// A line that begins with `@`: what says nothing of it runs on the host.
+    OnHost(List),
 }
 
 #[derive(Debug, Default)]
