@@ -60,7 +60,11 @@ pub fn candidates(kind: Complete, text: &OsStr) -> Result<Vec<u8>, Failure> {
         .collect())
 }
 
-fn programs(host: &impl Calls, text: &[u8]) -> Result<Vec<Vec<u8>>, Errno> {
+/// Programs whose names begin so, sorted.
+///
+/// # Errors
+/// The call's.
+pub fn programs(host: &impl Calls, text: &[u8]) -> Result<Vec<Vec<u8>>, Errno> {
     let text = CString::new(text).map_err(|_| Errno(libc::EINVAL))?;
     let mut list = vec![0; ROOM];
     let filled = host.complete(&text, Sink::new(&mut list))?.filled.0;
@@ -73,7 +77,14 @@ fn programs(host: &impl Calls, text: &[u8]) -> Result<Vec<Vec<u8>>, Errno> {
 
 /// The entries of the host directory that the text leads into. Directories end in a slash. Hidden files come if their dot stands
 /// there.
-fn paths(host: &impl Calls, text: &[u8], only_directories: bool) -> Result<Vec<Vec<u8>>, Errno> {
+///
+/// # Errors
+/// The calls'.
+pub fn paths(
+    host: &impl Calls,
+    text: &[u8],
+    only_directories: bool,
+) -> Result<Vec<Vec<u8>>, Errno> {
     let slash = text.iter().rposition(|byte| *byte == b'/');
     let (parent, begin) = text.split_at(slash.map_or(0, |slash| slash + 1));
     let opened = match parent {

@@ -36,6 +36,53 @@ pub struct Builtin {
     pub apart: bool,
 }
 
+/// Every built-in's name.
+pub const NAMES: &[&[u8]] = &[
+    b":",
+    b".",
+    b"break",
+    b"continue",
+    b"eval",
+    b"exec",
+    b"exit",
+    b"export",
+    b"readonly",
+    b"return",
+    b"set",
+    b"shift",
+    b"times",
+    b"trap",
+    b"unset",
+    b"[",
+    b"test",
+    b"alias",
+    b"bg",
+    b"builtin",
+    b"cd",
+    b"command",
+    b"echo",
+    b"false",
+    b"fg",
+    b"getopts",
+    b"hash",
+    b"history",
+    b"jobs",
+    b"kill",
+    b"local",
+    b"declare",
+    b"typeset",
+    b"printf",
+    b"pwd",
+    b"read",
+    b"source",
+    b"true",
+    b"type",
+    b"ulimit",
+    b"umask",
+    b"unalias",
+    b"wait",
+];
+
 /// The built-in of this name.
 pub fn find(name: &[u8]) -> Option<Builtin> {
     let builtin = |run: Main, special, apart| {

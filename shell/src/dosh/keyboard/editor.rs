@@ -1,17 +1,20 @@
 //! The line editor: reedline, with the shell's keys.
 
 use super::completer::Completer;
+use super::desk::Shared;
 use super::highlighter::Highlighter;
 use super::history::History;
 use super::prompt::Prompt;
+use super::sides::Sides;
 use super::validator::Validator;
 use super::wake;
 use crate::dosh::shell::Shell;
 use nu_ansi_term::{Color, Style};
 use reedline::{
     default_emacs_keybindings, default_vi_insert_keybindings, default_vi_normal_keybindings,
-    default_vi_visual_keybindings, CwdAwareHinter, EditCommand, EditMode, Emacs, KeyCode,
-    KeyModifiers, Keybindings, Reedline, ReedlineEvent, Signal, Vi,
+    default_vi_visual_keybindings, ColumnarMenu, CwdAwareHinter, EditCommand, EditMode, Emacs,
+    KeyCode, KeyModifiers, Keybindings, MenuBuilder, Prompt as _, PromptEditMode, Reedline,
+    ReedlineEvent, ReedlineMenu, Signal, Vi,
 };
 use std::time::Duration;
 
@@ -24,8 +27,15 @@ const HOST: &str = "@ ";
 /// The editor is woken. That it looks by itself now and then is for the wake that coincides with a key, which crossterm loses.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// What Tab opens.
+const MENU: &str = "completion";
+
+/// So many lines of the past teach options.
+const LEARNT: i64 = 5000;
+
 pub struct Editor {
     editor: Option<Reedline>,
+    desk: Shared,
     vi: bool,
 }
 
@@ -42,16 +52,23 @@ pub enum Read {
 
 impl Editor {
     pub fn new(history: &History) -> Editor {
+        let past = history.clone();
+        let desk = Shared::new(Box::new(move || {
+            let entries = past.entries("", Some(LEARNT)).into_iter();
+            entries.map(|entry| entry.command_line).collect()
+        }));
         let editor = Reedline::create()
             .with_history(Box::new(history.clone()))
             .with_history_exclusion_prefix(Some(" ".to_owned()))
-            .with_completer(Box::new(Completer))
-            .with_highlighter(Box::new(Highlighter))
+            .with_completer(Box::new(Completer::new(desk.clone())))
+            .with_quick_completions(true)
+            .with_partial_completions(true)
             .with_break_signal(wake::breaks())
             .with_poll_interval(LOOK)
             .with_edit_mode(emacs());
         Editor {
             editor: Some(editor),
+            desk,
             vi: false,
         }
     }
@@ -69,9 +86,14 @@ impl Editor {
             return Read::Failed;
         };
         let colours = prompt.colours;
+        self.desk.begin_line(shell, Sides::of(shell).place);
+        let highlighter = Highlighter::new(self.desk.clone(), colours);
         let hint = Style::new().fg(Color::DarkGray);
         let mut editor = editor
             .with_ansi_colors(colours)
+            .with_highlighter(Box::new(highlighter))
+            .clear_menus()
+            .with_menu(menu(prompt))
             .with_validator(Box::new(Validator::new(&shell.aliases)))
             .with_transient_prompt(Box::new(transient))
             .with_cwd(shell.variables.get(b"PWD").map(lossy))
@@ -89,7 +111,10 @@ impl Editor {
         let read = loop {
             let read = wake::while_reading(&shell.jobs, || editor.read_line(prompt));
             break match read {
-                Ok(Signal::Success(line)) => Read::Line(line),
+                Ok(Signal::Success(line)) => {
+                    self.desk.learn(&line);
+                    Read::Line(line)
+                }
                 Ok(Signal::CtrlC) => Read::Interrupted,
                 Ok(Signal::CtrlD) => Read::End,
                 Ok(Signal::HostCommand(_)) => {
@@ -133,10 +158,28 @@ fn turn_to_host(editor: &mut Reedline) {
     editor.run_edit_commands(&commands);
 }
 
+/// The list of what a word could become. The prompt's mark stays before the line.
+fn menu(prompt: &Prompt) -> ReedlineMenu {
+    let mark = prompt.render_prompt_indicator(PromptEditMode::Default);
+    let menu = ColumnarMenu::default()
+        .with_name(MENU)
+        .with_marker(&mark)
+        .with_text_style(Style::new())
+        .with_selected_text_style(Style::new().reverse());
+    ReedlineMenu::EngineCompleter(Box::new(menu))
+}
+
 /// The shell's own keys.
 fn bind(keys: &mut Keybindings) {
     let to_host = ReedlineEvent::ExecuteHostCommand(TO_HOST.to_owned());
     keys.add_binding(KeyModifiers::ALT, KeyCode::Char('h'), to_host);
+    let complete = ReedlineEvent::UntilFound(vec![
+        ReedlineEvent::Menu(MENU.to_owned()),
+        ReedlineEvent::MenuNext,
+    ]);
+    let back = ReedlineEvent::MenuPrevious;
+    keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, complete);
+    keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, back);
 }
 
 fn emacs() -> Box<dyn EditMode> {

@@ -1,15 +1,65 @@
 //! How a line looks while it is typed.
 
-use nu_ansi_term::Style;
+use super::desk::Shared;
+use super::looks::{looks, Look};
+use crate::dosh::plan::Place;
+use nu_ansi_term::{Color, Style};
 use reedline::StyledText;
+use std::time::Duration;
+
+/// The host is waited for so long when its programs are not known yet, and not at all when they are.
+const PATIENCE: Duration = Duration::from_millis(15);
 
 /// Colours a line.
-pub struct Highlighter;
+pub struct Highlighter {
+    desk: Shared,
+    /// The terminal has colours, and they are wanted.
+    colours: bool,
+}
+
+impl Highlighter {
+    pub fn new(desk: Shared, colours: bool) -> Highlighter {
+        Highlighter { desk, colours }
+    }
+}
 
 impl reedline::Highlighter for Highlighter {
     fn highlight(&self, line: &str, _cursor: usize) -> StyledText {
         let mut text = StyledText::new();
-        text.push((Style::new(), line.to_owned()));
+        let mut at = 0;
+        if self.colours {
+            for (range, look) in looks(&mut self.desk.lock(), line, PATIENCE) {
+                // An escape or a name can end within a letter that is no byte of its own.
+                let (Some(before), Some(part)) =
+                    (line.get(at..range.start), line.get(range.clone()))
+                else {
+                    continue;
+                };
+                if !before.is_empty() {
+                    text.push((Style::new(), before.to_owned()));
+                }
+                text.push((style(look), part.to_owned()));
+                at = range.end;
+            }
+        }
+        text.push((Style::new(), line[at..].to_owned()));
         text
+    }
+}
+
+/// A command that does not exist is underlined too: who sees no colours sees that.
+fn style(look: Look) -> Style {
+    let style = Style::new();
+    match look {
+        Look::Keyword => style.fg(Color::Blue).bold(),
+        Look::Command(Place::Guest) => style.fg(Color::Green),
+        Look::Command(Place::Host) => style.fg(Color::Yellow).bold(),
+        Look::Unknown(_) => style.fg(Color::Red).underline(),
+        Look::Option => style.fg(Color::Blue),
+        Look::Assignment => style.fg(Color::Purple),
+        Look::Quoted => style.fg(Color::Cyan),
+        Look::Expansion => style.fg(Color::Purple),
+        Look::Operator | Look::Redirect => style.bold(),
+        Look::Comment => style.dimmed(),
     }
 }

@@ -6,20 +6,41 @@
 //!
 //! Nothing of this is there in a shell that runs a script.
 
+mod choices;
+#[cfg(test)]
+mod choices_tests;
 mod completer;
+mod desk;
 mod editor;
 mod escapes;
+mod files;
+mod habits;
 mod highlighter;
 pub mod history;
+mod host;
+mod host_child;
 mod leaving;
+mod looks;
+mod names;
 mod notices;
+mod offer;
 mod plain;
+mod programs;
 mod prompt;
+mod quoted;
 mod reader;
+mod scan;
+mod scan_call;
+mod scan_compound;
+#[cfg(test)]
+mod scan_tests;
+mod scan_word;
+mod scene;
 pub mod sides;
 pub mod signals;
 mod startup;
 mod terminal;
+mod typed;
 mod validator;
 mod wake;
 

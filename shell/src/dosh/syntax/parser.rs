@@ -52,7 +52,7 @@ pub struct Parser {
 }
 
 /// Built-ins whose arguments can be assignments.
-const DECLARING: &[&[u8]] = &[b"export", b"readonly", b"local", b"declare", b"typeset"];
+pub const DECLARING: &[&[u8]] = &[b"export", b"readonly", b"local", b"declare", b"typeset"];
 
 /// Words that end a list.
 const CLOSING: &[&[u8]] = &[

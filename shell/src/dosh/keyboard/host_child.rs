@@ -1,0 +1,213 @@
+//! The process that asks the host, and what it and the shell say to each other.
+//!
+//! A frame is its length in 4 bytes, and what belongs to it. A question: its number in 4 bytes, what it asks for in one, the
+//! guest's working directory and a text, each behind its length in 4 bytes. An answer: the number, 1 if there is one, and the
+//! names, a NUL behind each. Numbers are little-endian. An empty frame has the editor woken.
+
+use super::host::Question;
+use crate::completion;
+use crate::directory;
+use crate::dosh::syntax::tree::Bytes;
+use crate::dosh::sys::{self, Disposition};
+use crate::host;
+use crate::paths::Prefix;
+use crate::session::Session;
+use hostcall::client::Client;
+use hostcall::ops::Calls;
+use hostcall::types::{AtFlags, DirFd};
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+
+/// Longest frame, bytes.
+const LONGEST: usize = 64 << 20;
+
+/// A question's frame.
+pub fn question(number: u32, question: &Question, directory: &[u8]) -> Bytes {
+    let (kind, text) = match question {
+        Question::Programs(text) => (0, text),
+        Question::Paths(text) => (1, text),
+        Question::Directories(text) => (2, text),
+        Question::Runs(text) => (3, text),
+    };
+    let mut body = number.to_le_bytes().to_vec();
+    body.push(kind);
+    for part in [directory, text] {
+        body.extend((part.len() as u32).to_le_bytes());
+        body.extend_from_slice(part);
+    }
+    frame(&body)
+}
+
+/// What has the editor woken when all before it is answered.
+pub fn call_back() -> Bytes {
+    frame(b"")
+}
+
+/// A question's number, itself, and the guest's working directory.
+pub fn read_question(body: &[u8]) -> Option<(u32, Question, Bytes)> {
+    let (number, rest) = read_number(body)?;
+    let (kind, rest) = rest.split_first()?;
+    let (length, rest) = read_number(rest)?;
+    let (directory, rest) = rest.split_at_checked(length as usize)?;
+    let (_, text) = read_number(rest)?;
+    let question = match kind {
+        0 => Question::Programs,
+        1 => Question::Paths,
+        2 => Question::Directories,
+        _ => Question::Runs,
+    };
+    Some((number, question(text.to_vec()), directory.to_vec()))
+}
+
+/// An answer's frame.
+pub fn answer(number: u32, names: Option<&[Bytes]>) -> Bytes {
+    let mut body = number.to_le_bytes().to_vec();
+    body.push(u8::from(names.is_some()));
+    for name in names.unwrap_or_default() {
+        body.extend_from_slice(name);
+        body.push(0);
+    }
+    frame(&body)
+}
+
+/// An answer's number, and the names if there is one.
+pub fn read_answer(body: &[u8]) -> Option<(u32, Option<Vec<Bytes>>)> {
+    let (number, rest) = read_number(body)?;
+    let (known, rest) = rest.split_first()?;
+    let names = rest.split_inclusive(|byte| *byte == 0);
+    let names = names.map(|name| name[..name.len() - 1].to_vec()).collect();
+    Some((number, (*known == 1).then_some(names)))
+}
+
+fn frame(body: &[u8]) -> Bytes {
+    [&(body.len() as u32).to_le_bytes(), body].concat()
+}
+
+fn read_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_le_bytes(*number), rest))
+}
+
+/// Takes a whole frame off what has been received.
+pub fn take_frame(received: &mut Bytes) -> Option<Bytes> {
+    let (length, rest) = read_number(received)?;
+    let body = rest.get(..length as usize)?.to_vec();
+    received.drain(..4 + body.len());
+    Some(body)
+}
+
+/// The whole process.
+pub fn run(fd: i32) -> ! {
+    leave_the_shell(fd);
+    let mut received = Bytes::new();
+    let mut client = None;
+    loop {
+        while let Some(body) = take_frame(&mut received) {
+            if body.is_empty() {
+                // The editor wakes for its window, and sees the answer then.
+                let _ = sys::kill(std::os::unix::process::parent_id() as i32, libc::SIGWINCH);
+                continue;
+            }
+            let Some((number, question, directory)) = read_question(&body) else {
+                sys::exit_now(1);
+            };
+            let names = find(&mut client, &question, &directory);
+            let gone = sys::write_all(fd, &answer(number, names.as_deref())).is_err();
+            // Without a host there is nothing to be here for.
+            if gone || client.is_none() {
+                sys::exit_now(0);
+            }
+        }
+        let mut buffer = [0; 4096];
+        match sys::read(fd, &mut buffer) {
+            Ok(count) if count > 0 && received.len() < LONGEST => {
+                received.extend_from_slice(&buffer[..count]);
+            }
+            _ => sys::exit_now(0),
+        }
+    }
+}
+
+/// Ends with the shell, hears no key, and holds open nothing of what the shell has open.
+fn leave_the_shell(fd: i32) {
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    sys::set_group(0, 0);
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        sys::set_signal(signal, Disposition::Default);
+    }
+    let open = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let open: Vec<i32> = open
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for other in open {
+        if other != fd {
+            sys::close(other);
+        }
+    }
+    if let Ok(null) = sys::open(b"/dev/null", libc::O_RDWR) {
+        for standard in [0, 1, 2] {
+            let _ = sys::duplicate_to(null, standard);
+        }
+    }
+}
+
+fn find(
+    client: &mut Option<&'static Client>,
+    question: &Question,
+    directory: &[u8],
+) -> Option<Vec<Bytes>> {
+    let _ = std::env::set_current_dir(OsStr::from_bytes(directory));
+    if client.is_some_and(Client::lost) {
+        *client = None;
+    }
+    if client.is_none() {
+        *client = host::attach().ok();
+    }
+    let host = (*client)?;
+    if let Question::Programs(begin) = question {
+        return completion::programs(host, begin).ok();
+    }
+    let session = Session::find().ok()?;
+    directory::enter(host, &session, &Prefix::of_environment()).ok()?;
+    match question {
+        Question::Directories(begin) => completion::paths(host, begin, true).ok(),
+        Question::Runs(path) => {
+            let name = CString::new(path.clone()).ok()?;
+            let runs = host.faccessat2(DirFd::CWD, &name, libc::X_OK, AtFlags(libc::AT_EACCESS));
+            Some(runs.map(|_| path.clone()).into_iter().collect())
+        }
+        Question::Paths(begin) | Question::Programs(begin) => {
+            completion::paths(host, begin, false).ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_and_answers_arrive_as_they_were_sent() {
+        let asked = Question::Directories(b"a\xff\nb".to_vec());
+        let mut received = [question(7, &asked, b"/here"), question(8, &asked, b"")].concat();
+        let rest = received.split_off(received.len() - 3);
+        let first = take_frame(&mut received).expect("a frame");
+        assert_eq!(
+            read_question(&first),
+            Some((7, asked.clone(), b"/here".to_vec()))
+        );
+        assert_eq!(take_frame(&mut received), None);
+        received.extend(rest);
+        let second = take_frame(&mut received).expect("a frame");
+        assert_eq!(read_question(&second), Some((8, asked, Bytes::new())));
+        let names = vec![b"a b".to_vec(), b"\n".to_vec()];
+        for names in [Some(names), Some(Vec::new()), None] {
+            let mut sent = answer(9, names.as_deref());
+            let body = take_frame(&mut sent).expect("a frame");
+            assert_eq!(read_answer(&body), Some((9, names)));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What each part of a line is to look like.
+
+use super::desk::Desk;
+use super::scan::{scan, Kind};
+use crate::dosh::plan::Place;
+use std::ops::Range;
+use std::time::Duration;
+
+/// How a part looks. What is nothing in particular is in no part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    Keyword,
+    /// A command that this system has, or may have.
+    Command(Place),
+    /// A command that this system does not have.
+    Unknown(Place),
+    Option,
+    Assignment,
+    Quoted,
+    Expansion,
+    Operator,
+    Redirect,
+    Comment,
+}
+
+/// The parts of a line, in their order. The host is waited for at most so long, once.
+pub fn looks(desk: &mut Desk, line: &str, patience: Duration) -> Vec<(Range<usize>, Look)> {
+    let pieces = desk
+        .scene
+        .with_mode(|mode| scan(line.as_bytes(), mode).pieces);
+    let mut patience = patience;
+    let mut looks = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let look = match piece.kind {
+            Kind::Keyword => Look::Keyword,
+            Kind::Option => Look::Option,
+            Kind::Assignment => Look::Assignment,
+            Kind::Quoted => Look::Quoted,
+            Kind::Expansion => Look::Expansion,
+            Kind::Operator => Look::Operator,
+            Kind::Redirect => Look::Redirect,
+            Kind::Comment => Look::Comment,
+            Kind::Command(place, name) => match desk.knows(place, &name, patience) {
+                Some(false) => Look::Unknown(place),
+                Some(true) => Look::Command(place),
+                None => {
+                    patience = Duration::ZERO;
+                    Look::Command(place)
+                }
+            },
+        };
+        looks.push((piece.range, look));
+    }
+    looks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dosh::keyboard::host::{Host, Question};
+
+    fn desk(programs: &[&str]) -> Desk {
+        let mut desk = Desk::default();
+        desk.scene
+            .variables
+            .insert(b"PATH".to_vec(), b"/bin:/usr/bin".to_vec());
+        desk.scene.functions.insert(b"greet".to_vec());
+        desk.scene.aliases.insert(b"ll".to_vec(), b"ls -l".to_vec());
+        desk.host = Host::told(&[(Question::Programs(Vec::new()), programs)]);
+        desk
+    }
+
+    fn commands(desk: &mut Desk, line: &str) -> Vec<Look> {
+        let looks = looks(desk, line, Duration::ZERO).into_iter();
+        let commands =
+            looks.filter(|(_, look)| matches!(look, Look::Command(_) | Look::Unknown(_)));
+        commands.map(|(_, look)| look).collect()
+    }
+
+    #[test]
+    fn commands_are_known_to_the_system_they_run_on() {
+        use Look::{Command, Unknown};
+        use Place::{Guest, Host};
+        let mut desk = desk(&["only-there", "sh"]);
+        for (line, expected) in [
+            ("sh", vec![Command(Guest)]),
+            ("greet | ll; cd", vec![Command(Guest); 3]),
+            ("only-there", vec![Unknown(Guest)]),
+            ("hrun only-there", vec![Command(Guest), Command(Host)]),
+            ("hrun greet", vec![Command(Guest), Unknown(Host)]),
+            (
+                "@ only-there | cd | not-there",
+                vec![Command(Host), Command(Guest), Unknown(Host)],
+            ),
+            ("/bin/sh", vec![Command(Guest)]),
+            ("/bin/no-such-thing", vec![Unknown(Guest)]),
+            ("greet() { sh; }", vec![Command(Guest)]),
+        ] {
+            assert_eq!(commands(&mut desk, line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn without_a_host_nothing_of_it_is_unknown() {
+        let mut desk = desk(&[]);
+        desk.host = Host::told(&[]);
+        let expected = [Look::Command(Place::Guest), Look::Command(Place::Host)];
+        assert_eq!(commands(&mut desk, "hrun no-such-thing"), expected);
+    }
+}
