@@ -91,17 +91,15 @@ fn what_begins_with_a_blank_or_comes_again_is_not_kept() {
     dosh.does("echo twice");
     let shown = dosh.does("history");
     assert_eq!(lines(&shown), ["echo twice", "history"], "{shown}");
-    for term in ["dumb"] {
-        let mut dosh = Dosh::with(|command, _| {
-            command.env("TERM", term).env("PS1", MARK);
-        });
-        dosh.at(MARK);
-        dosh.types(" echo secret\n");
-        dosh.shows("\nsecret");
-        dosh.types("history | cat\n");
-        let shown = dosh.shows("  history | cat");
-        assert_eq!(lines(&shown), ["history | cat"], "{shown}");
-    }
+    let mut dosh = Dosh::with(|command, _| {
+        command.env("TERM", "dumb").env("PS1", MARK);
+    });
+    dosh.at(MARK);
+    dosh.types(" echo secret\n");
+    dosh.shows("\nsecret");
+    dosh.types("history | cat\n");
+    let shown = dosh.shows("  history | cat");
+    assert_eq!(lines(&shown), ["history | cat"], "{shown}");
 }
 
 #[test]

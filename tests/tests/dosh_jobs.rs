@@ -141,7 +141,7 @@ fn stopped_pipelines_go_on() {
         format!("{feed} | f"),
         format!("{feed} | while read -r x; do echo \"w:$x\"; done"),
         format!("{feed} | (cat) | f | cat"),
-        format!("for i in 1 2 3; do echo $i; sleep 0.3; done | f | cat"),
+        "for i in 1 2 3; do echo $i; sleep 0.3; done | f | cat".to_owned(),
         "{ sleep 0.6; echo b; }".to_owned() + " | { cat; echo end; }",
         "(sleep 0.6; echo b)".to_owned(),
         "bash -c 'sleep 0.6; echo b'".to_owned(),
