@@ -30,19 +30,32 @@ pub fn guest(kind: &str, words: &[&str]) -> Command {
     command
 }
 
-/// An interactive bash on a terminal, in a guest.
+/// An interactive shell on a terminal, in a guest.
 #[derive(Debug)]
 pub struct Shell(Typist);
 
 impl Shell {
-    /// Boots the guest.
+    /// Boots the guest, and bash in it.
     pub fn start(kind: &str) -> Shell {
         let words = ["bash", "--norc", "--noprofile", "-i"];
-        let mut typist = Typist::start(guest(kind, &words));
+        Shell::of(
+            guest(kind, &words),
+            "bind 'set enable-bracketed-paste off' 2>/dev/null",
+        )
+    }
+
+    /// The same with dosh, which reads lines as they come there.
+    pub fn dosh(kind: &str) -> Shell {
+        let words = ["env", "TERM=dumb", "dosh", "--norc", "-i"];
+        Shell::of(guest(kind, &words), ":")
+    }
+
+    fn of(command: Command, first: &str) -> Shell {
+        let mut typist = Typist::start(command);
         // Not the text that is typed: what is echoed must not be taken for its outcome.
-        typist.types(
-            "PS1='pro''mpt> '; bind 'set enable-bracketed-paste off' 2>/dev/null; stty -echo; echo RE''ADY\n",
-        );
+        typist.types(&format!(
+            "PS1='pro''mpt> '; {first}; stty -echo; echo RE''ADY\n"
+        ));
         typist.sees("READY");
         typist.sees("prompt> ");
         Shell(typist)

@@ -276,3 +276,24 @@ fn a_line_for_the_host_and_the_mode(guest: &mut Scripts) {
         "host, 2 stages | guest: a | b | cd x\nhost: c\nguest | host, 2 stages | guest: a | hrun b | hrun c | d\n"
     );
 }
+
+#[test]
+fn without_a_host_it_is_a_good_local_shell_and_says_so_once() {
+    let script = "hrun x; echo $?; hrun y; echo $?
+        @ z
+        echo $?; hcd; echo $?; host on; echo $?
+        echo \"<$HPWD>\"; echo on | hrun cat | hrun cat; echo ${PIPESTATUS[*]}; echo on | cat";
+    let mut command = std::process::Command::new(hostcall_tests::daemon::program("dosh"));
+    let output = command
+        .args(["-c", script])
+        .env_remove("HOSTCALL_ATTACH")
+        .output()
+        .expect("it runs");
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(said, "127\n127\n127\n1\n1\n<>\n0 127 127\non\n");
+    assert_eq!(complained.lines().count(), 1, "{complained}");
+    assert!(
+        complained.contains("host commands are unavailable"),
+        "{complained}"
+    );
+}

@@ -1,5 +1,6 @@
 //! Jobs: the processes of a pipeline, and what became of them (XCU 2.11, 2.9.3.1).
 
+use super::plan::Place;
 use super::syntax::tree::Bytes;
 use super::sys::{self, Settings};
 use std::fs::File;
@@ -53,6 +54,26 @@ pub struct Process {
     pub state: State,
 }
 
+/// The systems that a job works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    Guest,
+    Host,
+    Both,
+}
+
+impl Places {
+    /// Those of a job's stages.
+    pub fn of(stages: impl Iterator<Item = Place>) -> Places {
+        let each = stages.map(|place| match place {
+            Place::Guest => Places::Guest,
+            Place::Host => Places::Host,
+        });
+        let both = |one, other| if one == other { one } else { Places::Both };
+        each.reduce(both).unwrap_or(Places::Guest)
+    }
+}
+
 /// The line on which a process tells how its stages have ended.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -92,6 +113,8 @@ pub struct Job {
     /// Its process group; 0 if it is in the shell's own.
     pub group: i32,
     pub processes: Vec<Process>,
+    /// Where its processes work.
+    pub places: Places,
     /// What processes that see to several stages have said of these.
     pub reports: Vec<Report>,
     /// As it was written.
@@ -112,6 +135,7 @@ impl Job {
             number: 0,
             group,
             processes: pids.iter().map(process).collect(),
+            places: Places::Guest,
             reports: Vec::new(),
             text,
             told: State::Running,
@@ -405,6 +429,11 @@ impl Jobs {
         if job.state() == State::Running {
             line.extend_from_slice(b" &");
         }
+        line.extend_from_slice(match job.places {
+            Places::Guest => b"",
+            Places::Host => b"  (host)",
+            Places::Both => b"  (guest and host)",
+        });
         line.push(b'\n');
         line
     }

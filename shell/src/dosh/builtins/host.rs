@@ -31,7 +31,8 @@ fn read<P: Parser>(words: &[Bytes]) -> Result<P, i32> {
 
 pub fn hrun(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let text: Rc<[u8]> = words.join(&b' ').into();
-    shell.in_child(&text, |shell| Err(Flow::Exit(shell.execute(words, None))))?;
+    let run = |shell: &mut Shell| Err(Flow::Exit(shell.execute(words, None)));
+    shell.in_child_for(Place::Host, &text, run)?;
     Ok(shell.status)
 }
 

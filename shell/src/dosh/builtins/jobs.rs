@@ -1,12 +1,21 @@
 //! `jobs`, `fg`, `bg` and `wait` (XCU 2.11).
 
 use super::{number, shown, Letters};
-use crate::dosh::jobs::State;
+use crate::dosh::jobs::{Job, Places, State};
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys::{self, Disposition};
 
 pub fn jobs(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    list(shell, words, |_| true)
+}
+
+/// `hjobs`: those that work on the host.
+pub fn hjobs(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    list(shell, words, |job| job.places != Places::Guest)
+}
+
+fn list(shell: &mut Shell, words: &[Bytes], is_listed: fn(&Job) -> bool) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
     let (mut ids, mut only_ids) = (false, false);
     while let Some((letter, _)) = letters.next() {
@@ -15,7 +24,7 @@ pub fn jobs(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             b'p' => only_ids = true,
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
-                return Ok(shell.refuse_with(b"jobs", message, 2));
+                return Ok(shell.refuse_with(&words[0], message, 2));
             }
         }
     }
@@ -23,13 +32,14 @@ pub fn jobs(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut numbers = Vec::new();
     let mut status = 0;
     for word in letters.operands() {
-        match find(shell, b"jobs", word) {
+        match find(shell, &words[0], word) {
             Ok(number) => numbers.push(number),
             Err(failed) => status = failed,
         }
     }
     if letters_are_none(words) {
-        numbers = shell.jobs.all().iter().map(|job| job.number).collect();
+        let listed = shell.jobs.all().iter().filter(|job| is_listed(job));
+        numbers = listed.map(|job| job.number).collect();
     }
     let mut text = Bytes::new();
     for number in &numbers {
@@ -47,7 +57,7 @@ pub fn jobs(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     for number in numbers {
         settle(shell, number);
     }
-    Ok(shell.put(b"jobs", &text).max(status))
+    Ok(shell.put(&words[0], &text).max(status))
 }
 
 fn letters_are_none(words: &[Bytes]) -> bool {

@@ -124,6 +124,7 @@ pub fn find(name: &[u8]) -> Option<Builtin> {
         b"hash" => regular(names::hash),
         b"history" => regular(history::main),
         b"hcd" => regular(host::hcd),
+        b"hjobs" => regular(jobs::hjobs),
         b"host" => regular(host::host),
         b"hpath" => regular(host::hpath),
         b"hpwd" => regular(host::hpwd),

@@ -1,6 +1,6 @@
 //! Processes: pipelines, subshells, and jobs in the background (XCU 2.9.2, 2.9.3, 2.12).
 
-use crate::dosh::jobs::{Job, Report, State};
+use crate::dosh::jobs::{Job, Places, Report, State};
 use crate::dosh::keyboard;
 use crate::dosh::plan::{Group, Known, Place, Plan};
 use crate::dosh::shell::{Flow, Run, Shell};
@@ -21,11 +21,13 @@ impl Shell {
         let mut pids: Vec<i32> = Vec::with_capacity(stages.len());
         let mut reports = Vec::new();
         let mut input = None;
+        let groups = self.plan(stages).groups();
+        let places = Places::of(groups.iter().map(|group| group.place));
         for Group {
             place,
             first,
             count,
-        } in self.plan(stages).groups()
+        } in groups
         {
             let stages_of_group = &stages[first..first + count];
             let output = match first + count < stages.len() {
@@ -66,6 +68,7 @@ impl Shell {
             });
         }
         let mut job = self.job_of(&pids, text);
+        job.places = places;
         job.reports = reports;
         Ok(job)
     }
@@ -134,8 +137,19 @@ impl Shell {
 
     /// Runs in a process of its own, and waits.
     pub fn in_child(&mut self, text: &Rc<[u8]>, run: impl FnOnce(&mut Shell) -> Run) -> Run {
+        self.in_child_for(Place::Guest, text, run)
+    }
+
+    /// The same for a process that works on this system.
+    pub fn in_child_for(
+        &mut self,
+        place: Place,
+        text: &Rc<[u8]>,
+        run: impl FnOnce(&mut Shell) -> Run,
+    ) -> Run {
         let child = self.start(None, true, run)?;
-        let job = self.job_of(&[child], text);
+        let mut job = self.job_of(&[child], text);
+        job.places = Places::of(std::iter::once(place));
         self.foreground(job);
         Ok(())
     }

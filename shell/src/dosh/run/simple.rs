@@ -147,7 +147,8 @@ impl Shell {
             .assignments
             .iter()
             .any(|one| one.name == b"PATH");
-        let host = self.place_of(&fields[0]) == Place::Host;
+        let place = self.place_of(&fields[0]);
+        let host = place == Place::Host;
         if host && !self.has_host() {
             self.status = MISSING.into();
             return Ok(());
@@ -157,7 +158,8 @@ impl Shell {
             false => self.find_program(&fields[0]),
         };
         if !call.last || !self.may_be_replaced() {
-            return self.in_child(call.text, |shell| shell.become_program(call, fields, found));
+            let run = |shell: &mut Shell| shell.become_program(call, fields, found);
+            return self.in_child_for(place, call.text, run);
         }
         self.become_program(call, fields, found)
     }
@@ -202,7 +204,8 @@ impl Shell {
             None => self.find_program(&fields[0]),
         };
         let text: Rc<[u8]> = fields.join(&b' ').into();
-        self.in_child(&text, |shell| Err(Flow::Exit(shell.execute(fields, found))))?;
+        let run = |shell: &mut Shell| Err(Flow::Exit(shell.execute(fields, found)));
+        self.in_child_for(self.place_of(&fields[0]), &text, run)?;
         Ok(self.status)
     }
 
