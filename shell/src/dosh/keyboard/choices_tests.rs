@@ -152,6 +152,7 @@ fn the_hosts_places_have_the_hosts_names() {
     world.desk.scene.on_host = true;
     assert_eq!(world.names("ma"), ["make", "man"]);
     assert_eq!(world.names("cat so"), ["some folder/", "sound"]);
+    assert_eq!(world.names("guest cat so"), [""; 0]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What completion and colours share: the shell's names, the programs, the host, and the habits of the past.
 
 use super::habits::Habits;
-use super::host::Host;
+use super::host::{Host, There};
 use super::programs::Programs;
 use super::scene::Scene;
 use crate::dosh::plan::Place;
@@ -33,8 +33,7 @@ impl Desk {
             return self.host.runs(name, patience);
         }
         let path = self.scene.text(b"PATH");
-        let known = name == b"hrun"
-            || self.scene.is_own(name)
+        let known = self.scene.is_own(name)
             || self.scene.aliases.contains_key(name)
             || self.programs.runs(path, name);
         Some(known)
@@ -69,10 +68,16 @@ impl Shared {
     }
 
     /// Before a line is read.
-    pub fn begin_line(&self, shell: &Shell, otherwise: Place) {
+    pub fn begin_line(&self, shell: &Shell) {
         let mut desk = self.lock();
-        desk.scene = Scene::of(shell, otherwise);
-        desk.host.forget();
+        desk.scene = Scene::of(shell);
+        let of = |name: &[u8]| desk.scene.variables.get(name).cloned();
+        let there = There {
+            session: of(b"HOSTCALL_SESSION").filter(|name| !name.is_empty()),
+            prefix: of(b"HOSTCALL_PREFIX"),
+            named: of(b"HOSTCALL_ATTACH").is_some(),
+        };
+        desk.host.begin_line(there);
     }
 
     /// A line has been entered.

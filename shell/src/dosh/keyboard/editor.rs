@@ -5,7 +5,6 @@ use super::desk::Shared;
 use super::highlighter::Highlighter;
 use super::history::History;
 use super::prompt::Prompt;
-use super::sides::Sides;
 use super::validator::Validator;
 use super::wake;
 use crate::dosh::shell::Shell;
@@ -86,7 +85,7 @@ impl Editor {
             return Read::Failed;
         };
         let colours = prompt.colours;
-        self.desk.begin_line(shell, Sides::of(shell).place);
+        self.desk.begin_line(shell);
         let highlighter = Highlighter::new(self.desk.clone(), colours);
         let hint = Style::new().fg(Color::DarkGray);
         let mut editor = editor

@@ -4,9 +4,10 @@
 //! not the shell, which has one thread. One question is on the way at a time. Of those that come up meanwhile the last is
 //! asked next; the others are about lines that stand there no more.
 
-use super::host_child;
+use super::host_child::{self, Asked};
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys;
+use crate::host;
 use std::collections::HashMap;
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStringExt;
@@ -46,6 +47,17 @@ pub enum Answer {
     Nothing,
 }
 
+/// What the shell's variables say of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct There {
+    /// The name of the session.
+    pub session: Option<Bytes>,
+    /// Where host files appear in the guest.
+    pub prefix: Option<Bytes>,
+    /// They name a way to attach.
+    pub named: bool,
+}
+
 /// The way to the process that asks.
 struct Line {
     fd: i32,
@@ -69,6 +81,7 @@ pub struct Host {
     answers: HashMap<Question, Answer>,
     programs: Option<(Instant, Arc<[Bytes]>)>,
     silent_since: Option<Instant>,
+    there: There,
 }
 
 impl Host {
@@ -90,7 +103,8 @@ impl Host {
     }
 
     /// A new line begins.
-    pub fn forget(&mut self) {
+    pub fn begin_line(&mut self, there: There) {
+        self.there = there;
         self.epoch = self.epoch.wrapping_add(1);
         self.answers.clear();
     }
@@ -234,8 +248,13 @@ impl Host {
             None => {
                 self.number = self.number.wrapping_add(1);
                 let directory = std::env::current_dir().unwrap_or_default();
-                let directory = directory.into_os_string().into_vec();
-                let frame = host_child::question(self.number, question, &directory);
+                let asked = Asked {
+                    question: question.clone(),
+                    directory: directory.into_os_string().into_vec(),
+                    session: self.there.session.clone(),
+                    prefix: self.there.prefix.clone(),
+                };
+                let frame = host_child::question(self.number, &asked);
                 if sys::write_all(line.fd, &frame).is_err() {
                     self.hang_up();
                     return false;
@@ -256,6 +275,9 @@ impl Host {
             return false;
         }
         self.silent_since = Some(Instant::now());
+        if !host::is_there(self.there.named) {
+            return false;
+        }
         let Ok((own, other)) = UnixStream::pair() else {
             return false;
         };
@@ -339,8 +361,8 @@ mod tests {
         other.read_exact(&mut length).expect("a length");
         let mut body = vec![0; u32::from_le_bytes(length) as usize];
         other.read_exact(&mut body).expect("a question");
-        let (number, question, _) = host_child::read_question(&body).expect("a question");
-        (number, question)
+        let (number, asked) = host_child::read_question(&body).expect("a question");
+        (number, asked.question)
     }
 
     fn paths(text: &str) -> Question {
@@ -382,7 +404,7 @@ mod tests {
     fn another_line_asks_again() {
         let (mut host, mut other) = pair();
         assert_eq!(host.ask(&paths("a"), AT_ONCE), Answer::Waiting);
-        host.forget();
+        host.begin_line(There::default());
         let (number, _) = hears(&mut other);
         other
             .write_all(&host_child::answer(number, None))

@@ -21,19 +21,38 @@ use std::os::unix::ffi::OsStrExt;
 /// Longest frame, bytes.
 const LONGEST: usize = 64 << 20;
 
+/// A question with all that its answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub question: Question,
+    /// The guest's working directory: a session that has not been moved begins there.
+    pub directory: Bytes,
+    /// The name that the user has given to the session.
+    pub session: Option<Bytes>,
+    /// Where host files appear in the guest, if that is not the usual place.
+    pub prefix: Option<Bytes>,
+}
+
 /// A question's frame.
-pub fn question(number: u32, question: &Question, directory: &[u8]) -> Bytes {
-    let (kind, text) = match question {
+pub fn question(number: u32, asked: &Asked) -> Bytes {
+    let (kind, text) = match &asked.question {
         Question::Programs(text) => (0, text),
         Question::Paths(text) => (1, text),
         Question::Directories(text) => (2, text),
         Question::Runs(text) => (3, text),
     };
+    let optional = |text: &Option<Bytes>| text.clone().unwrap_or_default();
+    let parts = [
+        asked.directory.clone(),
+        optional(&asked.session),
+        optional(&asked.prefix),
+        text.clone(),
+    ];
     let mut body = number.to_le_bytes().to_vec();
     body.push(kind);
-    for part in [directory, text] {
+    for part in parts {
         body.extend((part.len() as u32).to_le_bytes());
-        body.extend_from_slice(part);
+        body.extend(part);
     }
     frame(&body)
 }
@@ -43,20 +62,30 @@ pub fn call_back() -> Bytes {
     frame(b"")
 }
 
-/// A question's number, itself, and the guest's working directory.
-pub fn read_question(body: &[u8]) -> Option<(u32, Question, Bytes)> {
+/// A question and its number.
+pub fn read_question(body: &[u8]) -> Option<(u32, Asked)> {
     let (number, rest) = read_number(body)?;
-    let (kind, rest) = rest.split_first()?;
-    let (length, rest) = read_number(rest)?;
-    let (directory, rest) = rest.split_at_checked(length as usize)?;
-    let (_, text) = read_number(rest)?;
+    let (kind, mut rest) = rest.split_first()?;
+    let mut part = || {
+        let (length, behind) = read_number(rest)?;
+        let (part, behind) = behind.split_at_checked(length as usize)?;
+        rest = behind;
+        Some(part.to_vec())
+    };
+    let (directory, session, prefix, text) = (part()?, part()?, part()?, part()?);
     let question = match kind {
         0 => Question::Programs,
         1 => Question::Paths,
         2 => Question::Directories,
         _ => Question::Runs,
     };
-    Some((number, question(text.to_vec()), directory.to_vec()))
+    let asked = Asked {
+        question: question(text),
+        directory,
+        session: Some(session).filter(|text| !text.is_empty()),
+        prefix: Some(prefix).filter(|text| !text.is_empty()),
+    };
+    Some((number, asked))
 }
 
 /// An answer's frame.
@@ -108,10 +137,10 @@ pub fn run(fd: i32) -> ! {
                 let _ = sys::kill(std::os::unix::process::parent_id() as i32, libc::SIGWINCH);
                 continue;
             }
-            let Some((number, question, directory)) = read_question(&body) else {
+            let Some((number, asked)) = read_question(&body) else {
                 sys::exit_now(1);
             };
-            let names = find(&mut client, &question, &directory);
+            let names = find(&mut client, &asked);
             let gone = sys::write_all(fd, &answer(number, names.as_deref())).is_err();
             // Without a host there is nothing to be here for.
             if gone || client.is_none() {
@@ -154,12 +183,8 @@ fn leave_the_shell(fd: i32) {
     }
 }
 
-fn find(
-    client: &mut Option<&'static Client>,
-    question: &Question,
-    directory: &[u8],
-) -> Option<Vec<Bytes>> {
-    let _ = std::env::set_current_dir(OsStr::from_bytes(directory));
+fn find(client: &mut Option<&'static Client>, asked: &Asked) -> Option<Vec<Bytes>> {
+    let _ = std::env::set_current_dir(OsStr::from_bytes(&asked.directory));
     if client.is_some_and(Client::lost) {
         *client = None;
     }
@@ -167,12 +192,12 @@ fn find(
         *client = host::attach().ok();
     }
     let host = (*client)?;
-    if let Question::Programs(begin) = question {
+    if let Question::Programs(begin) = &asked.question {
         return completion::programs(host, begin).ok();
     }
-    let session = Session::find().ok()?;
-    directory::enter(host, &session, &Prefix::of_environment()).ok()?;
-    match question {
+    let session = Session::named(asked.session.as_deref().map(OsStr::from_bytes)).ok()?;
+    directory::enter(host, &session, &Prefix::named(asked.prefix.as_deref())).ok()?;
+    match &asked.question {
         Question::Directories(begin) => completion::paths(host, begin, true).ok(),
         Question::Runs(path) => {
             let name = CString::new(path.clone()).ok()?;
@@ -191,18 +216,21 @@ mod tests {
 
     #[test]
     fn questions_and_answers_arrive_as_they_were_sent() {
-        let asked = Question::Directories(b"a\xff\nb".to_vec());
-        let mut received = [question(7, &asked, b"/here"), question(8, &asked, b"")].concat();
+        let asked = |session: &[u8]| Asked {
+            question: Question::Directories(b"a\xff\nb".to_vec()),
+            directory: b"/here".to_vec(),
+            session: Some(session.to_vec()).filter(|name| !name.is_empty()),
+            prefix: None,
+        };
+        let (one, two) = (asked(b""), asked(b"work"));
+        let mut received = [question(7, &one), question(8, &two)].concat();
         let rest = received.split_off(received.len() - 3);
         let first = take_frame(&mut received).expect("a frame");
-        assert_eq!(
-            read_question(&first),
-            Some((7, asked.clone(), b"/here".to_vec()))
-        );
+        assert_eq!(read_question(&first), Some((7, one)));
         assert_eq!(take_frame(&mut received), None);
         received.extend(rest);
         let second = take_frame(&mut received).expect("a frame");
-        assert_eq!(read_question(&second), Some((8, asked, Bytes::new())));
+        assert_eq!(read_question(&second), Some((8, two)));
         let names = vec![b"a b".to_vec(), b"\n".to_vec()];
         for names in [Some(names), Some(Vec::new()), None] {
             let mut sent = answer(9, names.as_deref());

@@ -114,6 +114,7 @@ pub fn scan(text: &[u8], mode: Mode) -> Scan {
         line_on_host: false,
         found: Scan::default(),
         bodies: Vec::new(),
+        open: 0,
         backquotes: 0,
         depth: 0,
     };
@@ -145,6 +146,8 @@ pub struct Scanner<'t> {
     pub found: Scan,
     /// Here-documents whose bodies follow: the delimiter, and whether tabs before it are dropped.
     pub bodies: Vec<(Bytes, bool)>,
+    /// Compound commands around this place that reserved words have opened.
+    pub open: u32,
     /// Backquotes around this place.
     pub backquotes: u32,
     depth: u32,
@@ -190,7 +193,9 @@ impl Scanner<'_> {
             return self.ends_in(self.at, Role::Nothing);
         }
         self.depth += 1;
+        let open = self.open;
         run(self);
+        self.open = open;
         self.depth -= 1;
     }
 
@@ -230,7 +235,7 @@ impl Scanner<'_> {
             match byte {
                 b'\n' => {
                     self.newline();
-                    if stop == Stop::End {
+                    if stop == Stop::End && self.open == 0 {
                         (begins, self.line_on_host) = (true, false);
                     }
                     continue;
@@ -240,7 +245,7 @@ impl Scanner<'_> {
                 b';' if stop == Stop::Arm && matches!(self.rest(), [_, b';' | b'&', ..]) => return,
                 b'(' => self.parenthesis(),
                 b';' | b'&' | b'|' | b')' if !self.redirect_begins() => self.operator(),
-                b'@' if begins && stop == Stop::End && is_for_the_host(self.rest()) => {
+                b'@' if begins && stop == Stop::End && self.bare() == Some(b"@") => {
                     self.take(1, Kind::Keyword);
                     self.line_on_host = true;
                 }
@@ -399,11 +404,6 @@ pub fn place_of(on_host: bool) -> Place {
         true => Place::Host,
         false => Place::Guest,
     }
-}
-
-/// Whether a line that begins so is the host's as a whole.
-fn is_for_the_host(line: &[u8]) -> bool {
-    matches!(line, [b'@'] | [b'@', b' ' | b'\t', ..])
 }
 
 impl Scan {

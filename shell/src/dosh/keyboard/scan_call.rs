@@ -34,6 +34,7 @@ const STARTERS: &[(&[u8], &[u8])] = &[
     (b"doas", b"Cu"),
     (b"env", b"CSu"),
     (b"exec", b"a"),
+    (b"guest", b""),
     (b"ionice", b"cn"),
     (b"nice", b"n"),
     (b"nohup", b""),
@@ -110,7 +111,7 @@ fn walk(call: &Call, mode: &Mode) -> Walk {
             at = behind_options(call, at + 1, takes_value, false);
             continue;
         }
-        if starter.is_none() && (mode.is_own)(name) {
+        if starter.is_none() && (name == b"guest" || (mode.is_own)(name)) {
             place = Place::Guest;
         }
         let Some((_, valued)) = known else {

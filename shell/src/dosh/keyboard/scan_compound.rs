@@ -41,6 +41,8 @@ impl Scanner<'_> {
             b"[[" => self.condition(),
             word if OPENING.contains(&word) => {
                 self.take(word.len(), Kind::Keyword);
+                let opens = matches!(word, b"if" | b"while" | b"until" | b"{");
+                self.open += u32::from(opens);
                 self.blanks();
                 if word == b"time" && self.bare() == Some(b"-p") {
                     self.take(2, Kind::Option);
@@ -48,6 +50,7 @@ impl Scanner<'_> {
             }
             word if CLOSING.contains(&word) => {
                 self.take(word.len(), Kind::Keyword);
+                self.open = self.open.saturating_sub(1);
                 self.redirects();
             }
             _ => self.simple(),
@@ -152,6 +155,7 @@ impl Scanner<'_> {
 
     fn repeated_for(&mut self) {
         self.take(3, Kind::Keyword);
+        self.open += 1;
         self.blanks();
         if self.rest().starts_with(b"((") {
             self.take(2, Kind::Expansion);

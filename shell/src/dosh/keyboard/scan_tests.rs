@@ -78,6 +78,8 @@ fn host_commands_stand_behind_hrun_and_in_the_hosts_lines() {
     for text in [
         "hrun ma",
         "x=1 hrun ma",
+        "@ while a; do\nma",
+        "@ if a; then for i in 1; do b; done\nma",
         "a | hrun ma",
         "hrun -t ma",
         "hrun --env X ma",

@@ -23,7 +23,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub fn of(shell: &Shell, otherwise: Place) -> Scene {
+    pub fn of(shell: &Shell) -> Scene {
         let variables = shell.variables.sorted().into_iter();
         let variables = variables.filter_map(|(name, variable)| {
             let value = match variable.value.as_ref()? {
@@ -41,7 +41,7 @@ impl Scene {
                 .collect(),
             variables: variables.collect(),
             jobs: jobs.map(|job| (job.number, job.text.to_vec())).collect(),
-            on_host: otherwise == Place::Host,
+            on_host: shell.host.place == Place::Host,
         }
     }
 
