@@ -1,9 +1,10 @@
 //! The op table: every host call, once.
 //!
-//! A row reads: number (never reused), method, type, `[blocks retry changes]`, host system calls it needs, request → reply.
+//! A row reads: number (never reused), method, type, `[blocks retry changes clean]`, host system calls it needs, request → reply.
 //! `blocks` calls may wait for another process and can be cancelled; `retry` calls may be repeated after a lost
 //! answer; `changes` calls, and those that open with `O_CREAT` or `O_TRUNC`, are answered when whoever follows
-//! (`watch_follow`) has acted on them. Numbers from 128 on are kept for host programs.
+//! (`watch_follow`) has acted on them; `clean` calls leave in their shadow nothing but open files, working directory and
+//! mask, of which it can be cleared for another process. Numbers from 128 on are kept for host programs.
 
 use crate::ids::{Groups, GuestGid, GuestUid};
 use crate::shm::Window;
@@ -31,34 +32,34 @@ ops! {
     /// The session itself: context that a shadow holds for its guest process, and what it hands to others.
     family SessionCalls {
         /// Does nothing: the cost of the way there and back.
-        1 nop Nop [retry] () {} -> {}
+        1 nop Nop [retry clean] () {} -> {}
 
         /// Makes an open file redeemable once by another shadow of the same guest, for the same open file description.
-        2 share Share [] (SYS_sendmsg SYS_recvmsg SYS_getrandom) { fd: RemoteFd } -> { token: Token }
+        2 share Share [clean] (SYS_sendmsg SYS_recvmsg SYS_getrandom) { fd: RemoteFd } -> { token: Token }
 
         /// Takes an open file that another shadow shared. The token is used up.
-        3 redeem Redeem [] (SYS_sendmsg SYS_recvmsg SYS_fcntl SYS_close) { token: Token, flags: OpenFlags } -> { fd: RemoteFd }
+        3 redeem Redeem [clean] (SYS_sendmsg SYS_recvmsg SYS_fcntl SYS_close) { token: Token, flags: OpenFlags } -> { fd: RemoteFd }
 
         /// Prepares the session of a child, fork(2): the same open files under the same numbers, working directory and
         /// umask, but no record locks. The child attaches to it with the token.
-        4 fork_session ForkSession [] (SYS_sendmsg SYS_recvmsg SYS_getrandom SYS_openat SYS_close SYS_umask SYS_fcntl) {} -> { token: Token }
+        4 fork_session ForkSession [clean] (SYS_sendmsg SYS_recvmsg SYS_getrandom SYS_openat SYS_close SYS_umask SYS_fcntl) {} -> { token: Token }
 
         /// Keeps the session over a change of program image, execve(2): the new image attaches with the token, and
         /// the descriptors marked close-on-exec are closed then. Until then the old image's threads go on calling. Threads
         /// that hold at the same time share the token.
-        5 hold_session HoldSession [] (SYS_sendmsg SYS_recvmsg SYS_getrandom) {} -> { token: Token }
+        5 hold_session HoldSession [clean] (SYS_sendmsg SYS_recvmsg SYS_getrandom) {} -> { token: Token }
 
         /// Changes the working directory, chdir(2).
-        6 chdir Chdir<'a> [retry] (SYS_chdir) { path: &'a CStr } -> {}
+        6 chdir Chdir<'a> [retry clean] (SYS_chdir) { path: &'a CStr } -> {}
 
         /// Changes the working directory to an open one, fchdir(2).
-        7 fchdir Fchdir [retry] (SYS_fchdir) { fd: RemoteFd } -> {}
+        7 fchdir Fchdir [retry clean] (SYS_fchdir) { fd: RemoteFd } -> {}
 
         /// The working directory's path in the view, getcwd(2), without a NUL.
-        8 getcwd Getcwd<'a> [retry] (SYS_getcwd) { sink: Sink<'a> } -> { filled: Filled }
+        8 getcwd Getcwd<'a> [retry clean] (SYS_getcwd) { sink: Sink<'a> } -> { filled: Filled }
 
         /// Sets the file mode creation mask, umask(2).
-        9 umask Umask [] (SYS_umask) { mask: Mode } -> { old: Mode }
+        9 umask Umask [clean] (SYS_umask) { mask: Mode } -> { old: Mode }
 
         /// Says whose rights the calls have that follow on this lane: file-system ids and supplementary groups (at most
         /// 1024), credentials(7). `EPERM` where an id has no host id, and where the guest's calls have a fixed user's
@@ -69,11 +70,11 @@ ops! {
         } -> {}
 
         /// Withdraws one `hold_session` whose execve(2) failed; with the last, the token is void.
-        11 unhold_session UnholdSession [] (SYS_sendmsg) {} -> {}
+        11 unhold_session UnholdSession [clean] (SYS_sendmsg) {} -> {}
 
         /// Waits until the sessions of those guest processes are gone that have ended: their open files with the locks on
         /// them. At most a fifth of a second.
-        12 settle Settle [retry] (SYS_sendmsg SYS_recvmsg) {} -> {}
+        12 settle Settle [retry clean] (SYS_sendmsg SYS_recvmsg) {} -> {}
 
         /// Sets the size beyond which no call of the session may make a file grow, the soft limit `RLIMIT_FSIZE` of
         /// setrlimit(2), as far as the host's own limit allows; all bits are none. Beyond it calls answer `EFBIG`. The session of
@@ -84,63 +85,63 @@ ops! {
     /// Open files: whatever needs a descriptor and no name.
     family FileCalls {
         /// Closes a descriptor, close(2).
-        16 close Close [] (SYS_close) { fd: RemoteFd } -> {}
+        16 close Close [clean] (SYS_close) { fd: RemoteFd } -> {}
 
         /// Reads at the file's position or at an offset, read(2), preadv2(2).
-        17 read Read<'a> [blocks] (SYS_read SYS_pread64 SYS_preadv2) { fd: RemoteFd, offset: Offset, flags: RwFlags, sink: Sink<'a> } -> { filled: Filled }
+        17 read Read<'a> [blocks clean] (SYS_read SYS_pread64 SYS_preadv2) { fd: RemoteFd, offset: Offset, flags: RwFlags, sink: Sink<'a> } -> { filled: Filled }
 
         /// Writes at the file's position or at an offset, write(2), pwritev2(2).
-        18 write Write<'a> [blocks changes] (SYS_write SYS_pwrite64 SYS_pwritev2) { fd: RemoteFd, offset: Offset, flags: RwFlags, source: Source<'a> } -> { written: u64 }
+        18 write Write<'a> [blocks changes clean] (SYS_write SYS_pwrite64 SYS_pwritev2) { fd: RemoteFd, offset: Offset, flags: RwFlags, source: Source<'a> } -> { written: u64 }
 
         /// Moves the file's position, lseek(2), with `SEEK_DATA` and `SEEK_HOLE`.
-        19 lseek Lseek [] (SYS_lseek) { fd: RemoteFd, offset: i64, whence: i32 } -> { offset: i64 }
+        19 lseek Lseek [clean] (SYS_lseek) { fd: RemoteFd, offset: i64, whence: i32 } -> { offset: i64 }
 
         /// Sets the length of an open file, ftruncate(2).
-        20 ftruncate Ftruncate [retry changes] (SYS_ftruncate) { fd: RemoteFd, len: i64 } -> {}
+        20 ftruncate Ftruncate [retry changes clean] (SYS_ftruncate) { fd: RemoteFd, len: i64 } -> {}
 
         /// Allocates, punches or shifts space, fallocate(2).
-        21 fallocate Fallocate [changes] (SYS_fallocate) { fd: RemoteFd, mode: i32, offset: i64, len: i64 } -> {}
+        21 fallocate Fallocate [changes clean] (SYS_fallocate) { fd: RemoteFd, mode: i32, offset: i64, len: i64 } -> {}
 
         /// Announces an access pattern, posix_fadvise(2).
-        22 fadvise Fadvise [retry] (SYS_fadvise64) { fd: RemoteFd, offset: i64, len: i64, advice: i32 } -> {}
+        22 fadvise Fadvise [retry clean] (SYS_fadvise64) { fd: RemoteFd, offset: i64, len: i64, advice: i32 } -> {}
 
         /// Writes data and metadata to the device, fsync(2).
-        23 fsync Fsync [retry] (SYS_fsync) { fd: RemoteFd } -> {}
+        23 fsync Fsync [retry clean] (SYS_fsync) { fd: RemoteFd } -> {}
 
         /// Writes data and needed metadata to the device, fdatasync(2).
-        24 fdatasync Fdatasync [retry] (SYS_fdatasync) { fd: RemoteFd } -> {}
+        24 fdatasync Fdatasync [retry clean] (SYS_fdatasync) { fd: RemoteFd } -> {}
 
         /// Writes a whole file system to the device, syncfs(2).
-        25 syncfs Syncfs [retry] (SYS_syncfs) { fd: RemoteFd } -> {}
+        25 syncfs Syncfs [retry clean] (SYS_syncfs) { fd: RemoteFd } -> {}
 
         /// Copies between two host files without transit, copy_file_range(2).
-        26 copy_file_range CopyFileRange [changes] (SYS_copy_file_range) {
+        26 copy_file_range CopyFileRange [changes clean] (SYS_copy_file_range) {
             from: RemoteFd, from_offset: Offset, to: RemoteFd, to_offset: Offset, len: u64, flags: u32,
         } -> { copied: u64 }
 
         /// Reads directory entries, getdents64(2): packed `struct linux_dirent64`.
-        27 getdents Getdents<'a> [] (SYS_getdents64) { fd: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
+        27 getdents Getdents<'a> [clean] (SYS_getdents64) { fd: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
 
         /// A second descriptor for the same open file description, dup(2); `O_CLOEXEC` is the only flag.
-        28 dup Dup [] (SYS_fcntl) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
+        28 dup Dup [clean] (SYS_fcntl) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
 
         /// Descriptor and status flags, fcntl(2): `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL` and the pipe size.
-        29 fcntl Fcntl [] (SYS_fcntl) { fd: RemoteFd, command: i32, argument: u64 } -> { value: i32 }
+        29 fcntl Fcntl [clean] (SYS_fcntl) { fd: RemoteFd, command: i32, argument: u64 } -> { value: i32 }
 
         /// Whole-file locks, flock(2).
-        30 flock Flock [blocks] (SYS_flock) { fd: RemoteFd, operation: i32 } -> {}
+        30 flock Flock [blocks clean] (SYS_flock) { fd: RemoteFd, operation: i32 } -> {}
 
         /// Record locks, fcntl(2): `F_GETLK`, `F_SETLK`, `F_SETLKW` and their `F_OFD_` forms.
-        31 lock Lock [blocks] (SYS_fcntl) { fd: RemoteFd, command: i32, lock: RecordLock } -> { lock: RecordLock }
+        31 lock Lock [blocks clean] (SYS_fcntl) { fd: RemoteFd, command: i32, lock: RecordLock } -> { lock: RecordLock }
 
         /// A new open file description of the inode that a descriptor refers to, `O_PATH` included, as opening
         /// `/proc/self/fd/N` gives it. Only regular files and directories: anything else is `ENXIO` unless the flags
         /// hold `O_PATH`. Nothing is made: `O_CREAT` and `O_TMPFILE` are `EINVAL`. As long as a descriptor lives that was
         /// opened with the bit 0x20 (the guest's kernel executes it), writing to the file is `ETXTBSY` to the others.
-        32 reopen Reopen [blocks] (SYS_openat SYS_fstat SYS_newfstatat SYS_close) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
+        32 reopen Reopen [blocks clean] (SYS_openat SYS_fstat SYS_newfstatat SYS_close) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
 
         /// Closes many descriptors, close(2): packed 32-bit numbers, of which those that are not open are passed over.
-        33 close_many CloseMany<'a> [] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }
+        33 close_many CloseMany<'a> [clean] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }
     }
 
     /// Watches: inotify(7) on host files. Its events are read by `read`, which waits for them.
@@ -172,83 +173,83 @@ ops! {
     /// Names: whatever walks a path to find, make or remove a file.
     family PathCalls {
         /// Opens or makes a file, openat(2).
-        48 openat Openat<'a> [blocks] (SYS_openat SYS_newfstatat SYS_close) { dirfd: DirFd, path: &'a CStr, flags: OpenFlags, mode: Mode } -> { fd: RemoteFd }
+        48 openat Openat<'a> [blocks clean] (SYS_openat SYS_newfstatat SYS_close) { dirfd: DirFd, path: &'a CStr, flags: OpenFlags, mode: Mode } -> { fd: RemoteFd }
 
         /// Makes a directory, mkdirat(2).
-        49 mkdirat Mkdirat<'a> [changes] (SYS_mkdirat) { dirfd: DirFd, path: &'a CStr, mode: Mode } -> {}
+        49 mkdirat Mkdirat<'a> [changes clean] (SYS_mkdirat) { dirfd: DirFd, path: &'a CStr, mode: Mode } -> {}
 
         /// Makes a FIFO, socket, device or regular file, mknodat(2).
-        50 mknodat Mknodat<'a> [changes] (SYS_mknodat) { dirfd: DirFd, path: &'a CStr, mode: Mode, device: u64 } -> {}
+        50 mknodat Mknodat<'a> [changes clean] (SYS_mknodat) { dirfd: DirFd, path: &'a CStr, mode: Mode, device: u64 } -> {}
 
         /// Removes a name, unlinkat(2).
-        51 unlinkat Unlinkat<'a> [changes] (SYS_unlinkat) { dirfd: DirFd, path: &'a CStr, flags: AtFlags } -> {}
+        51 unlinkat Unlinkat<'a> [changes clean] (SYS_unlinkat) { dirfd: DirFd, path: &'a CStr, flags: AtFlags } -> {}
 
         /// Renames, renameat2(2).
-        52 renameat2 Renameat2<'a> [changes] (SYS_renameat2) {
+        52 renameat2 Renameat2<'a> [changes clean] (SYS_renameat2) {
             from: DirFd, from_path: &'a CStr, to: DirFd, to_path: &'a CStr, flags: u32,
         } -> {}
 
         /// Makes a hard link, linkat(2).
-        53 linkat Linkat<'a> [changes] (SYS_linkat) {
+        53 linkat Linkat<'a> [changes clean] (SYS_linkat) {
             from: DirFd, from_path: &'a CStr, to: DirFd, to_path: &'a CStr, flags: AtFlags,
         } -> {}
 
         /// Makes a symbolic link, symlinkat(2). The target is stored as it is.
-        54 symlinkat Symlinkat<'a> [changes] (SYS_symlinkat) { target: &'a CStr, dirfd: DirFd, path: &'a CStr } -> {}
+        54 symlinkat Symlinkat<'a> [changes clean] (SYS_symlinkat) { target: &'a CStr, dirfd: DirFd, path: &'a CStr } -> {}
 
         /// Reads a symbolic link, readlinkat(2), as it is stored.
-        55 readlinkat Readlinkat<'a> [retry] (SYS_readlinkat) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+        55 readlinkat Readlinkat<'a> [retry clean] (SYS_readlinkat) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
 
         /// Finds one name in a directory without following it: an `O_PATH` descriptor and its `struct statx`. The name
         /// is one component: empty, `..` or with a `/` it is `EINVAL`.
-        56 walk Walk<'a> [] (SYS_openat SYS_statx SYS_close) { dirfd: DirFd, name: &'a CStr, sink: Sink<'a> } -> { fd: RemoteFd, filled: Filled }
+        56 walk Walk<'a> [clean] (SYS_openat SYS_statx SYS_close) { dirfd: DirFd, name: &'a CStr, sink: Sink<'a> } -> { fd: RemoteFd, filled: Filled }
 
         /// The path in the view by which an open file can be reached, `O_PATH` ones included, without a NUL. `ENOENT` if no path
         /// leads to it any more.
-        57 path_of PathOf<'a> [retry] (SYS_readlinkat SYS_fstat SYS_newfstatat SYS_lstat) { fd: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
+        57 path_of PathOf<'a> [retry clean] (SYS_readlinkat SYS_fstat SYS_newfstatat SYS_lstat) { fd: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
     }
 
     /// Metadata: what a file is, and changes to that. An empty path with `AT_EMPTY_PATH` means an open file; with
     /// `AT_SYMLINK_NOFOLLOW` as well it means the inode of the descriptor, which may then be an `O_PATH` one.
     family MetaCalls {
         /// Metadata, statx(2): a `struct statx`. `AT_EMPTY_PATH` asks for the descriptor itself.
-        64 statx Statx<'a> [retry] (SYS_statx) { dirfd: DirFd, path: &'a CStr, flags: AtFlags, mask: u32, sink: Sink<'a> } -> { filled: Filled }
+        64 statx Statx<'a> [retry clean] (SYS_statx) { dirfd: DirFd, path: &'a CStr, flags: AtFlags, mask: u32, sink: Sink<'a> } -> { filled: Filled }
 
         /// The file system that holds a file, statfs(2): a `struct statfs`. An empty path asks for the descriptor's.
-        65 statfs Statfs<'a> [retry] (SYS_statfs SYS_fstatfs) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+        65 statfs Statfs<'a> [retry clean] (SYS_statfs SYS_fstatfs) { dirfd: DirFd, path: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
 
         /// Whether access would be granted, faccessat2(2).
-        66 faccessat2 Faccessat2<'a> [retry] (SYS_faccessat2) { dirfd: DirFd, path: &'a CStr, mode: i32, flags: AtFlags } -> {}
+        66 faccessat2 Faccessat2<'a> [retry clean] (SYS_faccessat2) { dirfd: DirFd, path: &'a CStr, mode: i32, flags: AtFlags } -> {}
 
         /// Changes the permission bits, fchmodat2(2).
-        67 fchmodat2 Fchmodat2<'a> [retry changes] (SYS_fchmodat2 SYS_fchmodat SYS_fchmod) { dirfd: DirFd, path: &'a CStr, mode: Mode, flags: AtFlags } -> {}
+        67 fchmodat2 Fchmodat2<'a> [retry changes clean] (SYS_fchmodat2 SYS_fchmodat SYS_fchmod) { dirfd: DirFd, path: &'a CStr, mode: Mode, flags: AtFlags } -> {}
 
         /// Changes owner and group, fchownat(2); -1 keeps one.
-        68 fchownat Fchownat<'a> [retry changes] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: GuestUid, gid: GuestGid, flags: AtFlags } -> {}
+        68 fchownat Fchownat<'a> [retry changes clean] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: GuestUid, gid: GuestGid, flags: AtFlags } -> {}
 
         /// Sets the times, utimensat(2). An empty path means the descriptor itself.
-        69 utimensat Utimensat<'a> [changes] (SYS_utimensat) { dirfd: DirFd, path: &'a CStr, times: Times, flags: AtFlags } -> {}
+        69 utimensat Utimensat<'a> [changes clean] (SYS_utimensat) { dirfd: DirFd, path: &'a CStr, times: Times, flags: AtFlags } -> {}
 
         /// Sets the length of a named file, truncate(2).
-        70 truncate Truncate<'a> [retry changes] (SYS_truncate SYS_newfstatat SYS_openat SYS_close) { path: &'a CStr, len: i64 } -> {}
+        70 truncate Truncate<'a> [retry changes clean] (SYS_truncate SYS_newfstatat SYS_openat SYS_close) { path: &'a CStr, len: i64 } -> {}
 
         /// Reads an extended attribute, getxattr(2), lgetxattr(2) or, with an empty path, fgetxattr(2). A capacity of 0 asks for the size.
-        71 getxattr Getxattr<'a> [retry] (SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_getxattrat) {
+        71 getxattr Getxattr<'a> [retry clean] (SYS_getxattr SYS_lgetxattr SYS_fgetxattr SYS_getxattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr, sink: Sink<'a>,
         } -> { size: u64, filled: Filled }
 
         /// Sets an extended attribute, setxattr(2), lsetxattr(2) or, with an empty path, fsetxattr(2).
-        72 setxattr Setxattr<'a> [changes] (SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_setxattrat) {
+        72 setxattr Setxattr<'a> [changes clean] (SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_setxattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr, value: Source<'a>, create: i32,
         } -> {}
 
         /// Lists the names of extended attributes, listxattr(2), llistxattr(2) or flistxattr(2). A capacity of 0 asks for the size.
-        73 listxattr Listxattr<'a> [retry] (SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_listxattrat) {
+        73 listxattr Listxattr<'a> [retry clean] (SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_listxattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, sink: Sink<'a>,
         } -> { size: u64, filled: Filled }
 
         /// Removes an extended attribute, removexattr(2), lremovexattr(2) or fremovexattr(2).
-        74 removexattr Removexattr<'a> [changes] (SYS_removexattr SYS_lremovexattr SYS_fremovexattr SYS_removexattrat) {
+        74 removexattr Removexattr<'a> [changes clean] (SYS_removexattr SYS_lremovexattr SYS_fremovexattr SYS_removexattrat) {
             dirfd: DirFd, path: &'a CStr, flags: AtFlags, name: &'a CStr,
         } -> {}
     }

@@ -27,6 +27,8 @@ pub struct OpSpec {
     pub retry: bool,
     /// Changes files: a guest's mount knows of it when it is answered.
     pub changes: bool,
+    /// Leaves in its shadow nothing but open files, working directory and mask.
+    pub clean: bool,
     /// Host system calls that serving it needs.
     pub syscalls: &'static [i64],
     /// Their names, `SYS_` before each.
@@ -152,6 +154,7 @@ macro_rules! ops {
                         blocks: has!(blocks $($attribute)*),
                         retry: has!(retry $($attribute)*),
                         changes: has!(changes $($attribute)*),
+                        clean: has!(clean $($attribute)*),
                         syscalls: &[$(numbers::$syscall),*],
                         syscall_names: &[$(stringify!($syscall)),*],
                         request: request::$Name::FIELDS,
@@ -336,9 +339,11 @@ macro_rules! has {
     (blocks) => { false };
     (retry) => { false };
     (changes) => { false };
+    (clean) => { false };
     (blocks blocks $($rest:ident)*) => { true };
     (retry retry $($rest:ident)*) => { true };
     (changes changes $($rest:ident)*) => { true };
+    (clean clean $($rest:ident)*) => { true };
     ($want:ident $other:ident $($rest:ident)*) => { has!($want $($rest)*) };
 }
 

@@ -381,7 +381,7 @@ fn guest_status(guest: &Guest) -> GuestStatus {
     let serving = guest
         .sessions
         .iter()
-        .filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare));
+        .filter(|(_, session)| !session.state.is_idle());
     let mut calls = std::collections::BTreeMap::new();
     let mut sessions: Vec<SessionStatus> = serving
         .map(|(slot, session)| {
@@ -400,6 +400,7 @@ fn guest_status(guest: &Guest) -> GuestStatus {
                     State::Active => "active",
                     State::Prepared(..) => "prepared",
                     State::Held(..) => "held",
+                    State::Leaving(_) => "leaving",
                 }
                 .to_owned(),
                 view: session.view,

@@ -98,6 +98,15 @@ pub enum State {
     Prepared(Token, Instant),
     /// Serves a process that is changing its program image.
     Held(Token, Instant),
+    /// Its process has ended; it clears itself for another one, or is ended then.
+    Leaving(Instant),
+}
+
+impl State {
+    /// Whether no process is served or will be: there is a shadow for another, or will be soon.
+    pub fn is_idle(self) -> bool {
+        matches!(self, State::Starting | State::Spare | State::Leaving(_))
+    }
 }
 
 /// A child's session under preparation, collected from its parent's shadow.
@@ -202,6 +211,8 @@ pub struct Guest {
     pub(super) born: Instant,
     /// When to make new spare shadows: a little after one was taken, so that its process does not wait for forks.
     pub(super) breed_at: Option<Instant>,
+    /// When to end spare shadows that are more than usual.
+    pub(super) thin_at: Option<Instant>,
 }
 
 /// Lanes of a process's own region unless configured.
@@ -269,6 +280,7 @@ impl Guest {
             shared: HashMap::new(),
             born: Instant::now(),
             breed_at: None,
+            thin_at: None,
         };
         guest.announce();
         guest.start_zygote(poller)?;
@@ -286,7 +298,7 @@ impl Guest {
     pub fn processes(&self) -> usize {
         self.sessions
             .values()
-            .filter(|session| !matches!(session.state, State::Starting | State::Spare))
+            .filter(|session| !session.state.is_idle())
             .count()
     }
 
@@ -341,57 +353,6 @@ impl Guest {
         }
     }
 
-    /// Ends a session at once: the shadow dies, its lanes are dead, what it shared is closed.
-    pub fn end_session(&mut self, slot: u32, poller: &mut Poller) {
-        // The zygotes of earlier views are gone and tell nothing.
-        let shadow = self
-            .sessions
-            .get(&slot)
-            .filter(|session| session.view == self.view)
-            .and_then(|session| session.shadow.as_ref());
-        self.killed.extend(shadow.map(|(pid, _)| *pid));
-        self.lose_session(slot, poller);
-    }
-
-    /// Ends a session whose shadow has hung up: it is dead already, or it had better be.
-    pub(super) fn lose_session(&mut self, slot: u32, poller: &mut Poller) {
-        let Some(session) = self.sessions.remove(&slot) else {
-            return;
-        };
-        // The kernel has ended its watches with it, or the zygote does.
-        self.board.slot(slot).watches.store(0, Ordering::Relaxed);
-        self.board.end_scratch(slot);
-        self.board.head().running.end(slot);
-        poller.forget(&session.control, session.key);
-        if let Some((_, pidfd, key)) = &session.process {
-            poller.forget(pidfd, *key);
-        }
-        if let Some((pid, pidfd)) = &session.shadow {
-            super::kill(pidfd);
-            if session.view == self.view {
-                self.leaving.insert(*pid);
-            }
-        }
-        self.end_jobs(slot);
-        self.settling.retain(|settling| !settling.is_of(slot));
-        self.shared.retain(|_, (owner, _)| *owner != slot);
-        // Its place will be another's, who must not get the answer.
-        self.waiting
-            .retain(|waiting| !matches!(waiting, Waiting::Child(parent, _) if *parent == slot));
-        if let Door::Device { region, served, .. } = &mut self.door {
-            for (lane, server) in served
-                .iter_mut()
-                .enumerate()
-                .filter(|(_, server)| **server == Some(slot))
-            {
-                *server = None;
-                if let Some(page) = region.page(lane as u32) {
-                    bury(region, page, lane as u32);
-                }
-            }
-        }
-    }
-
     /// Sessions whose process never came are ended; says when the next one is due.
     pub fn expire(&mut self, now: Instant, poller: &mut Poller) -> Option<Instant> {
         // A device guest's process that still has a lane lives: its execve failed.
@@ -400,7 +361,7 @@ impl Guest {
             Door::Socket { .. } => Default::default(),
         };
         let due = |(slot, session): (&u32, &Session)| match session.state {
-            State::Prepared(_, due) => Some(due),
+            State::Prepared(_, due) | State::Leaving(due) => Some(due),
             // On the same kernel the end of the process itself is seen.
             State::Held(_, due) if session.process.is_none() && !served.contains(slot) => Some(due),
             _ => None,
@@ -419,11 +380,13 @@ impl Guest {
                 log::warn!("guest {}: no new shadows: {error}", self.name);
             }
         }
+        let retired = self.retire(now, poller);
         let settled = self.give_up_settling(now, poller);
         self.sessions
             .iter()
             .filter_map(due)
             .chain(self.breed_at)
+            .chain(retired)
             .chain(settled)
             .min()
     }
@@ -460,7 +423,7 @@ impl Guest {
         let all: Vec<u32> = self
             .sessions
             .iter()
-            .filter(|(_, session)| !matches!(session.state, State::Starting | State::Spare))
+            .filter(|(_, session)| !session.state.is_idle())
             .map(|(slot, _)| *slot)
             .collect();
         all.into_iter()

@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod launcher;
 pub mod named;
 pub mod news;
+pub mod parting;
 pub mod poller;
 pub mod requests;
 pub mod settle;
@@ -242,7 +243,7 @@ impl Server {
             }
             Source::Launcher { guest } => self.guests[guest].hear_launcher(key, poller)?,
             Source::Process { guest, slot } => {
-                self.guests[guest].end_session(slot, poller);
+                self.guests[guest].part(slot, poller);
                 self.guests[guest].breed(poller)?;
             }
             Source::Line { guest } => {

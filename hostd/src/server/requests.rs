@@ -36,16 +36,7 @@ impl Guest {
             }
         };
         match message {
-            FromShadow::Ready => {
-                if session.state != State::Starting {
-                    // No shadow is ready twice: it is not one of ours any more.
-                    self.end_session(slot, poller);
-                    return Ok(None);
-                }
-                session.memfd = files.pop();
-                session.state = State::Spare;
-                self.serve_waiting(poller)?;
-            }
+            FromShadow::Ready => self.ready(slot, files.pop(), poller)?,
             FromShadow::Share { token } => {
                 let errno = match files.pop() {
                     Some(file) if self.shared.len() < MOST_SHARED => {

@@ -34,7 +34,7 @@ impl Guest {
     /// Ends the sessions whose processes have ended, and answers when their shadows are gone.
     pub(super) fn settle(&mut self, slot: u32, poller: &mut Poller) {
         for ended in self.ended() {
-            self.end_session(ended, poller);
+            self.part(ended, poller);
         }
         // An answer to one that has ended itself would be its successor's, and one shadow asks one thing at a time.
         let asks = self.settling.iter().any(|settling| settling.is_of(slot));
@@ -77,6 +77,11 @@ impl Guest {
         if let Some(session) = self.sessions.values_mut().find(is_its) {
             session.shadow = None;
         }
+        self.cleared(pid, poller);
+    }
+
+    /// Nothing of a shadow's session is left.
+    pub(super) fn cleared(&mut self, pid: i32, poller: &mut Poller) {
         self.leaving.remove(&pid);
         for settling in &mut self.settling {
             settling.leaving.remove(&pid);

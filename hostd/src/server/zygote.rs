@@ -4,7 +4,7 @@ use super::guest::{Door, Guest, Session, State};
 use super::poller::{Key, Poller, Source};
 use crate::message::{self, FromZygote, ToZygote};
 use crate::shadow::sandbox::Policy;
-use crate::shadow::SPARES;
+use crate::shadow::{MOST_SPARES, SPARES};
 use hostcall::types::Token;
 use nix::sys::socket::{setsockopt, socketpair, sockopt, AddressFamily, SockFlag, SockType};
 use std::io::Result;
@@ -219,20 +219,9 @@ impl Guest {
         if self.report.is_none() {
             return Ok(());
         }
-        let idle = |session: &&Session| matches!(session.state, State::Starting | State::Spare);
+        let idle = |session: &&Session| session.state.is_idle();
         let wanted = SPARES as usize + self.waiting.len();
-        // Those bred for claims that were withdrawn in the meantime.
-        let spares: Vec<u32> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.state == State::Spare)
-            .map(|(slot, _)| *slot)
-            .collect();
-        let excess = spares.len().saturating_sub(wanted);
-        spares
-            .into_iter()
-            .take(excess)
-            .for_each(|slot| self.end_session(slot, poller));
+        self.thin_out(MOST_SPARES, poller);
         let starting = self
             .sessions
             .values()
@@ -286,13 +275,8 @@ impl Guest {
                 jobs: 0,
             };
             self.sessions.insert(slot, session);
-            let counts = self.board.slot(slot);
-            counts
-                .calls
-                .iter()
-                .chain([&counts.errors])
-                .for_each(|count| count.store(0, Ordering::Relaxed));
-            counts.lanes.store(0, Ordering::Relaxed);
+            self.wipe_counts(slot);
+            self.board.slot(slot).lanes.store(0, Ordering::Relaxed);
             self.board.end_scratch(slot);
         }
         Ok(())

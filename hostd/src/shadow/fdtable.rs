@@ -61,6 +61,13 @@ impl FdTable {
         }
     }
 
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        self.bits
+            .iter()
+            .for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
     /// All of them, in order.
     pub fn all(&self) -> Vec<i32> {
         let bits = self.bits.iter().enumerate();
@@ -93,5 +100,8 @@ mod tests {
         assert_eq!(table.remove(fd), Err(Errno(libc::EBADF)));
         assert_eq!(table.dir(DirFd::CWD), Ok(libc::AT_FDCWD));
         assert_eq!(table.dir(DirFd(-1)), Err(Errno(libc::EBADF)));
+        table.clear();
+        assert_eq!(table.get(RemoteFd(64)), Err(Errno(libc::EBADF)));
+        assert!(table.all().is_empty());
     }
 }

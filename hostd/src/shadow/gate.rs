@@ -1,4 +1,4 @@
-//! A gate that opens once.
+//! A gate that opens once for each guest process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -18,6 +18,11 @@ impl Gate {
         let _lock = self.lock.lock();
         self.open.store(true, Ordering::Release);
         self.opened.notify_all();
+    }
+
+    /// Holds everybody back again.
+    pub fn close(&self) {
+        self.open.store(false, Ordering::Release);
     }
 
     /// Waits until it is open.

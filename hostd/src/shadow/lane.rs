@@ -4,7 +4,7 @@
 use crate::calls::Caller;
 use crate::message::FromShadow;
 use crate::shadow::session::Session;
-use hostcall::doorbell::Futex;
+use hostcall::doorbell::{futex_wait, futex_wake, Futex};
 use hostcall::lane::{call_number, HostEnd, Next};
 use hostcall::ops::{self, Op, Trace};
 use hostcall::region::{LanePage, Region};
@@ -109,6 +109,11 @@ impl Lane {
         self.left.load(Ordering::Acquire) != 0
     }
 
+    /// Waits for a while until the thread has left.
+    pub fn await_end(&self, most: Duration) {
+        futex_wait(&self.left, 0, Some(most));
+    }
+
     /// Whether the guest wants a call cancelled that has not been answered. The thread may not even have taken it
     /// yet: a cancellation that comes first must not be lost.
     pub fn to_be_cancelled(&self) -> bool {
@@ -140,6 +145,7 @@ impl Lane {
         board.lanes.fetch_sub(1, Ordering::Relaxed);
         self.thread.store(0, Ordering::Release);
         self.left.store(1, Ordering::Release);
+        futex_wake(&self.left, 1);
         if session.bell == HostBell::Watched {
             let _ = session
                 .hostd
@@ -196,7 +202,11 @@ fn execute(
         });
     }
     caller.complete = true;
-    let changes = Op::from_number(call.code).is_some_and(|op| op.spec().changes);
+    let spec = Op::from_number(call.code).map(Op::spec);
+    if spec.is_some_and(|spec| !spec.clean) {
+        caller.session.mark();
+    }
+    let changes = spec.is_some_and(|spec| spec.changes);
     let change = changes.then(|| caller.session.change());
     let answer = ops::dispatch(caller, call, chunk, scratch)?;
     drop(change);

@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod lane;
 pub mod offered;
 mod prepare;
+mod renewal;
 pub mod sandbox;
 pub mod session;
 pub mod streams;
@@ -18,3 +19,6 @@ pub mod zygote;
 
 /// Shadows that stand ready, so that attaching does not wait for a fork.
 pub const SPARES: u32 = 4;
+
+/// Shadows that stand ready at most: those of ended processes serve others, so that one process after another costs no fork.
+pub const MOST_SPARES: u32 = 2 * SPARES;

@@ -13,6 +13,7 @@ use super::jobs::Jobs;
 use super::lane::{HostBell, Lane};
 use super::offered::{self, Heard, Offered};
 use super::prepare;
+use super::renewal::Own;
 use super::streams::Streams;
 use crate::board::Board;
 use crate::calls::exec::{Places, Scratches};
@@ -20,15 +21,15 @@ use crate::calls::watch::Instances;
 use crate::idmap::IdMaps;
 use crate::message::{self, FromShadow, ToShadow};
 use hostcall::doorbell::futex_wake;
-use hostcall::region::{self, LaneState, Region};
-use hostcall::shm::{sealed_memfd, Mapping};
+use hostcall::region::{LaneState, Region};
+use hostcall::shm::Mapping;
 use hostcall::types::Errno;
 use hostcall::wait::AWAKE;
 use hostcall::wire::ProtocolError;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SHORTAGE: u8 = 20;
 
 const CONTROL: RawFd = 0;
-const CLIENT: RawFd = 1;
+pub(super) const CLIENT: RawFd = 1;
 
 /// What a shadow is forked with.
 #[derive(Debug)]
@@ -107,7 +108,9 @@ pub struct Session {
     /// The same if some id stands for another than itself.
     pub translated: Option<IdMaps>,
     /// Opens when a guest process has adopted the session.
-    adopted: Gate,
+    pub(super) adopted: Gate,
+    /// Whether the guest process may have left what a shadow cannot be cleared of.
+    pub(super) marked: AtomicBool,
 }
 
 impl Session {
@@ -137,17 +140,19 @@ impl Session {
 }
 
 /// What only the main thread touches.
-struct Main {
-    session: &'static Session,
-    lanes: Vec<Arc<Lane>>,
+pub(super) struct Main {
+    pub(super) session: &'static Session,
+    pub(super) lanes: Vec<Arc<Lane>>,
     /// Claimed lanes for which there was no thread to be had.
-    unserved: BTreeSet<u32>,
+    pub(super) unserved: BTreeSet<u32>,
     /// The region that new lanes belong to.
-    region: Arc<Region>,
-    own_region: bool,
-    has_client: bool,
+    pub(super) region: Arc<Region>,
+    pub(super) own_region: bool,
+    pub(super) has_client: bool,
     /// Until when a new program image may come, once the old one's socket is closed.
     deserted: Option<Instant>,
+    /// What a region of its own says of itself.
+    pub(super) own: Own,
 }
 
 /// Runs a shadow, from its fork to its end. The control socket is descriptor 0.
@@ -174,16 +179,12 @@ fn errno(errno: Errno) -> std::io::Error {
 
 impl Main {
     fn begin(start: Start) -> std::io::Result<Main> {
-        let clock = start.board.clock();
+        let own = Own::of(&start);
         let (region, memfd) = match start.region {
             Some(region) => (region, None),
             None => {
-                let size = region::size(start.lanes);
-                let memfd = sealed_memfd(c"hostcall-region", size).map_err(errno)?;
-                let mapping = Mapping::new(memfd.as_fd(), size).map_err(errno)?;
-                let region = Region::create(mapping, start.lanes, clock);
-                region.set_policy(start.callers.is_some(), start.view);
-                (Arc::new(region), Some(memfd))
+                let (region, memfd) = own.make()?;
+                (region, Some(memfd))
             }
         };
         prepare::interruptible()?;
@@ -219,6 +220,7 @@ impl Main {
             callers: start.callers,
             translated,
             adopted: Gate::default(),
+            marked: AtomicBool::new(false),
         }));
         let mut main = Main {
             session,
@@ -228,13 +230,19 @@ impl Main {
             own_region: memfd.is_some(),
             has_client: false,
             deserted: None,
+            own,
         };
-        if main.own_region {
-            main.offer(0);
+        main.stand_ready(memfd)?;
+        Ok(main)
+    }
+
+    /// Tells hostd that a guest process can have this shadow, with its region if it has one.
+    pub(super) fn stand_ready(&mut self, memfd: Option<OwnedFd>) -> std::io::Result<()> {
+        if self.own_region {
+            self.offer(0);
         }
         let fds: Vec<RawFd> = memfd.iter().map(AsRawFd::as_raw_fd).collect();
-        message::send(&control(), &FromShadow::Ready, &fds)?;
-        Ok(main)
+        message::send(&control(), &FromShadow::Ready, &fds)
     }
 
     /// Serves hostd's and the client's messages until one of them is gone.
@@ -282,7 +290,7 @@ impl Main {
                     // The old image is gone; hostd knows when the process itself ends.
                     self.has_client = false;
                     self.deserted = Some(Instant::now() + PATIENCE);
-                } else {
+                } else if !self.renew()? {
                     return Ok(());
                 }
             }
@@ -290,7 +298,7 @@ impl Main {
     }
 
     /// Repeats the signal to every thread that is to leave a system call; says whether there are any.
-    fn kick(&self) -> bool {
+    pub(super) fn kick(&self) -> bool {
         let kick = |lane: &&Arc<Lane>| {
             let leaving = lane
                 .page()
@@ -308,7 +316,7 @@ impl Main {
     }
 
     /// Obeys hostd's next message, if there is one.
-    fn hear_hostd(&mut self) -> std::io::Result<()> {
+    pub(super) fn hear_hostd(&mut self) -> std::io::Result<()> {
         match message::receive(&control()) {
             Ok((message, files)) => self.obey(message, files),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
@@ -325,7 +333,10 @@ impl Main {
     fn hear_client(&mut self) -> bool {
         match offered::hear(CLIENT) {
             Heard::Lane(lane) => self.attend(lane),
-            Heard::Offer(file) => self.session.offered.put(file),
+            Heard::Offer(file) => {
+                self.session.mark();
+                self.session.offered.put(file);
+            }
             Heard::Nothing => {}
             Heard::Gone => return false,
         }
@@ -367,7 +378,7 @@ impl Main {
         self.session.hostd.deliver(Ok(Granted { file, value }));
     }
 
-    fn set_umask(&self, umask: u32) {
+    pub(super) fn set_umask(&self, umask: u32) {
         self.session.umask.store(umask & 0o777, Ordering::Relaxed);
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
     }
@@ -380,23 +391,12 @@ impl Main {
         files: Vec<OwnedFd>,
     ) -> std::io::Result<()> {
         if image {
-            // One whose thread has left may be another's by now, and must not be taken away.
-            self.lanes.retain(|lane| !lane.has_left());
             // The old image's threads are gone; a call that one of them left behind is interrupted.
-            self.end_lanes(if self.own_region {
+            let unserved = self.empty_lanes(if self.own_region {
                 LaneState::Dead
             } else {
                 LaneState::Released
-            });
-            // Meanwhile hostd may have lanes of the new image served, which stay.
-            let (old, unserved) = (self.lanes.clone(), std::mem::take(&mut self.unserved));
-            while old.iter().any(|lane| !lane.has_left()) {
-                self.kick();
-                // One of them may wait for hostd's answer, which only this thread delivers.
-                self.hear_hostd()?;
-                std::thread::sleep(std::time::Duration::from_micros(200));
-            }
-            self.lanes.retain(|lane| !lane.has_left());
+            })?;
             for lane in unserved {
                 self.close_lane(lane);
             }
@@ -482,18 +482,9 @@ impl Main {
                 .tell(&FromShadow::LaneClosed { lane }, &[]);
         }
     }
-
-    /// Ends all lanes; their guests' threads stop waiting, their own threads leave.
-    fn end_lanes(&self, state: LaneState) {
-        for page in self.lanes.iter().filter_map(|lane| lane.page()) {
-            page.set_state(state);
-            wake(&page.guest_sleep.0);
-            wake(&page.host_sleep.0);
-        }
-    }
 }
 
-fn wake(word: &AtomicU32) {
+pub(super) fn wake(word: &AtomicU32) {
     word.store(AWAKE, Ordering::Release);
     futex_wake(word, 1);
 }

@@ -30,6 +30,7 @@ const BASE: &[i64] = &[
     libc::SYS_readv,
     libc::SYS_writev,
     libc::SYS_close,
+    libc::SYS_close_range,
     // recv(3) of a client's attention byte.
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
