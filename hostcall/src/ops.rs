@@ -327,6 +327,14 @@ ops! {
         /// foreground, tcsetpgrp(3), where it goes on: it is the process group that was there before that gets it. `ESRCH` if
         /// there is no such job.
         142 foreground Foreground [] (SYS_sendmsg SYS_recvmsg) { job: u32, own: u32 } -> {}
+
+        /// Waits for a change of a job's state and takes it, as `wait` does, or until a file is ready, poll(2), whatever comes first:
+        /// for who waits for several things with one lane. `files` are packed pairs of a 32-bit descriptor and 32 bits of events
+        /// (`POLLIN`, `POLLOUT`), at most 32 (`EINVAL`); `ready` has a bit for each of them, set for one that has failed, has been
+        /// hung up or is not open, too. The state is none where there is no change.
+        143 await_job AwaitJob<'a> [blocks] (SYS_ppoll SYS_eventfd2 SYS_read SYS_write SYS_close SYS_futex) {
+            job: u32, options: i32, files: Source<'a>,
+        } -> { state: JobState, ready: u32 }
     }
 }
 

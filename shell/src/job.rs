@@ -9,7 +9,7 @@ use crate::streams::pump::{Done, LARGE};
 use crate::streams::{rewind, NAMES};
 use crate::terminal::{self, Size};
 use crate::{status, streams::kind};
-use hostcall::client::{interruptible, Client, Interrupt};
+use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, RemoteFd};
 use std::collections::BTreeSet;
@@ -24,9 +24,6 @@ const GRACE: Duration = Duration::from_millis(10);
 const HANG_UP: Duration = Duration::from_secs(2);
 /// How long a program's stop waits at most for what it had written before.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// The thread that waits for the programs gives its lane up to others.
-static WAITER: Interrupt = Interrupt::new();
 
 /// A program.
 #[derive(Debug)]
@@ -154,23 +151,13 @@ impl Job {
                 .map_err(failed)?;
         }
         let (host, teller) = (self.host, self.events.teller());
+        let lookout = self.programs[0].streams.lookout;
         let numbers: Vec<u32> = self.programs.iter().map(|program| program.number).collect();
         let waiter = std::thread::Builder::new().name("hrun-wait".to_owned());
         let wait = move || {
-            interruptible(&WAITER);
-            // Of a group in which all are stopped the first is that runs.
-            let mut left = numbers.iter().peekable();
-            while let Some(number) = left.peek() {
-                match host.wait(**number, libc::WUNTRACED | libc::WCONTINUED) {
-                    Ok(reply) => {
-                        teller.tell(Event::State(reply.state));
-                        if is_end(reply.state) {
-                            left.next();
-                        }
-                    }
-                    Err(Errno(libc::EINTR)) => host.give_way(),
-                    Err(errno) => return teller.tell(Event::Lost(errno)),
-                }
+            let lost = lookout.run(host, &numbers, |state| teller.tell(Event::State(state)));
+            if let Err(errno) = lost {
+                teller.tell(Event::Lost(errno));
             }
         };
         let waiter = waiter.stack_size(128 << 10).spawn(wait);

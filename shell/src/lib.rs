@@ -3,7 +3,8 @@
 //! What a person's command means is decided by pure functions ([`command`], [`environment`], [`paths`]); [`host`] is the
 //! session with the host, [`directory`] the working directory that a session has there. [`run`] starts a host program,
 //! joins its standard streams with the guest's ([`streams`]), has it hear the guest's signals ([`signals`]) and see its
-//! terminal ([`terminal`]), and [`status`] ends as the program has ended. [`completion`] is for shells on terminals.
+//! terminal ([`terminal`]), and [`status`] ends as the program has ended. What all of it waits for on the host, one thread
+//! does ([`lookout`]). [`completion`] is for shells on terminals.
 #![deny(unsafe_code)]
 
 pub mod command;
@@ -17,6 +18,7 @@ pub mod guardian;
 pub mod host;
 pub mod job;
 pub mod link;
+pub mod lookout;
 pub mod paths;
 pub mod policy;
 pub mod programs;

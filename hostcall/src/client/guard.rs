@@ -193,6 +193,7 @@ impl Guard<'_> {
                 Ok(Err(Wakeup::TimedOut)) if !client.link.alive(region) => {
                     return Err(client.lose())
                 }
+                Ok(Err(Wakeup::TimedOut)) if blocks && wanted.after_a_while() => cancel(end),
                 Ok(Err(_)) => {
                     if client.link.is_shared() {
                         patience = (patience * 2).min(LONGEST_PATIENCE);

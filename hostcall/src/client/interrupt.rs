@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[derive(Debug)]
 pub struct Interrupt {
     wanted: AtomicBool,
+    /// The thread does not keep a lane for long on which it only waits.
+    restless: bool,
     /// The lane on which the thread waits or waited last.
     lane: AtomicU32,
 }
@@ -30,7 +32,16 @@ impl Interrupt {
     pub const fn new() -> Interrupt {
         Interrupt {
             wanted: AtomicBool::new(false),
+            restless: false,
             lane: AtomicU32::new(u32::MAX),
+        }
+    }
+
+    /// The same for a thread whose calls end by themselves, too, with `EINTR`, when they have waited for some tenths of a second.
+    pub const fn restless() -> Interrupt {
+        Interrupt {
+            restless: true,
+            ..Interrupt::new()
         }
     }
 
@@ -82,6 +93,11 @@ impl Wanted {
     /// Whether the thread's calls may be ended.
     pub(super) fn is_possible(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether the call is to be ended when it has waited for a while.
+    pub(super) fn after_a_while(&self) -> bool {
+        self.0.is_some_and(|own| own.restless)
     }
 
     /// Whether the call is to be ended.

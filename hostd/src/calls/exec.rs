@@ -9,8 +9,8 @@ use crate::exec::words::MOST_BYTES;
 use crate::message::{FromShadow, MOST_NAME};
 use crate::shadow::hostd::Refusal;
 use hostcall::ops::{reply, request, ExecCalls};
-use hostcall::types::{Errno, RemoteFd};
-use hostcall::wire::{Filled, Sink};
+use hostcall::types::{Errno, JobState, RemoteFd};
+use hostcall::wire::{Filled, Sink, Source};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -106,6 +106,28 @@ impl Caller {
         Ok(self.session.places.bare == Some(stat.st_dev))
     }
 
+    /// The files that a call waits for. One that is not open is one for poll(2), too.
+    fn awaited(&self, packed: Source<'_>) -> Result<Vec<libc::pollfd>, Errno> {
+        let mut bytes = [0; MOST_AWAITED * 8];
+        let len = packed.len();
+        if len > bytes.len() || !len.is_multiple_of(8) {
+            return Err(Errno(libc::EINVAL));
+        }
+        packed.copy_out(&mut bytes[..len]);
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, i32::from_le_bytes);
+        let file = |pair: &[u8]| libc::pollfd {
+            // A number that no descriptor has: poll(2) passes over negative ones.
+            fd: self
+                .session
+                .fds
+                .get(RemoteFd(number(&pair[..4])))
+                .unwrap_or(i32::MAX),
+            events: number(&pair[4..]) as i16 & (libc::POLLIN | libc::POLLOUT),
+            revents: 0,
+        };
+        Ok(bytes[..len].chunks_exact(8).map(file).collect())
+    }
+
     /// A standard stream: no file, or one that may be handed on.
     fn stream(&self, fd: RemoteFd) -> Result<Option<RawFd>, Errno> {
         match fd {
@@ -122,6 +144,29 @@ fn size(numbers: [u32; 4]) -> Result<[u16; 4], Errno> {
         *short = u16::try_from(number).map_err(|_| Errno(libc::EINVAL))?;
     }
     Ok(size)
+}
+
+/// Files that one call waits for.
+const MOST_AWAITED: usize = u32::BITS as usize;
+
+/// Waits until some of them are ready, or not at all.
+///
+/// # Errors
+/// ppoll(2): `EINTR` when a signal interrupts the thread.
+fn poll(files: &mut [libc::pollfd], wait: bool) -> Result<(), Errno> {
+    let now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let limit = if wait {
+        std::ptr::null()
+    } else {
+        &raw const now
+    };
+    let len = files.len() as libc::nfds_t;
+    // SAFETY: a live slice and its length; the limit is null or a live timespec.
+    let polled = unsafe { libc::ppoll(files.as_mut_ptr(), len, limit, std::ptr::null()) };
+    Errno::result(polled.into()).map(drop)
 }
 
 /// A name for hostd.
@@ -309,6 +354,33 @@ impl ExecCalls for Caller {
     fn wait(&mut self, request: request::Wait) -> Result<reply::Wait, Errno> {
         let state = self.session.jobs.wait(request.job, request.options)?;
         Ok(reply::Wait { state })
+    }
+
+    fn await_job(&mut self, request: request::AwaitJob) -> Result<reply::AwaitJob, Errno> {
+        let request::AwaitJob {
+            job,
+            options,
+            files,
+        } = request;
+        let jobs = &self.session.jobs;
+        let bell = jobs.bell()?;
+        let rung = libc::pollfd {
+            fd: bell.fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let mut files = [vec![rung], self.awaited(files)?].concat();
+        loop {
+            bell.reset();
+            let state = jobs.wait(job, options | libc::WNOHANG)?;
+            let waits = state == JobState::None && options & libc::WNOHANG == 0;
+            poll(&mut files, waits)?;
+            let bit = |(at, file): (usize, &libc::pollfd)| u32::from(file.revents != 0) << at;
+            let ready = files[1..].iter().enumerate().map(bit).sum();
+            if !waits || ready != 0 {
+                return Ok(reply::AwaitJob { state, ready });
+            }
+        }
     }
 
     fn signal(&mut self, request: request::Signal) -> Result<reply::Signal, Errno> {

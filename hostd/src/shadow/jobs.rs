@@ -4,9 +4,11 @@ use crate::exec::message::Change;
 use hostcall::doorbell::{futex_wait, futex_wake};
 use hostcall::types::{Errno, JobState};
 use hostcall::wait::Wakeup;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What waiting can ask for.
 const OPTIONS: i32 = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
@@ -15,8 +17,36 @@ const OPTIONS: i32 = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
 #[derive(Debug, Default)]
 pub struct Jobs {
     by_number: Mutex<BTreeMap<u32, Job>>,
-    /// Counts changes; those who wait sleep on it.
+    /// Counts changes; those who wait for nothing else sleep on it.
     changes: AtomicU32,
+    /// Those of who wait for something else too.
+    bells: Mutex<Vec<Arc<EventFd>>>,
+}
+
+/// A descriptor that is readable once some job has changed.
+#[derive(Debug)]
+pub struct Bell<'j> {
+    jobs: &'j Jobs,
+    event: Arc<EventFd>,
+}
+
+impl Bell<'_> {
+    /// Takes note of the changes so far. To be called before a look at them: a change after it rings again.
+    pub fn reset(&self) {
+        let _ = self.event.read();
+    }
+
+    /// Its number.
+    pub fn fd(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+}
+
+impl Drop for Bell<'_> {
+    fn drop(&mut self) {
+        let mut bells = self.jobs.bells();
+        bells.retain(|bell| !Arc::ptr_eq(bell, &self.event));
+    }
 }
 
 /// One job's untaken changes. As for waitid(2) a stop and a continuation each end the other, and the end stays.
@@ -48,6 +78,22 @@ impl Jobs {
         self.by_number
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bells(&self) -> MutexGuard<'_, Vec<Arc<EventFd>>> {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A bell for as long as it is kept.
+    ///
+    /// # Errors
+    /// eventfd(2).
+    pub fn bell(&self) -> Result<Bell<'_>, Errno> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let event = EventFd::from_flags(flags).map_err(|error| Errno(error as i32))?;
+        let event = Arc::new(event);
+        self.bells().push(event.clone());
+        Ok(Bell { jobs: self, event })
     }
 
     /// A program runs; its bytes are counted at this place on the board.
@@ -100,6 +146,10 @@ impl Jobs {
         }
         self.changes.fetch_add(1, Ordering::Release);
         futex_wake(&self.changes, i32::MAX);
+        for bell in self.bells().iter() {
+            // One that is full has not been heard yet.
+            let _ = bell.write(1);
+        }
     }
 
     /// Nobody asks for it any more.

@@ -6,6 +6,7 @@ use super::plan::{has_terminal, plan, Stream, Way};
 use super::pump::{self, Done, Pump};
 use super::{guest, NAMES};
 use crate::failure::Failure;
+use crate::lookout::Lookout;
 use crate::terminal::Size;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
@@ -71,6 +72,8 @@ pub struct Joined {
     pipes: [Option<RemoteFd>; 3],
     /// What threads carry.
     pub carried: Vec<Carried>,
+    /// Who waits for the host's ends of those, of the whole pipeline.
+    pub lookout: &'static Lookout,
     /// The terminal of the pipeline that the program is in: its master.
     pub terminal: Option<RemoteFd>,
 }
@@ -93,11 +96,12 @@ impl Joined {
             true => Some(open_terminal(host).map_err(failed)?),
             false => None,
         };
+        let lookout = Lookout::new();
         let mut all: Vec<Joined> = Vec::new();
         for (at, side) in sides.iter().enumerate() {
             let always = terminal.map(|_| [at == 0, at + 1 == sides.len(), false]);
             let side = side.sharing(&all);
-            let mut joined = Joined::of(host, side, terminal, always).map_err(failed)?;
+            let mut joined = Joined::of(host, side, terminal, always, lookout).map_err(failed)?;
             if let (0, Some(master)) = (at, terminal) {
                 joined.carry(0, input, master, None);
                 joined.carry(1, output, master, None);
@@ -113,6 +117,7 @@ impl Joined {
         side: Side,
         terminal: Option<RemoteFd>,
         always: Option<[bool; 3]>,
+        lookout: &'static Lookout,
     ) -> Result<Joined, Errno> {
         let roles = [0, 1, 2];
         let kinds = side.numbers.map(kind::of);
@@ -141,6 +146,7 @@ impl Joined {
             files,
             pipes,
             carried: Vec::new(),
+            lookout,
             terminal,
         };
         for (role, kind) in kinds.into_iter().enumerate() {
@@ -189,7 +195,7 @@ impl Joined {
     }
 
     fn carry(&mut self, role: usize, number: usize, remote: RemoteFd, reader: Option<RemoteFd>) {
-        let pump = Pump::new();
+        let pump = Pump::new(self.lookout);
         self.carried.push(Carried {
             role,
             number,

@@ -3,6 +3,7 @@
 
 use super::kind::{self, Kind};
 use super::{guest, let_go};
+use crate::lookout::{Awaited, Lookout};
 use crate::terminal::{self, Keyboard};
 use hostcall::client::{interruptible, Client, Interrupt};
 use hostcall::ops::Calls;
@@ -37,8 +38,12 @@ pub enum Done {
 }
 
 /// What a thread and its starter know of each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pump {
+    /// Its place with the lookout.
+    place: usize,
+    /// Who waits for the host's end while it is silent.
+    lookout: &'static Lookout,
     /// Bytes that were carried.
     pub carried: AtomicU64,
     /// Bytes that were read and not carried.
@@ -58,18 +63,36 @@ pub struct Pump {
 
 impl Pump {
     /// One that has not begun. It is for a thread, and so for good.
-    pub fn new() -> &'static Pump {
-        let limit = AtomicU64::new(ENDLESS);
+    pub fn new(lookout: &'static Lookout) -> &'static Pump {
         Box::leak(Box::new(Pump {
-            limit,
-            ..Pump::default()
+            place: lookout.place(),
+            lookout,
+            carried: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            limit: AtomicU64::new(ENDLESS),
+            knows: AtomicBool::new(false),
+            pause: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            interrupt: Interrupt::restless(),
         }))
+    }
+
+    /// Waits without a lane until the host's end is ready, or the thread is called.
+    fn wait(&self, host: &Client, remote: RemoteFd, events: i16) {
+        let called = || {
+            let ends = self.limit.load(Ordering::SeqCst) != ENDLESS;
+            ends || self.pause.load(Ordering::SeqCst) || self.stop.load(Ordering::SeqCst)
+        };
+        let what = Awaited { remote, events };
+        self.lookout.wait(host, self.place, what, called);
     }
 
     /// The program has ended: what its stream holds still, at most `room` bytes, is carried, and nothing is waited for. To be
     /// called until the thread ends, for it may just be about to wait.
     pub fn finish(&self, host: &Client, room: u64) {
         self.limit.store(room, Ordering::SeqCst);
+        self.lookout.stir();
         if !self.knows.load(Ordering::SeqCst) {
             host.interrupt(&self.interrupt);
         }
@@ -78,6 +101,7 @@ impl Pump {
     /// Has everything carried that is there, and then no more. To be called until it is `paused`, as `finish`.
     pub fn pause(&self, host: &Client) {
         self.pause.store(true, Ordering::SeqCst);
+        self.lookout.stir();
         host.interrupt(&self.interrupt);
     }
 
@@ -102,6 +126,7 @@ impl Pump {
     /// Stops a thread that carries input.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
+        self.lookout.stir();
     }
 
     /// How much may be carried still, asked by the thread: once it knows, it is not interrupted any more.
@@ -125,7 +150,11 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
     let mut since_the_end = 0;
     let mut is_large = false;
     let mut settled = false;
+    let mut is_silent = true;
     loop {
+        if std::mem::take(&mut is_silent) {
+            pump.wait(host, remote, libc::POLLIN);
+        }
         let limit = pump.limit();
         match transfer::read(host, remote, Known::Nothing, Offset::CURRENT, &mut buffer) {
             Ok(0) => return Done::All,
@@ -149,10 +178,11 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
                     }
                 }
             }
-            // Interrupted to learn of the limit or the pause, perhaps twice, or because another thread needs the lane.
+            // Interrupted to learn of the limit or the pause, perhaps twice, or because nothing comes, or another thread needs
+            // the lane.
             Err(Errno(libc::EINTR)) => {
                 pump.interrupt.reset();
-                host.give_way();
+                is_silent = true;
             }
             // Our end does not wait while there is a limit or a pause.
             Err(Errno(libc::EAGAIN)) if settled && limit.is_some() => return Done::All,
@@ -251,7 +281,7 @@ pub fn input(
                 rest,
             ) {
                 Ok(written) => at += written,
-                Err(Errno(libc::EINTR)) => host.give_way(),
+                Err(Errno(libc::EINTR)) => pump.wait(host, remote, libc::POLLOUT),
                 Err(Errno(libc::EAGAIN)) => std::thread::sleep(SETTLE),
                 Err(_) => break false,
             }

@@ -217,6 +217,11 @@ impl ExecCalls for Libc<'_> {
         Ok(reply::Wait { state })
     }
 
+    fn await_job(&mut self, _: request::AwaitJob<'_>) -> Result<reply::AwaitJob, Errno> {
+        // No case has a program whose files it waits for.
+        Err(Errno(libc::ECHILD))
+    }
+
     fn signal(&mut self, request: request::Signal) -> Result<reply::Signal, Errno> {
         let pid = self.pid(request.job, libc::ESRCH)?;
         // SAFETY: plain call.
