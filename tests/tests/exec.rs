@@ -3,7 +3,7 @@
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
-use hostcall::wire::Sink;
+use hostcall::wire::{Sink, Source};
 use hostcall_tests::daemon::{eventually, Daemon};
 use hostcall_tests::launch::{
     finish, output, pipe, read_all, start, start_raw, words_of, write_all, NONE,
@@ -103,6 +103,65 @@ fn who_writes_to_nobody_hears_of_it() {
     client.close(reader).expect("open");
     assert_eq!(finish(&client, job), JobState::Exited(0));
     assert_eq!(write_all(&client, writer, b"x"), Err(Errno(libc::EPIPE)));
+}
+
+#[test]
+fn one_call_waits_for_a_program_and_its_streams() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (theirs, ours) = pipe(&client);
+    let (reader, writer) = pipe(&client);
+    let job = start(&client, &["cat"], [theirs, writer, NONE]).expect("started");
+    client.close(theirs).expect("open");
+    client.close(writer).expect("open");
+    let pair = |fd: RemoteFd, events: i16| [fd.0.to_le_bytes(), i32::from(events).to_le_bytes()];
+    let both = [pair(reader, libc::POLLIN), pair(ours, libc::POLLOUT)]
+        .concat()
+        .concat();
+    let wait = |options, files: &[u8]| {
+        let reply = client.await_job(job, options, Source::new(files));
+        reply.map(|reply| (reply.state, reply.ready))
+    };
+    let silent = &both[..8];
+    assert_eq!(wait(libc::WNOHANG, &both), Ok((JobState::None, 0b10)));
+    assert_eq!(wait(0, &both), Ok((JobState::None, 0b10)));
+    assert_eq!(wait(libc::WNOHANG, silent), Ok((JobState::None, 0)));
+    // A stream that becomes ready, and a change, each while it is waited for.
+    let stopped = JobState::Stopped(libc::SIGSTOP as u8);
+    let later = |act: &(dyn Fn() + Sync), files: &[u8]| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                act();
+            });
+            wait(libc::WUNTRACED, files)
+        })
+    };
+    let write = || write_all(&client, ours, b"x").expect("it reads");
+    assert_eq!(later(&write, silent), Ok((JobState::None, 1)));
+    let mut byte = [0];
+    let read = |byte: &mut [u8]| client.read(reader, Offset::CURRENT, RwFlags(0), Sink::new(byte));
+    assert_eq!(read(&mut byte).expect("a byte").filled.0, 1);
+    let stop = || assert!(client.signal(job, libc::SIGSTOP).is_ok());
+    assert_eq!(later(&stop, silent), Ok((stopped, 0)));
+    assert_eq!(
+        wait(libc::WUNTRACED | libc::WNOHANG, silent),
+        Ok((JobState::None, 0))
+    );
+    // What is not open is ready, for whoever reads it to hear so; what is malformed is refused.
+    let closed = pair(RemoteFd(999), libc::POLLIN).concat();
+    assert_eq!(wait(0, &closed), Ok((JobState::None, 1)));
+    for malformed in [vec![0; 7], vec![0; 33 * 8]] {
+        assert_eq!(wait(0, &malformed), Err(Errno(libc::EINVAL)));
+    }
+    client.signal(job, libc::SIGKILL).expect("sent");
+    // Its streams end before it does.
+    assert_eq!(wait(0, silent).map(|(_, ready)| ready), Ok(1));
+    assert!(matches!(
+        finish(&client, job),
+        JobState::Signalled { signal: 9, .. }
+    ));
+    assert_eq!(wait(0, silent), Err(Errno(libc::ECHILD)));
 }
 
 #[test]

@@ -10,6 +10,8 @@ hostcall_tests::in_each_guest![
     a_refusal_is_one_clear_line,
     words_arrive_as_they_are,
     bytes_cross_in_both_directions,
+    a_makefile_uses_programs_of_the_host,
+    git_of_the_host_works_where_the_session_is,
     files_of_the_host_are_handed_over,
     positions_and_appending_are_shared_with_the_guest,
     a_loop_over_a_file_keeps_its_lines,
@@ -75,19 +77,55 @@ fn words_arrive_as_they_are(guest: &mut Scripts) {
 }
 
 fn bytes_cross_in_both_directions(guest: &mut Scripts) {
-    // Through a program that reads and writes at the same time.
-    let bytes = if guest.kind == UML {
-        20_000_000
-    } else {
-        100_000_000
-    };
+    // Through a program that reads and writes at the same time; no file of a guest's holds as many in 256 MiB.
+    let script = "
+        make() { seq 100000000 | head -c 100000000; }
+        made=$(make | sha1sum)
+        test \"$(make | hrun cat | sha1sum)\" = \"$made\" && echo 100 MB
+        make | head -c 20000000 > /tmp/in
+        hrun tee /dev/null < /tmp/in > /tmp/out && cmp /tmp/in /tmp/out && echo 20 MB; rm /tmp/in /tmp/out";
+    assert_eq!(guest.say(script), "100 MB\n20 MB\n");
+}
+
+fn a_makefile_uses_programs_of_the_host(guest: &mut Scripts) {
+    if guest.run("command -v make").stdout.is_empty() {
+        return eprintln!("skipped: make is not installed");
+    }
     let script = format!(
-        "head -c {bytes} /dev/urandom > /tmp/in
-         cat /tmp/in | hrun cat | cat > /tmp/out
-         cmp /tmp/in /tmp/out && stat -c %s /tmp/out
-         hrun tee /dev/null < /tmp/in > /tmp/out && cmp /tmp/in /tmp/out && echo same; rm /tmp/in /tmp/out"
+        "mkdir /tmp/make; cd /tmp/make; cat > Makefile <<'END'\n{MAKEFILE}END
+         make sorted && cat sorted && make -s -j4 a b c d && cat a b c d
+         make fails 2>&1 | grep -c 'Error 3'"
     );
-    assert_eq!(guest.say(&script), format!("{bytes}\nsame\n"));
+    assert_eq!(
+        guest.say(&script),
+        "hrun sort < words | tr a-z A-Z > sorted\nOF THE HOST\nSAID IN BETWEEN\na\nb\nc\nd\n1\n"
+    );
+}
+
+/// What stands in for host programs in a Makefile: a value, a stage of a pipe, a recipe, a failure.
+const MAKEFILE: &str = "
+WORDS := $(shell hrun sh -c 'echo of the host')
+sorted: words
+\thrun sort < $< | tr a-z A-Z > $@
+words:
+\t@echo said in between > $@; hrun echo $(WORDS) >> $@
+a b c d:
+\thrun echo $@ > $@
+fails:
+\t@hrun sh -c 'exit 3'
+";
+
+fn git_of_the_host_works_where_the_session_is(guest: &mut Scripts) {
+    let directory = Scratch::new();
+    let path = directory.display();
+    let script = format!(
+        "cd /host{path}; export HOSTCALL_SESSION=git; hcd {path}
+         hrun git init -q -b trunk . && echo text > file && hrun git add file
+         hrun git -c user.name=n -c user.email=e@x commit -q -F - <<< 'A message' && hrun git log --format=%s
+         x=$(hrun git rev-parse HEAD); test \"$x\" = \"$(cat .git/refs/heads/trunk)\" && echo the same
+         hrun git rev-parse nothing > /dev/null 2>&1; echo $?"
+    );
+    assert_eq!(guest.say(&script), "A message\nthe same\n128\n");
 }
 
 fn files_of_the_host_are_handed_over(guest: &mut Scripts) {
