@@ -2,9 +2,11 @@
 
 use crate::exec::message::{Change, Terminal};
 use hostcall::types::Token;
+use nix::sys::memfd::{memfd_create, MFdFlags};
 use nix::sys::socket::{recv, recvmsg, sendmsg, ControlMessage, ControlMessageOwned, MsgFlags};
 use serde::{Deserialize, Serialize};
-use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
+use std::fs::File;
+use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Read, Result, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
@@ -17,7 +19,7 @@ const MOST_NAPS: u32 = 10_000;
 /// Bytes of one datagram at most.
 const MOST_BYTES: usize = 8 << 10;
 
-/// Bytes of a long one (a zygote's policy and report name every export); more than a socket takes at once.
+/// Bytes of a long one (a zygote's report names every export); more than a socket takes at once.
 const MOST_BYTES_LONG: usize = 256 << 10;
 
 /// Bytes of a name that is sent, of a session or of a program: `NAME_MAX`.
@@ -284,6 +286,31 @@ pub enum FromShadow {
 /// Sends one message with its descriptors.
 pub fn send<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd]) -> Result<()> {
     send_with(socket, message, fds, MsgFlags::empty())
+}
+
+/// Sends a message as long as it may be, by a file ahead of its descriptors: what a socket takes in one piece has a limit
+/// (`net.core.wmem_max`), which only root may pass.
+pub fn send_by_file<M: Serialize>(socket: &impl AsRawFd, message: &M, fds: &[RawFd]) -> Result<()> {
+    let mut file = File::from(memfd_create(c"hostd-message", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(&serde_json::to_vec(message)?)?;
+    file.rewind()?;
+    send(socket, &(), &[&[file.as_raw_fd()], fds].concat())
+}
+
+/// Waits for a message that was sent [by file](send_by_file).
+pub fn receive_by_file<M: for<'m> Deserialize<'m>>(
+    socket: &impl AsRawFd,
+) -> Result<(M, Vec<OwnedFd>)> {
+    let ((), mut fds) = receive_long(socket, true)?;
+    if fds.is_empty() {
+        return Err(Error::new(
+            ErrorKind::InvalidData,
+            "a message without its file",
+        ));
+    }
+    let mut bytes = Vec::new();
+    File::from(fds.remove(0)).read_to_end(&mut bytes)?;
+    Ok((serde_json::from_slice(&bytes)?, fds))
 }
 
 /// Sends one message unless the receiver is behind.

@@ -106,6 +106,17 @@ fn who_writes_to_nobody_hears_of_it() {
 }
 
 #[test]
+fn a_policy_may_be_longer_than_a_message() {
+    let long = "x".repeat(100_000);
+    let environment = json!({"A": long, "B": long, "C": long});
+    let daemon = Daemon::configured(
+        |_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["sh"], "environment": environment}}),
+    );
+    let lengths = run(&daemon.attach(), &["sh", "-c", "echo ${#A} ${#B} ${#C}"]);
+    assert_eq!(lengths.0, "100000 100000 100000\n");
+}
+
+#[test]
 fn one_call_waits_for_a_program_and_its_streams() {
     let daemon = daemon();
     let client = daemon.attach();

@@ -74,7 +74,7 @@ fn serve() -> Result<()> {
     ends.add(Signal::SIGCHLD);
     ends.thread_block()?;
     let ends = SignalFd::with_flags(&ends, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    let (ToLauncher::Begin { policy }, _) = message::receive_long(&line, true)? else {
+    let (ToLauncher::Begin { policy }, _) = message::receive_by_file(&line)? else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
     let prepared = become_user(&policy, guard).and_then(|()| null::open(Path::new("/dev/null")));

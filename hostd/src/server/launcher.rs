@@ -1,26 +1,20 @@
 //! hostd's side of a guest's launcher: starting it, hearing it, seeing it end.
 
 use super::guest::Guest;
+use super::offspring;
 use super::poller::{Key, Poller, Source};
 use crate::exec::launcher::LAUNCHER;
 use crate::exec::message::{FromLauncher, ToLauncher};
 use crate::exec::Policy;
 use crate::message;
-use nix::sys::socket::sockopt::SndBufForce;
-use nix::sys::socket::{
-    setsockopt, shutdown, socketpair, AddressFamily, Shutdown, SockFlag, SockType,
-};
+use nix::sys::socket::{shutdown, Shutdown};
 use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// How long hostd waits for the programs of its guests when it ends itself: their grace and a little more.
 const PATIENCE: Duration = Duration::from_secs(4);
-
-/// Bytes that hostd may have said to a launcher and that have not been heard yet.
-const LINE_BYTES: usize = 8 << 20;
 
 /// The launcher's process and line.
 #[derive(Debug)]
@@ -33,24 +27,11 @@ pub struct Launcher {
 
 impl Launcher {
     fn start(guest: &Guest, policy: &Policy, poller: &mut Poller) -> Result<Launcher> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )?;
-        // Room for what a guest's end has to say of each of its programs at once: a launcher that is behind is given up.
-        // Without the right to that it has what the kernel gives.
-        let _ = setsockopt(&ours, SndBufForce, &LINE_BYTES);
-        let child = launch(&guest.program, &guest.name, theirs)?;
+        let (child, line) = offspring::start(&guest.program, LAUNCHER, &guest.name)?;
         let policy = Box::new(policy.clone());
-        message::send(&ours, &ToLauncher::Begin { policy }, &[])?;
-        let key = poller.watch(&ours, Source::Launcher { guest: guest.index })?;
-        Ok(Launcher {
-            child,
-            line: ours,
-            key,
-        })
+        message::send_by_file(&line, &ToLauncher::Begin { policy }, &[])?;
+        let key = poller.watch(&line, Source::Launcher { guest: guest.index })?;
+        Ok(Launcher { child, line, key })
     }
 
     /// Tells it something, unless it is behind.
@@ -73,20 +54,6 @@ impl Launcher {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Starts the process.
-fn launch(program: &Path, guest: &str, line: OwnedFd) -> Result<Child> {
-    Command::new(program)
-        .arg(LAUNCHER)
-        // Says to whoever lists processes whose it is.
-        .arg(guest)
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| name == "HOSTD_LOG"))
-        .stdin(Stdio::from(line))
-        .stdout(Stdio::null())
-        .current_dir("/")
-        .spawn()
 }
 
 impl Guest {

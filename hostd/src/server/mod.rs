@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod launcher;
 pub mod named;
 pub mod news;
+mod offspring;
 pub mod parting;
 pub mod poller;
 pub mod requests;

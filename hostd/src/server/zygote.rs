@@ -1,15 +1,16 @@
 //! hostd's side of a guest's zygote: starting it, having it fork shadows, replacing it.
 
 use super::guest::{Door, Guest, Session, State};
+use super::offspring;
 use super::poller::{Key, Poller, Source};
 use crate::message::{self, FromZygote, ToZygote};
 use crate::shadow::sandbox::Policy;
+use crate::shadow::title::ZYGOTE;
 use crate::shadow::{MOST_SPARES, SPARES};
 use hostcall::types::Token;
-use nix::sys::socket::{setsockopt, socketpair, sockopt, AddressFamily, SockFlag, SockType};
 use std::io::Result;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -75,20 +76,7 @@ impl Guest {
         source: Source,
         poller: &mut Poller,
     ) -> Result<Zygote> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::Unix,
-            SockType::SeqPacket,
-            None,
-            SockFlag::SOCK_CLOEXEC,
-        )?;
-        let child = Command::new(&self.program)
-            .arg(crate::shadow::title::ZYGOTE)
-            // Says to whoever lists processes whose it is.
-            .arg(&self.name)
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .current_dir("/")
-            .spawn()?;
+        let (child, socket) = offspring::start(&self.program, ZYGOTE, &self.name)?;
         let begin = ToZygote::Begin {
             guest: self.name.clone(),
             policy: Box::new(policy.clone()),
@@ -103,13 +91,9 @@ impl Guest {
         if let Door::Device { memfd, .. } = &self.door {
             fds.push(memfd.as_raw_fd());
         }
-        message::send(&ours, &begin, &fds)?;
-        let key = poller.watch(&ours, source)?;
-        Ok(Zygote {
-            child,
-            socket: ours,
-            key,
-        })
+        message::send_by_file(&socket, &begin, &fds)?;
+        let key = poller.watch(&socket, source)?;
+        Ok(Zygote { child, socket, key })
     }
 
     /// Hears the zygote.
@@ -237,14 +221,8 @@ impl Guest {
             let Some(slot) = (0..most).find(|slot| !self.sessions.contains_key(slot)) else {
                 return Ok(());
             };
-            let (ours, theirs) = socketpair(
-                AddressFamily::Unix,
-                SockType::SeqPacket,
-                None,
-                SockFlag::SOCK_CLOEXEC,
-            )?;
-            // An ordinary user may not; then a child of some thousand files may find its parent's fork refused.
-            let _ = setsockopt(&ours, sockopt::SndBufForce, &MOST_QUEUED);
+            // An ordinary user has less; then a child of some thousand files may find its parent's fork refused.
+            let (ours, theirs) = offspring::line(MOST_QUEUED)?;
             if message::try_send(
                 &zygote.socket,
                 &ToZygote::Spawn { slot },

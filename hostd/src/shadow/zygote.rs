@@ -91,7 +91,7 @@ fn serve() -> std::io::Result<()> {
             programs,
         },
         fds,
-    ) = message::receive_long(&socket, true)?
+    ) = message::receive_by_file(&socket)?
     else {
         return Err(std::io::Error::other("the first message is not a policy"));
     };
