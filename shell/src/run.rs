@@ -270,7 +270,7 @@ fn not_started(command: &OsString, errno: Errno) -> Failure {
         ),
         libc::EAGAIN => (
             REFUSED,
-            "too many host programs at once; wait for some, or raise \"processes\" under \"exec\" in hostd's configuration",
+            "the host has no room for one more program just now; try again, or see to the limits of its user there",
         ),
         libc::EISDIR => (REFUSED, "a directory; name a program"),
         _ => {

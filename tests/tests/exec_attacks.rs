@@ -324,13 +324,14 @@ fn a_flood_of_programs_ends_at_the_limit_and_fills_no_log() {
     for _ in 0..1200 {
         assert_eq!(start(&client, &["sh"], [NONE; 3]), Err(DENIED));
     }
-    let denied = audit(&daemon, "deny");
-    let left_out = |line: &Value| line["left_out"].as_u64().unwrap_or(0);
     output(&client, &["true"]).expect("allowed");
-    let all = audit(&daemon, "deny").len() as u64
-        + audit(&daemon, "start").iter().map(left_out).sum::<u64>()
-        + denied.iter().map(left_out).sum::<u64>();
-    assert_eq!(all, 1200, "each is written down or counted");
+    let left_out = |line: &Value| line["left_out"].as_u64().unwrap_or(0);
+    let denied = audit(&daemon, "deny");
+    let others = ["start", "end"].map(|event| audit(&daemon, event)).concat();
+    let all = denied.len() as u64 + denied.iter().chain(&others).map(left_out).sum::<u64>();
+    assert_eq!(all, 2200, "each is written down or counted");
+    let reason = denied[0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("`processes`"), "{reason}");
     leave(client);
     daemon.settles_to(&before);
 }

@@ -351,13 +351,21 @@ impl Guest {
                 &self.name,
                 format_args!("a host program is refused: {reason}"),
             );
+            self.record_refusal(&who, &reason);
             return Err(Refusal::because(libc::EAGAIN, reason));
         }
         let place = self.jobs.free_place();
         self.board.job(place).clear();
         let fds: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let launcher = self.launcher(poller).map_err(|error| errno(&error))?;
-        launcher.tell(start, &fds).map_err(|error| errno(&error))?;
+        launcher.tell(start, &fds).map_err(|error| {
+            let behind = "too many are being started at once; try again";
+            let is_behind = error.kind() == ErrorKind::WouldBlock;
+            Refusal {
+                errno: errno(&error),
+                reason: is_behind.then(|| behind.to_owned()),
+            }
+        })?;
         let launcher = launcher.key;
         let job = Job {
             owner: Some((slot, 0)),

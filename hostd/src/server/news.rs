@@ -1,6 +1,6 @@
 //! What a guest's launchers tell of its programs: who hears it, and what is written down.
 
-use super::audit::{Event, Line};
+use super::audit::{Event, Line, Who};
 use super::guest::Guest;
 use super::jobs::{Job, Refusal};
 use super::poller::{Key, Poller};
@@ -212,6 +212,18 @@ impl Guest {
         job.recorded = true;
         let event = Event::end(job.pid, &end, self.board.job(job.place).get());
         if let Err(error) = self.write_down(id, end.at, &event) {
+            self.complain_of_audit(&error);
+        }
+    }
+
+    /// Writes down that a program was refused before anybody looked what it was to be.
+    pub(super) fn record_refusal(&mut self, who: &Who, reason: &str) {
+        let event = Event::Deny {
+            reason: reason.to_owned(),
+        };
+        let about = About::default();
+        let line = Line::new(SystemTime::now(), &event, who, &about);
+        if let Err(error) = self.jobs.audit.write(line) {
             self.complain_of_audit(&error);
         }
     }

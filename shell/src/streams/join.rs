@@ -294,6 +294,9 @@ fn failed(errno: Errno) -> Failure {
             "the host has no more open files for this program; raise limits.open_files",
         ),
         libc::EACCES => refused(),
+        libc::EAGAIN => Failure::own(
+            "the guest has no more terminals of the host; wait for some programs, or raise \"processes\" under \"exec\" in hostd's configuration",
+        ),
         _ => Failure::host("the standard streams", errno),
     }
 }
