@@ -7,7 +7,7 @@ use hostd::export::Selection;
 use hostd::guest::{Kind, Status};
 use hostd::server::admin::{self, Question};
 use std::ffi::OsString;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -53,6 +53,9 @@ enum Command {
         /// Host file to copy into the guest before COMMAND starts; may be repeated.
         #[arg(long, value_name = "FILE:PATH", value_parser = hostd::run::copy)]
         copy: Vec<(PathBuf, PathBuf)>,
+        /// Shell of the guest that is opened without COMMAND: dosh on a terminal, else bash or sh, when absent.
+        #[arg(long, value_name = "PROGRAM", conflicts_with = "command")]
+        shell: Option<OsString>,
         /// Command and arguments; a shell when absent.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -191,6 +194,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             rights,
             export,
             copy,
+            shell,
             command,
         } => {
             let kind = match guest {
@@ -208,10 +212,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             if !export.is_empty() {
                 config.exports = export;
             }
-            if command.is_empty()
-                && std::io::stdin().is_terminal()
-                && std::io::stdout().is_terminal()
-            {
+            if command.is_empty() && hostd::run::on_terminal() {
                 hint(kind, &mount);
             }
             let run = hostd::run::Run {
@@ -222,6 +223,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
                 mem_mib: mem,
                 config,
                 copies: copy,
+                shell,
                 command,
             };
             Ok(finish(hostd::run::run(run, program)?))

@@ -7,6 +7,7 @@ use crate::server::guest::{Door, DEVICE_LANES};
 use crate::server::{Opening, Server};
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub struct Run {
     pub config: GuestConfig,
     /// Host files and where copies of them are put in the guest.
     pub copies: Vec<(PathBuf, PathBuf)>,
+    /// The shell for a command that is empty: the guest's own when absent.
+    pub shell: Option<OsString>,
     /// Command and arguments; empty for a shell.
     pub command: Vec<OsString>,
 }
@@ -63,6 +66,11 @@ const DOSH: Part = Part {
     installed: "bin",
     guest: "/run/hostcall/bin/dosh",
 };
+/// What goes with it.
+const DOSH_TEXTS: [(&str, &str); 1] = [(
+    "/run/hostcall/share/man/man1/dosh.1",
+    include_str!("../../man/dosh.1"),
+)];
 /// The other names of what runs host programs.
 const SHELL_LINKS: [&str; 3] = ["hcd", "hpwd", "hpath"];
 /// What goes with it: manual pages where man(1) looks for those of programs in the directory beside, and completion in shells
@@ -195,6 +203,11 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     }
 }
 
+/// Whether somebody is there to type.
+pub fn on_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
 /// Settings of the preload library that the guest takes over from whoever starts it.
 const HANDED_ON: [&str; 5] = [
     "HOSTCALL_EXACT_FDS",
@@ -229,6 +242,17 @@ fn boot(
     };
     let links = SHELL_LINKS.iter().filter(|_| shell.is_some()).map(link);
     let texts = SHELL_TEXTS.iter().filter(|_| shell.is_some());
+    let texts = texts.chain(DOSH_TEXTS.iter().filter(|_| dosh.is_some()));
+    // What was built for this system runs in a guest that has its files.
+    let own = dosh.is_some() && run.root.is_none() && on_terminal();
+    let own = own.then(|| OsString::from(DOSH.guest));
+    let command = match run.shell.or(own) {
+        Some(opened) if run.command.is_empty() => {
+            env.push((OsString::from("SHELL"), opened.clone()));
+            vec![opened]
+        }
+        _ => run.command,
+    };
     let launch = Launch {
         texts: texts
             .map(|(path, text)| (PathBuf::from(path), *text))
@@ -239,7 +263,7 @@ fn boot(
         mem_mib: run.mem_mib,
         prefix: run.prefix,
         hostfs: (run.mount && hostfs.is_some()).then(|| PathBuf::from(HOSTFS.guest)),
-        command: run.command,
+        command,
         env,
         files: std::iter::once(LIBRARY.copy(library))
             .chain(hostfs.map(|program| HOSTFS.copy(program)))

@@ -6,12 +6,13 @@ use clap::{Command, CommandFactory};
 use shell::command::{Hcd, Hpath, Hpwd, Hrun};
 use std::path::PathBuf;
 
-fn commands() -> [Command; 4] {
+fn commands() -> [Command; 5] {
     [
         Hrun::command(),
         Hcd::command(),
         Hpwd::command(),
         Hpath::command(),
+        shell::dosh::manual::command(),
     ]
 }
 

@@ -1,6 +1,8 @@
 //! dosh's other operating system: built-ins and stages that run on the host, from scripts.
 
-use hostcall_tests::shell::{text, Scripts};
+use hostcall_tests::daemon::program;
+use hostcall_tests::shell::{can_be, text, Scripts, LOCAL, UML};
+use hostcall_tests::typist::Typist;
 
 hostcall_tests::in_each_guest![
     hostcall_tests::shell::Scripts::start:
@@ -259,7 +261,7 @@ fn a_line_for_the_host_and_the_mode(guest: &mut Scripts) {
         say(guest, &script),
         "guest\nhost\nhost\nhost\nbuilt-in\nguest\nhost\nhost\nhost\n/tmp\nguest\nguest\nhost\nguest\n"
     );
-    let script = "@ seq 3 | while read -r n; do expr $n + 1; done | paste -s -d+";
+    let script = "@ seq 3 | while read -r n; do expr $n + 1 < /dev/null; done | paste -s -d+";
     assert_eq!(say(guest, script), "2+3+4\n");
     for (script, status, why) in [
         ("@ nothing-of-this-name", 127, "not found on the host"),
@@ -283,7 +285,7 @@ fn without_a_host_it_is_a_good_local_shell_and_says_so_once() {
         @ z
         echo $?; hcd; echo $?; host on; echo $?
         echo \"<$HPWD>\"; echo on | hrun cat | hrun cat; echo ${PIPESTATUS[*]}; echo on | cat";
-    let mut command = std::process::Command::new(hostcall_tests::daemon::program("dosh"));
+    let mut command = std::process::Command::new(program("dosh"));
     let output = command
         .args(["-c", script])
         .env_remove("HOSTCALL_ATTACH")
@@ -296,4 +298,25 @@ fn without_a_host_it_is_a_good_local_shell_and_says_so_once() {
         complained.contains("host commands are unavailable"),
         "{complained}"
     );
+}
+
+#[test]
+fn a_guest_opens_it_for_who_types() {
+    for kind in [LOCAL, UML].into_iter().filter(|kind| can_be(kind)) {
+        for (words, opened) in [
+            (&[][..], "/run/hostcall/bin/dosh"),
+            (&["--shell", "bash"], "bash"),
+        ] {
+            let mut command = std::process::Command::new(program("hostd"));
+            command.args(["run", "--guest", kind]).args(words);
+            let mut typist = Typist::start({
+                command.env("TERM", "dumb");
+                command
+            });
+            typist.types("echo \"<$0> <$SHELL>\"; man -w dosh; exit 3\n");
+            typist.sees(&format!("<{opened}> <{opened}>"));
+            typist.sees("/run/hostcall/share/man/man1/dosh.1");
+            assert_eq!(typist.ends().code(), Some(3), "{kind} {words:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::explain::explain;
 use super::input::{self, Lines};
 use super::keyboard::{self, Startup};
+use super::manual;
 use super::plan::Known;
 use super::shell::{Flow, Run, Shell};
 use super::stack;
@@ -10,23 +11,6 @@ use super::syntax::parser::Parser;
 use super::syntax::tree::Bytes;
 use super::sys::{self, Disposition};
 use std::os::unix::ffi::OsStringExt;
-
-const USAGE: &str = "\
-Usage: dosh [OPTION...] [SCRIPT [ARGUMENT...]]
-       dosh [OPTION...] -c COMMANDS [NAME [ARGUMENT...]]
-       dosh [OPTION...] -s [ARGUMENT...]
-
-A POSIX shell. Options are those of `set`: -abCefhmnuvx, -o NAME, and +o NAME to switch one off.
-
-  -c         commands are the next argument
-  -s         commands come from standard input
-  -i         interactive, as without -c and SCRIPT on a terminal
-  -l         the shell of a session: reads /etc/profile and ~/.profile; also --login
-  --norc     interactive, but without reading ~/.doshrc
-  --explain  tell where each stage of the commands would run, and run nothing
-  --help     this text
-  --version  the version
-";
 
 /// Where commands come from.
 enum Commands {
@@ -68,7 +52,8 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32>
     while let Some((word, more)) = rest.split_first() {
         let (on, letters) = match &word[..] {
             b"--help" => {
-                let _ = sys::write_all(1, USAGE.as_bytes());
+                let help = manual::command().render_long_help().to_string();
+                let _ = sys::write_all(1, help.as_bytes());
                 return Err(0);
             }
             b"--version" => {

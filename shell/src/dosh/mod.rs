@@ -13,6 +13,7 @@ mod input;
 mod invocation;
 mod jobs;
 mod keyboard;
+pub mod manual;
 mod options;
 mod plan;
 mod regex;

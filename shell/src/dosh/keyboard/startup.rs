@@ -1,7 +1,6 @@
 //! What a shell reads before its first command.
 
 use super::prompt::OWN;
-use super::sides::Sides;
 use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::{input, sys};
@@ -45,10 +44,8 @@ impl Shell {
         if let (true, Some(path)) = (startup.configured, path) {
             self.read_file(&path)?;
         }
-        if Sides::of(self).host.is_none() {
-            let text = "dosh: there is no host to attach to: host commands are unavailable\n";
-            let _ = sys::write_all(2, text.as_bytes());
-        }
+        // Says so if not.
+        self.has_host();
         Ok(())
     }
 
