@@ -15,6 +15,15 @@ pub struct Screen {
     terminal: Arc<Mutex<Terminal>>,
 }
 
+/// How a letter is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// By the terminal's palette.
+    pub colour: vt100::Color,
+    /// A line is under it.
+    pub underlined: bool,
+}
+
 struct Terminal(vt100::Parser<Answers>);
 
 impl std::fmt::Debug for Terminal {
@@ -81,6 +90,21 @@ impl Screen {
     /// The screen with its colours, as escape sequences.
     pub fn formatted(&self) -> String {
         self.lock().0.screen().contents_formatted()
+    }
+
+    /// How this text looks in the line of the cursor, where it is shown there first.
+    pub fn look(&self, text: &str) -> Option<Look> {
+        let terminal = self.lock();
+        let screen = terminal.0.screen();
+        let (row, _) = screen.cursor_position();
+        let (_, columns) = screen.size();
+        let line = screen.contents_between(row, 0, row, columns.get());
+        let column = line[..line.find(text)?].chars().count();
+        let cell = screen.cell(row, u16::try_from(column).ok()?)?;
+        Some(Look {
+            colour: cell.fgcolor(),
+            underlined: cell.underline(),
+        })
     }
 
     /// The line in which the cursor is, up to it.

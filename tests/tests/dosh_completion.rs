@@ -1,7 +1,9 @@
 //! Completion and colours of dosh, at a terminal in a guest.
 
-use hostcall_tests::daemon::{program, Scratch};
-use hostcall_tests::screen::Screen;
+use hostcall_tests::daemon::{descendants, eventually, program, Scratch};
+use hostcall_tests::screen::{Look, Screen};
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -176,4 +178,178 @@ fn tab_completes_what_is_the_hosts() {
     dosh.becomes("le\t", "hrun cat host\\ side/letter ");
     dosh.screen.types("\r");
     dosh.screen.shows("\ndear reader");
+}
+
+/// Whether a process runs dosh.
+fn is_dosh(pid: i32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim() == "dosh"
+}
+
+/// The process that asks the host for a shell.
+fn asking(dosh: &Dosh) -> Option<Pid> {
+    let family = descendants(dosh.screen.pid()).into_iter();
+    let shells: Vec<i32> = family.filter(|pid| is_dosh(*pid)).collect();
+    let child = shells.iter().find(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+        parent.is_some_and(|parent| shells.contains(&parent))
+    });
+    child.map(|pid| Pid::from_raw(*pid))
+}
+
+#[test]
+fn a_host_that_does_not_answer_holds_up_no_key() {
+    let mut dosh = Dosh::in_guest();
+    let home = dosh.home.display().to_string();
+    dosh.screen.types(&format!("hcd {home}\r"));
+    dosh.screen.at("ready> ");
+    dosh.becomes("hrun cat host\t", "hrun cat host\\ side/");
+    dosh.clears();
+    let asking = asking(&dosh).expect("a process that asks");
+    kill(asking, Signal::SIGSTOP).expect("stopped");
+    dosh.becomes("hrun cat host\t", "hrun cat host");
+    dosh.becomes("\x7f\x7f", "hrun cat ho");
+    dosh.becomes("st\t", "hrun cat host");
+    kill(asking, Signal::SIGCONT).expect("continued");
+    dosh.screen.at("ready> hrun cat host\\ side/");
+    dosh.clears();
+    // One that dies is replaced.
+    kill(asking, Signal::SIGKILL).expect("killed");
+    eventually("the completion of another", || {
+        dosh.clears();
+        dosh.becomes("hrun cat host", "hrun cat host");
+        dosh.screen.types("	");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        dosh.screen.line().ends_with(r"host\ side/")
+    });
+}
+
+const GREEN: Look = look(2, false);
+const YELLOW: Look = look(3, false);
+/// Red, and underlined for who sees no colours.
+const UNKNOWN: Look = look(1, true);
+
+const fn look(colour: u8, underlined: bool) -> Look {
+    Look {
+        colour: vt100::Color::Idx(colour),
+        underlined,
+    }
+}
+
+/// Types, until the words look so. What the host knows is seen at the next key once it has answered.
+fn looks(dosh: &mut Dosh, keys: &str, wanted: &[(&str, Look)]) {
+    dosh.becomes(keys, keys);
+    for (word, look) in wanted {
+        eventually(&format!("{word} of {keys} as {look:?}"), || {
+            let found = dosh.screen.look(word);
+            dosh.screen.types(" \x7f");
+            found == Some(*look)
+        });
+    }
+    dosh.clears();
+}
+
+#[test]
+fn commands_have_the_colour_of_their_system() {
+    let mut dosh = Dosh::in_guest();
+    looks(&mut dosh, "xargs", &[("xargs", GREEN)]);
+    looks(&mut dosh, "no-such-thing", &[("no-such-thing", UNKNOWN)]);
+    // On the host alone.
+    looks(&mut dosh, "unmistakable-tool", &[("unmis", UNKNOWN)]);
+    let host = [("hrun", GREEN), ("unmis", YELLOW)];
+    looks(&mut dosh, "hrun unmistakable-tool", &host);
+    looks(
+        &mut dosh,
+        "@ unmistakable-tool | cd",
+        &[("unmis", YELLOW), ("cd", GREEN)],
+    );
+    looks(&mut dosh, "hrun unmistakable-tools", &[("unmis", UNKNOWN)]);
+    looks(
+        &mut dosh,
+        "hrun no-such-thing | xargs",
+        &[("no-such", UNKNOWN), ("xargs", GREEN)],
+    );
+}
+
+#[test]
+fn without_a_host_its_commands_are_neither_known_nor_unknown() {
+    let mut dosh = Dosh::alone();
+    looks(&mut dosh, "hrun no-such-thing", &[("no-such", YELLOW)]);
+    dosh.becomes("hrun no-such\t", "hrun no-such");
+    dosh.becomes("\x7f", "hrun no-suc");
+}
+
+#[test]
+fn who_wants_no_colours_gets_none() {
+    let home = Scratch::new();
+    let mut command = Command::new(program("dosh"));
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    environment(&mut command, &home);
+    command.env("NO_COLOR", "1");
+    let mut dosh = Dosh::begin(command, home);
+    dosh.becomes("no-such-thing 'x'", "no-such-thing 'x'");
+    let plain = Look {
+        colour: vt100::Color::Default,
+        underlined: false,
+    };
+    assert_eq!(dosh.screen.look("no-such"), Some(plain));
+    assert_eq!(dosh.screen.look("'x'"), Some(plain));
+}
+
+/// Milliseconds from a Tab until the screen shows the line, over many turns.
+fn times_of_a_tab(dosh: &mut Dosh, what: &str, lines: impl Fn(usize) -> (String, String)) {
+    let mut times = Vec::new();
+    for turn in 0..100 {
+        let (typed, wanted) = lines(turn);
+        dosh.becomes(&typed, &typed);
+        let wanted = format!("ready> {wanted}");
+        let begun = std::time::Instant::now();
+        dosh.screen.types("\t");
+        while dosh.screen.line() != wanted {
+            std::thread::yield_now();
+        }
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+        dosh.clears();
+    }
+    times.sort_by(f64::total_cmp);
+    eprintln!(
+        "{what}: {:.2} ms median, {:.2} ms longest",
+        times[50], times[99]
+    );
+}
+
+/// What somebody waits for at a key, in directories of 10,000 entries.
+#[test]
+#[ignore = "a measurement"]
+fn time_of_a_tab() {
+    let mut dosh = Dosh::in_guest();
+    let many = dosh.home.join("many");
+    fs::create_dir(&many).expect("a directory");
+    for number in 0..10_000 {
+        fs::write(many.join(format!("entry-{number:05}")), "").expect("a file");
+    }
+    let many = many.display().to_string();
+    let name = |turn: usize| format!("{many}/entry-{:05}", turn * 97);
+    times_of_a_tab(&mut dosh, "one name of the host's", |turn| {
+        let word = format!("hrun cat {}", name(turn));
+        (word.clone(), word + " ")
+    });
+    times_of_a_tab(&mut dosh, "all names of the host's", |_| {
+        let word = format!("hrun cat {many}/");
+        (word.clone(), word + "entry-")
+    });
+    times_of_a_tab(&mut dosh, "one name by the preload", |turn| {
+        let word = format!("cat /host{}", name(turn));
+        (word.clone(), word + " ")
+    });
+    times_of_a_tab(&mut dosh, "a host program", |_| {
+        (
+            "hrun unmis".to_owned(),
+            "hrun unmistakable-tool ".to_owned(),
+        )
+    });
 }

@@ -8,6 +8,7 @@ use super::host_child::{self, Asked};
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys;
 use crate::host;
+use nix::sys::socket::{self, MsgFlags};
 use std::collections::HashMap;
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStringExt;
@@ -165,7 +166,7 @@ impl Host {
     pub fn call_back(&mut self) {
         if let Some(line) = &mut self.line {
             if line.asked.is_some() && !std::mem::replace(&mut line.called, true) {
-                let _ = sys::write_all(line.fd, &host_child::call_back());
+                write(line.fd, &host_child::call_back());
             }
         }
     }
@@ -255,7 +256,7 @@ impl Host {
                     prefix: self.there.prefix.clone(),
                 };
                 let frame = host_child::question(self.number, &asked);
-                if sys::write_all(line.fd, &frame).is_err() {
+                if !write(line.fd, &frame) {
                     self.hang_up();
                     return false;
                 }
@@ -323,6 +324,12 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.hang_up();
     }
+}
+
+/// Writes to the process that asks; no signal comes if it has ended.
+fn write(fd: i32, frame: &[u8]) -> bool {
+    let sent = socket::send(fd, frame, MsgFlags::MSG_NOSIGNAL);
+    sent == Ok(frame.len())
 }
 
 /// Whether a list of all programs has not been cut off.

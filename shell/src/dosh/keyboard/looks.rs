@@ -107,4 +107,21 @@ mod tests {
         let expected = [Look::Command(Place::Guest), Look::Command(Place::Host)];
         assert_eq!(commands(&mut desk, "hrun no-such-thing"), expected);
     }
+
+    /// A line of 2,000 characters, looked at again at each key.
+    #[test]
+    #[ignore = "a measurement"]
+    fn time_of_a_long_line() {
+        let mut desk = desk(&["make", "sort"]);
+        let part = "x=1 sort -n \"a $HOME\" 'b' >out | hrun make -j4 $(sh -c :); ";
+        let line: String = part.chars().cycle().take(2000).collect();
+        let mut times = Vec::new();
+        for _ in 0..1000 {
+            let begun = std::time::Instant::now();
+            std::hint::black_box(looks(&mut desk, &line, Duration::ZERO));
+            times.push(begun.elapsed());
+        }
+        times.sort();
+        eprintln!("{:?} median, {:?} longest", times[500], times[999]);
+    }
 }
