@@ -2,7 +2,9 @@
 //!
 //! Host calls would reach the files beneath. So while there is such a mount, the guest's kernel walks every path below the
 //! prefix, by the mount of the host's files: it alone knows which name, through which symbolic link, leads onto which
-//! mount. Files that are open stay the host's.
+//! mount. Files that are open stay the host's. The text of a path alone decides nothing: a link of the host may lead
+//! from anywhere below a mount point, the host may rename a directory above one between a look and the call, and of the calls on paths only
+//! openat2(2) can be told to refuse links.
 //!
 //! The processes of a guest share a count of such changes ([`Commons`](hostcall::commons::Commons)): whoever mounts or
 //! unmounts raises it before the call returns, and for programs without this library the guest's first process has hostfs do

@@ -233,6 +233,10 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
 }
 
 /// Puts a client where it stays: into the static, or beside one that may be in use there.
+///
+/// A lost client stays too, with its mapping and descriptors: another thread, or the call that a signal handler has
+/// interrupted, may hold it and not have looked yet whether it is lost. To know that nobody does, each call would have to count itself in
+/// and out, two locked operations on a word that all threads share, for what happens when a host is started anew.
 fn settle_down(client: Client) -> Result<&'static mut Client, Errno> {
     if !FILLED.swap(true, Ordering::Relaxed) {
         // SAFETY: we hold ATTACHING and nothing is published, so nobody else looks at the slot.

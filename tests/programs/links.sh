@@ -2,8 +2,6 @@
 # Package: coreutils
 # Commands: ln readlink realpath
 # Does: makes links to paths below the prefix, goes through them and reads them
-# Differs in local: A link to a path below the prefix holds the host's own path, so that the host can follow it: readlink shows it without the prefix
-# Differs in uml: A link to a path below the prefix holds the host's own path, so that the host can follow it: readlink shows it without the prefix
 mkdir d
 echo content > d/f
 ln -s "$PWD/d" link
@@ -11,3 +9,9 @@ cat link/f
 realpath link/f
 ls link/
 readlink link
+readlink -f link/f
+stat -c %s link
+cp -a link copied
+cat copied/f
+readlink copied
+rm link copied

@@ -8,7 +8,7 @@ printf x > from/a/b/x
 for i in $(seq 300); do echo "$i" > from/many/$i; done
 ln from/a/plain from/hard
 ln -s a/plain from/soft
-ln -s /absent/target from/broken
+ln -s ../absent/target from/broken
 mkfifo from/fifo
 truncate -s 32M from/sparse
 printf middle | dd of=from/sparse bs=1 seek=16777216 conv=notrunc status=none

@@ -144,7 +144,8 @@ unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) 
     }
 }
 
-/// readlinkat(2) on the host.
+/// readlinkat(2) on the host, in the guest's terms, as the mount shows it: an absolute target has the prefix before it, for
+/// that is where following the link leads.
 ///
 /// # Safety
 /// `buffer` must be writable for `len` bytes.
@@ -157,10 +158,26 @@ unsafe fn read_link(
     if len as isize <= 0 {
         return Err(Errno(libc::EINVAL));
     }
-    // SAFETY: the caller's promise.
-    let sink = unsafe { Sink::from_raw(buffer.cast(), len) };
-    let reply = session::client()?.readlinkat(dir, path, sink)?;
-    Ok(reply.filled.0 as ssize_t)
+    let mut room = [0u8; libc::PATH_MAX as usize];
+    let reply = session::client()?.readlinkat(dir, path, Sink::new(&mut room))?;
+    let target = &room[..reply.filled.0.min(room.len())];
+    let prefix = match target.first() {
+        Some(b'/') => session::prefix().as_bytes(),
+        _ => b"",
+    };
+    if prefix.len() + target.len() >= libc::PATH_MAX as usize {
+        return Err(Errno(libc::ENAMETOOLONG));
+    }
+    let mut filled = 0;
+    for part in [prefix, target] {
+        let taken = part.len().min(len - filled);
+        // SAFETY: inside the buffer, by the caller's promise.
+        unsafe {
+            std::ptr::copy_nonoverlapping(part.as_ptr(), buffer.cast::<u8>().add(filled), taken)
+        };
+        filled += taken;
+    }
+    Ok(filled as ssize_t)
 }
 
 /// What the link of an open host file, such as `/proc/self/fd/N`, would hold if it were the guest kernel's file; `None` if it

@@ -29,7 +29,21 @@ fn metadata(dir: DirFd, path: &CStr, flags: c_int, mask: c_uint) -> Result<libc:
     // SAFETY: zeros and any bytes over them are a statx.
     let mut stats = unsafe { stats.assume_init() };
     stats.stx_dev_major |= HOST_DEVICE;
+    if u32::from(stats.stx_mode) & libc::S_IFMT == libc::S_IFLNK && stats.stx_size > 0 {
+        stats.stx_size += lengthened(dir, path)?;
+    }
     Ok(stats)
+}
+
+/// By how much the target of a symbolic link is longer as readlink(2) shows it. Programs make room for it by the link's size.
+#[cold]
+fn lengthened(dir: DirFd, path: &CStr) -> Result<u64, Errno> {
+    let mut first = [0];
+    session::client()?.readlinkat(dir, path, Sink::new(&mut first))?;
+    Ok(match first {
+        [b'/'] => session::prefix().as_bytes().len() as u64,
+        _ => 0,
+    })
 }
 
 /// Metadata of an open host file.

@@ -164,7 +164,7 @@ fn symbolic_links(run: &mut Run) {
     run.symlink(c"target", c"l");
     run.symlink(c"", c"empty");
     run.symlink(c"x", c"");
-    run.symlink(c"/absolute/\xff\x1b", c"odd");
+    run.symlink(c"relative/\xff\x1b", c"odd");
     run.symlink(c"x", c"none/l");
     for room in [100, 6, 3, 1] {
         run.readlink(c"l", room);
