@@ -72,7 +72,7 @@ fn indulge(client: &Client, daemon: &Daemon) {
 fn traces(client: &Client, daemon: &Daemon) -> Vec<String> {
     let mut found = Vec::new();
     let mut path = [0u8; 4096];
-    let filled = client.getcwd(Sink::new(&mut path)).unwrap().filled.0 as usize;
+    let filled = client.getcwd(Sink::new(&mut path)).unwrap().filled.0;
     if &path[..filled] != b"/" {
         found.push(format!("the directory {}", path[..filled].escape_ascii()));
     }
@@ -127,7 +127,8 @@ fn a_region_is_nobodys_before() {
 #[test]
 fn what_cannot_be_cleared_ends_with_its_process() {
     let daemon = Daemon::start();
-    let calls: [(&str, fn(&Client)); 3] = [
+    type Call = fn(&Client);
+    let calls: [(&str, Call); 3] = [
         ("a limit", |client| {
             client.limit_size(1 << 20).unwrap();
         }),
