@@ -309,7 +309,9 @@ fn parsed(text: &str) -> Option<Vec<Vec<u8>>> {
                 }
             }
             tree::Kind::Function(function) => command(&function.body, names),
-            tree::Kind::Group(inner) | tree::Kind::Subshell(inner) => list(inner, names),
+            tree::Kind::Group(inner) | tree::Kind::Subshell(inner) | tree::Kind::OnHost(inner) => {
+                list(inner, names)
+            }
             tree::Kind::If { arms, otherwise } => {
                 for (condition, body) in arms {
                     list(condition, names);
