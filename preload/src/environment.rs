@@ -30,10 +30,20 @@ const SETTINGS: &[u8] = b"HOSTCALL_";
 const LIBRARY: &[u8] = b"hostcall_preload";
 
 /// Settings as they were when this image started, NUL-terminated one after another.
-struct Kept(UnsafeCell<([u8; 8192], usize)>);
+struct Kept(UnsafeCell<Settings>);
 // SAFETY: written by the constructor only, before other threads exist.
 unsafe impl Sync for Kept {}
-static KEPT: Kept = Kept(UnsafeCell::new(([0; 8192], 0)));
+static KEPT: Kept = Kept(UnsafeCell::new(Settings {
+    len: 0,
+    bytes: [0; 8192],
+}));
+
+/// In this order, few settings touch one page of memory.
+#[repr(C)]
+struct Settings {
+    len: usize,
+    bytes: [u8; 8192],
+}
 
 /// The value of `entry` if its name is `name`.
 pub fn value<'e>(entry: &'e [u8], name: &[u8]) -> Option<&'e [u8]> {
@@ -85,18 +95,18 @@ pub unsafe fn remember(list: *const *const c_char) {
             || named
                 .split(|&byte| byte == b':')
                 .any(|named| named == name(entry));
-        let end = kept.1 + bytes.len();
-        if ours && !is_handoff(entry.to_bytes()) && end <= kept.0.len() {
-            kept.0[kept.1..end].copy_from_slice(bytes);
-            kept.1 = end;
+        let end = kept.len + bytes.len();
+        if ours && !is_handoff(entry.to_bytes()) && end <= kept.bytes.len() {
+            kept.bytes[kept.len..end].copy_from_slice(bytes);
+            kept.len = end;
         }
     }
 }
 
 fn kept() -> impl Iterator<Item = &'static CStr> {
     // SAFETY: never written after the constructor.
-    let (bytes, len) = unsafe { &*KEPT.0.get() };
-    bytes[..*len]
+    let kept = unsafe { &*KEPT.0.get() };
+    kept.bytes[..kept.len]
         .split_inclusive(|&byte| byte == 0)
         .filter_map(|entry| CStr::from_bytes_with_nul(entry).ok())
 }
@@ -254,8 +264,8 @@ impl Environment {
 
 fn kept_bytes() -> &'static [u8] {
     // SAFETY: never written after the constructor.
-    let (bytes, len) = unsafe { &*KEPT.0.get() };
-    &bytes[..*len]
+    let kept = unsafe { &*KEPT.0.get() };
+    &kept.bytes[..kept.len]
 }
 
 impl Drop for Environment {

@@ -32,13 +32,13 @@ family makers {
     over accept4 (fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int;
     over pipe | __pipe (pair: *mut c_int) -> c_int;
     over pipe2 (pair: *mut c_int, flags: c_int) -> c_int;
-    over eventfd (initial: c_uint, flags: c_int) -> c_int;
-    over signalfd (fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int;
-    over timerfd_create (clock: c_int, flags: c_int) -> c_int;
-    over epoll_create (size: c_int) -> c_int;
-    over epoll_create1 (flags: c_int) -> c_int;
-    over memfd_create (name: *const c_char, flags: c_uint) -> c_int;
-    over shm_open (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
+    call eventfd (initial: c_uint, flags: c_int) -> c_int;
+    call signalfd (fd: c_int, mask: *const sigset_t, flags: c_int) -> c_int;
+    call timerfd_create (clock: c_int, flags: c_int) -> c_int;
+    call epoll_create (size: c_int) -> c_int;
+    call epoll_create1 (flags: c_int) -> c_int;
+    call memfd_create (name: *const c_char, flags: c_uint) -> c_int;
+    call shm_open (name: *const c_char, flags: c_int, mode: mode_t) -> c_int;
     call mq_open (name: *const c_char, flags: c_int, mode: mode_t, attributes: *const c_void) -> c_int;
     call __mq_open_2 (name: *const c_char, flags: c_int) -> c_int;
     call fanotify_init (flags: c_uint, event_flags: c_uint) -> c_int;
@@ -58,8 +58,8 @@ family terminal {
     call openpty (first: *mut c_int, second: *mut c_int, name: *mut c_char, settings: *const termios, size: *const winsize) -> c_int;
     call login_tty (fd: c_int) -> c_int;
     call forkpty (first: *mut c_int, name: *mut c_char, settings: *const termios, size: *const winsize) -> pid_t;
-    over ttyname (fd: c_int) -> *mut c_char;
-    over ttyname_r (fd: c_int, buffer: *mut c_char, len: size_t) -> c_int;
+    call ttyname (fd: c_int) -> *mut c_char;
+    call ttyname_r (fd: c_int, buffer: *mut c_char, len: size_t) -> c_int;
     call __ttyname_r_chk (fd: c_int, buffer: *mut c_char, len: size_t, room: size_t) -> c_int;
     over tcgetattr (fd: c_int, settings: *mut termios) -> c_int;
     call isatty (fd: c_int) -> c_int;
@@ -112,7 +112,7 @@ family asynchronous {
 
 /// Copies inside the kernel
 family copy {
-    over splice (from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t;
+    call splice (from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t;
     call copy_file_range (from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t;
     call sendfile | sendfile64 (to: c_int, from: c_int, offset: *mut off_t, len: size_t) -> ssize_t;
     call vmsplice (fd: c_int, list: *const iovec, count: size_t, flags: c_uint) -> ssize_t;
@@ -143,16 +143,16 @@ family ready {
     call __ppoll_chk (list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t) -> c_int;
     over select | __select (count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int;
     over pselect (count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int;
-    over epoll_ctl (epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
+    call epoll_ctl (epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
     kernel __fdelt_chk | __fdelt_warn : "checks a number";
 }
 
 /// Watches
 family watch {
-    over inotify_init () -> c_int;
-    over inotify_init1 (flags: c_int) -> c_int;
-    over inotify_add_watch (fd: c_int, path: *const c_char, mask: u32) -> c_int;
-    over inotify_rm_watch (fd: c_int, watch: c_int) -> c_int;
+    call inotify_init () -> c_int;
+    call inotify_init1 (flags: c_int) -> c_int;
+    call inotify_add_watch (fd: c_int, path: *const c_char, mask: u32) -> c_int;
+    call inotify_rm_watch (fd: c_int, watch: c_int) -> c_int;
 }
 
 /// Mapping files
@@ -181,8 +181,8 @@ family stat {
 family volume {
     call statfs | statfs64 | __statfs (path: *const c_char, to: *mut libc::statfs) -> c_int;
     call fstatfs | fstatfs64 (fd: c_int, to: *mut libc::statfs) -> c_int;
-    over statvfs | statvfs64 (path: *const c_char, to: *mut libc::statvfs) -> c_int;
-    over fstatvfs | fstatvfs64 (fd: c_int, to: *mut libc::statvfs) -> c_int;
+    call statvfs | statvfs64 (path: *const c_char, to: *mut libc::statvfs) -> c_int;
+    call fstatvfs | fstatvfs64 (fd: c_int, to: *mut libc::statvfs) -> c_int;
     over pathconf (path: *const c_char, name: c_int) -> c_long;
     over fpathconf (fd: c_int, name: c_int) -> c_long;
     kernel ustat : "names a device of the guest by its number";
@@ -265,7 +265,7 @@ family name {
 
 /// Canonical paths
 family resolve {
-    over realpath (path: *const c_char, to: *mut c_char) -> *mut c_char;
+    call realpath (path: *const c_char, to: *mut c_char) -> *mut c_char;
     call canonicalize_file_name (path: *const c_char) -> *mut c_char;
     call __realpath_chk (path: *const c_char, to: *mut c_char, room: size_t) -> *mut c_char;
 }
@@ -277,7 +277,7 @@ family working {
     call umask (mask: mode_t) -> mode_t;
     call chroot (path: *const c_char) -> c_int;
     over getcwd (buffer: *mut c_char, len: size_t) -> *mut c_char;
-    over get_current_dir_name () -> *mut c_char;
+    call get_current_dir_name () -> *mut c_char;
     call __getcwd_chk (buffer: *mut c_char, len: size_t, room: size_t) -> *mut c_char;
     call getwd (buffer: *mut c_char) -> *mut c_char;
     call __getwd_chk (buffer: *mut c_char, room: size_t) -> *mut c_char;
@@ -318,11 +318,11 @@ family walk {
 
 /// Temporary files
 family temporary {
-    over mkstemp | mkstemp64 (template: *mut c_char) -> c_int;
-    over mkostemp | mkostemp64 (template: *mut c_char, flags: c_int) -> c_int;
-    over mkstemps | mkstemps64 (template: *mut c_char, suffix: c_int) -> c_int;
-    over mkostemps | mkostemps64 (template: *mut c_char, suffix: c_int, flags: c_int) -> c_int;
-    over mkdtemp (template: *mut c_char) -> *mut c_char;
+    call mkstemp | mkstemp64 (template: *mut c_char) -> c_int;
+    call mkostemp | mkostemp64 (template: *mut c_char, flags: c_int) -> c_int;
+    call mkstemps | mkstemps64 (template: *mut c_char, suffix: c_int) -> c_int;
+    call mkostemps | mkostemps64 (template: *mut c_char, suffix: c_int, flags: c_int) -> c_int;
+    call mkdtemp (template: *mut c_char) -> *mut c_char;
     mount tmpfile | tmpfile64 | tmpnam | tmpnam_r | tempnam | mktemp : "libc looks whether the name is free, most often in /tmp";
 }
 
@@ -392,9 +392,9 @@ family exec {
 
 /// Children with a program of their own
 family spawn {
-    over posix_spawn (child: *mut pid_t, file: *const c_char, actions: *const Spawn, attributes: *const Attributes, arguments: Strings, environment: Strings) -> c_int;
-    over posix_spawnp (child: *mut pid_t, file: *const c_char, actions: *const Spawn, attributes: *const Attributes, arguments: Strings, environment: Strings) -> c_int;
-    over system (command: *const c_char) -> c_int;
+    call posix_spawn (child: *mut pid_t, file: *const c_char, actions: *const Spawn, attributes: *const Attributes, arguments: Strings, environment: Strings) -> c_int;
+    call posix_spawnp (child: *mut pid_t, file: *const c_char, actions: *const Spawn, attributes: *const Attributes, arguments: Strings, environment: Strings) -> c_int;
+    call system (command: *const c_char) -> c_int;
     kernel posix_spawn_file_actions_init | posix_spawn_file_actions_destroy | posix_spawn_file_actions_addopen
         | posix_spawn_file_actions_addclose | posix_spawn_file_actions_adddup2 | posix_spawn_file_actions_addchdir_np
         | posix_spawn_file_actions_addfchdir_np | posix_spawn_file_actions_addclosefrom_np | posix_spawn_file_actions_addtcsetpgrp_np
@@ -411,9 +411,9 @@ family popen {
 /// Open files passed on
 family pass {
     over sendmsg (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t;
-    over sendmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
+    call sendmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
     over recvmsg (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
-    over recvmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
+    call recvmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
     mount bind | connect | __connect : "a socket below the prefix is one of the mount: both of its ends are in this guest";
     kernel send | __send | sendto | recv | __recv_chk | recvfrom | __recvfrom_chk | listen | shutdown | getsockname | getpeername
         | getsockopt | setsockopt | sockatmark : "a host file is no socket";
@@ -430,7 +430,7 @@ family identity {
     over setregid (real: gid_t, effective: gid_t) -> c_int;
     over setresgid (real: gid_t, effective: gid_t, saved: gid_t) -> c_int;
     over setgroups (count: size_t, groups: *const gid_t) -> c_int;
-    over initgroups (user: *const c_char, group: gid_t) -> c_int;
+    call initgroups (user: *const c_char, group: gid_t) -> c_int;
     over setfsuid (uid: uid_t) -> c_int;
     over setfsgid (gid: gid_t) -> c_int;
 }

@@ -51,6 +51,9 @@ static STAT: Slot = slot(18, c"_IO_file_stat");
 /// Narrow and wide tables of ordinary file streams.
 const TABLES: [&CStr; 2] = [c"_IO_file_jumps", c"_IO_wfile_jumps"];
 
+/// Bytes that all tables take at most, those that are not replaced included.
+const SECTION: usize = 16 << 10;
+
 static COVERED: AtomicBool = AtomicBool::new(false);
 
 /// Whether streams of this libc work on host files.
@@ -91,15 +94,14 @@ fn replace() -> Option<()> {
     if !layout_is_known(tables[0]) {
         return None;
     }
-    for table in tables {
-        writable(table, || {
+    writable(tables, || {
+        for table in tables {
             for (slot, replacement) in &replacements {
                 // SAFETY: as above, and the page is writable here.
                 unsafe { (*table.add(slot.index)).store(*replacement, Ordering::Release) };
             }
-        })?;
-    }
-    Some(())
+        }
+    })
 }
 
 /// Whether a stream has its descriptor and its table where [`File`] has them, seen in libc's own standard error.
@@ -112,15 +114,22 @@ fn layout_is_known(table: *const AtomicUsize) -> bool {
     unsafe { (*stream).fileno == 2 && (*stream).table == table.cast() }
 }
 
-/// Runs `work` while the pages of a table are writable. They are read-only otherwise (`PT_GNU_RELRO`), and stay so:
-/// a writable jump table is what attacks on streams look for.
-fn writable(table: *const AtomicUsize, work: impl FnOnce()) -> Option<()> {
-    // SAFETY: sysconf(3) has no preconditions.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-    let start = table as usize & !(page - 1);
-    let end = (table as usize + (STAT.index + 1) * size_of::<usize>()).next_multiple_of(page);
+/// Runs `work` while the pages of the tables are writable. They are read-only otherwise (`PT_GNU_RELRO`), and stay so:
+/// a writable jump table is what attacks on streams look for. glibc keeps all tables together, in a section of some
+/// kilobytes.
+fn writable(tables: [*const AtomicUsize; TABLES.len()], work: impl FnOnce()) -> Option<()> {
+    // SAFETY: getauxval(3) has no preconditions. Cheaper at each start of a program than sysconf(3).
+    let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    let places = tables.map(<*const AtomicUsize>::addr);
+    let first = places.into_iter().min()?;
+    let last = places.into_iter().max()?;
+    if !page.is_power_of_two() || last - first > SECTION {
+        return None;
+    }
+    let start = first & !(page - 1);
+    let end = (last + (STAT.index + 1) * size_of::<usize>()).next_multiple_of(page);
     let protect = |protection| {
-        // SAFETY: the range covers the pages of libc's table alone and only widens or restores its protection.
+        // SAFETY: the range covers the pages of libc's tables alone and only widens or restores their protection.
         unsafe { libc::mprotect(start as *mut c_void, end - start, protection) == 0 }
     };
     if !protect(libc::PROT_READ | libc::PROT_WRITE) {
