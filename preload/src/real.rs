@@ -17,9 +17,8 @@ pub trait Failure {
     const FAILED: Self;
 }
 
-/// Does what needs registers and room on the stack, so that a function which mostly passes its call on without needing them can do so by
-/// a jump. Each return after a system call costs some ten nanoseconds where the kernel, against Spectre, clears the
-/// processor's memory of callers.
+/// Does what needs registers and room on the stack, so that a function which mostly passes its call on need not save and make them
+/// first.
 #[inline(never)]
 pub fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()
