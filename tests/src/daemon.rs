@@ -280,6 +280,17 @@ impl Daemon {
         Footprint::of(&self.whole_status())
     }
 
+    /// The footprint once it stays what it is: spare shadows are made, or made anew, a moment after they were needed.
+    pub fn settled_footprint(&self) -> Footprint {
+        let mut before = self.footprint();
+        eventually("hostd has its spare shadows", || {
+            std::thread::sleep(Duration::from_millis(200));
+            let now = self.footprint();
+            std::mem::replace(&mut before, now) == now
+        });
+        before
+    }
+
     /// Waits until the footprint is back to what it was.
     pub fn settles_to(&self, before: &Footprint) {
         let mut now = self.footprint();

@@ -52,7 +52,7 @@ fn a_thousand_programs_leave_nothing_behind() {
     run(&daemon, WARM_UP);
     let launcher = launcher(&daemon);
     let processes = [daemon.pid(), launcher];
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let (had, open) = (processes.map(memory), fds(launcher));
     run(&daemon, RUNS);
     daemon.settles_to(&before);
