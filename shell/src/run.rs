@@ -112,6 +112,7 @@ pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure>
     let joined = Joined::make(host, &sides, wanted(stages))?;
     let mut ends = vec![End::Failed(OWN); stages.len()];
     let (mut programs, mut started) = (Vec::new(), Vec::new());
+    let mut entered = None;
     for (at, (stage, streams)) in stages.iter().zip(joined).enumerate() {
         let starter = Starter {
             host,
@@ -119,7 +120,7 @@ pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure>
             in_front,
             beside: programs.first().map_or(0, |first: &Program| first.number),
         };
-        match starter.start(stage, &streams) {
+        match starter.start(stage, &streams, &mut entered) {
             Ok(number) => {
                 started.push(at);
                 programs.push(Program { number, streams });
@@ -178,11 +179,19 @@ struct Starter<'s> {
 }
 
 impl Starter<'_> {
-    /// Starts a program; answers its job's number.
-    fn start(&self, stage: &Stage, joined: &Joined) -> Result<u32, Failure> {
+    /// Starts a program; answers its job's number. `entered`: the session whose directory this process is in.
+    fn start<'p>(
+        &self,
+        stage: &'p Stage,
+        joined: &Joined,
+        entered: &mut Option<&'p Session>,
+    ) -> Result<u32, Failure> {
         let Starter { host, .. } = *self;
         let command = &stage.options.words[0];
-        directory::enter(host, &stage.session, &stage.prefix)?;
+        if *entered != Some(&stage.session) {
+            directory::enter(host, &stage.session, &stage.prefix)?;
+            *entered = Some(&stage.session);
+        }
         let packed = pack(stage, self.policy)?;
         let failed = |errno| not_started(command, errno);
         let arguments = words::write(host, &packed).map_err(failed)?;

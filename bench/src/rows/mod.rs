@@ -1,6 +1,7 @@
 //! The table of contests; a new row is a new entry here.
 
 mod contended;
+mod dosh;
 mod empty;
 mod files;
 mod guest;
@@ -71,5 +72,6 @@ pub fn all(data: &Path) -> Vec<Contest> {
     all.extend(programs::contests());
     all.extend(session::contests());
     all.extend(shell::contests());
+    all.extend(dosh::contests());
     all
 }
