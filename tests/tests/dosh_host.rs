@@ -284,7 +284,7 @@ fn without_a_host_it_is_a_good_local_shell_and_says_so_once() {
     let script = "hrun x; echo $?; hrun y; echo $?
         @ z
         echo $?; hcd; echo $?; host on; echo $?
-        echo \"<$HPWD>\"; echo on | hrun cat | hrun cat; echo ${PIPESTATUS[*]}; echo on | cat";
+        echo \"<$HPWD>\"; : | hrun cat | hrun cat; echo ${PIPESTATUS[*]}; echo on | cat";
     let mut command = std::process::Command::new(program("dosh"));
     let output = command
         .args(["-c", script])
