@@ -374,7 +374,8 @@ impl ExecCalls for Caller {
             bell.reset();
             let state = jobs.wait(job, options | libc::WNOHANG)?;
             let waits = state == JobState::None && options & libc::WNOHANG == 0;
-            poll(&mut files, waits)?;
+            // A change that has been taken is told whatever interrupts the look at the files.
+            poll(&mut files, waits).or_else(|errno| if waits { Err(errno) } else { Ok(()) })?;
             let bit = |(at, file): (usize, &libc::pollfd)| u32::from(file.revents != 0) << at;
             let ready = files[1..].iter().enumerate().map(bit).sum();
             if !waits || ready != 0 {
