@@ -307,6 +307,9 @@ impl<H: Host> HostFs<H> {
     ) -> Entry {
         let finder = self.whom(caller).who();
         let linked = path.clone().filter(|_| stat.is_linked());
+        let more = path.as_ref().map_or(0, |held| {
+            self.lengthening(&self.at(caller, held), stat, held.fd())
+        });
         let (ino, generation) = {
             let mut inodes = self.inodes();
             let entered = inodes.enter(stat.key, path, place);
@@ -321,7 +324,7 @@ impl<H: Host> HostFs<H> {
             }
         }
         Entry {
-            attr: stat.under(ino),
+            attr: stat.under(ino, more),
             generation,
             cacheable: true,
         }
@@ -351,6 +354,7 @@ impl<H: Host> HostFs<H> {
     /// Metadata of what a descriptor leads to.
     fn attr(&self, acting: &Acting<H>, ino: Ino, fd: RemoteFd) -> Result<Attr, Errno> {
         let stat = statx(acting, fd)?;
+        let more = self.lengthening(acting, &stat, fd);
         self.tell(ino, &stat);
         let of = (acting.session.number(), fd);
         if stat.is_linked() {
@@ -358,7 +362,7 @@ impl<H: Host> HostFs<H> {
         } else if stat.kind() == libc::S_IFDIR {
             self.watch_for(&Caller::KERNEL, ino, of, crate::watch::MASK);
         }
-        Ok(stat.under(ino))
+        Ok(stat.under(ino, more))
     }
 
     /// What `.hostcall/status` says.

@@ -292,6 +292,15 @@ fn absolute_links_are_followed_on_the_host() {
     );
     assert_eq!(fs::read(daemon.export("made")).unwrap(), b"the host's");
     symlink("target", guest.join("relative")).unwrap();
+    // A link's size is its text's length on each way to it: by name, from a listing, by an open directory.
+    for name in ["link", "made", "relative"] {
+        let path = guest.join(name);
+        let length = fs::read_link(&path).unwrap().as_os_str().len() as u64;
+        assert_eq!(fs::symlink_metadata(&path).unwrap().len(), length, "{name}");
+        let listed = fs::read_dir(&guest).unwrap().flatten();
+        let entry = listed.into_iter().find(|entry| entry.file_name() == name);
+        assert_eq!(entry.unwrap().metadata().unwrap().len(), length, "{name}");
+    }
     assert_eq!(
         fs::read_link(daemon.export("relative")).unwrap(),
         Path::new("target")

@@ -1,7 +1,7 @@
 //! Metadata: what a file is, and changes to that.
 
 use super::session::Acting;
-use super::stat::{space, STATFS};
+use super::stat::{space, Stat, STATFS};
 use super::{Host, HostFs, EMPTY, INODE};
 use crate::fs::{Attr, Caller, Change, HandleId, Ino, SetTime, Space, ROOT};
 use crate::handle::Handle;
@@ -118,6 +118,23 @@ impl<H: Host> HostFs<H> {
                 }
             }
             _ => Ok(target),
+        }
+    }
+
+    /// By how much a link's text is longer in the guest: its size is its text's length (POSIX `lstat`), and programs that read
+    /// no more of it than that, as cpio does, would shorten it.
+    pub(super) fn lengthening(&self, host: &Acting<H>, stat: &Stat, fd: RemoteFd) -> u64 {
+        let Some(prefix) = &self.settings.prefix else {
+            return 0;
+        };
+        let mut first = [0];
+        let is_absolute = stat.kind() == libc::S_IFLNK
+            && host
+                .readlinkat(fd.into(), c"", Sink::new(&mut first))
+                .is_ok_and(|read| first[..read.filled.0] == *b"/");
+        match is_absolute {
+            true => prefix.len() as u64,
+            false => 0,
         }
     }
 

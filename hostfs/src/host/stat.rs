@@ -64,9 +64,14 @@ impl Stat {
         }
     }
 
-    /// The metadata under an inode number.
-    pub fn under(&self, ino: Ino) -> Attr {
-        Attr { ino, ..self.attr }
+    /// The metadata under an inode number, of a link that is shown with so many bytes more than it has.
+    pub fn under(&self, ino: Ino, more: u64) -> Attr {
+        let size = self.attr.size + more;
+        Attr {
+            ino,
+            size,
+            ..self.attr
+        }
     }
 
     /// The file's type, `S_IFMT` of its mode.
