@@ -2,6 +2,10 @@
 
 #![allow(unsafe_code)]
 
+mod terminal;
+
+pub use terminal::*;
+
 use super::syntax::tree::Bytes;
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -340,19 +344,6 @@ pub fn own_group() -> i32 {
     unsafe { libc::getpgrp() }
 }
 
-/// Gives the terminal to a process group. The caller may be in the background: it is not stopped for that.
-pub fn give_terminal(terminal: i32, group: i32) {
-    blocking_signals(|_| {
-        // SAFETY: no memory is concerned.
-        unsafe { libc::tcsetpgrp(terminal, group) };
-    });
-}
-
-pub fn is_terminal(fd: i32) -> bool {
-    // SAFETY: no memory is concerned.
-    unsafe { libc::isatty(fd) == 1 }
-}
-
 pub fn is_regular(fd: i32) -> bool {
     // SAFETY: all-zero is a valid place to be filled.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
@@ -440,46 +431,6 @@ pub fn times() -> [f64; 4] {
     };
     let ([a, b], [c, d]) = (usage(libc::RUSAGE_SELF), usage(libc::RUSAGE_CHILDREN));
     [a, b, c, d]
-}
-
-/// A terminal's settings, termios(3).
-#[derive(Clone)]
-pub struct Settings(libc::termios);
-
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
-        to.write_str("Settings")
-    }
-}
-
-/// Nothing if the terminal is gone.
-pub fn settings(terminal: i32) -> Option<Settings> {
-    // SAFETY: all-zero is a valid place to be filled.
-    let mut settings: libc::termios = unsafe { std::mem::zeroed() };
-    // SAFETY: the place outlives the call.
-    let result = unsafe { libc::tcgetattr(terminal, &mut settings) };
-    (result == 0).then_some(Settings(settings))
-}
-
-/// Once everything written has been shown.
-pub fn set_settings(terminal: i32, settings: &Settings) {
-    // SAFETY: the settings outlive the call.
-    blocking_signals(|_| unsafe { libc::tcsetattr(terminal, libc::TCSADRAIN, &settings.0) });
-}
-
-/// The process group in the terminal's foreground; -1 if it is not the session's terminal.
-pub fn foreground_group(terminal: i32) -> i32 {
-    // SAFETY: no memory is concerned.
-    unsafe { libc::tcgetpgrp(terminal) }
-}
-
-/// Rows and columns, as far as the terminal knows.
-pub fn window(terminal: i32) -> Option<(u16, u16)> {
-    // SAFETY: all-zero is a valid place to be filled.
-    let mut size: libc::winsize = unsafe { std::mem::zeroed() };
-    // SAFETY: the place outlives the call.
-    let result = unsafe { libc::ioctl(terminal, libc::TIOCGWINSZ, &mut size) };
-    (result == 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
 }
 
 /// Has SIGALRM come in so many seconds; 0 takes it back.
