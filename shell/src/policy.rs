@@ -13,6 +13,10 @@ pub struct Policy {
     pub allowed: bool,
     /// The host user as whom programs run.
     pub user: String,
+    /// That user's home directory.
+    pub home: String,
+    /// The host's name.
+    pub host: String,
     /// Names and patterns of variables that cross.
     pub pass: Vec<String>,
     /// Names of variables that the host sets.

@@ -161,9 +161,12 @@ impl Jobs {
             None => json!({"allowed": false}),
             Some(exec::Policy { user, config }) => {
                 let set = environment::base(user, &config.environment);
+                let name = nix::unistd::gethostname().unwrap_or_default();
                 json!({
                     "allowed": !config.allow.is_empty(),
                     "user": user.name,
+                    "home": user.home.to_string_lossy(),
+                    "host": name.to_string_lossy(),
                     "pass": config.pass,
                     "environment": set.keys().collect::<Vec<_>>(),
                 })

@@ -4,8 +4,9 @@ use super::syntax::contains;
 use super::syntax::tree::{Command, Kind, Word};
 
 /// An operating system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
+    #[default]
     Guest,
     Host,
 }

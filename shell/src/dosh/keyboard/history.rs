@@ -1,6 +1,5 @@
 //! What was entered: a database that all shells of a user share, with where each line ran and how it has ended.
 
-use super::sides::Sides;
 use crate::dosh::plan::Place;
 use crate::dosh::shell::Shell;
 use crate::dosh::sys;
@@ -84,7 +83,7 @@ impl History {
         let size = shell.variables.get(b"HISTSIZE");
         let size = size.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         store.most = size.unwrap_or(MOST);
-        let sides = Sides::of(shell);
+        let sides = shell.sides();
         let lossy = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         store.name = sides.guest.name;
         store.directory = lossy(&sides.guest.directory);

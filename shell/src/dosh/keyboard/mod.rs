@@ -48,6 +48,7 @@ use super::shell::{Flow, Run, Shell};
 use super::sys::{self, Settings};
 use history::History;
 use reader::{Input, Reader};
+use sides::Sides;
 use std::time::{Duration, Instant};
 
 pub use startup::Startup;
@@ -59,6 +60,8 @@ pub struct Keyboard {
     /// The process group that had the terminal before the shell.
     before: Option<i32>,
     pub history: History,
+    /// Where the line that is being read will run.
+    sides: Sides,
     /// The last line was refused because jobs are stopped: the next one that leaves is not.
     warned: bool,
     /// How long the last line took.
@@ -76,6 +79,7 @@ pub fn begin(shell: &mut Shell) {
         settings: shell.terminal.and_then(sys::settings),
         before,
         history: History::default(),
+        sides: Sides::default(),
         warned: false,
         took: Duration::ZERO,
     }));
@@ -131,6 +135,14 @@ impl Shell {
             keyboard.warned &= !warned;
         }
         result
+    }
+
+    /// As they were when the last line began to be read.
+    fn sides(&self) -> Sides {
+        let keyboard = self.keyboard.as_ref();
+        keyboard
+            .map(|keyboard| keyboard.sides.clone())
+            .unwrap_or_default()
     }
 
     /// Runs what may fail without ending the shell.

@@ -53,7 +53,7 @@ impl Prompt {
             let text = shell.prompt_text(b"PS1");
             return (only(text.clone()), only(text));
         }
-        let sides = Sides::of(shell);
+        let sides = shell.sides();
         let took = shell
             .keyboard
             .as_ref()

@@ -4,6 +4,7 @@ use super::editor::{Editor, Read};
 use super::history::History;
 use super::plain::{self, Typed};
 use super::prompt::Prompt;
+use super::sides::Sides;
 use super::validator::is_incomplete;
 use crate::dosh::shell::{Flow, Shell};
 use crate::dosh::syntax::tree::Bytes;
@@ -86,6 +87,10 @@ impl Reader {
 
     fn line_in_time(&mut self, shell: &mut Shell, first: bool) -> Input {
         let reserved = sys::reserve();
+        let sides = Sides::of(shell);
+        if let Some(keyboard) = &mut shell.keyboard {
+            keyboard.sides = sides;
+        }
         self.history.follow(shell);
         let input = loop {
             let read = match &mut self.editor {

@@ -15,7 +15,7 @@ pub struct Side {
     pub home: Option<Bytes>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sides {
     pub guest: Side,
     /// Nothing if there is no host to attach to.
@@ -25,16 +25,26 @@ pub struct Sides {
 }
 
 impl Sides {
-    pub fn of(shell: &Shell) -> Sides {
+    /// Asks the host: another shell of the session may have moved it.
+    pub fn of(shell: &mut Shell) -> Sides {
         let name = nix::unistd::gethostname().unwrap_or_default();
+        let host = shell.host_directory(false).map(|directory| {
+            let policy = shell.host.policy().unwrap_or_default();
+            let home = Some(policy.home.as_bytes()).filter(|home| !home.is_empty());
+            Side {
+                name: policy.host.clone(),
+                directory,
+                home: home.map(<[u8]>::to_vec),
+            }
+        });
         Sides {
             guest: Side {
                 name: name.to_string_lossy().into_owned(),
                 directory: shell.variables.get(b"PWD").unwrap_or(b".").to_vec(),
                 home: shell.variables.get(b"HOME").map(<[u8]>::to_vec),
             },
-            host: None,
-            place: Place::Guest,
+            host,
+            place: shell.host.place,
         }
     }
 }
