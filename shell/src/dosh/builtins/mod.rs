@@ -72,6 +72,7 @@ pub const NAMES: &[&[u8]] = &[
     b"hpath",
     b"hpwd",
     b"hrun",
+    b"hjobs",
     b"jobs",
     b"kill",
     b"local",
