@@ -73,11 +73,12 @@ fn pipeline(id: &'static str, place: Place, mib: u32) -> Contest {
     )
 }
 
-/// The whole run of a pipeline whose end reads one byte: the shell's start and end and all, for which the first byte waits not.
-fn first_byte(place: Place, target: Target) -> Contest {
+/// The whole run of a pipeline whose last program takes one byte, with the start and the end of the shell: what its first byte
+/// takes and more.
+fn short(place: Place, target: Target) -> Contest {
     let script = "hrun yes | hrun cat | hrun head -c 1 > /dev/null";
     contest(
-        "dosh-first-byte",
+        "dosh-short-pipeline",
         Unit::Milliseconds,
         Manner::Each(10, 0),
         vec![shell(place, "dosh", script), Source::Bound(5.0)],
@@ -96,7 +97,7 @@ pub fn contests() -> Vec<Contest> {
         language("dosh-programs", 1, 1.1, programs),
         pipeline("dosh-pipeline", Place::Local, 1024),
         pipeline("dosh-pipeline", Place::Uml, 1024),
-        first_byte(Place::Local, Target::AtMost(1.0)),
-        first_byte(Place::Uml, Target::None),
+        short(Place::Local, Target::AtMost(1.0)),
+        short(Place::Uml, Target::None),
     ]
 }
