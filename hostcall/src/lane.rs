@@ -139,6 +139,10 @@ impl HostEnd {
     ) -> Result<Next<'l>, ProtocolError> {
         let slot = self.calls.slot();
         let call = loop {
+            // Before the calls: a guest that goes on making them would be served for ever.
+            if bell.is_over() {
+                return Ok(Next::Closed);
+            }
             let mut look = || self.calls.poll(&page.calls.0).transpose();
             if let Some(found) = self.pacer.glance(&mut look) {
                 break found?;
@@ -151,7 +155,7 @@ impl HostEnd {
             let found = found.map_or_else(
                 || {
                     sleep_unless(bell, &page.host_sleep.0, None, || match page.state() {
-                        Some(LaneState::Served) => look().map(Some),
+                        Some(LaneState::Served) if !bell.is_over() => look().map(Some),
                         _ => Some(None),
                     })
                 },

@@ -34,6 +34,10 @@ pub trait Doorbell {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup;
     /// Wakes the other side, which sleeps on `word`.
     fn wake(&self, word: &AtomicU32);
+    /// Whether this side has been told by its own that it is served no more, whatever the shared words say.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// Rings if the other side sleeps; called after a publish.

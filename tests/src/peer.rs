@@ -99,6 +99,15 @@ impl Peer {
     }
 }
 
+/// Closes a line to a shadow, as the kernel does at the process's end; the region stays.
+///
+/// # Panics
+/// There is no line.
+pub fn hang_up(link: &Link) {
+    let line = (0..1024).find(|fd| link.owns(*fd)).expect("a line");
+    nix::sys::socket::shutdown(line, nix::sys::socket::Shutdown::Both).expect("it is open");
+}
+
 /// Wakes a host thread that sleeps on a lane, whether or not it says so.
 pub fn wake_host(page: &LanePage) {
     page.host_sleep.0.store(AWAKE, Ordering::SeqCst);

@@ -372,9 +372,11 @@ impl Guest {
             .filter(|entry| due(*entry).is_some_and(|due| due <= now))
             .map(|(slot, _)| *slot)
             .collect();
+        // Somebody may wait for a shadow that those were to become.
+        let missing = !late.is_empty() && !self.waiting.is_empty();
         late.into_iter()
             .for_each(|slot| self.end_session(slot, poller));
-        if self.breed_at.is_some_and(|due| due <= now) {
+        if missing || self.breed_at.is_some_and(|due| due <= now) {
             self.breed_at = None;
             if let Err(error) = self.breed(poller) {
                 log::warn!("guest {}: no new shadows: {error}", self.name);

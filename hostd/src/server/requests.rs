@@ -76,6 +76,12 @@ impl Guest {
                 files: places,
                 last,
             } => self.collect(slot, &places, files, last, poller)?,
+            // Its process is gone: nobody will come for it.
+            FromShadow::Hold { .. }
+                if !matches!(session.state, State::Active | State::Held(..)) =>
+            {
+                self.end_session(slot, poller)
+            }
             FromShadow::Hold { token } => {
                 session.state = State::Held(token.into(), Instant::now() + PATIENCE);
                 self.tell(slot, &ToShadow::Answer { errno: 0 }, &[], poller);

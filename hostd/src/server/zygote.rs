@@ -203,17 +203,24 @@ impl Guest {
         if self.report.is_none() {
             return Ok(());
         }
-        let idle = |session: &&Session| session.state.is_idle();
-        let wanted = SPARES as usize + self.waiting.len();
+        let count = |is: fn(&State) -> bool| {
+            let states = self.sessions.values().map(|session| &session.state);
+            states.filter(|state| is(state)).count()
+        };
+        let idle = count(|state| state.is_idle());
+        // One that clears itself may never have done, and nobody waits for that.
+        let sure = count(|state| matches!(state, State::Spare | State::Starting));
+        let waiting = self.waiting.len();
+        let missing = (SPARES as usize + waiting)
+            .saturating_sub(idle)
+            .max(waiting.saturating_sub(sure));
         self.thin_out(MOST_SPARES, poller);
         let starting = self
             .sessions
             .values()
             .filter(|session| session.state == State::Starting)
             .count();
-        for _ in (self.sessions.values().filter(idle).count()..wanted)
-            .take(MOST_STARTING.saturating_sub(starting))
-        {
+        for _ in 0..missing.min(MOST_STARTING.saturating_sub(starting)) {
             let Some(zygote) = &self.zygote else {
                 return Ok(());
             };

@@ -7,11 +7,11 @@ use crate::shadow::session::Session;
 use hostcall::doorbell::{futex_wait, futex_wake, Futex};
 use hostcall::lane::{call_number, HostEnd, Next};
 use hostcall::ops::{self, Op, Trace};
-use hostcall::region::{LanePage, Region};
+use hostcall::region::{LanePage, LaneState, Region};
 use hostcall::shm::Window;
 use hostcall::wait::{Budget, Doorbell, Wakeup};
 use hostcall::wire::{flags, Message, ProtocolError, SCRATCH};
-use std::sync::atomic::{fence, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,9 +41,13 @@ struct LaneBell<'l> {
     session: &'static Session,
     lane: u32,
     page: &'l LanePage,
+    ending: &'l AtomicBool,
 }
 
 impl Doorbell for LaneBell<'_> {
+    fn is_over(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         Futex.sleep(word, limit)
     }
@@ -74,6 +78,8 @@ pub struct Lane {
     unanswered: AtomicU32,
     /// Set when the thread has left the lane.
     left: AtomicU32,
+    /// Set when the thread is to leave it. The lane's state says so too, but lies in memory that the guest writes.
+    ending: AtomicBool,
 }
 
 impl Lane {
@@ -84,12 +90,14 @@ impl Lane {
         number: u32,
     ) -> std::io::Result<Arc<Lane>> {
         let (thread, left) = (AtomicI32::new(0), AtomicU32::new(0));
+        let ending = AtomicBool::new(false);
         let lane = Arc::new(Lane {
             number,
             region,
             thread,
             unanswered: AtomicU32::new(call_number(0)),
             left,
+            ending,
         });
         let own = lane.clone();
         // The deepest call is a trace line; 128 KiB is ample, and only touched pages cost memory.
@@ -107,6 +115,17 @@ impl Lane {
     /// Whether the thread has left.
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::Acquire) != 0
+    }
+
+    /// Has the thread leave after the call it is in, whatever the guest writes.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the thread is to leave, or the guest wants it to.
+    pub fn is_ending(&self) -> bool {
+        let state = self.page().and_then(LanePage::state);
+        self.ending.load(Ordering::Relaxed) || state != Some(LaneState::Served)
     }
 
     /// Waits for a while until the thread has left.
@@ -162,6 +181,7 @@ impl Lane {
             session,
             lane: self.number,
             page,
+            ending: &self.ending,
         };
         let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
         let mut caller = Caller::new(session);

@@ -66,7 +66,7 @@ impl Session {
     }
 
     fn can_be_cleared(&self) -> bool {
-        !self.marked.load(Ordering::Relaxed) && self.callers.is_none()
+        !self.marked.load(Ordering::Relaxed) && self.callers.is_none() && !self.holds.any()
     }
 
     /// Gives up the process's files, numbers below `open_files`, and its line, and leaves its directory. No call is being
@@ -91,8 +91,10 @@ impl Main {
         if !self.own_region || !self.session.can_be_cleared() {
             return Ok(false);
         }
+        self.renewing = true;
+        self.lanes.iter().for_each(|lane| lane.end());
         self.empty_lanes(LaneState::Dead)?;
-        // By a call that was being executed.
+        // By a call that was being executed, or a new image that came for the session.
         if !self.session.can_be_cleared() {
             return Ok(false);
         }
@@ -101,6 +103,7 @@ impl Main {
         self.set_umask(0o22);
         let (region, memfd) = self.own.make()?;
         self.region = region;
+        self.renewing = false;
         self.stand_ready(Some(memfd))?;
         Ok(true)
     }

@@ -153,6 +153,8 @@ pub(super) struct Main {
     deserted: Option<Instant>,
     /// What a region of its own says of itself.
     pub(super) own: Own,
+    /// Whether the process is gone and the session is being cleared.
+    pub(super) renewing: bool,
 }
 
 /// Runs a shadow, from its fork to its end. The control socket is descriptor 0.
@@ -231,6 +233,7 @@ impl Main {
             has_client: false,
             deserted: None,
             own,
+            renewing: false,
         };
         main.stand_ready(memfd)?;
         Ok(main)
@@ -300,10 +303,7 @@ impl Main {
     /// Repeats the signal to every thread that is to leave a system call; says whether there are any.
     pub(super) fn kick(&self) -> bool {
         let kick = |lane: &&Arc<Lane>| {
-            let leaving = lane
-                .page()
-                .is_none_or(|page| page.state() != Some(LaneState::Served));
-            let wanted = leaving && !lane.has_left() || lane.to_be_cancelled();
+            let wanted = lane.is_ending() && !lane.has_left() || lane.to_be_cancelled();
             if wanted {
                 if let Some(page) = lane.page() {
                     wake(&page.host_sleep.0);
@@ -345,6 +345,12 @@ impl Main {
 
     fn obey(&mut self, message: ToShadow, files: Vec<OwnedFd>) -> std::io::Result<()> {
         match message {
+            // Sent before hostd has heard that the process is gone: who would come now must not find another's session.
+            ToShadow::Adopt { .. } | ToShadow::Import { .. } | ToShadow::Context { .. }
+                if self.renewing =>
+            {
+                self.session.mark();
+            }
             ToShadow::Adopt { umask, image, lane } => self.adopt(umask, image, lane, files)?,
             ToShadow::Serve { lane } => self.attend(lane),
             // Every turn of the loop looks at the lanes that are served.
