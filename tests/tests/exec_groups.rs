@@ -1,11 +1,13 @@
 //! Host programs of one pipeline: one process group, each with its own end.
+#![allow(unsafe_code)]
 
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
-use hostcall_tests::daemon::Daemon;
+use hostcall_tests::daemon::{eventually, Daemon};
 use hostcall_tests::launch::{finish, pipe, read_all, start, start_beside, words_of, NONE};
+use nix::unistd::Pid;
 use serde_json::json;
 
 /// A guest that may start everything.
@@ -127,4 +129,110 @@ fn nothing_joins_a_group_that_is_not_its_sessions() {
     assert_eq!(finish(&client, beside), JobState::Exited(7));
     client.signal(job, libc::SIGKILL).expect("a group");
     finish(&client, job);
+}
+
+/// Children of a process.
+fn children(pid: i32) -> usize {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    list.expect("it lives").split_whitespace().count()
+}
+
+/// The process that leads the session of a guest's programs.
+fn supervisor(daemon: &Daemon) -> i32 {
+    let program = daemon.status().jobs[0].pid.expect("it runs");
+    let leader = nix::unistd::getsid(Some(Pid::from_raw(program)));
+    leader.expect("it is not reaped").as_raw()
+}
+
+#[test]
+fn programs_beside_one_that_has_ended_leave_no_zombies() {
+    const MOST: usize = 4;
+    let daemon = Daemon::configured(
+        |_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["true"], "processes": MOST}}),
+    );
+    let client = daemon.attach();
+    let first = start(&client, &["true"], [NONE; 3]).expect("started");
+    client.wait(first, 0).expect("its end");
+    let supervisor = supervisor(&daemon);
+    let open = || std::fs::read_dir(format!("/proc/{supervisor}/fd")).map(Iterator::count);
+    let before = open().ok();
+    let words = words_of(&["true"], &[]);
+    let (mut started, mut most) = (0, 0);
+    while started < 20 * MOST {
+        match start_beside(&client, &words, [NONE; 3], 0, first) {
+            Ok(job) => {
+                assert_eq!(finish(&client, job), JobState::Exited(0));
+                started += 1;
+            }
+            // Those that nobody waits for count until they are reaped.
+            Err(errno) => assert_eq!(errno, Errno(libc::EAGAIN)),
+        }
+        most = most.max(children(supervisor));
+    }
+    // The next may run before the last is reaped.
+    assert!(most <= MOST + 1, "{most}");
+    eventually("all but the first are reaped", || children(supervisor) == 1);
+    assert_eq!(open().ok(), before, "and their lines are closed");
+    assert_eq!(finish(&client, first), JobState::Exited(0));
+}
+
+#[test]
+fn one_that_may_not_start_leaves_its_group_alone() {
+    const ROOM: u64 = 64 << 20;
+    let daemon = Daemon::with_room(
+        ROOM,
+        |directory| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"], "audit": directory.join("audit")}}),
+    );
+    let client = daemon.attach();
+    let first = start(&client, &["sleep", "1000"], [NONE; 3]).expect("started");
+    let log = std::fs::File::options()
+        .write(true)
+        .open(daemon.directory.join("audit"))
+        .expect("there");
+    let size = |size: u64| log.set_len(size).expect("ours");
+    let words = words_of(&["true"], &[]);
+    for _ in 0..3 {
+        size(ROOM);
+        let refused = start_beside(&client, &words, [NONE; 3], 0, first);
+        assert_eq!(refused, Err(Errno(libc::EIO)), "it cannot be written down");
+        size(0);
+        let job = start_beside(&client, &words, [NONE; 3], 0, first).expect("there is room again");
+        assert_eq!(finish(&client, job), JobState::Exited(0));
+    }
+    client.signal(first, libc::SIGTERM).expect("it runs");
+    let ended = JobState::Signalled {
+        signal: libc::SIGTERM as u8,
+        core: false,
+    };
+    assert_eq!(finish(&client, first), ended);
+}
+
+#[test]
+fn programs_are_started_without_room_for_signals() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let first = start(&client, &["sleep", "1000"], [NONE; 3]).expect("started");
+    let supervisor = supervisor(&daemon);
+    let limit = |soft: u64| {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        let (which, none) = (libc::RLIMIT_SIGPENDING, std::ptr::null_mut());
+        // SAFETY: a live structure.
+        let set = unsafe {
+            libc::prlimit(supervisor, which, std::ptr::null(), &mut limit);
+            limit.rlim_cur = soft.min(limit.rlim_max);
+            libc::prlimit(supervisor, which, &limit, none)
+        };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    };
+    let words = words_of(&["true"], &[]);
+    for room in [0, 1 << 10, 0] {
+        limit(room);
+        let job = start_beside(&client, &words, [NONE; 3], 0, first).expect("started");
+        assert_eq!(finish(&client, job), JobState::Exited(0));
+    }
+    client.signal(first, libc::SIGKILL).expect("a group");
+    finish(&client, first);
 }

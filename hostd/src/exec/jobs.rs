@@ -1,16 +1,19 @@
 //! The launcher's jobs: processes by their numbers, and how they are ended.
 //!
 //! A job is a program in a session, which its supervisor leads ([`super::supervisor`]), and in it in a process group: its own, or that
-//! of another job of the same pipeline. Supervisor and programs live or stay zombies until hostd lets go of the last job of the
-//! session, so that nobody else can get their numbers while these are still used. What a program starts descends from the supervisor, whatever session it makes for itself, and is ended with the job.
+//! of another job of the same pipeline. The supervisor and the first program, which leads the group, live or stay zombies until hostd
+//! lets go of the last job of the session, each other program until hostd lets go of its job, so that nobody else can get their
+//! numbers while these are still used. What a program starts descends from the supervisor, whatever session it makes for itself, and
+//! is ended with the job.
 #![allow(unsafe_code)]
 
 use super::child::Task;
 use super::message::Change;
 use super::processes::{children, kill_descendants, signal_descendants, signal_group};
-use super::supervisor::{call_for_another, move_program};
+use super::supervisor::{move_program, wake};
 use hostcall::types::Errno;
 use std::cell::Cell;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -43,6 +46,8 @@ pub(super) struct Session {
     group: Cell<Option<i32>>,
     /// The group has been asked to end.
     asked: Cell<bool>,
+    /// Each job of which something lives, and nobody has killed it, has this too.
+    life: Rc<()>,
 }
 
 impl Session {
@@ -56,6 +61,7 @@ impl Session {
             line: line.try_clone()?,
             group: Cell::new(None),
             asked: Cell::new(false),
+            life: Rc::new(()),
         };
         Ok(Rc::new(session))
     }
@@ -69,7 +75,11 @@ impl Session {
             return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
         }
         task.hand_over(&self.line, report)?;
-        call_for_another(self.leader)
+        Ok(wake(self.leader)?)
+    }
+
+    fn lives(&self) -> bool {
+        Rc::strong_count(&self.life) > 1
     }
 
     fn kill_leader(&self) {
@@ -92,6 +102,9 @@ impl Drop for Session {
 pub(super) struct Job {
     /// Its session.
     pub session: Rc<Session>,
+    /// Its supervisor's reports of it, and the way of its permission.
+    pub report: UnixStream,
+    life: Option<Rc<()>>,
     runs: bool,
     ended: bool,
     /// Nothing descends from the program any more.
@@ -105,10 +118,12 @@ pub(super) struct Job {
 
 impl Job {
     /// One whose supervisor has just been told of it.
-    pub fn new(session: Rc<Session>, seconds: Option<u32>) -> Job {
+    pub fn new(session: Rc<Session>, report: UnixStream, seconds: Option<u32>) -> Job {
         let due = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
         Job {
             session,
+            report,
+            life: None,
             runs: false,
             ended: false,
             alone: false,
@@ -121,6 +136,7 @@ impl Job {
     /// Its program runs, as this process. The first of a session has made the process group.
     pub fn run_as(&mut self, program: i32) {
         self.runs = true;
+        self.life = Some(self.session.life.clone());
         let group = &self.session.group;
         group.set(group.get().or(Some(program)));
     }
@@ -147,6 +163,7 @@ impl Job {
     /// Its program has left nothing behind, or nothing any more.
     pub fn be_alone(&mut self) {
         self.alone = true;
+        self.life = None;
     }
 
     /// Sends a signal to its group.
@@ -197,12 +214,15 @@ impl Job {
 
     fn kill(&mut self, now: Instant) {
         self.ending = Ending::Killed(now + LOOK);
+        self.life = None;
         match self.group() {
             Some(group) => {
                 // The kernel kills a group in one piece, however fast it multiplies.
                 let _ = signal_group(group, libc::SIGKILL);
                 kill_descendants(self.session.leader, Some(group));
             }
+            // Its supervisor has others to watch; without permission it gives this one up.
+            None if self.session.lives() => drop(self.report.shutdown(Shutdown::Write)),
             // It hangs somewhere on the way to its program.
             None => self.session.kill_leader(),
         }
@@ -229,6 +249,16 @@ impl Job {
     /// Whether it is over and can be dropped: hostd has let go of it, and nothing is left of it.
     pub fn is_over(&self) -> bool {
         self.forgotten && self.ended && self.alone
+    }
+
+    /// Lets go of its numbers, unless they are its session's too.
+    pub fn give_up(self) {
+        let Job {
+            session, report, ..
+        } = self;
+        drop(report);
+        // The closed line is no signal, and the supervisor waits for those.
+        let _ = wake(session.leader);
     }
 }
 

@@ -43,8 +43,7 @@ pub fn run() -> ! {
 /// A job, and what its supervisor reports.
 struct Entry {
     job: Job,
-    report: UnixStream,
-    /// What has come of its next line.
+    /// What has come of the next line of its report.
     line: Vec<u8>,
 }
 
@@ -148,7 +147,7 @@ impl Launcher {
 
     fn wait(&self, ends: &SignalFd, timeout: PollTimeout) -> Result<Ready> {
         let reports = self.jobs.iter();
-        let reports = reports.map(|(id, entry)| (*id, &entry.report));
+        let reports = reports.map(|(id, entry)| (*id, &entry.job.report));
         let (ids, files): (Vec<JobId>, Vec<&UnixStream>) = reports.unzip();
         let mut fds = vec![PollFd::new(ends.as_fd(), PollFlags::POLLIN)];
         fds.extend(
@@ -184,7 +183,9 @@ impl Launcher {
             .map(|(id, _)| *id)
             .collect();
         for id in over {
-            self.jobs.remove(&id);
+            if let Some(entry) = self.jobs.remove(&id) {
+                entry.job.give_up();
+            }
             self.tell(&FromLauncher::Gone { id }, &[]);
         }
         if self.hung_up && self.jobs.is_empty() {
@@ -295,7 +296,7 @@ impl Launcher {
     fn permit(&mut self, id: JobId) {
         if let Some(entry) = self.jobs.get_mut(&id) {
             // A supervisor that is gone is told of by the other end of its line.
-            let _ = entry.report.write_all(&[PERMIT]);
+            let _ = entry.job.report.write_all(&[PERMIT]);
         }
     }
 
@@ -316,8 +317,7 @@ impl Launcher {
             Ok((session, report)) => {
                 let leader = session.leader;
                 let entry = Entry {
-                    job: Job::new(session, self.policy.config.seconds),
-                    report,
+                    job: Job::new(session, report, self.policy.config.seconds),
                     line: Vec::new(),
                 };
                 self.jobs.insert(id, entry);
@@ -391,7 +391,7 @@ impl Launcher {
             return;
         };
         let mut room = [0; 4096];
-        match entry.report.read(&mut room) {
+        match entry.job.report.read(&mut room) {
             Ok(0) => self.lose_child(id),
             Ok(len) => {
                 entry.line.extend_from_slice(&room[..len]);

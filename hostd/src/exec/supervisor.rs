@@ -2,9 +2,9 @@
 //! of them until it is killed.
 //!
 //! It stays in the session as the programs' parent: the kernel stops no process by SIGTSTP, SIGTTIN or SIGTTOU whose group has no
-//! parent in its session, for nobody there could continue it. It also keeps the programs as zombies until the launcher kills it,
-//! so that the number of their group cannot become another's before. Whatever of their descendants loses its parent comes to it,
-//! so that none escapes from the job.
+//! parent in its session, for nobody there could continue it. It also keeps each program as a zombie until the launcher lets go of
+//! its job, and the first until the launcher kills it, so that the number of their group cannot become another's before. Whatever
+//! of their descendants loses its parent comes to it, so that none escapes from the job.
 #![allow(unsafe_code)]
 
 use super::child::{bind_to_parent, start, tell, Failure, Report, Task};
@@ -13,10 +13,11 @@ use super::message::About;
 use super::processes::signal_group;
 use super::{become_program, terminal, Policy};
 use hostcall::types::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{kill, SigSet, Signal};
 use nix::unistd::Pid;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 
 /// Has the program run and tells of it until the launcher ends this. It has one thread and never returns to the launcher's code.
@@ -84,6 +85,7 @@ impl Supervisor<'_> {
         let leader = program.as_raw();
         let mut before = leader;
         loop {
+            self.start_others();
             self.look();
             match await_signal() {
                 Wish::Look => {}
@@ -99,7 +101,6 @@ impl Supervisor<'_> {
                         let _ = signal_group(leader, libc::SIGCONT);
                     }
                 }
-                Wish::Another => self.start_another(),
             }
         }
     }
@@ -117,18 +118,18 @@ impl Supervisor<'_> {
         });
     }
 
-    fn start_another(&mut self) {
-        let line = self.programs.first().map(|first| &first.report);
-        // Who else may signal this process has nothing to say on its line.
-        let Some(Ok((task, report))) = line.map(Task::take) else {
-            return;
-        };
-        match self.start(task, &report) {
-            Ok(program) => {
-                self.is_told = false;
-                self.add(program, report);
+    /// Starts what the launcher has sent, however often it has called for that: signals merge.
+    fn start_others(&mut self) {
+        while let Some(Ok((task, report))) =
+            self.programs.first().map(|first| Task::take(&first.report))
+        {
+            match self.start(task, &report) {
+                Ok(program) => {
+                    self.is_told = false;
+                    self.add(program, report);
+                }
+                Err(failure) => drop(tell(&report, &[Report::Failure(failure)])),
             }
-            Err(failure) => drop(tell(&report, &[Report::Failure(failure)])),
         }
     }
 
@@ -146,6 +147,11 @@ impl Supervisor<'_> {
             }
             let _ = tell(&program.report, &reports);
         }
+        // Who is not kept is reaped with the orphans. That the first is, keeps the group's number.
+        let mut leads = true;
+        self.programs.retain(|program| {
+            std::mem::take(&mut leads) || !program.ended || !is_closed(&program.report)
+        });
         let is_own = |child| self.programs.iter().any(|program| program.pid == child);
         let is_alone = reap_orphans(is_own) && self.programs.iter().all(|program| program.ended);
         if is_alone && !std::mem::replace(&mut self.is_told, true) {
@@ -158,34 +164,30 @@ impl Supervisor<'_> {
 
 /// What a supervisor is woken for.
 enum Wish {
-    /// The program's state may have changed.
+    /// A program's state may have changed, or the launcher has sent another or dropped one.
     Look,
     /// The terminal is gone.
     HangUp,
     /// The program is to have the terminal's foreground, or not.
     Move { own: bool },
-    /// Another program is to be started.
-    Another,
 }
 
-/// The launcher's signal to a supervisor for [`Wish::Another`].
-fn caller() -> i32 {
-    libc::SIGRTMIN() + 1
-}
-
-/// Has a supervisor start what was sent on its line.
+/// The launcher's call to a supervisor for [`Wish::Look`]. Unlike a signal that is queued it cannot fail for want of room.
 ///
 /// # Errors
-/// sigqueue(3).
-pub(super) fn call_for_another(supervisor: i32) -> std::io::Result<()> {
-    let value = libc::sigval {
-        sival_ptr: std::ptr::null_mut(),
+/// kill(2).
+pub(super) fn wake(supervisor: i32) -> Result<(), nix::Error> {
+    kill(Pid::from_raw(supervisor), Signal::SIGCHLD)
+}
+
+/// Whether the launcher has closed the other end of a line.
+fn is_closed(line: &UnixStream) -> bool {
+    let mut polled = [PollFd::new(line.as_fd(), PollFlags::empty())];
+    let hung_up = |fd: &PollFd<'_>| {
+        fd.revents()
+            .is_some_and(|events| events.contains(PollFlags::POLLHUP))
     };
-    // SAFETY: plain system call.
-    match unsafe { libc::sigqueue(supervisor, caller(), value) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
+    poll(&mut polled, PollTimeout::ZERO).is_ok() && hung_up(&polled[0])
 }
 
 /// hostd's signal to a supervisor for [`Wish::Move`]. These come in the order in which they were sent.
@@ -210,12 +212,11 @@ fn await_signal() -> Wish {
     // when the code says so.
     unsafe {
         let (mut set, mut info): (libc::sigset_t, libc::siginfo_t) = std::mem::zeroed();
-        for signal in [libc::SIGCHLD, libc::SIGHUP, mover(), caller()] {
+        for signal in [libc::SIGCHLD, libc::SIGHUP, mover()] {
             libc::sigaddset(&mut set, signal);
         }
         match (libc::sigwaitinfo(&set, &mut info), info.si_code) {
             (libc::SIGHUP, libc::SI_KERNEL) => Wish::HangUp,
-            (signal, _) if signal == caller() => Wish::Another,
             (signal, libc::SI_QUEUE) if signal == mover() => Wish::Move {
                 own: info.si_value().sival_ptr.addr() != 0,
             },
