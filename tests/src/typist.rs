@@ -1,20 +1,29 @@
 //! Somebody at a terminal: types, and reads what is shown.
 
 use crate::daemon::PATIENCE;
-use nix::pty::{openpty, Winsize};
+use nix::errno::Errno;
+use nix::fcntl::{open, OFlag};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A program on a terminal of its own, killed when dropped.
 #[derive(Debug)]
 pub struct Typist {
     child: Child,
-    keyboard: File,
+    /// Nothing once it is hung up.
+    keyboard: Option<File>,
+    /// Whoever reads the screen lets go of it when this is dropped.
+    looks: Option<OwnedFd>,
+    reader: Option<JoinHandle<()>>,
     terminal: OwnedFd,
     shown: Arc<Mutex<Vec<u8>>>,
     /// How much of it has been taken.
@@ -41,11 +50,11 @@ impl Typist {
         columns: u16,
         mut watch: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static,
     ) -> Typist {
-        let size = size(rows, columns);
-        let pty = openpty(&size, None).expect("a terminal");
-        let stream = || pty.slave.try_clone().expect("a descriptor");
+        let (keyboard, terminal) = pty().expect("a terminal");
+        resize(&keyboard, rows, columns);
+        let stream = || terminal.try_clone().expect("a descriptor");
         command.stdin(stream()).stdout(stream()).stderr(stream());
-        let number = pty.slave.as_raw_fd();
+        let number = terminal.as_raw_fd();
         // SAFETY: only system calls between fork and exec.
         unsafe {
             command.pre_exec(move || {
@@ -57,13 +66,16 @@ impl Typist {
             });
         }
         let child = command.spawn().expect("the program starts");
-        let keyboard = File::from(pty.master);
         let mut screen = keyboard.try_clone().expect("a descriptor");
         let shown = Arc::new(Mutex::new(Vec::new()));
         let to = shown.clone();
-        std::thread::spawn(move || {
+        let (looked, looks) = nix::unistd::pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = screen.read(&mut buffer) {
+            while shows_more(&screen, &looked) {
+                let Ok(read @ 1..) = screen.read(&mut buffer) else {
+                    return;
+                };
                 let answer = watch(&buffer[..read]);
                 let _ = screen.write_all(&answer);
                 let mut shown = to.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,8 +84,10 @@ impl Typist {
         });
         Typist {
             child,
-            keyboard,
-            terminal: pty.slave,
+            keyboard: Some(keyboard),
+            looks: Some(looks),
+            reader: Some(reader),
+            terminal,
             shown,
             taken: 0,
         }
@@ -84,7 +98,28 @@ impl Typist {
     /// # Panics
     /// The terminal is gone.
     pub fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).expect("typed");
+        self.sends(keys.as_bytes());
+    }
+
+    /// Types what need not be text.
+    ///
+    /// # Panics
+    /// The terminal is gone.
+    pub fn sends(&mut self, bytes: &[u8]) {
+        let keyboard = self.keyboard.as_mut().expect("a terminal");
+        keyboard.write_all(bytes).expect("typed");
+    }
+
+    /// Closes the terminal, as a window is closed or a connection lost.
+    ///
+    /// # Panics
+    /// Who reads the screen has panicked.
+    pub fn hangs_up(&mut self) {
+        self.looks = None;
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the screen is read");
+        }
+        self.keyboard = None;
     }
 
     /// Waits until this is shown, and answers what was shown before it since the last time.
@@ -121,11 +156,12 @@ impl Typist {
     }
 
     /// Makes the window another size.
-    #[allow(unsafe_code)]
+    ///
+    /// # Panics
+    /// The terminal is gone.
     pub fn resizes(&self, rows: u16, columns: u16) {
-        let size = size(rows, columns);
-        // SAFETY: a live winsize.
-        unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+        let keyboard = self.keyboard.as_ref().expect("a terminal");
+        resize(keyboard, rows, columns);
     }
 
     /// The terminal's settings.
@@ -157,13 +193,34 @@ impl Typist {
     }
 }
 
-fn size(rows: u16, columns: u16) -> Winsize {
-    Winsize {
+/// Waits until there is something to read; false if nobody looks any more.
+fn shows_more(screen: &File, looked: &OwnedFd) -> bool {
+    let mut either = [screen.as_fd(), looked.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    let polled = poll(&mut either, PollTimeout::NONE);
+    let ended = either[1].any().unwrap_or(true);
+    matches!(polled, Ok(_) | Err(Errno::EINTR)) && !ended
+}
+
+/// A terminal's two ends. No program inherits the first: the terminal is hung up when it is closed here.
+fn pty() -> nix::Result<(File, OwnedFd)> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let keyboard = posix_openpt(flags)?;
+    grantpt(&keyboard)?;
+    unlockpt(&keyboard)?;
+    let terminal = open(ptsname_r(&keyboard)?.as_str(), flags, Mode::empty())?;
+    Ok((File::from(OwnedFd::from(keyboard)), terminal))
+}
+
+#[allow(unsafe_code)]
+fn resize(keyboard: &File, rows: u16, columns: u16) {
+    let size = libc::winsize {
         ws_row: rows,
         ws_col: columns,
         ws_xpixel: 0,
         ws_ypixel: 0,
-    }
+    };
+    // SAFETY: a live winsize.
+    unsafe { libc::ioctl(keyboard.as_raw_fd(), libc::TIOCSWINSZ, &size) };
 }
 
 impl Drop for Typist {

@@ -33,9 +33,10 @@ pub fn main() -> i32 {
         false => shell.follow_monitor(),
     }
     let result = run(&mut shell, commands, &startup);
-    let status = shell.conclude(result);
+    // Not as the trap on EXIT has left it.
+    shell.status = shell.conclude(result);
     shell.leave_terminal();
-    status
+    shell.status
 }
 
 fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32> {

@@ -146,6 +146,15 @@ pub fn pipe() -> Result<(i32, i32)> {
     Ok((reader, writer))
 }
 
+/// A pipe from which nothing comes, and whose readers do not wait for it: its end to read, its end to write.
+pub fn silence() -> Result<(i32, i32)> {
+    let mut ends = [0; 2];
+    // SAFETY: the array has room for both numbers.
+    checked(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) })?;
+    let [reader, writer] = ends.map(raise);
+    Ok((reader, writer))
+}
+
 /// The descriptor under a number above the script's own.
 pub fn raise(fd: i32) -> i32 {
     if fd >= PRIVATE {

@@ -116,8 +116,8 @@ impl Shell {
             return Ok(());
         }
         for signal in sys::arrived() {
-            let action = self.traps.action(signal).cloned();
-            match action.filter(|action| !action.is_empty()) {
+            match self.traps.action(signal).cloned() {
+                Some(action) if action.is_empty() => {}
                 Some(action) => self.run_trap(&action)?,
                 None if self.interactive => self.heed(signal)?,
                 None => {}

@@ -108,7 +108,7 @@ impl Editor {
             editor = editor.with_edit_mode(if vi { self::vi() } else { emacs() });
         }
         let read = loop {
-            let read = wake::while_reading(&shell.jobs, || editor.read_line(prompt));
+            let read = wake::while_reading(|| editor.read_line(prompt));
             break match read {
                 Ok(Signal::Success(line)) => {
                     self.desk.learn(&line);

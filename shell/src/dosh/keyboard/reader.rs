@@ -93,6 +93,9 @@ impl Reader {
         }
         self.history.follow(shell);
         let input = loop {
+            if sys::is_gone(0) {
+                break Input::Leaves(GONE);
+            }
             let read = match &mut self.editor {
                 Some(editor) => match plain::typed() {
                     Typed::Line(line) => break self.typed(shell, line, first),
@@ -120,7 +123,10 @@ impl Reader {
             }
         };
         sys::release(reserved);
-        input
+        match input {
+            Input::End if sys::is_gone(0) => Input::Leaves(GONE),
+            input => input,
+        }
     }
 
     /// A line that was shown where it was typed, before its prompt, is shown behind it.

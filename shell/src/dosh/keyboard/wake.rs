@@ -2,18 +2,20 @@
 //!
 //! The editor sleeps until its terminal can be read or the window's size has changed. So a signal is passed on as SIGWINCH: the
 //! editor looks whether it shall break off when it wakes, and an idle prompt wakes for nothing else.
+//!
+//! Of a terminal that is gone it reads no bytes, for ever and without looking at anything. A hang-up takes that terminal away:
+//! its number is lent to a pipe from which nothing comes, and the editor goes back to sleep and is woken.
 
-use crate::dosh::jobs::Jobs;
 use crate::dosh::sys::{self, Disposition};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The jobs that are hung up with the shell while it reads.
-const MOST_JOBS: usize = 64;
-
 static READING: AtomicBool = AtomicBool::new(false);
 static BREAKS: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-static GROUPS: [AtomicI32; MOST_JOBS] = [const { AtomicI32::new(0) }; MOST_JOBS];
+/// What takes the place of a terminal that is gone.
+static SILENCE: AtomicI32 = AtomicI32::new(-1);
+/// It has taken it.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// What makes the editor come back.
 pub fn breaks() -> Arc<AtomicBool> {
@@ -22,11 +24,17 @@ pub fn breaks() -> Arc<AtomicBool> {
 }
 
 /// Runs while signals break it off.
-pub fn while_reading<T>(jobs: &Jobs, read: impl FnOnce() -> T) -> T {
-    let groups = jobs.all().iter().filter(|job| !job.is_ended());
-    let groups = groups.map(|job| job.group).chain(std::iter::repeat(0));
-    for (place, group) in GROUPS.iter().zip(groups) {
-        place.store(group, Ordering::Relaxed);
+pub fn while_reading<T>(read: impl FnOnce() -> T) -> T {
+    let terminal = sys::duplicate_above(0, sys::PRIVATE, true);
+    let silence = sys::silence();
+    SILENCE.store(
+        silence.as_ref().map_or(-1, |ends| ends.0),
+        Ordering::Relaxed,
+    );
+    // Even one that is ignored has to be heard: the editor finds no end by itself.
+    let ignores = sys::is_ignored(libc::SIGHUP);
+    if ignores {
+        sys::set_signal(libc::SIGHUP, Disposition::Note);
     }
     if let Some(breaks) = BREAKS.get() {
         // One that came before has been seen to, or is noted still.
@@ -38,33 +46,33 @@ pub fn while_reading<T>(jobs: &Jobs, read: impl FnOnce() -> T) -> T {
     }
     let result = read();
     READING.store(false, Ordering::Release);
+    if ignores {
+        sys::set_signal(libc::SIGHUP, Disposition::Ignore);
+    }
+    if let Ok(terminal) = terminal {
+        if LOST.swap(false, Ordering::Relaxed) {
+            let _ = sys::duplicate_to(terminal, 0);
+        }
+        sys::close(terminal);
+    }
+    if let Ok((reader, writer)) = silence {
+        sys::close(reader);
+        sys::close(writer);
+    }
     result
 }
 
 /// In the handler of a signal.
-fn heard(signal: i32) {
+fn heard(_: i32) {
     if !READING.load(Ordering::Acquire) {
         return;
     }
-    // The editor reads a terminal that is gone for ever.
-    if signal == libc::SIGHUP && sys::settings(0).is_none() {
-        hang_up();
+    if sys::has_arrived(libc::SIGHUP) && sys::is_gone(0) {
+        LOST.store(true, Ordering::Relaxed);
+        let _ = sys::duplicate_to(SILENCE.load(Ordering::Relaxed), 0);
     }
     if let Some(breaks) = BREAKS.get() {
         breaks.store(true, Ordering::Release);
     }
     let _ = sys::kill(std::process::id() as i32, libc::SIGWINCH);
-}
-
-/// Ends the shell with its jobs.
-fn hang_up() {
-    for place in &GROUPS {
-        let group = place.load(Ordering::Relaxed);
-        if group > 0 {
-            let _ = sys::kill(-group, libc::SIGHUP);
-            let _ = sys::kill(-group, libc::SIGCONT);
-        }
-    }
-    sys::set_signal(libc::SIGHUP, Disposition::Default);
-    let _ = sys::kill(std::process::id() as i32, libc::SIGHUP);
 }

@@ -158,8 +158,12 @@ impl Shell {
     /// is hung up.
     pub fn foreground(&mut self, mut job: Job) {
         let controlled = job.group != 0;
-        let hangs_up = self.interactive && self.traps.action(libc::SIGHUP).is_none();
-        job.attend(controlled, || hangs_up && sys::has_arrived(libc::SIGHUP));
+        let (interactive, trapped) = (self.interactive, self.traps.action(libc::SIGHUP).is_some());
+        // A trap's action waits for the job, but not for one that has lost its terminal with the shell.
+        let is_gone = || self.terminal.is_some_and(sys::is_gone);
+        job.attend(controlled, || {
+            interactive && sys::has_arrived(libc::SIGHUP) && (!trapped || is_gone())
+        });
         if let (true, Some(terminal)) = (controlled, self.terminal) {
             sys::give_terminal(terminal, sys::own_group());
         }

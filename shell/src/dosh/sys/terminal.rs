@@ -35,6 +35,15 @@ pub fn settings(terminal: i32) -> Option<Settings> {
     (result == 0).then_some(Settings(settings))
 }
 
+/// Whether this was a terminal that has been hung up: its other end is closed.
+pub fn is_gone(terminal: i32) -> bool {
+    // SAFETY: all-zero is a valid place to be filled.
+    let mut settings: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: the place outlives the call.
+    let result = unsafe { libc::tcgetattr(terminal, &mut settings) };
+    result == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EIO)
+}
+
 /// Once everything written has been shown.
 pub fn set_settings(terminal: i32, settings: &Settings) {
     // SAFETY: the settings outlive the call.
