@@ -205,6 +205,19 @@ fn jobs_are_told_of_before_the_prompt() {
 }
 
 #[test]
+fn how_a_job_has_ended_is_known_when_it_was_told_of() {
+    let mut dosh = Dosh::bare();
+    dosh.does("sh -c 'exit 7' & one=$!");
+    dosh.does("sh -c 'kill -9 $$' & two=$!");
+    std::thread::sleep(Duration::from_millis(200));
+    dosh.does(":");
+    let shown = dosh.does("jobs; wait $two; echo \"<$?>\"; wait $one; echo \"<$?>\"");
+    assert!(shown.contains("\n<137>\n<7>"), "{shown}");
+    assert!(dosh.does("wait $one; echo \"<$?>\"").contains("\n<7>"));
+    assert!(dosh.does("wait $$; echo \"<$?>\"").contains("\n<127>"));
+}
+
+#[test]
 fn stopped_jobs_are_told_of_once_before_the_shell_ends() {
     for leave in ["exit\r", "\x04"] {
         let mut dosh = Dosh::bare();

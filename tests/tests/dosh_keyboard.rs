@@ -169,6 +169,22 @@ fn own_prompts_are_used() {
 }
 
 #[test]
+fn children_complain_as_the_shell_does() {
+    let mut dosh = Dosh::bare();
+    for line in [
+        "no-such-command",
+        "(no-such-command)",
+        "no-such-command | cat",
+        "x=$(no-such-command)",
+        "no-such-command & wait",
+    ] {
+        let shown = dosh.does(line);
+        let told = "\ndosh: no-such-command: command not found";
+        assert!(shown.contains(told), "{line}: {shown}");
+    }
+}
+
+#[test]
 fn the_prompt_command_runs_before_each_prompt() {
     let mut dosh = Dosh::bare();
     dosh.types("PROMPT_COMMAND='n=$((n + 1)); PS1=\"$n% \"; false'; n=0; (exit 7)\r");
@@ -199,10 +215,13 @@ fn a_command_goes_on_over_lines() {
     dosh.at("> ");
     dosh.types("echo in''side; fi\r");
     dosh.shows("\ninside");
+    dosh.at(MARK);
     dosh.types("\x0ccat <<E\rtext\rE\r");
     dosh.until("output", |shown| shown.matches("text").count() == 2);
+    dosh.at(MARK);
     dosh.types("\x0cecho \\\ra''b\r");
     dosh.shows("\nab");
+    dosh.at(MARK);
     dosh.types("\x0cecho 'open\r");
     dosh.at("> ");
     dosh.types("\x03");

@@ -3,12 +3,16 @@
 use super::plan::Place;
 use super::syntax::tree::Bytes;
 use super::sys::{self, Settings};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::rc::Rc;
 
 /// Ended jobs that nobody has asked for are forgotten beyond so many.
 const REMEMBERED: usize = 1024;
+
+/// How so many processes of jobs that were forgotten have ended is still known.
+const ENDS: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -248,6 +252,8 @@ pub struct Jobs {
     order: Vec<usize>,
     /// Processes whose status nobody asks for.
     strays: Vec<i32>,
+    /// Of processes whose job was forgotten when its end was told: `wait` can be asked later. Oldest first.
+    ends: VecDeque<(i32, i32)>,
     /// They are not this process's children.
     foreign: bool,
 }
@@ -257,6 +263,7 @@ impl Jobs {
     pub fn leave(&mut self) {
         self.foreign = true;
         self.strays.clear();
+        self.ends.clear();
     }
 
     /// Adds a job; answers its number.
@@ -278,7 +285,7 @@ impl Jobs {
                 return;
             };
             let number = self.list[at].number;
-            self.remove(number);
+            self.forget(number);
         }
     }
 
@@ -325,6 +332,28 @@ impl Jobs {
 
     pub fn get_mut(&mut self, number: usize) -> Option<&mut Job> {
         self.list.iter_mut().find(|job| job.number == number)
+    }
+
+    /// Forgets a job that has ended, but not how.
+    pub fn forget(&mut self, number: usize) {
+        let Some(job) = self.remove(number) else {
+            return;
+        };
+        for process in job.processes {
+            // The system gives a number again when it is free: the newer process is meant.
+            self.ends.retain(|(pid, _)| *pid != process.pid);
+            if self.ends.len() >= ENDS {
+                self.ends.pop_front();
+            }
+            self.ends.push_back((process.pid, process.state.status()));
+        }
+    }
+
+    /// The status of a child whose job was forgotten.
+    pub fn end_of(&self, pid: i32) -> Option<i32> {
+        let mut ends = self.ends.iter();
+        ends.find(|(ended, _)| *ended == pid)
+            .map(|(_, status)| *status)
     }
 
     pub fn remove(&mut self, number: usize) -> Option<Job> {

@@ -144,12 +144,14 @@ impl Shell {
         self.find_own_directory();
     }
 
-    /// Tells an error.
+    /// Tells an error. At a terminal, in the shell and its children, it is that of the line just entered.
     pub fn complain(&self, message: impl Display) {
-        let name = String::from_utf8_lossy(&self.zero);
-        let line = match self.interactive {
-            true => format!("{name}: {message}\n"),
-            false => format!("{name}: line {}: {message}\n", self.line),
+        let line = match self.keyboard.is_some() {
+            true => format!("dosh: {message}\n"),
+            false => {
+                let name = String::from_utf8_lossy(&self.zero);
+                format!("{name}: line {}: {message}\n", self.line)
+            }
         };
         let _ = sys::write_all(2, line.as_bytes());
     }

@@ -69,7 +69,7 @@ pub fn settle(shell: &mut Shell, number: usize) {
     if let Some(job) = shell.jobs.get_mut(number) {
         job.told = job.state();
         if job.is_ended() {
-            shell.jobs.remove(number);
+            shell.jobs.forget(number);
         }
     }
 }
@@ -167,11 +167,12 @@ pub fn wait(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     for word in operands {
         status = match target(shell, word) {
-            Some((number, pid)) => match wait_for(shell, number, pid) {
+            Target::Job(number, pid) => match wait_for(shell, number, pid) {
                 Ok(status) => status,
                 Err(signal) => return interrupted(shell, signal),
             },
-            None => 127,
+            Target::Ended(status) => status,
+            Target::Nothing => 127,
         };
     }
     Ok(status)
@@ -184,33 +185,39 @@ fn interrupted(shell: &mut Shell, signal: i32) -> Run<i32> {
     Ok(128 + signal)
 }
 
-/// The job, and of it the process, that an operand of `wait` names.
-fn target(shell: &Shell, word: &[u8]) -> Option<(usize, Option<i32>)> {
+/// What an operand of `wait` names.
+enum Target {
+    /// A job, or a process of it.
+    Job(usize, Option<i32>),
+    /// A process that has ended so, and whose job was forgotten.
+    Ended(i32),
+    Nothing,
+}
+
+fn target(shell: &Shell, word: &[u8]) -> Target {
     if let Some(name) = word.strip_prefix(b"%") {
         return match shell.jobs.find(name) {
-            Ok(number) => Some((number, None)),
+            Ok(number) => Target::Job(number, None),
             Err(why) => {
                 shell.refuse_with(b"wait", format_args!("{}: {why}", shown(word)), 127);
-                None
+                Target::Nothing
             }
         };
     }
     let Some(pid) = number(word).and_then(|pid| i32::try_from(pid).ok()) else {
         let message = format!("`{}': not a pid or valid job spec", shown(word));
         shell.refuse_with(b"wait", message, 1);
-        return None;
+        return Target::Nothing;
     };
-    match shell.jobs.by_pid(pid) {
-        Some(job) => Some((job.number, Some(pid))),
-        None => {
-            shell.refuse_with(
-                b"wait",
-                format_args!("pid {pid} is not a child of this shell"),
-                127,
-            );
-            None
-        }
+    if let Some(job) = shell.jobs.by_pid(pid) {
+        return Target::Job(job.number, Some(pid));
     }
+    if let Some(status) = shell.jobs.end_of(pid) {
+        return Target::Ended(status);
+    }
+    let message = format_args!("pid {pid} is not a child of this shell");
+    shell.refuse_with(b"wait", message, 127);
+    Target::Nothing
 }
 
 fn wait_for(shell: &mut Shell, number: usize, pid: Option<i32>) -> Result<i32, i32> {
@@ -228,7 +235,7 @@ fn wait_for(shell: &mut Shell, number: usize, pid: Option<i32>) -> Result<i32, i
         (state != State::Running).then(|| state.status())
     })?;
     if shell.jobs.get(number).is_some_and(|job| job.is_ended()) {
-        shell.jobs.remove(number);
+        shell.jobs.forget(number);
     }
     Ok(status)
 }
@@ -243,7 +250,7 @@ fn wait_for_next(shell: &mut Shell) -> Run<i32> {
     });
     match ended {
         Ok((number, status)) => {
-            shell.jobs.remove(number);
+            shell.jobs.forget(number);
             Ok(status)
         }
         Err(signal) => interrupted(shell, signal),
