@@ -333,3 +333,39 @@ fn the_terminal_is_put_in_order_behind_a_program_that_could_not() {
     assert!(dosh.does("stty -a").contains("-echo "));
     assert!(!dosh.settings().local_flags.contains(LocalFlags::ICANON));
 }
+
+/// A child is a job from its first moment on.
+#[test]
+fn signals_reach_a_job_that_has_just_begun() {
+    let mut dosh = Dosh::bare();
+    for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130), ("QUIT", 131)] {
+        let shown = dosh.does(&format!(
+            "for i in 1 2 3; do sleep 1000 & kill -{signal} $!; wait $!; s=\"$s $?\"; done; echo \"<$s>\"; s="
+        ));
+        let all = format!("\n< {status} {status} {status}>");
+        assert!(shown.contains(&all), "{signal}: {shown}");
+    }
+    dosh.does("sleep 1000 & kill -TSTP $!; echo $! >job");
+    let job = number(&dosh, "job");
+    eventually("the job is stopped", || state(job) == Some('T'));
+    dosh.does("kill -9 %%; wait");
+}
+
+#[test]
+fn control_z_does_not_stop_substitutions() {
+    let mut dosh = Dosh::bare();
+    for line in [
+        "x=$(echo 1 >begun; sleep 0.5; echo q)",
+        "x=$(echo 1 >begun; sleep 0.5 | cat; echo q)",
+        "x=$(echo 1 >begun; (sleep 0.5; echo q))",
+    ] {
+        dosh.types(&format!("\x0c{line}; echo \"<$x>\"\r"));
+        number(&dosh, "begun");
+        dosh.types("\x1a");
+        dosh.shows("<q>");
+        dosh.at(MARK);
+        let shown = dosh.shown();
+        assert!(!shown.contains("Stopped"), "{line}: {shown}");
+        assert!(!dosh.does("rm begun; jobs").contains('['), "{line}");
+    }
+}

@@ -162,22 +162,29 @@ impl Shell {
         Flow::Abort(1)
     }
 
-    /// Forks. In the child, which answers nothing, the environment is a subshell's.
+    /// Forks. In the child, which answers nothing, the environment is a subshell's, without job control: what it starts is in its
+    /// own group. A signal that is sent to the child at once finds it so.
     pub fn fork(&mut self) -> Run<Option<i32>> {
-        match sys::fork() {
-            Ok(Some(child)) => Ok(Some(child)),
-            Ok(None) => {
-                self.subshell = true;
-                if std::mem::take(&mut self.interactive) {
-                    keyboard::signals::leave(&self.traps);
-                }
-                self.jobs.leave();
-                self.host.leave();
-                self.traps.enter_subshell();
-                Ok(None)
+        let forked = sys::blocking_signals(|_| {
+            let forked = sys::fork();
+            if let Ok(None) = forked {
+                self.enter_subshell();
             }
-            Err(error) => Err(self.fail(format_args!("cannot fork: {}", sys::reason(error)))),
+            forked
+        });
+        forked.map_err(|error| self.fail(format_args!("cannot fork: {}", sys::reason(error))))
+    }
+
+    fn enter_subshell(&mut self) {
+        self.subshell = true;
+        if std::mem::take(&mut self.interactive) {
+            keyboard::signals::leave(&self.traps);
         }
+        self.options.set_name(b"monitor", false);
+        self.terminal = None;
+        self.jobs.leave();
+        self.host.leave();
+        self.traps.enter_subshell();
     }
 
     pub fn pipe(&mut self) -> Run<(i32, i32)> {

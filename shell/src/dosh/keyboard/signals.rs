@@ -36,7 +36,7 @@ pub fn leave(traps: &Traps) {
     for (signal, _) in KEPT {
         if !STOPS.contains(&signal) {
             give_back(traps, signal);
-            // One that came since the child began was meant for it.
+            // One that came just before the child began found nothing to end.
             if sys::has_arrived(signal) {
                 let _ = sys::kill(std::process::id() as i32, signal);
             }

@@ -99,14 +99,21 @@ impl Shell {
         let controlled = self.options.monitor();
         let terminal = self.terminal;
         let interactive = self.interactive;
-        let Some(child) = self.fork()? else {
-            if controlled {
-                sys::set_group(0, group.unwrap_or(0));
-                if let (true, Some(terminal)) = (foreground, terminal) {
-                    sys::give_terminal(terminal, sys::own_group());
+        // Until the child is a job, no signal for one may reach it.
+        let child = sys::blocking_signals(|_| {
+            let child = self.fork()?;
+            if child.is_none() {
+                if controlled {
+                    sys::set_group(0, group.unwrap_or(0));
+                    if let (true, Some(terminal)) = (foreground, terminal) {
+                        sys::give_terminal(terminal, sys::own_group());
+                    }
                 }
+                self.become_child(controlled, foreground, interactive);
             }
-            self.become_child(controlled, foreground, interactive);
+            Ok(child)
+        })?;
+        let Some(child) = child else {
             if !foreground && !controlled && group.is_none() {
                 detach_input();
             }
@@ -126,9 +133,6 @@ impl Shell {
         if controlled || interactive {
             keyboard::signals::be_stoppable(&self.traps);
         }
-        // The jobs of a job are in its group.
-        self.options.set_name(b"monitor", false);
-        self.terminal = None;
         if !foreground && !controlled {
             sys::set_signal(libc::SIGINT, Disposition::Ignore);
             sys::set_signal(libc::SIGQUIT, Disposition::Ignore);
