@@ -352,6 +352,14 @@ fn signals_reach_a_job_that_has_just_begun() {
 }
 
 #[test]
+fn an_interrupt_of_any_stage_is_one_of_the_line() {
+    let mut dosh = Dosh::bare();
+    let shown = dosh.does("while :; do sh -c 'kill -INT $$' | cat; sleep 0.01; done; echo never");
+    assert!(!shown.contains("\nnever"), "{shown}");
+    assert_eq!(status(&mut dosh), "130");
+}
+
+#[test]
 fn control_z_does_not_stop_substitutions() {
     let mut dosh = Dosh::bare();
     for line in [

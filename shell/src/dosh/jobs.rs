@@ -174,6 +174,17 @@ impl Job {
         matches!(self.state(), State::Ended(_))
     }
 
+    /// The signal that has ended it. An interrupt of any process is one of the job, for the key was for all.
+    pub fn signal_of_end(&self) -> Option<i32> {
+        let signal = |state| match state {
+            State::Ended(raw) if libc::WIFSIGNALED(raw) => Some(libc::WTERMSIG(raw)),
+            _ => None,
+        };
+        let signals = self.processes.iter().map(|process| signal(process.state));
+        let mut interrupts = signals.flatten().filter(|signal| *signal == libc::SIGINT);
+        interrupts.next().or_else(|| signal(self.state()))
+    }
+
     fn update(&mut self, pid: i32, raw: i32) -> bool {
         let process = self.processes.iter_mut().find(|process| process.pid == pid);
         process.is_some_and(|process| {

@@ -185,14 +185,15 @@ impl Shell {
                 job.told = job.state();
                 self.keep_stopped(job);
             }
-            State::Ended(raw) if libc::WIFSIGNALED(raw) => {
-                self.ended_by(libc::WTERMSIG(raw), controlled)
+            State::Ended(_) => {
+                if let Some(signal) = job.signal_of_end() {
+                    self.ended_by(signal, controlled);
+                }
             }
-            State::Ended(_) => {}
         }
     }
 
-    /// What a signal that has ended the last process of a job in the foreground means to the shell.
+    /// What a signal that has ended a job in the foreground means to the shell.
     fn ended_by(&mut self, signal: i32, controlled: bool) {
         match signal {
             // The terminal's interrupt has reached the job's group only, and is meant for the script or line.
