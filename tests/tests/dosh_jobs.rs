@@ -377,3 +377,21 @@ fn control_z_does_not_stop_substitutions() {
         assert!(!dosh.does("rm begun; jobs").contains('['), "{line}");
     }
 }
+
+#[test]
+fn traps_speak_above_the_prompt() {
+    let mut dosh = Dosh::bare();
+    for before in ["", "seq 50"] {
+        dosh.does("trap 'echo caught' USR1");
+        dosh.does(before);
+        dosh.types("typed");
+        dosh.at(&format!("{MARK}typed"));
+        kill(Pid::from_raw(dosh.pid()), Signal::SIGUSR1).expect("sent");
+        dosh.shows("caught\n% typed");
+        dosh.at(&format!("{MARK}typed"));
+        let shown = dosh.shown();
+        assert!(shown.contains("% typed\ncaught\n% typed"), "{shown}");
+        dosh.types("\x03");
+        dosh.at(MARK);
+    }
+}

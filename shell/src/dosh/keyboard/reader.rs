@@ -165,11 +165,11 @@ impl Reader {
 
 /// Sees to the signals that have broken off the reading.
 fn broken(shell: &mut Shell) -> Result<(), Input> {
-    if shell.has_news_of_jobs() {
-        // What is being typed stays where it is.
+    if shell.has_news_of_jobs() || shell.traps.waiting().is_some() {
+        // What is being typed stays where it is: the prompt comes again below what is told.
         let _ = sys::write_all(2, b"\n");
-        shell.tell_of_jobs();
     }
+    shell.tell_of_jobs();
     match shell.run_pending_traps() {
         Ok(()) => Ok(()),
         Err(Flow::Exit(status)) => Err(Input::Leaves(status)),
