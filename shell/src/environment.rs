@@ -30,6 +30,16 @@ pub struct Named {
     pub translate: Translate,
 }
 
+impl Named {
+    /// The guest's own variable, as it is.
+    pub fn guests(name: Vec<u8>) -> Named {
+        Named {
+            name,
+            ..Named::default()
+        }
+    }
+}
+
 /// What is offered to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
@@ -117,7 +127,9 @@ pub fn offer(
             continue;
         };
         if !variables::crosses(pass, &variable.name) {
-            offer.refused.push(variable.name.clone());
+            if !offer.refused.contains(&variable.name) {
+                offer.refused.push(variable.name.clone());
+            }
             continue;
         }
         let value = match variable.translate {

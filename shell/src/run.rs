@@ -49,18 +49,19 @@ pub enum End {
 }
 
 impl Stage {
-    /// One in the environment of this process, with these standard streams.
+    /// One in the environment of this process, with these standard streams. Of that environment the variables `assigned` are
+    /// to cross as those of `--env` do.
     ///
     /// # Errors
     /// No program is named, or the environment says what cannot be.
-    pub fn here(options: Hrun, side: Side) -> Result<Stage, Failure> {
+    pub fn here(options: Hrun, assigned: &[Vec<u8>], side: Side) -> Result<Stage, Failure> {
         if options.words.is_empty() {
             return Err(Failure::own("no program is named; see hrun --help"));
         }
         let variables =
             std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
         Ok(Stage {
-            named: named(&options)?,
+            named: named(assigned, &options)?,
             variables: variables.collect(),
             session: Session::find().map_err(Failure::own)?,
             prefix: Prefix::of_environment(),
@@ -214,13 +215,16 @@ impl Starter<'_> {
     }
 }
 
-/// The variables that the command line and `$HOSTCALL_ENV` name.
-fn named(options: &Hrun) -> Result<Vec<Named>, Failure> {
+/// The variables that assignments, `$HOSTCALL_ENV` and the command line name; a later one says how the value is translated.
+fn named(assigned: &[Vec<u8>], options: &Hrun) -> Result<Vec<Named>, Failure> {
     let list = std::env::var_os("HOSTCALL_ENV").unwrap_or_default();
-    let mut named = environment::parse_list(list.as_bytes())
+    let list = environment::parse_list(list.as_bytes())
         .map_err(|error| Failure::own(format_args!("HOSTCALL_ENV: {error}")))?;
-    named.extend(options.env.iter().cloned());
-    Ok(named)
+    let assigned = assigned.iter().cloned().map(Named::guests);
+    Ok(assigned
+        .chain(list)
+        .chain(options.env.iter().cloned())
+        .collect())
 }
 
 fn pack(stage: &Stage, policy: &Policy) -> Result<Vec<u8>, Failure> {

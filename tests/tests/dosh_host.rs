@@ -39,6 +39,14 @@ fn a_host_program_is_a_command_like_any_other(guest: &mut Scripts) {
         ("hrun cat <<E\n$((6 * 7))\nE\n", "42\n"),
         ("hrun cat < <(echo a; echo b)", "a\nb\n"),
         ("cat <(hrun echo a) <(hrun echo b)", "a\nb\n"),
+        (
+            "f() { hrun echo /dev/fd/62 $2; cat $1; }; f <(echo a) b",
+            "/dev/fd/62 b\na\n",
+        ),
+        (
+            "HOSTCALL_SESSION=other COLUMNS=7 hrun sh -c 'echo $COLUMNS'",
+            "7\n",
+        ),
         ("hrun sh -c 'exit 3' || echo $?", "3\n"),
         ("hrun sh -c 'kill -TERM $$' 2> /dev/null; echo $?", "143\n"),
         ("f() { hrun echo \"f $1\"; }; f x | cat", "f x\n"),
@@ -87,10 +95,41 @@ fn a_host_program_is_a_command_like_any_other(guest: &mut Scripts) {
         ("hrun /etc/passwd", 126, "not executable"),
         ("hrun", 125, "hrun"),
         ("hrun -q", 125, "-q"),
+        (
+            "hrun cat <(echo a)",
+            126,
+            "the pipe of <( ) or >( ) is the guest's",
+        ),
+        (
+            "@ diff <(yes) -from=<(hrun yes)",
+            126,
+            "/dev/fd/63: the pipe",
+        ),
+        (
+            "f() { hrun cat $1; }; f <(yes)",
+            126,
+            "name a file under /host",
+        ),
+        (
+            "hrun cat <(yes) | hrun cat; exit ${PIPESTATUS[0]}",
+            126,
+            "the pipe",
+        ),
+        (
+            "not_passed=3 hrun true; echo $not_passed",
+            0,
+            "hrun: not_passed does not cross",
+        ),
+        ("@ not_passed=3 true", 0, "hrun: not_passed does not cross"),
+        (
+            "not_passed=3 hrun true | hrun cat",
+            0,
+            "hrun: not_passed does not cross",
+        ),
         ("set -e; hrun false; echo not", 1, ""),
     ] {
         let (ended, said, complained) = run(guest, script);
-        assert_eq!((ended, &said[..]), (status, ""), "{script}: {complained}");
+        assert_eq!((ended, said.trim()), (status, ""), "{script}: {complained}");
         assert!(complained.contains(why), "{script}: {complained}");
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The whole program; answers its status, unless it is to die of a signal.
 pub fn main() -> i32 {
-    with(std::env::args_os())
+    with(std::env::args_os(), &[])
 }
 
 /// What a command line says.
@@ -27,8 +27,8 @@ pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<command::Hrun, 
     })
 }
 
-/// The program, with these words in place of the process's.
-pub fn with(words: impl IntoIterator<Item = OsString>) -> i32 {
+/// The program, with these words in place of the process's. The variables `assigned` cross as those of `--env` do.
+pub fn with(words: impl IntoIterator<Item = OsString>, assigned: &[Vec<u8>]) -> i32 {
     let options = match read(words) {
         Ok(options) => options,
         Err(status) => return status,
@@ -37,7 +37,7 @@ pub fn with(words: impl IntoIterator<Item = OsString>) -> i32 {
         (Some(name), ..) => install(name, &options.words),
         (_, Some(shell), _) => print(completion::script(shell).as_bytes()),
         (.., Some(kind)) => complete(kind, &options.words),
-        _ => run(options),
+        _ => run(options, assigned),
     };
     match outcome {
         Ok(()) => 0,
@@ -48,8 +48,8 @@ pub fn with(words: impl IntoIterator<Item = OsString>) -> i32 {
     }
 }
 
-fn run(options: command::Hrun) -> Result<(), Failure> {
-    let stage = Stage::here(options, Side::STANDARD)?;
+fn run(options: command::Hrun, assigned: &[Vec<u8>]) -> Result<(), Failure> {
+    let stage = Stage::here(options, assigned, Side::STANDARD)?;
     match run::run(host::attach()?, &[stage])?.first() {
         Some(End::Ran(state)) => status::end(*state),
         Some(End::Failed(status)) => std::process::exit((*status).into()),

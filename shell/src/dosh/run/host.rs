@@ -6,9 +6,9 @@
 use crate::dosh::builtins;
 use crate::dosh::plan::Place;
 use crate::dosh::shell::{Flow, Run, Shell};
-use crate::dosh::syntax::tree::{Bytes, Command, Kind, List};
+use crate::dosh::syntax::tree::{Assignment, Bytes, Command, Kind, List};
 use crate::dosh::sys;
-use crate::failure::{Failure, MISSING, OWN};
+use crate::failure::{plain, Failure, MISSING, OWN, REFUSED};
 use crate::programs;
 use crate::run::{self, End, Stage};
 use crate::status;
@@ -80,10 +80,34 @@ impl Shell {
 
     /// Runs one host program in this process, which does nothing else any more; answers the status if it does not die as the
     /// program has.
-    pub fn attend_one(&mut self, fields: &[Bytes]) -> i32 {
+    pub fn attend_one(&mut self, fields: &[Bytes], assignments: &[Assignment]) -> i32 {
+        if self.refuses_substitutions(fields) {
+            return REFUSED.into();
+        }
         self.adopt_environment();
         kind::fill_missing();
-        programs::hrun::with(self.words_for_host(fields))
+        programs::hrun::with(self.words_for_host(fields), &crossing(assignments))
+    }
+
+    /// Whether a word names a pipe of a process substitution, which is the guest's alone; tells it then.
+    fn refuses_substitutions(&self, fields: &[Bytes]) -> bool {
+        let named = |fd: &i32| {
+            let path = format!("/dev/fd/{fd}");
+            fields
+                .iter()
+                .any(|field| names(field, path.as_bytes()))
+                .then_some(path)
+        };
+        let Some(path) = self.held.iter().find_map(named) else {
+            return false;
+        };
+        let root = self.prefix().to_guest(b"/");
+        self.complain(format_args!(
+            "hrun: {path}: the pipe of <( ) or >( ) is the guest's and has no name on the host; redirect a standard stream, as in \
+             `< <(…)`, or name a file under {}",
+            plain(&root)
+        ));
+        true
     }
 
     /// Runs neighbouring stages in this process, which does nothing else any more, and reports how each has ended.
@@ -177,13 +201,17 @@ impl Shell {
         };
         let side = side(joints);
         self.restore(saved);
+        if self.refuses_substitutions(&fields) {
+            return Ok(Err(REFUSED));
+        }
         self.adopt_environment();
+        let assigned = crossing(&simple.assignments);
         Ok(match programs::hrun::read(self.words_for_host(&fields)) {
             Ok(options) if options.words.is_empty() => {
                 self.complain("hrun: only programs can be joined");
                 Err(OWN)
             }
-            Ok(options) => Stage::here(options, side).map_err(|failure| {
+            Ok(options) => Stage::here(options, &assigned, side).map_err(|failure| {
                 failure.tell("hrun");
                 failure.status
             }),
@@ -234,6 +262,22 @@ impl Shell {
             std::env::set_var(OsStr::from_bytes(name), OsStr::from_bytes(value));
         }
     }
+}
+
+/// The names of variables that are assigned for a host program. What `hrun` itself reads is meant for it.
+fn crossing(assignments: &[Assignment]) -> Vec<Bytes> {
+    let names = assignments.iter().map(|assignment| &assignment.name);
+    names
+        .filter(|name| !name.starts_with(b"HOSTCALL_"))
+        .cloned()
+        .collect()
+}
+
+/// Whether a text holds a path that ends with a number.
+fn names(text: &[u8], path: &[u8]) -> bool {
+    let ends = |rest: &[u8]| !rest.first().is_some_and(u8::is_ascii_digit);
+    let mut places = text.windows(path.len()).enumerate();
+    places.any(|(at, found)| found == path && ends(&text[at + path.len()..]))
 }
 
 /// Closes ends of pipes between stages that no stage has: whoever is at the other end hears of it.

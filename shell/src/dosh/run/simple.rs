@@ -179,11 +179,14 @@ impl Shell {
         if let Err(Failed) = self.redirect_for_good(call.redirects)? {
             return Err(Flow::Exit(1));
         }
-        let found = match self.place_of(&fields[0]) {
-            Place::Guest => found.or_else(|| self.find_program(&fields[0])),
-            Place::Host => None,
+        let status = match self.place_of(&fields[0]) {
+            Place::Guest => {
+                let found = found.or_else(|| self.find_program(&fields[0]));
+                self.execute(fields, found)
+            }
+            Place::Host => self.attend_one(fields, &call.simple.assignments),
         };
-        Err(Flow::Exit(self.execute(fields, found)))
+        Err(Flow::Exit(status))
     }
 
     /// Runs words as a command that is no function: for `command`.
@@ -212,7 +215,7 @@ impl Shell {
     /// Takes the process's place; answers the status if that fails.
     pub fn execute(&mut self, fields: &[Bytes], found: Option<Bytes>) -> i32 {
         if self.place_of(&fields[0]) == Place::Host {
-            return self.attend_one(fields);
+            return self.attend_one(fields, &[]);
         }
         let name = String::from_utf8_lossy(&fields[0]).into_owned();
         let Some(path) = found else {
