@@ -64,6 +64,15 @@ pub enum Source {
         /// Program and arguments.
         words: Vec<String>,
     },
+    /// Runs of a pipeline by one shell, until the first byte of each.
+    FirstBytes {
+        /// Where the shell runs.
+        place: Place,
+        /// Which.
+        shell: &'static str,
+        /// What it runs.
+        pipeline: &'static str,
+    },
     /// Runs of `true` by a connection of OpenSSH.
     Ssh,
     /// A pipeline that carries so many MiB as the manner has calls.
@@ -350,6 +359,19 @@ impl Contest {
             Source::Runs { place, words } => {
                 let (words, manner) = (words.clone(), self.manner);
                 bench.worker(*place)?.ask(&Task::Runs { words, manner })?
+            }
+            Source::FirstBytes {
+                place,
+                shell,
+                pipeline,
+            } => {
+                let (Manner::Together(count) | Manner::Threads(_, count) | Manner::Each(count, _)) =
+                    self.manner;
+                bench.worker(*place)?.ask(&Task::FirstBytes {
+                    shell: (*shell).to_owned(),
+                    pipeline: (*pipeline).to_owned(),
+                    count,
+                })?
             }
             Source::Ssh => {
                 let (words, manner) = (bench.ssh()?.words(), self.manner);

@@ -4,6 +4,7 @@
 mod bench;
 mod contest;
 mod echo;
+mod first_byte;
 mod load;
 mod machine;
 mod mounts;

@@ -106,6 +106,15 @@ pub enum Task {
         /// How often, and what is timed; of several threads, one.
         manner: Manner,
     },
+    /// Have a shell run a pipeline so many times: a sample each, until its first byte.
+    FirstBytes {
+        /// The shell.
+        shell: String,
+        /// What it runs.
+        pipeline: String,
+        /// How often.
+        count: u32,
+    },
     /// Start so many processes that attach, make a few calls and then stay.
     Hold(u32),
     /// End them.

@@ -74,6 +74,11 @@ fn perform(task: Task, held: &mut Vec<Child>) -> Answer {
             Ok(vec![ticks() - start])
         }
         Task::Runs { words, manner } => runs(&words, manner),
+        Task::FirstBytes {
+            shell,
+            pipeline,
+            count,
+        } => crate::first_byte::times(&shell, &pipeline, count),
         Task::Hold(count) => {
             for _ in 0..count {
                 held.push(hold()?);
