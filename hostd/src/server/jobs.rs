@@ -361,15 +361,15 @@ impl Guest {
         self.board.job(place).clear();
         let fds: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
         let launcher = self.launcher(poller).map_err(|error| errno(&error))?;
-        launcher.tell(start, &fds).map_err(|error| {
-            let behind = "too many are being started at once; try again";
-            let is_behind = error.kind() == ErrorKind::WouldBlock;
-            Refusal {
-                errno: errno(&error),
-                reason: is_behind.then(|| behind.to_owned()),
+        let (told, launcher) = (launcher.tell(start, &fds), launcher.key);
+        if let Err(error) = told {
+            if error.kind() != ErrorKind::WouldBlock {
+                return Err(errno(&error).into());
             }
-        })?;
-        let launcher = launcher.key;
+            let reason = "too many are being started at once; try again";
+            self.record_refusal(&who, reason);
+            return Err(Refusal::because(errno(&error), reason));
+        }
         let job = Job {
             owner: Some((slot, 0)),
             who,
