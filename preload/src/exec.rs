@@ -258,6 +258,23 @@ pub unsafe fn image_along_path(file: *const c_char) -> Image {
     found.unwrap_or(Image::Loads)
 }
 
+/// Whether posix_spawnp(3) may find a program by the working directory.
+///
+/// # Safety
+/// `file` is a C string.
+pub unsafe fn is_relative_along_path(file: *const c_char) -> bool {
+    // SAFETY: the caller's promise.
+    let name = unsafe { CStr::from_ptr(file) }.to_bytes();
+    let is_relative = |path: &[u8]| path.first() != Some(&b'/');
+    match name.contains(&b'/') {
+        true => is_relative(name),
+        false => along_path(name, &mut |candidate| {
+            is_relative(candidate.to_bytes()).then_some(())
+        })
+        .is_some(),
+    }
+}
+
 /// Arguments that a shell script without `#!` may have here.
 const SCRIPT_ARGUMENTS: usize = 4096;
 

@@ -102,7 +102,7 @@ pub fn hands_on() -> bool {
 }
 
 /// Whether the hooked calls are needed.
-unsafe fn concerns_us(path: *const c_char, actions: &[Action]) -> bool {
+unsafe fn concerns_us(path: *const c_char, find: Find, actions: &[Action]) -> bool {
     let names_host = |action: &Action| {
         // SAFETY: the tag says which detail is there.
         unsafe {
@@ -113,8 +113,21 @@ unsafe fn concerns_us(path: *const c_char, actions: &[Action]) -> bool {
             }
         }
     };
+    let moves = |action: &Action| matches!(action.tag, CHDIR | FCHDIR);
     // SAFETY: the program's path.
-    hands_on() || actions.iter().any(names_host) || unsafe { leads_to_host(path) }
+    let on_host = || unsafe { leads_to_host(path) };
+    // Which program it is there, and whether that can load the library, is seen from there alone.
+    // SAFETY: as above.
+    let is_found_there = || unsafe {
+        match find {
+            Find::Path => *path.cast::<u8>() != b'/',
+            Find::Search => exec::is_relative_along_path(path),
+        }
+    };
+    hands_on()
+        || actions.iter().any(names_host)
+        || on_host()
+        || actions.iter().any(moves) && is_found_there()
 }
 
 /// What system(3) and popen(3) start.
@@ -365,7 +378,7 @@ pub fn shell_concerns_us() -> bool {
 
 shims! {
     fn posix_spawn(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int {
-        if concerns_us(file, list(actions)) {
+        if concerns_us(file, Find::Path, list(actions)) {
             let program = Program { file, arguments, environment, find: Find::Path };
             return spawn(child, &program, list(actions), attributes);
         }
@@ -374,7 +387,7 @@ shims! {
     }
 
     fn posix_spawnp(child: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t, attributes: *const posix_spawnattr_t, arguments: Strings, environment: Strings) -> c_int {
-        if concerns_us(file, list(actions)) {
+        if concerns_us(file, Find::Search, list(actions)) {
             let program = Program { file, arguments, environment, find: Find::Search };
             return spawn(child, &program, list(actions), attributes);
         }

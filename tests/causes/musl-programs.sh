@@ -51,6 +51,39 @@ if child == 0:
     os.execve(os.open('p', os.O_RDONLY), ['p'], os.environ)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 P
+# Found by a name in the directory where they are started, and there alone.
+cat > spawn.c << 'C'
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/wait.h>
+extern char **environ;
+int main(int count, char **arguments) {
+    int directory = open("there", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int by = 0; by < 4; by++) {
+        char *words[] = {by < 2 ? "./q" : "q", NULL};
+        posix_spawn_file_actions_t actions;
+        posix_spawn_file_actions_init(&actions);
+        if (by % 2) posix_spawn_file_actions_addfchdir_np(&actions, directory);
+        else posix_spawn_file_actions_addchdir_np(&actions, "there");
+        int child, status = -1;
+        int failure = (by == 3 ? posix_spawnp : posix_spawn)(&child, words[0], &actions, NULL, words, environ);
+        if (!failure) waitpid(child, &status, 0);
+        printf("%d %x\n", failure, status);
+        fflush(stdout);
+    }
+    return 0;
+}
+C
+gcc -o spawn spawn.c
+guest=$(mktemp -d)
+mkdir $guest/there
+cp p $guest/there/q
+cp in $guest/there
+cp spawn $guest
+(cd $guest && PATH=.:$PATH ./spawn < /dev/null)
+rm -r $guest
 # What they start works, as programs without the library do.
 ./p run cat in /etc/hostname < in
 ./p run sh -c 'cat in >> grown; cd ..; cat work/in; test -z "$LD_PRELOAD" && echo none'
