@@ -139,6 +139,20 @@ fn a_choice_is_listed_and_goes_on_where_names_differ() {
 }
 
 #[test]
+fn of_very_many_names_it_is_told_how_many_more_there_are() {
+    let mut dosh = Dosh::alone();
+    for number in 0..1000 {
+        dosh.file(&format!("entry-{number:03}"));
+    }
+    dosh.becomes("cat en\t", "cat entry-");
+    // The last of the list comes before its first.
+    dosh.screen.types("\t\x1b[Z");
+    dosh.screen.shows("… 500 more");
+    dosh.screen.types("\r");
+    dosh.becomes("999\t", "cat entry-999 ");
+}
+
+#[test]
 fn jobs_and_options_of_the_past_complete() {
     let mut dosh = Dosh::alone();
     dosh.screen.types("sleep 100 &\r");

@@ -245,6 +245,26 @@ fn pasted_text_waits_for_enter() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_taken_as_they_are_or_refused() {
+    let mut dosh = Dosh::bare();
+    dosh.sends(b"\x1b[200~echo a\xff\xc3b\x1b[201~");
+    dosh.shows("echo a");
+    dosh.types("\r");
+    dosh.shows("dosh: bytes that are not UTF-8 cannot be edited");
+    dosh.at(MARK);
+    assert!(dosh.does("echo \"<$?>\"").contains("\n<1>"));
+    // As single keys they are none.
+    dosh.sends(b"\x0cec\xffho f\x80ine\r");
+    dosh.shows("\nfine");
+    dosh.at(MARK);
+    // No editor has read what was typed ahead.
+    dosh.types("\x0cecho be''gun; sleep 0.5\r");
+    dosh.shows("\nbegun");
+    dosh.sends(b"printf '\xff' | od -An -tx1\r");
+    dosh.shows("\n ff\n");
+}
+
+#[test]
 fn emacs_and_vi_keys() {
     let mut dosh = Dosh::bare();
     dosh.types("cho typed\x01e\x05 more\r");

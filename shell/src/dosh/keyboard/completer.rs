@@ -34,7 +34,7 @@ impl reedline::Completer for Completer {
             }
             Choices::Offer(offer) => {
                 self.waits = false;
-                result(&offer, at, behind)
+                result(&offer, text, behind)
             }
         }
     }
@@ -58,9 +58,10 @@ impl reedline::Completer for Completer {
     }
 }
 
-fn result(offer: &Offer, at: usize, behind: &str) -> CompletionResult {
+fn result(offer: &Offer, text: &str, behind: &str) -> CompletionResult {
+    let at = text.len();
     let span = Span::new(offer.start.min(at), at);
-    let suggestions: Vec<Suggestion> = offer
+    let mut suggestions: Vec<Suggestion> = offer
         .written(behind)
         .into_iter()
         .map(|written| Suggestion {
@@ -72,6 +73,16 @@ fn result(offer: &Offer, at: usize, behind: &str) -> CompletionResult {
             ..Suggestion::default()
         })
         .collect();
+    let left_out = offer.left_out();
+    if left_out > 0 {
+        // To choose this is to go on typing.
+        suggestions.push(Suggestion {
+            value: text[span.start..].to_owned(),
+            display_override: Some(format!("… {left_out} more")),
+            span,
+            ..Suggestion::default()
+        });
+    }
     let insert = offer.shared();
     // Names that share no more than what is typed leave the line as it is.
     let partial = insert.map(|insert| Partial { span, insert });

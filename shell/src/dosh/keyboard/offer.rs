@@ -5,6 +5,9 @@ use super::typed::Component;
 use crate::dosh::syntax::tree::Bytes;
 use crate::failure::plain;
 
+/// So many names are listed. An editor sees to each of them at every key.
+const MOST: usize = 500;
+
 /// What follows a name that has been chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
@@ -98,12 +101,17 @@ impl Offer {
         }
     }
 
-    /// The names as text, where `behind` follows the cursor.
+    /// The names as text, where `behind` follows the cursor: as many as somebody could look through.
     pub fn written(&self, behind: &str) -> Vec<Written> {
-        let candidates = self.candidates.iter();
+        let candidates = self.candidates.iter().take(MOST);
         candidates
             .map(|candidate| self.write(candidate, behind))
             .collect()
+    }
+
+    /// How many names are not written.
+    pub fn left_out(&self) -> usize {
+        self.candidates.len().saturating_sub(MOST)
     }
 
     fn write(&self, candidate: &Candidate, behind: &str) -> Written {
@@ -185,6 +193,19 @@ mod tests {
         ] {
             assert_eq!(completed(raw, &[(name, then)], "").0, [expected], "{raw}");
         }
+    }
+
+    #[test]
+    fn of_many_names_some_are_listed_and_all_are_compared() {
+        let typed = Typed::undo(b"n", &Scene::default()).expect("a word");
+        let names = (0..MOST + 7).map(|number| format!("name{number:04}").into_bytes());
+        let mut candidates: Vec<_> = names
+            .map(|name| Candidate::new(name, Then::Blank))
+            .collect();
+        candidates.push(Candidate::new(b"nap".to_vec(), Then::Blank));
+        let offer = Offer::of_component(0, &typed.component(), typed.quote, candidates);
+        assert_eq!((offer.written("").len(), offer.left_out()), (MOST, 8));
+        assert_eq!(offer.shared().as_deref(), Some("na"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use nu_ansi_term::{Color, Style};
 use reedline::{PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, PromptViMode};
 use std::borrow::Cow;
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
 
 /// The value of `PS1` that means this prompt.
 pub const OWN: &[u8] = b"\\p";
@@ -135,7 +136,7 @@ fn line(sides: &Sides, status: i32, took: Duration, columns: usize, paint: Paint
             parts.push((host(), format!("@{}", way(side))));
         }
         parts.extend(end.iter().cloned());
-        let width: usize = parts.iter().map(|(_, text)| text.chars().count() + 1).sum();
+        let width: usize = parts.iter().map(|(_, text)| text.width() + 1).sum();
         // The last column stays free: some terminals begin a line when it is filled.
         if width <= columns {
             let parts = parts.iter().map(|(style, text)| paint.with(*style, text));
@@ -276,6 +277,23 @@ mod tests {
         assert_eq!(plain(0, 0, 30), "~/s/project @/s/b/today");
         assert_eq!(plain(0, 0, 20), "project @today");
         assert_eq!(plain(0, 0, 14), "");
+    }
+
+    #[test]
+    fn wide_letters_take_two_columns_and_marks_none() {
+        let shown = |directory: &str, columns| {
+            let sides = Sides {
+                guest: side("uml", directory, "/root"),
+                ..Sides::default()
+            };
+            line(&sides, 0, Duration::ZERO, columns, Paint(false))
+        };
+        assert_eq!(shown("/源/项目", 13), "uml:/源/项目");
+        assert_eq!(shown("/源/项目", 12), "/源/项目");
+        assert_eq!(
+            shown("/e\u{301}/e\u{301}e\u{301}", 10),
+            "uml:/e\u{301}/e\u{301}e\u{301}"
+        );
     }
 
     #[test]

@@ -111,6 +111,13 @@ impl Reader {
                 None => break self.plainly(shell, first),
             };
             match read {
+                // The editor has put this in the place of bytes that are no text. Which they were is not known any more.
+                Read::Line(line) if line.contains(char::REPLACEMENT_CHARACTER) => {
+                    shell.complain(
+                        "bytes that are not UTF-8 cannot be edited: write them as $'\\377'",
+                    );
+                    shell.status = 1;
+                }
                 Read::Line(line) => break Input::Line(line.into_bytes()),
                 Read::Interrupted => break Input::Interrupted,
                 Read::End => break Input::End,
