@@ -153,6 +153,29 @@ fn the_built_in_lists_finds_and_forgets() {
 }
 
 #[test]
+fn a_line_is_of_the_system_on_which_its_commands_run() {
+    let mut dosh = Dosh::bare();
+    dosh.does("f() { hrun true; }");
+    for (line, system) in [
+        ("@ make", "host"),
+        ("hrun make 2>&1 | cat", "both"),
+        ("hrun a | hrun b", "host"),
+        ("if true; then hrun a; fi", "both"),
+        ("@ cd .", "guest"),
+        ("x=1 # hrun", "guest"),
+    ] {
+        dosh.does(line);
+        let shown = dosh.does("history -v 2");
+        let whole = shown
+            .lines()
+            .find(|shown| shown.ends_with(&format!("  {line}")));
+        let whole = whole.unwrap_or_else(|| panic!("no {line} in {shown}"));
+        let words: Vec<&str> = whole.split_whitespace().collect();
+        assert_eq!(words[5], system, "{whole}");
+    }
+}
+
+#[test]
 fn the_file_is_the_users_alone_and_where_they_want_it() {
     let mut dosh = Dosh::bare();
     dosh.does("umask 0; echo kept");

@@ -94,6 +94,15 @@ fn a_window_that_changes_is_followed() {
     dosh.resizes(20, 60);
     dosh.types(" eight\r");
     dosh.shows("\none two three four five six seven eight");
+    dosh.at(MARK);
+    // The signal of it is nobody else's.
+    for action in ["'echo x'", "''"] {
+        let shown = dosh.does(&format!("trap {action} WINCH; echo \"<$?>\"; trap - WINCH"));
+        assert!(shown.contains("\n<1>"), "{shown}");
+    }
+    dosh.resizes(20, 50);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(dosh.does("echo $COLUMNS").contains("\n50"));
 }
 
 #[test]

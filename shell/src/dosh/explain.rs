@@ -43,6 +43,31 @@ fn pipeline(pipeline: &Pipeline, known: &Known, text: &mut String) {
     }
 }
 
+/// Where the simple commands of a list run, as far as it is written there: not those of functions that it calls.
+pub fn places(list: &List, known: &Known) -> Vec<Place> {
+    let pipelines = list.0.iter().flat_map(|item| {
+        let rest = item.and_or.rest.iter().map(|(_, next)| next);
+        std::iter::once(&item.and_or.first).chain(rest)
+    });
+    let mut found = Vec::new();
+    for pipeline in pipelines {
+        let plan = Plan::of(&pipeline.stages, known);
+        for (stage, planned) in pipeline.stages.iter().zip(plan.0) {
+            match &stage.kind {
+                Kind::Simple(_) => found.push(planned.place),
+                Kind::OnHost(line) => found.extend(places(line, &known.on_host())),
+                Kind::Function(_) => {}
+                _ => found.extend(
+                    inner(stage)
+                        .into_iter()
+                        .flat_map(|list| places(list, known)),
+                ),
+            }
+        }
+    }
+    found
+}
+
 /// The lists within a command.
 fn inner(command: &Command) -> Vec<&List> {
     match &command.kind {

@@ -1,7 +1,8 @@
 //! The command line of `dosh` (XCU sh).
 
-use super::explain::explain;
+use super::explain::{explain, places};
 use super::input::{self, Lines};
+use super::jobs::Places;
 use super::keyboard::{self, Startup};
 use super::manual;
 use super::plan::Known;
@@ -184,6 +185,23 @@ impl Shell {
             self.status = self.put(b"dosh", explain(&list, &known).as_bytes());
         }
         Ok(())
+    }
+
+    /// The systems that a line's commands run on; those of a line without any are where they would.
+    pub fn places_of(&self, text: &[u8]) -> Places {
+        let known = Known {
+            otherwise: self.host.place,
+            place_of: &|name| self.known_place(name),
+        };
+        let mut parser = Parser::new(text, 1);
+        let mut found = Vec::new();
+        while let Ok(Some(list)) = parser.next(&self.aliases) {
+            found.extend(places(&list, &known));
+        }
+        if found.is_empty() {
+            found.push(self.host.place);
+        }
+        Places::of(found.into_iter())
     }
 
     /// Job control begins or ends with the option `monitor`.

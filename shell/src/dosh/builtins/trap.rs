@@ -33,6 +33,13 @@ pub fn trap(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     for word in conditions {
         match condition(word) {
+            // By it the editor is woken, for every other signal too.
+            Some(libc::SIGWINCH) if shell.interactive => {
+                if action.is_some() {
+                    let message = format!("{}: is the line editor's at a terminal", shown(word));
+                    status = shell.refuse_with(b"trap", message, 1);
+                }
+            }
             Some(condition) => shell.traps.set(condition, action.clone()),
             None => {
                 let message = format!("{}: invalid signal specification", shown(word));

@@ -1,5 +1,6 @@
 //! What was entered: a database that all shells of a user share, with where each line ran and how it has ended.
 
+use crate::dosh::jobs::Places;
 use crate::dosh::plan::Place;
 use crate::dosh::shell::Shell;
 use crate::dosh::sys;
@@ -23,7 +24,7 @@ const MOST: i64 = 20_000;
 /// What is kept of a line beside what reedline's columns hold of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Where {
-    /// Where commands ran that said nothing of it: `guest` or `host`.
+    /// Where commands ran: `guest`, `host` or `both`. Until they have ended, where those run that say nothing of it.
     pub os: String,
     /// The host's name.
     pub host: Option<String>,
@@ -105,15 +106,24 @@ impl History {
         }
     }
 
-    /// How the last line has ended.
-    pub fn ended(&self, status: i32, took: Duration) {
+    /// Where the last line ran, and how it has ended.
+    pub fn ended(&self, places: Places, status: i32, took: Duration) {
         let mut store = self.lock();
         let (Some(last), Some(database)) = (store.last.take(), &mut store.database) else {
             return;
         };
-        let _ = database.update(last, &|item| HistoryItem {
+        let os = match places {
+            Places::Guest => "guest",
+            Places::Host => "host",
+            Places::Both => "both",
+        };
+        let _ = database.update_with_extra(last, &|item: Entry| HistoryItem {
             exit_status: Some(status.into()),
             duration: Some(took),
+            more_info: item.more_info.map(|place| Where {
+                os: os.to_owned(),
+                ..place
+            }),
             ..item
         });
     }

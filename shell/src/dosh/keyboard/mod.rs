@@ -96,8 +96,10 @@ impl Shell {
             match reader.command(self) {
                 Input::Line(text) => {
                     ends = 0;
+                    // By what is known before: the line may make functions.
+                    let places = self.places_of(&text);
                     self.run_line(&text)?;
-                    reader.ran(self);
+                    reader.ran(self, places);
                 }
                 Input::Interrupted => self.status = 128 + libc::SIGINT,
                 Input::End => {

@@ -6,6 +6,7 @@ use super::plain::{self, Typed};
 use super::prompt::Prompt;
 use super::sides::Sides;
 use super::validator::is_incomplete;
+use crate::dosh::jobs::Places;
 use crate::dosh::shell::{Flow, Shell};
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys::{self, Disposition};
@@ -162,10 +163,10 @@ impl Reader {
         }
     }
 
-    /// After the command: how it has ended goes into the history.
-    pub fn ran(&mut self, shell: &Shell) {
+    /// After the command: where it ran and how it has ended goes into the history.
+    pub fn ran(&mut self, shell: &Shell, places: Places) {
         if let Some(keyboard) = &shell.keyboard {
-            self.history.ended(shell.status, keyboard.took);
+            self.history.ended(places, shell.status, keyboard.took);
         }
     }
 }
