@@ -3,6 +3,7 @@
 
 use crate::events::{Event, Events};
 use crate::failure::Failure;
+use crate::lookout::{have_ended, is_end};
 use crate::signals;
 use crate::streams::join::{Carried, Joined};
 use crate::streams::pump::{Done, LARGE};
@@ -13,6 +14,7 @@ use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, RemoteFd};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often a program in the background looks whether it is in the foreground again.
@@ -48,6 +50,8 @@ pub struct Job {
     hung_up: Option<Instant>,
     /// Whether the program is in the foreground of its terminal.
     in_front: bool,
+    /// A signal that came for programs that had ended.
+    late: Option<i32>,
     /// Output that could not be written, or input that could not be read.
     failed: Option<(usize, Errno)>,
 }
@@ -77,6 +81,7 @@ impl Job {
             done: BTreeSet::new(),
             hung_up: None,
             in_front,
+            late: None,
             failed: None,
         }
     }
@@ -84,6 +89,10 @@ impl Job {
     /// The one whose number stands for the process group.
     fn leader(&self) -> u32 {
         self.programs[0].number
+    }
+
+    fn numbers(&self) -> Vec<u32> {
+        self.programs.iter().map(|program| program.number).collect()
     }
 
     /// The master of the programs' terminal.
@@ -111,22 +120,38 @@ impl Job {
             // What it has left running is nobody's any more, and lives on.
             let _ = self.host.forget(program.number);
         }
-        let last = self.ends.last().copied();
-        if let (Some(_), Some(JobState::Signalled { signal, .. })) = (self.terminal(), last) {
-            let signal = signal.into();
-            if matches!(signal, libc::SIGINT | libc::SIGQUIT) {
-                // The key was the whole group's: a script that waits for us ends as well.
-                signals::tell_group(signal);
-            }
-        }
+        self.interrupt_others();
         if let Some((role, errno)) = self.failed {
             eprintln!("hrun: {}: {errno}", NAMES[role]);
+        }
+        if let Some(signal) = self.late {
+            status::die(signal);
         }
         let tell = |program: &Program| program.streams.tell();
         Ok(Ended {
             states: self.ends.iter().map(|state| self.judged(*state)).collect(),
             streams: self.programs.iter().map(tell).collect(),
         })
+    }
+
+    /// The terminal's key was the whole group's: a script that waits for us ends as well, and so do we if there was no program
+    /// any more to end by it.
+    fn interrupt_others(&self) {
+        if self.terminal().is_none() {
+            return;
+        }
+        let by_key = |state: &JobState| match *state {
+            JobState::Signalled { signal, .. } => {
+                let signal = signal.into();
+                matches!(signal, libc::SIGINT | libc::SIGQUIT).then_some(signal)
+            }
+            _ => None,
+        };
+        let is_late = |carried: &Carried| carried.pump.interrupted.load(Ordering::SeqCst);
+        let late = self.carried().any(is_late).then_some(libc::SIGINT);
+        if let Some(signal) = late.or_else(|| self.ends.iter().find_map(by_key)) {
+            signals::tell_group(signal);
+        }
     }
 
     /// What the program could not know: that its output went nowhere, or its input did not end but failed.
@@ -146,13 +171,14 @@ impl Job {
         for (at, carried) in self.carried().enumerate() {
             let teller = self.events.teller();
             let tell = move |done| teller.tell(Event::Carried(at, done));
+            let terminal_of = self.terminal().map(|_| self.numbers());
             carried
-                .start(self.host, self.terminal().is_some(), tell)
+                .start(self.host, terminal_of, tell)
                 .map_err(failed)?;
         }
         let (host, teller) = (self.host, self.events.teller());
         let lookout = self.programs[0].streams.lookout;
-        let numbers: Vec<u32> = self.programs.iter().map(|program| program.number).collect();
+        let numbers = self.numbers();
         let waiter = std::thread::Builder::new().name("hrun-wait".to_owned());
         let wait = move || {
             let lost = lookout.run(host, &numbers, |state| teller.tell(Event::State(state)));
@@ -198,6 +224,9 @@ impl Job {
                 return;
             }
             (libc::SIGCONT, Some(_)) => self.take_terminal(),
+            (libc::SIGINT | libc::SIGTERM, _) if have_ended(self.host, &self.numbers()) => {
+                self.late = Some(signal);
+            }
             (libc::SIGHUP, _) => {
                 self.hung_up.get_or_insert(Instant::now() + HANG_UP);
             }
@@ -359,8 +388,4 @@ impl Job {
             _ => {}
         }
     }
-}
-
-fn is_end(state: JobState) -> bool {
-    matches!(state, JobState::Exited(_) | JobState::Signalled { .. })
 }

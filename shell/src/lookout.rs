@@ -172,7 +172,7 @@ impl Lookout {
                     self.settle(&taken, reply.ready);
                     match reply.state {
                         JobState::None => {}
-                        end @ (JobState::Exited(_) | JobState::Signalled { .. }) => return Ok(end),
+                        end if is_end(end) => return Ok(end),
                         change => tell(change),
                     }
                 }
@@ -181,6 +181,21 @@ impl Lookout {
             }
         }
     }
+}
+
+/// Whether all of the jobs have ended, told or not.
+pub fn have_ended(host: &Client, jobs: &[u32]) -> bool {
+    let mut states = jobs.iter().map(|job| host.wait(*job, libc::WNOHANG));
+    states.all(|reply| match reply {
+        Ok(reply) => is_end(reply.state),
+        // It has been let go of.
+        Err(errno) => errno.0 == libc::ECHILD,
+    })
+}
+
+/// Whether it is the last state of a job.
+pub fn is_end(state: JobState) -> bool {
+    matches!(state, JobState::Exited(_) | JobState::Signalled { .. })
 }
 
 /// As the host takes them: pairs of a descriptor and events.

@@ -1,7 +1,7 @@
 //! The signals that a host program is to hear of: kept from this process, read one after another, passed on.
 #![allow(unsafe_code)]
 
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -116,4 +116,10 @@ pub fn stop(signal: i32, group: bool) -> bool {
 pub fn tell_group(signal: i32) {
     // SAFETY: plain system call.
     unsafe { libc::kill(0, signal) };
+}
+
+/// Signals that end a process end this one from here on, and so do those that have come and were not taken.
+pub fn let_in() {
+    let set = SigSet::from_iter([Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]);
+    let _ = set.thread_unblock();
 }

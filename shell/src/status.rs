@@ -1,13 +1,16 @@
 //! Ending as the host program has ended.
 #![allow(unsafe_code)]
 
+use crate::signals;
 use hostcall::types::JobState;
 
 /// The code of a program that was ended by this signal, where it cannot be had otherwise.
 const SIGNALLED: i32 = 128;
 
-/// Ends this process by the program's code, or by the same signal, without a core file.
+/// Ends this process by the program's code, or by the same signal, without a core file; by a signal of its own if one has come
+/// that nobody has taken.
 pub fn end(state: JobState) -> ! {
+    signals::let_in();
     match state {
         JobState::Exited(code) => std::process::exit(code.into()),
         JobState::Signalled { signal, .. } => die(signal.into()),

@@ -6,7 +6,9 @@ use crate::streams::guest;
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{kill, SigSet, SigmaskHow, Signal};
-use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, LocalFlags, SetArg, Termios};
+use nix::sys::termios::{
+    cfmakeraw, tcgetattr, tcsetattr, LocalFlags, SetArg, SpecialCharacterIndices, Termios,
+};
 use nix::unistd::{getpgrp, getsid, tcgetpgrp};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +16,9 @@ use std::time::Duration;
 
 /// How often a program in the background looks whether the terminal is its own.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// `_POSIX_VDISABLE`: the terminal has no key for it.
+const NO_KEY: u8 = 0;
 
 /// The settings to go back to.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -103,12 +108,25 @@ pub fn make_raw() {
     }
 }
 
+/// Whether the key is among these bytes by which the terminal, had it not been made raw, would interrupt.
+pub fn interrupts(bytes: &[u8]) -> bool {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    before.as_ref().is_some_and(|settings| {
+        let key = settings.control_chars[SpecialCharacterIndices::VINTR as usize];
+        let has_key = settings.local_flags.contains(LocalFlags::ISIG) && key != NO_KEY;
+        has_key && bytes.contains(&key)
+    })
+}
+
 /// Gives the terminal its settings back. Another's in the meantime has its own.
 pub fn restore() {
     if !RAW.swap(false, Ordering::SeqCst) {
         return;
     }
-    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let before = BEFORE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     if let (Some(before), true) = (before, is_ours(0)) {
         set(&before);
     }

@@ -1,12 +1,14 @@
 //! Jobs of dosh that work on the host, or on both systems: stopped, continued, signalled, and ended with the shell.
 
-use hostcall_tests::daemon::Scratch;
+use hostcall_tests::daemon::{eventually, Scratch};
 use hostcall_tests::family;
 use hostcall_tests::shell::Shell;
+use std::time::Duration;
 
 hostcall_tests::in_each_guest![
     hostcall_tests::shell::Shell::dosh:
     control_c_ends_a_pipeline_and_its_loop,
+    control_c_is_not_lost_behind_a_program_that_has_ended,
     control_z_stops_pipelines_of_both_systems,
     jobs_say_where_they_work,
     jobs_are_signalled_and_waited_for,
@@ -38,6 +40,31 @@ fn control_c_ends_a_pipeline_and_its_loop(shell: &mut Shell) {
     shell.types("\x03");
     shell.prompts();
     assert_eq!(shell.does("echo ${PIPESTATUS[*]}").trim(), "130 130");
+}
+
+/// What the program leaves running keeps its terminal open, so most keys come when it has ended and `hrun` has not. A few still
+/// come when neither is there and the shell does not have the terminal back.
+fn control_c_is_not_lost_behind_a_program_that_has_ended(shell: &mut Shell) {
+    let loops = 12;
+    let mut keys = 0;
+    for _ in 0..loops {
+        shell.types("echo be''gun; while :; do hrun sh -c 'sleep 0.2 & :'; done\n");
+        shell.sees("begun");
+        let prompts = |shell: &Shell| shell.raw().matches("prompt> ").count();
+        let before = prompts(shell);
+        std::thread::sleep(Duration::from_millis(200));
+        eventually("the loop ends", || {
+            keys += 1;
+            shell.types("\x03");
+            let mut looks = 0..30;
+            looks.any(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                prompts(shell) > before
+            })
+        });
+        shell.prompts();
+    }
+    assert!(keys <= loops + 8, "{keys} keys for {loops} loops");
 }
 
 fn control_z_stops_pipelines_of_both_systems(shell: &mut Shell) {

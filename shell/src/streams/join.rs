@@ -311,14 +311,14 @@ pub fn refused() -> Failure {
 }
 
 impl Carried {
-    /// Starts the thread; `tell` hears why it ended.
+    /// Starts the thread; `tell` hears why it ended. `terminal_of`: the programs, if the host's end is their terminal.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn start(
         self,
         host: &'static Client,
-        terminal: bool,
+        terminal_of: Option<Vec<u32>>,
         tell: impl FnOnce(Done) + Send + 'static,
     ) -> std::io::Result<()> {
         let thread = std::thread::Builder::new()
@@ -326,7 +326,10 @@ impl Carried {
             .stack_size(128 << 10);
         let carry = move || {
             let done = match self.role {
-                0 => pump::input(host, self.remote, self.number, terminal, self.pump),
+                0 => {
+                    let terminal_of = terminal_of.as_deref();
+                    pump::input(host, self.remote, self.number, terminal_of, self.pump)
+                }
                 _ => pump::output(host, self.remote, self.number, self.pump),
             };
             tell(done);

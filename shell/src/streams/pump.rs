@@ -3,7 +3,7 @@
 
 use super::kind::{self, Kind};
 use super::{guest, let_go};
-use crate::lookout::{Awaited, Lookout};
+use crate::lookout::{self, Awaited, Lookout};
 use crate::terminal::{self, Keyboard};
 use hostcall::client::{interruptible, Client, Interrupt};
 use hostcall::ops::Calls;
@@ -58,6 +58,8 @@ pub struct Pump {
     pause: AtomicBool,
     /// The thread has done so.
     paused: AtomicBool,
+    /// The key that interrupts has been read, and there was no program any more to have it.
+    pub interrupted: AtomicBool,
     interrupt: Interrupt,
 }
 
@@ -74,6 +76,7 @@ impl Pump {
             knows: AtomicBool::new(false),
             pause: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            interrupted: AtomicBool::new(false),
             interrupt: Interrupt::restless(),
         }))
     }
@@ -201,15 +204,16 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
     }
 }
 
-/// Carries an input to a stream of the host, whose end is closed with it. `terminal` says that it is the host's
-/// terminal, which needs a sign for the end instead.
+/// Carries an input to a stream of the host, whose end is closed with it. If that is the host's terminal, of these programs, it
+/// needs a sign for the end instead.
 pub fn input(
     host: &Client,
     remote: RemoteFd,
     number: usize,
-    terminal: bool,
+    terminal_of: Option<&[u32]>,
     pump: &'static Pump,
 ) -> Done {
+    let terminal = terminal_of.is_some();
     interruptible(&pump.interrupt);
     let mut buffer = vec![0; CHUNK];
     let kind = kind::of(number);
@@ -266,6 +270,14 @@ pub fn input(
                 return Done::Failed(Errno(errno as i32));
             }
         };
+        if let Some(programs) = terminal_of {
+            if terminal::interrupts(&buffer[..read]) {
+                // Ahead of the question: who asks after the end finds the key on its way.
+                pump.interrupted.store(true, Ordering::SeqCst);
+                let is_late = lookout::have_ended(host, programs);
+                pump.interrupted.store(is_late, Ordering::SeqCst);
+            }
+        }
         let mut at = 0;
         let wanted = loop {
             let rest = &buffer[at..read];
