@@ -44,8 +44,13 @@ fn a_host_program_is_a_command_like_any_other(guest: &mut Scripts) {
             "/dev/fd/62 b\na\n",
         ),
         (
-            "HOSTCALL_SESSION=other COLUMNS=7 hrun sh -c 'echo $COLUMNS'",
-            "7\n",
+            "x=3 hrun sh -c 'echo $x'; x=4 hrun sh -c 'echo $x' | hrun cat; echo \"<$x>\"",
+            "3\n4\n<>\n",
+        ),
+        ("@ x=5 sh -c 'echo $x'", "5\n"),
+        (
+            "HOSTCALL_SESSION=x hrun sh -c 'echo \"<$HOSTCALL_SESSION>\"'",
+            "<>\n",
         ),
         ("hrun sh -c 'exit 3' || echo $?", "3\n"),
         ("hrun sh -c 'kill -TERM $$' 2> /dev/null; echo $?", "143\n"),
@@ -116,15 +121,14 @@ fn a_host_program_is_a_command_like_any_other(guest: &mut Scripts) {
             "the pipe",
         ),
         (
-            "not_passed=3 hrun true; echo $not_passed",
+            "LD_PRELOAD=x hrun true",
             0,
-            "hrun: not_passed does not cross",
+            "hrun: LD_PRELOAD does not cross",
         ),
-        ("@ not_passed=3 true", 0, "hrun: not_passed does not cross"),
         (
-            "not_passed=3 hrun true | hrun cat",
+            "LD_PRELOAD=x hrun true | hrun cat",
             0,
-            "hrun: not_passed does not cross",
+            "hrun: LD_PRELOAD does not cross",
         ),
         ("set -e; hrun false; echo not", 1, ""),
     ] {
@@ -294,22 +298,39 @@ fn a_line_for_the_host_and_the_mode(guest: &mut Scripts) {
         @ {where_} | cat; {where_} && echo built-in
         {where_}
         host on; {where_}; x=$({where_}); echo $x; f() {{ {where_}; }}; f; cd /tmp; pwd
-        guest {where_}; guest; {where_}; host; {where_}; host off; {where_}"
+        guest {where_}; guest; {where_}; host; host on; {where_}; host; host off; {where_}"
     );
     assert_eq!(
         say(guest, &script),
-        "guest\nhost\nhost\nhost\nbuilt-in\nguest\nhost\nhost\nhost\n/tmp\nguest\nguest\nhost\nguest\n"
+        "guest\nhost\nhost\nhost\nbuilt-in\nguest\nhost\nhost\nhost\n/tmp\nguest\nguest\noff\nhost\non\nguest\n"
     );
     let script = "@ seq 3 | while read -r n; do expr $n + 1 < /dev/null; done | paste -s -d+";
     assert_eq!(say(guest, script), "2+3+4\n");
     for (script, status, why) in [
         ("@ nothing-of-this-name", 127, "not found on the host"),
-        ("@", 2, "syntax error"),
+        ("@", 2, "syntax error: `@' without"),
+        ("@\necho next", 2, "line 1: syntax error: `@' without"),
+        (
+            "@echo a",
+            127,
+            "@echo: command not found; a line that begins with `@ '",
+        ),
+        (
+            ": | @ a",
+            127,
+            "@: command not found; a line that begins with `@ '",
+        ),
         ("host maybe", 2, "on or off"),
+        ("host on off", 2, "host: on off: say on or off"),
+        ("hcd -x", 2, "dosh: line 1: hcd: unexpected argument '-x'"),
+        ("hpwd x", 2, "dosh: line 1: hpwd: unexpected"),
+        ("hpath", 2, "dosh: line 1: hpath: the following required"),
+        ("hjobs -x", 2, "dosh: line 1: hjobs: -x"),
     ] {
         let (ended, said, complained) = run(guest, script);
         assert_eq!((ended, &said[..]), (status, ""), "{script}: {complained}");
         assert!(complained.contains(why), "{script}: {complained}");
+        assert_eq!(complained.lines().count(), 1, "{complained}");
     }
     let said = guest.say("dosh --explain -c '@ a | b | cd x; c\na | hrun b | hrun c | d'");
     assert_eq!(
@@ -332,11 +353,11 @@ fn without_a_host_it_is_a_good_local_shell_and_says_so_once() {
         .expect("it runs");
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(said, "127\n127\n127\n1\n1\n<>\n0 127 127\non\n");
-    assert_eq!(complained.lines().count(), 1, "{complained}");
-    assert!(
-        complained.contains("host commands are unavailable"),
-        "{complained}"
-    );
+    let lines: Vec<&str> = complained.lines().collect();
+    assert_eq!(lines.len(), 3, "{complained}");
+    assert!(lines[0].contains("host commands are unavailable"));
+    assert!(lines[1].contains("hcd: there is no host to attach to"));
+    assert!(lines[2].contains("host: there is no host to attach to"));
 }
 
 #[test]

@@ -87,13 +87,32 @@ impl Shell {
         })
     }
 
+    /// Whether there is a host.
+    fn finds_host(&self) -> bool {
+        host::is_there(self.variables.get(b"HOSTCALL_ATTACH").is_some())
+    }
+
     /// Whether there is a host; says once if not.
     pub fn has_host(&mut self) -> bool {
-        let has = host::is_there(self.variables.get(b"HOSTCALL_ATTACH").is_some());
+        let has = self.finds_host();
         if !has && !std::mem::replace(&mut self.host.told, true) {
             self.complain("there is no host to attach to: host commands are unavailable");
         }
         has
+    }
+
+    /// The same for a built-in, which says so each time: it is about the host itself.
+    ///
+    /// # Errors
+    /// The status, after it was told that there is none.
+    pub fn need_host(&mut self, name: &[u8]) -> Result<(), i32> {
+        match self.finds_host() {
+            true => Ok(()),
+            false => {
+                self.host.told = true;
+                Err(self.refuse_with(name, "there is no host to attach to", 1))
+            }
+        }
     }
 
     /// The session that the shell and its children have.
@@ -112,7 +131,7 @@ impl Shell {
 
     /// `$HPWD`, or `$HOLDPWD`: others of the session may have moved it.
     pub fn host_directory(&mut self, before: bool) -> Option<Bytes> {
-        if !host::is_there(self.variables.get(b"HOSTCALL_ATTACH").is_some()) {
+        if !self.finds_host() {
             return None;
         }
         let session = self.session().ok()?;

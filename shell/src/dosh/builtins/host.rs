@@ -21,11 +21,20 @@ fn strings(words: &[Bytes]) -> Vec<OsString> {
 /// Reads a command line.
 ///
 /// # Errors
-/// The status, after the rest was told.
-fn read<P: Parser>(words: &[Bytes]) -> Result<P, i32> {
-    P::try_parse_from(strings(words)).map_err(|error| {
-        let _ = error.print();
-        error.exit_code()
+/// The status, after the rest was told, in one line but for the help that was asked for.
+fn read<P: Parser>(shell: &Shell, words: &[Bytes]) -> Result<P, i32> {
+    P::try_parse_from(strings(words)).map_err(|error| match error.exit_code() {
+        0 => {
+            let _ = error.print();
+            0
+        }
+        status => {
+            let text = error.to_string();
+            let lines = text.lines().take_while(|line| !line.is_empty());
+            let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+            let line = line.strip_prefix("error: ").unwrap_or(&line);
+            shell.refuse_with(&words[0], line, status)
+        }
     })
 }
 
@@ -37,12 +46,12 @@ pub fn hrun(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 }
 
 pub fn hcd(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let options: Hcd = match read(words) {
+    let options: Hcd = match read(shell, words) {
         Ok(options) => options,
         Err(status) => return Ok(status),
     };
-    if !shell.has_host() {
-        return Ok(1);
+    if let Err(status) = shell.need_host(b"hcd") {
+        return Ok(status);
     }
     let goal = Goal::of(options.directory.as_deref());
     Ok(match go(shell, goal) {
@@ -72,11 +81,11 @@ fn go(shell: &mut Shell, goal: Goal<'_>) -> Result<Option<Bytes>, Failure> {
 }
 
 pub fn hpwd(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    if let Err(status) = read::<Hpwd>(words) {
+    if let Err(status) = read::<Hpwd>(shell, words) {
         return Ok(status);
     }
-    if !shell.has_host() {
-        return Ok(1);
+    if let Err(status) = shell.need_host(b"hpwd") {
+        return Ok(status);
     }
     let path = || -> Result<Bytes, Failure> {
         let session = shell.session()?;
@@ -92,27 +101,35 @@ pub fn hpwd(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 }
 
 pub fn hpath(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    Ok(match read::<Hpath>(words) {
+    Ok(match read::<Hpath>(shell, words) {
         Ok(options) => programs::hpath::with(&options, &shell.prefix()),
         Err(status) => status,
     })
 }
 
-/// `host`: commands that do not say where run on the host from here on, or in the guest again.
+/// `host`: commands that do not say where run on the host from here on, or in the guest again; without a word it tells which.
 pub fn host(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let place = match words.get(1).map(|word| &word[..]) {
-        None if shell.host.place == Place::Host => Place::Guest,
-        None | Some(b"on") => Place::Host,
-        Some(b"off") => Place::Guest,
-        Some(word) => {
-            let message = format!("{}: say on or off", shown(word));
+    let words: Vec<&[u8]> = words[1..].iter().map(|word| &word[..]).collect();
+    match words[..] {
+        [] => {
+            let mode: &[u8] = match shell.host.place {
+                Place::Host => b"on\n",
+                Place::Guest => b"off\n",
+            };
+            return Ok(shell.put(b"host", mode));
+        }
+        [b"on"] => {
+            if let Err(status) = shell.need_host(b"host") {
+                return Ok(status);
+            }
+            shell.host.place = Place::Host;
+        }
+        [b"off"] => shell.host.place = Place::Guest,
+        _ => {
+            let message = format!("{}: say on or off", shown(&words.join(&b' ')));
             return Ok(shell.refuse_with(b"host", message, 2));
         }
-    };
-    if place == Place::Host && !shell.has_host() {
-        return Ok(1);
     }
-    shell.host.place = place;
     Ok(0)
 }
 

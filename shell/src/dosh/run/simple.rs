@@ -219,7 +219,11 @@ impl Shell {
         }
         let name = String::from_utf8_lossy(&fields[0]).into_owned();
         let Some(path) = found else {
-            self.complain(format_args!("{name}: command not found"));
+            let hint = match name.starts_with('@') {
+                true => "; a line that begins with `@ ' runs on the host",
+                false => "",
+            };
+            self.complain(format_args!("{name}: command not found{hint}"));
             return 127;
         };
         let error = self.exec_path(&path, fields);

@@ -126,6 +126,13 @@ impl Parser {
         let (start, line) = (self.start, self.start_line);
         if on_host {
             self.take()?;
+            // What follows on the next line is a line of its own.
+            if matches!(self.peek()?, Token::Newline | Token::End) {
+                return Err(SyntaxError {
+                    line,
+                    ..self.error("syntax error: `@' without a command")
+                });
+            }
         }
         let mut list = List::default();
         loop {
