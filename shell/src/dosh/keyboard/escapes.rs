@@ -23,10 +23,7 @@ pub fn decode(shell: &Shell, text: &[u8]) -> Bytes {
                 quote(&mut decoded, if root { b"#" } else { b"$" });
             }
             Some(b'j') => decoded.extend(shell.jobs.all().len().to_string().bytes()),
-            Some(b'u') => quote(
-                &mut decoded,
-                shell.variables.get(b"USER").unwrap_or_default(),
-            ),
+            Some(b'u') => quote(&mut decoded, &user(shell)),
             Some(letter @ (b'h' | b'H')) => {
                 let name = nix::unistd::gethostname().unwrap_or_default();
                 let name = name.to_string_lossy().into_owned();
@@ -46,6 +43,17 @@ pub fn decode(shell: &Shell, text: &[u8]) -> Bytes {
         }
     }
     decoded
+}
+
+/// `$USER`, or who the password database says the shell runs for.
+fn user(shell: &Shell) -> Bytes {
+    match shell.variables.get(b"USER") {
+        Some(name) if !name.is_empty() => name.to_vec(),
+        _ => nix::unistd::User::from_uid(nix::unistd::geteuid())
+            .ok()
+            .flatten()
+            .map_or_else(Bytes::new, |user| user.name.into_bytes()),
+    }
 }
 
 fn directory(shell: &Shell) -> Bytes {

@@ -39,7 +39,7 @@ impl Prompt {
                 .is_some_and(|text| !text.is_empty())
         };
         let dumb = matches!(shell.variables.get(b"TERM"), None | Some(b"" | b"dumb"));
-        let colours = !dumb && !is_set(b"NO_COLOR");
+        let colours = !dumb && !is_set(b"NO_COLOR") && sys::is_terminal(2);
         let more = shell.prompt_text(b"PS2");
         let only = |text: String| Prompt {
             mark: text,
