@@ -77,3 +77,20 @@ fn scripts_made_up_from_the_grammar_run_as_in_bash_or_dash() {
         }
     }
 }
+
+#[test]
+fn a_stream_that_is_missing_stays_missing() {
+    for (script, expected) in [
+        ("\"$0\" -c 'cat; echo $?' <&-", "1\n"),
+        ("\"$0\" -c 'echo x; echo $? >&2' 2>&1 >&-", "1\n"),
+    ] {
+        for shell in [program("dosh"), "/bin/bash".into()] {
+            let mut command = std::process::Command::new("sh");
+            let output = command.args(["-c", script]).arg(&shell).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            let status = said.lines().find(|line| *line == expected.trim());
+            assert!(status.is_some(), "{script} in {}: {said}", shell.display());
+        }
+    }
+}

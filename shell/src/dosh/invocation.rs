@@ -11,6 +11,7 @@ use super::stack;
 use super::syntax::parser::Parser;
 use super::syntax::tree::Bytes;
 use super::sys::{self, Disposition};
+use crate::streams::kind;
 use std::os::unix::ffi::OsStringExt;
 
 /// Where commands come from.
@@ -32,6 +33,9 @@ pub fn main() -> i32 {
     match shell.interactive {
         true => keyboard::begin(&mut shell),
         false => shell.follow_monitor(),
+    }
+    if !matches!(commands, Commands::Input) {
+        kind::close_missing();
     }
     let result = run(&mut shell, commands, &startup);
     // Not as the trap on EXIT has left it.

@@ -81,7 +81,8 @@ pub struct Shell {
     pub held: Vec<i32>,
     /// Where `getopts` is within an argument.
     pub option_offset: usize,
-    pub started: Instant,
+    /// When `SECONDS` had this value.
+    pub since: (Instant, i64),
     /// What a shell at a terminal has beside the others.
     pub keyboard: Option<Box<Keyboard>>,
     seed: u64,
@@ -120,9 +121,9 @@ impl Shell {
             terminal: None,
             held: Vec::new(),
             option_offset: 0,
-            started: Instant::now(),
+            since: (Instant::now(), 0),
             keyboard: None,
-            seed: u64::from(pid as u32) | 1 << 32,
+            seed: spread(pid.into()),
         };
         shell.set_standard_variables();
         shell
@@ -177,6 +178,7 @@ impl Shell {
 
     fn enter_subshell(&mut self) {
         self.subshell = true;
+        self.seed ^= spread(std::process::id().into());
         if std::mem::take(&mut self.interactive) {
             keyboard::signals::leave(&self.traps);
         }
@@ -301,7 +303,7 @@ impl Shell {
         }
         match name {
             b"OPTIND" => self.option_offset = 0,
-            b"RANDOM" | b"SECONDS" => self.variables.attributes(name).exported = false,
+            b"RANDOM" | b"SECONDS" => return self.restart(name),
             _ => {}
         }
         Ok(())
@@ -312,13 +314,31 @@ impl Shell {
         self.fail(format_args!("{name}: readonly variable"))
     }
 
+    /// An assigned value of what the shell makes up says where that goes on from.
+    fn restart(&mut self, name: &[u8]) -> Run {
+        let text = self.variables.get(name).unwrap_or_default();
+        let number = std::str::from_utf8(text).ok().map(str::trim);
+        let number = number.and_then(|text| text.parse().ok()).unwrap_or(0);
+        match name {
+            b"SECONDS" => self.since = (Instant::now(), number),
+            _ => self.seed = spread(number),
+        }
+        let result = self.variables.unset(name);
+        result.map_err(|error| self.refuse_readonly(&error))
+    }
+
     /// `$RANDOM`: xorshift, 15 bits.
     pub fn random(&mut self) -> u64 {
-        let mut seed = self.seed ^ u64::from(std::process::id());
+        let mut seed = self.seed;
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
         self.seed = seed;
         seed >> 24 & 0x7fff
     }
+}
+
+/// A state of xorshift, which is never 0, of a number that may be small.
+fn spread(number: i64) -> u64 {
+    (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }

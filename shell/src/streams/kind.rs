@@ -35,6 +35,15 @@ pub fn fill_missing() {
     }
 }
 
+/// Undoes what the runtime has done when the program started: what was missing is missing again.
+pub fn close_missing() {
+    let missing = MISSING.swap(0, Ordering::Relaxed);
+    for number in { 0..3 }.filter(|number| missing & 1 << number != 0) {
+        // SAFETY: plain system call; what is open there is the runtime's, which does not use it.
+        unsafe { libc::close(number) };
+    }
+}
+
 /// Kinds of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

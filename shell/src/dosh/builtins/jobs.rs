@@ -18,10 +18,13 @@ pub fn hjobs(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 fn list(shell: &mut Shell, words: &[Bytes], is_listed: fn(&Job) -> bool) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
     let (mut ids, mut only_ids) = (false, false);
+    let (mut running, mut stopped) = (false, false);
     while let Some((letter, _)) = letters.next() {
         match letter {
             b'l' => ids = true,
             b'p' => only_ids = true,
+            b'r' => running = true,
+            b's' => stopped = true,
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
                 return Ok(shell.refuse_with(&words[0], message, 2));
@@ -41,6 +44,12 @@ fn list(shell: &mut Shell, words: &[Bytes], is_listed: fn(&Job) -> bool) -> Run<
         let listed = shell.jobs.all().iter().filter(|job| is_listed(job));
         numbers = listed.map(|job| job.number).collect();
     }
+    let state = |number: &usize| shell.jobs.get(*number).map(Job::state);
+    numbers.retain(|number| match state(number) {
+        Some(State::Running) => running || !stopped,
+        Some(State::Stopped(_)) => stopped || !running,
+        _ => !running && !stopped,
+    });
     let mut text = Bytes::new();
     for number in &numbers {
         let Some(job) = shell.jobs.get(*number) else {
@@ -167,12 +176,11 @@ pub fn wait(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     for word in operands {
         status = match target(shell, word) {
-            Target::Job(number, pid) => match wait_for(shell, number, pid) {
+            Ok((number, pid)) => match wait_for(shell, number, pid) {
                 Ok(status) => status,
                 Err(signal) => return interrupted(shell, signal),
             },
-            Target::Ended(status) => status,
-            Target::Nothing => 127,
+            Err(status) => status,
         };
     }
     Ok(status)
@@ -185,39 +193,29 @@ fn interrupted(shell: &mut Shell, signal: i32) -> Run<i32> {
     Ok(128 + signal)
 }
 
-/// What an operand of `wait` names.
-enum Target {
-    /// A job, or a process of it.
-    Job(usize, Option<i32>),
-    /// A process that has ended so, and whose job was forgotten.
-    Ended(i32),
-    Nothing,
-}
-
-fn target(shell: &Shell, word: &[u8]) -> Target {
+/// The job, and of it the process, that an operand of `wait` names.
+///
+/// # Errors
+/// The status where there is nothing to wait for: that of a process whose job was forgotten, or one that says that there is none,
+/// which was told.
+fn target(shell: &Shell, word: &[u8]) -> Result<(usize, Option<i32>), i32> {
     if let Some(name) = word.strip_prefix(b"%") {
-        return match shell.jobs.find(name) {
-            Ok(number) => Target::Job(number, None),
-            Err(why) => {
-                shell.refuse_with(b"wait", format_args!("{}: {why}", shown(word)), 127);
-                Target::Nothing
-            }
-        };
+        let found = shell.jobs.find(name).map(|number| (number, None));
+        return found.map_err(|why| {
+            shell.refuse_with(b"wait", format_args!("{}: {why}", shown(word)), 127)
+        });
     }
     let Some(pid) = number(word).and_then(|pid| i32::try_from(pid).ok()) else {
         let message = format!("`{}': not a pid or valid job spec", shown(word));
-        shell.refuse_with(b"wait", message, 1);
-        return Target::Nothing;
+        return Err(shell.refuse_with(b"wait", message, 1));
     };
-    if let Some(job) = shell.jobs.by_pid(pid) {
-        return Target::Job(job.number, Some(pid));
+    match shell.jobs.by_pid(pid) {
+        Some(job) => Ok((job.number, Some(pid))),
+        None => Err(shell.jobs.end_of(pid).unwrap_or_else(|| {
+            let message = format_args!("pid {pid} is not a child of this shell");
+            shell.refuse_with(b"wait", message, 127)
+        })),
     }
-    if let Some(status) = shell.jobs.end_of(pid) {
-        return Target::Ended(status);
-    }
-    let message = format_args!("pid {pid} is not a child of this shell");
-    shell.refuse_with(b"wait", message, 127);
-    Target::Nothing
 }
 
 fn wait_for(shell: &mut Shell, number: usize, pid: Option<i32>) -> Result<i32, i32> {

@@ -46,15 +46,38 @@ fn meaning(shell: &mut Shell, name: &[u8], path: Option<&[u8]>) -> Option<Meanin
     found.filter(executable).map(Meaning::File)
 }
 
+/// All that a name stands for, first what it means.
+fn meanings(shell: &mut Shell, name: &[u8]) -> Vec<Meaning> {
+    let mut all = Vec::new();
+    all.extend(shell.aliases.get(name).cloned().map(Meaning::Alias));
+    if RESERVED.iter().any(|word| word.as_bytes() == name) {
+        all.push(Meaning::Reserved);
+    }
+    let function = shell.functions.get(name);
+    all.extend(function.map(|function| Meaning::Function(function.text.clone())));
+    let builtin = super::find(name);
+    all.extend(builtin.map(|builtin| match builtin.special {
+        true => Meaning::Special,
+        false => Meaning::Builtin,
+    }));
+    let path = shell.variables.get(b"PATH").unwrap_or_default().to_vec();
+    for directory in path.split(|byte| *byte == b':') {
+        let found = shell.search(name, directory);
+        all.extend(found.map(Meaning::File));
+    }
+    all
+}
+
 /// `type`.
 pub fn kind(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
-    let (mut short, mut path) = (false, false);
+    let (mut short, mut path, mut all) = (false, false, false);
     while let Some((letter, _)) = letters.next() {
         match letter {
             b't' => short = true,
             b'p' | b'P' => path = true,
-            b'a' | b'f' => {}
+            b'a' => all = true,
+            b'f' => {}
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
                 return Ok(shell.refuse_with(b"type", message, 2));
@@ -64,16 +87,22 @@ pub fn kind(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     let mut text = Bytes::new();
     for name in letters.operands() {
-        match meaning(shell, name, None) {
-            Some(meaning) if short => text.extend(short_line(&meaning)),
-            Some(Meaning::File(file)) if path => text.extend([&file[..], b"\n"].concat()),
-            Some(_) if path => {}
-            Some(meaning) => text.extend(long_line(name, &meaning)),
-            None => {
-                status = 1;
-                if !short && !path {
-                    shell.refuse_with(b"type", format_args!("{}: not found", shown(name)), 1);
-                }
+        let found = match all {
+            true => meanings(shell, name),
+            false => Vec::from_iter(meaning(shell, name, None)),
+        };
+        if found.is_empty() {
+            status = 1;
+            if !short && !path {
+                shell.refuse_with(b"type", format_args!("{}: not found", shown(name)), 1);
+            }
+        }
+        for meaning in found {
+            match meaning {
+                meaning if short => text.extend(short_line(&meaning)),
+                Meaning::File(file) if path => text.extend([&file[..], b"\n"].concat()),
+                _ if path => {}
+                meaning => text.extend(long_line(name, &meaning)),
             }
         }
     }
@@ -187,17 +216,42 @@ pub fn hash(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     Ok(status)
 }
 
+/// Whether the one option is given that the command has, and its operands.
+///
+/// # Errors
+/// The status, after another option was refused.
+fn names_after<'w>(
+    shell: &Shell,
+    words: &'w [Bytes],
+    option: u8,
+) -> Result<(bool, &'w [Bytes]), i32> {
+    let mut letters = Letters::new(words, b"");
+    let mut given = false;
+    while let Some((letter, _)) = letters.next() {
+        if letter != option {
+            let message = format!("-{}: invalid option", char::from(letter));
+            return Err(shell.refuse_with(&words[0], message, 2));
+        }
+        given = true;
+    }
+    Ok((given, letters.operands()))
+}
+
 pub fn alias(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     let mut text = Bytes::new();
     let line =
         |name: &[u8], value: &[u8]| [b"alias ", name, b"=", &quote_always(value), b"\n"].concat();
-    if words.len() == 1 {
+    let operands = match names_after(shell, words, b'p') {
+        Ok((_, operands)) => operands,
+        Err(status) => return Ok(status),
+    };
+    if operands.is_empty() {
         let mut all: Vec<_> = shell.aliases.iter().collect();
         all.sort();
         text.extend(all.into_iter().flat_map(|(name, value)| line(name, value)));
     }
-    for word in words[1..].iter().filter(|word| *word != b"-p") {
+    for word in operands {
         match split(word) {
             (name, Some(value)) => {
                 Rc::make_mut(&mut shell.aliases).insert(name.to_vec(), value.to_vec());
@@ -216,10 +270,16 @@ pub fn alias(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 
 pub fn unalias(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
-    for word in &words[1..] {
-        if word == b"-a" {
+    let operands = match names_after(shell, words, b'a') {
+        Ok((true, _)) => {
             shell.aliases = Rc::default();
-        } else if Rc::make_mut(&mut shell.aliases).remove(word).is_none() {
+            return Ok(0);
+        }
+        Ok((false, operands)) => operands,
+        Err(status) => return Ok(status),
+    };
+    for word in operands {
+        if Rc::make_mut(&mut shell.aliases).remove(word).is_none() {
             status = shell.refuse_with(b"unalias", format_args!("{}: not found", shown(word)), 1);
         }
     }

@@ -93,7 +93,7 @@ impl Shell {
             .collect()
     }
 
-    /// A variable's value; some the shell makes up, unless they are assigned.
+    /// A variable's value; some the shell makes up.
     pub fn variable(&mut self, name: &[u8]) -> Option<Bytes> {
         if let Some(text) = self.variables.get(name) {
             return Some(text.to_vec());
@@ -102,9 +102,13 @@ impl Shell {
             return None;
         }
         let number = match name {
-            b"LINENO" => u64::from(self.line),
-            b"SECONDS" => self.started.elapsed().as_secs(),
-            b"RANDOM" => self.random(),
+            b"LINENO" => i64::from(self.line),
+            b"SECONDS" => {
+                let (then, value) = self.since;
+                value.saturating_add_unsigned(then.elapsed().as_secs())
+            }
+            b"RANDOM" => self.random() as i64,
+            b"BASHPID" => i64::from(std::process::id()),
             b"HPWD" => return self.host_directory(false),
             b"HOLDPWD" => return self.host_directory(true),
             b"PIPESTATUS" => return self.pipe_statuses().into_iter().next(),
