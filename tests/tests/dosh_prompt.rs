@@ -92,3 +92,16 @@ fn indented(text: &str) -> String {
     let lines = text.lines().map(|line| format!("    {line}"));
     lines.collect::<Vec<_>>().join("\n")
 }
+
+#[test]
+fn without_user_or_terminal_it_names_the_user_and_writes_plain_text() {
+    let script =
+        "printf 'PS1=\"\\\\u> \"\\ntrue\\n' | env -u USER TERM=xterm \"$0\" --norc -i 2>&1; id -un";
+    let mut command = std::process::Command::new("sh");
+    let dosh = hostcall_tests::daemon::program("dosh");
+    let output = command.args(["-c", script]).arg(dosh).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let user = said.lines().next_back().unwrap();
+    assert!(said.contains(&format!("{user}> ")), "{said}");
+    assert!(!said.contains('\x1b'), "{said:?}");
+}
