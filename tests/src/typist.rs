@@ -5,6 +5,8 @@ use nix::errno::Errno;
 use nix::fcntl::{open, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::signal::SigHandler;
+use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -59,6 +61,10 @@ impl Typist {
         unsafe {
             command.pre_exec(move || {
                 nix::unistd::setsid()?;
+                // Whoever runs the tests may have these ignored, as nohup and background jobs have; a login has not.
+                for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+                    nix::sys::signal::signal(signal, SigHandler::SigDfl)?;
+                }
                 match libc::ioctl(number, libc::TIOCSCTTY, 0) {
                     0 => Ok(()),
                     _ => Err(std::io::Error::last_os_error()),

@@ -4,8 +4,8 @@ use super::table;
 use crate::launch::{finish, pipe, put, start, start_with, words_of, NONE};
 use crate::run::Run;
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, JobState, OpenFlags, RemoteFd};
-use hostcall::wire::Sink;
+use hostcall::types::{Errno, JobState, Offset, OpenFlags, RemoteFd, RwFlags};
+use hostcall::wire::{Sink, Source};
 use libc::*;
 
 table![
@@ -15,6 +15,7 @@ table![
     program_in_its_directory,
     program_states,
     program_wait_interrupted,
+    program_awaited,
     program_on_a_terminal,
     programs_refused,
     pipes,
@@ -134,6 +135,32 @@ fn program_wait_interrupted(run: &mut Run) {
     run.caught();
     let _ = run.signal(job, SIGKILL);
     finish(run, job);
+}
+
+fn program_awaited(run: &mut Run) {
+    let (reader, writer) = pipe(run);
+    let Ok(job) = start(run, &["sleep", "1000"], [NONE; 3]) else {
+        return;
+    };
+    let pair = |fd: RemoteFd, events: c_short| [fd.0, events.into()].map(i32::to_le_bytes).concat();
+    let (silent, open) = (pair(reader, POLLIN), pair(writer, POLLOUT));
+    let both = [silent.clone(), open].concat();
+    let none = pair(RemoteFd(900), POLLIN);
+    let many = silent.repeat(33);
+    let _ = run.await_job(job, WNOHANG, Source::new(&silent));
+    let _ = run.await_job(job, WNOHANG, Source::new(&[]));
+    for files in [&both, &none, &many, &silent[..7].to_vec()] {
+        let _ = run.await_job(job, 0, Source::new(files));
+    }
+    let _ = run.write(writer, Offset::CURRENT, RwFlags(0), Source::new(b"x"));
+    let _ = run.await_job(job, 0, Source::new(&silent));
+    let _ = run.signal(job, SIGKILL);
+    // The byte is there before the end, and is told with it once that has come.
+    let _ = run.wait(job, 0);
+    let _ = run.await_job(job, 0, Source::new(&silent));
+    let _ = run.await_job(job, 0, Source::new(&[]));
+    let _ = run.forget(job);
+    let _ = run.await_job(job, 0, Source::new(&silent));
 }
 
 fn program_on_a_terminal(run: &mut Run) {

@@ -217,9 +217,37 @@ impl ExecCalls for Libc<'_> {
         Ok(reply::Wait { state })
     }
 
-    fn await_job(&mut self, _: request::AwaitJob<'_>) -> Result<reply::AwaitJob, Errno> {
-        // No case has a program whose files it waits for.
-        Err(Errno(libc::ECHILD))
+    fn await_job(&mut self, request: request::AwaitJob<'_>) -> Result<reply::AwaitJob, Errno> {
+        let mut packed = vec![0; request.files.len()];
+        request.files.copy_out(&mut packed);
+        let number = |bytes: &[u8]| i32::from_le_bytes(bytes.try_into().expect("four bytes"));
+        let file = |pair: &[u8]| libc::pollfd {
+            fd: number(&pair[..4]),
+            events: number(&pair[4..]) as i16,
+            revents: 0,
+        };
+        if !packed.len().is_multiple_of(8) || packed.len() > 32 * 8 {
+            return Err(Errno(libc::EINVAL));
+        }
+        let mut files: Vec<libc::pollfd> = packed.chunks_exact(8).map(file).collect();
+        let pid = self.pid(request.job, libc::ECHILD)?;
+        let waits = request.options & libc::WNOHANG == 0;
+        loop {
+            let state = state(pid, request.options | libc::WNOHANG)?;
+            // No call of libc's waits for both, so one looks at the other every ten milliseconds.
+            let limit = if waits && state == JobState::None {
+                10
+            } else {
+                0
+            };
+            // SAFETY: live pollfds, and how many they are.
+            done(unsafe { libc::poll(files.as_mut_ptr(), files.len() as u64, limit) })?;
+            let bit = |(at, file): (usize, &libc::pollfd)| u32::from(file.revents != 0) << at;
+            let ready = files.iter().enumerate().map(bit).sum();
+            if !waits || state != JobState::None || ready != 0 {
+                return Ok(reply::AwaitJob { state, ready });
+            }
+        }
     }
 
     fn signal(&mut self, request: request::Signal) -> Result<reply::Signal, Errno> {
