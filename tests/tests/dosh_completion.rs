@@ -70,14 +70,27 @@ impl Dosh {
 
     /// Types, one part after the other is shown.
     fn becomes(&mut self, keys: &str, line: &str) {
-        self.screen.types(keys);
+        // A burst of keys would be taken for pasted text, whose Tabs open nothing.
+        if let Some(text) = keys.strip_suffix('\t').filter(|text| !text.is_empty()) {
+            self.screen.types(text);
+            eventually(&format!("{text:?} is shown"), || {
+                self.screen.line().ends_with(text)
+            });
+            self.screen.types("\t");
+        } else {
+            self.screen.types(keys);
+        }
         self.screen.at(&format!("ready> {line}"));
     }
 
     /// Gives up the line.
     fn clears(&mut self) {
-        self.screen.types("\x03");
-        self.screen.at("ready> ");
+        // Keys that come in one piece with a Ctrl-C go with the line that it gives up, and of an empty line it is not to be
+        // seen when that has happened.
+        if self.screen.line().trim_end() != "ready>" {
+            self.screen.types("\x03");
+            self.screen.at("ready> ");
+        }
     }
 }
 
