@@ -280,6 +280,7 @@ fn without_a_database_the_shell_goes_on() {
             shown.matches("going on without it").count() == 1 && told.len() <= 2,
             "{shown}"
         );
+        assert!(!shown.contains("SqliteFailure"), "{shown}");
         dosh.does("echo works");
         dosh.types(&format!("\x0c{UP}"));
         dosh.at("% echo works");

@@ -189,13 +189,15 @@ fn open_file(path: &Path) -> std::result::Result<SqliteBackedHistory, String> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
     options.open(path).map_err(failed)?;
-    SqliteBackedHistory::with_file(path.to_owned(), None, None).map_err(|error| {
-        // The message of SQLite's own in what reedline makes of it.
-        let text = error.to_string();
-        let own = text.split("Some(\\\"").nth(1);
-        let own = own.and_then(|rest| rest.split("\\\"").next());
-        own.unwrap_or(&text).to_owned()
-    })
+    SqliteBackedHistory::with_file(path.to_owned(), None, None).map_err(|error| own_words(&error))
+}
+
+/// SQLite's own message in what reedline makes of it, which is for programmers.
+fn own_words(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let own = text.split("Some(\"").nth(1);
+    let own = own.and_then(|rest| rest.split('"').next());
+    own.unwrap_or(&text).to_owned()
 }
 
 impl Store {
@@ -246,7 +248,7 @@ impl Store {
     fn told<T>(&mut self, result: Result<T>, otherwise: T) -> T {
         result.unwrap_or_else(|error| {
             if !std::mem::replace(&mut self.told, true) {
-                let text = format!("\r\ndosh: history: {error}\r\n");
+                let text = format!("\r\ndosh: history: {}\r\n", own_words(&error));
                 let _ = sys::write_all(2, text.as_bytes());
             }
             otherwise
