@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Phases of a session, and whether a line wakes the process in it (it does not call by itself).
-const PHASES: [(&str, bool); 11] = [
+const PHASES: [(&str, bool); 12] = [
     ("idle", true),
     ("spinning", false),
     ("locking", false),
@@ -23,6 +23,7 @@ const PHASES: [(&str, bool); 11] = [
     ("opening", false),
     ("reading", false),
     ("transferring", false),
+    ("watching", true),
     ("forking", false),
     ("held", true),
     ("preparing", true),
@@ -204,8 +205,8 @@ fn a_shadows_violent_death_leaves_one_line() {
         let line = format!("shadow {shadow} died of signal {number}");
         eventually("the log tells", || daemon.logged(&line) == 1);
     }
-    // Nor does hostd complain of what it has killed itself.
-    let guest = props.guest(daemon.socket(), "idle");
+    // Nor does hostd complain of what it has killed itself: a shadow that cannot be cleared of what its process left.
+    let guest = props.guest(daemon.socket(), "watching");
     let shadow = shadow_of(&daemon, &guest);
     destroy(guest.pid());
     eventually("the shadow is gone", || !exists(shadow));

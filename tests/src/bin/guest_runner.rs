@@ -173,6 +173,10 @@ fn phase(name: &str, path: &CStr) -> Result<(), Errno> {
                 say(&format!("acked {number}"));
             }
         }
+        "watching" => {
+            client.watch_open(0)?;
+            say("ready");
+        }
         "held" => {
             say(&format!("token {}", client.hold_session()?.token));
             say("ready");
