@@ -20,6 +20,7 @@ pub mod commons;
 pub mod doorbell;
 pub mod handout;
 pub mod ids;
+pub mod image;
 #[cfg(not(loom))]
 pub mod lane;
 #[cfg(not(loom))]

@@ -61,7 +61,7 @@ fn main() {
         root,
         mem_mib,
         prefix: "/host".into(),
-        hostfs: None,
+        hostfs: Vec::new(),
         command: words.collect(),
         env: vec![("BOOT".into(), "yes".into())],
         links: Vec::new(),

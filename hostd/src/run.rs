@@ -1,7 +1,7 @@
 //! `hostd run`: boots a guest, serves it, runs a command in it and ends with the command's status.
 
 use crate::config::{Export, GuestConfig};
-use crate::guest::{self, Kind, Launch, Status};
+use crate::guest::{self, libraries, Kind, Launch, Status};
 use crate::serve::{device_door, policy, socket_door, Failure};
 use crate::server::guest::{Door, DEVICE_LANES};
 use crate::server::{Opening, Server};
@@ -53,6 +53,9 @@ const HOSTFS: Part = Part {
     installed: "bin",
     guest: "/run/hostcall/bin/hostfs",
 };
+
+/// Where a guest with a root of its own has the shared objects that hostfs runs with.
+const OWN_LIBRARIES: &str = "/run/hostcall/lib/own";
 
 /// What runs host programs. A guest without it is as good otherwise.
 const SHELL: Part = Part {
@@ -253,6 +256,10 @@ fn boot(
         }
         _ => run.command,
     };
+    let (mounter, own_libraries) = match run.mount && hostfs.is_some() {
+        true => mounter(run.root.is_some()),
+        false => Default::default(),
+    };
     let launch = Launch {
         texts: texts
             .map(|(path, text)| (PathBuf::from(path), *text))
@@ -262,13 +269,14 @@ fn boot(
         root: run.root,
         mem_mib: run.mem_mib,
         prefix: run.prefix,
-        hostfs: (run.mount && hostfs.is_some()).then(|| PathBuf::from(HOSTFS.guest)),
+        hostfs: mounter,
         command,
         env,
         files: std::iter::once(LIBRARY.copy(library))
             .chain(hostfs.map(|program| HOSTFS.copy(program)))
             .chain(shell.map(|program| SHELL.copy(program)))
             .chain(dosh.map(|program| DOSH.copy(program)))
+            .chain(own_libraries)
             .chain(run.copies)
             .collect(),
         attach,
@@ -276,6 +284,31 @@ fn boot(
     guest::start(launch)
         .and_then(guest::Running::wait)
         .map_err(|error| error.to_string())
+}
+
+/// The words that start hostfs in a guest, and the files that it needs there: a root of the guest's own may have another libc,
+/// or none.
+fn mounter(own_root: bool) -> (Vec<OsString>, Vec<(PathBuf, PathBuf)>) {
+    let program = OsString::from(HOSTFS.guest);
+    if !own_root {
+        return (vec![program], Vec::new());
+    }
+    let place = |from: PathBuf| {
+        let to = Path::new(OWN_LIBRARIES).join(from.file_name()?);
+        Some((from, to))
+    };
+    let files: Vec<_> = libraries::mapped().into_iter().filter_map(place).collect();
+    let mut linker = files.iter().map(|(_, to)| to);
+    let words = match linker.find(|to| libraries::is_linker(to)) {
+        Some(linker) => vec![
+            linker.into(),
+            OsString::from("--library-path"),
+            OsString::from(OWN_LIBRARIES),
+            program,
+        ],
+        None => vec![program],
+    };
+    (words, files)
 }
 
 /// Parses `PATH[:ro|:rw]`.

@@ -11,7 +11,7 @@ use nix::sys::signal::{kill, Signal};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -31,11 +31,11 @@ const LOG: &str = "/run/hostcall/hostfs.log";
 /// # Errors
 /// One line for the user; nothing is left of the attempt.
 pub fn mount(task: &Task, children: &SignalFd) -> Result<Option<Pid>, String> {
-    let Some(program) = &task.hostfs else {
+    if task.hostfs.is_empty() {
         return Ok(None);
-    };
+    }
     let prefix = Path::new(&task.prefix);
-    let mounted = serve(program, prefix, children);
+    let mounted = serve(&task.hostfs, prefix, children);
     mounted.map(Some).map_err(|error| {
         format!(
             "the host's files are not mounted at {}, where only programs under the preload see them now: {error}",
@@ -44,7 +44,7 @@ pub fn mount(task: &Task, children: &SignalFd) -> Result<Option<Pid>, String> {
     })
 }
 
-fn serve(program: &OsStr, prefix: &Path, children: &SignalFd) -> Result<Pid, String> {
+fn serve(program: &[OsString], prefix: &Path, children: &SignalFd) -> Result<Pid, String> {
     let prefix = prefix.canonicalize().context(prefix.display())?;
     let log = File::create(LOG).context(LOG)?;
     // Opened before the mount can be made: from here on a poll tells of every change since.
@@ -63,7 +63,7 @@ fn serve(program: &OsStr, prefix: &Path, children: &SignalFd) -> Result<Pid, Str
 }
 
 /// The child's side.
-fn execute(program: &OsStr, prefix: &Path, log: &File) -> ! {
+fn execute(program: &[OsString], prefix: &Path, log: &File) -> ! {
     let prepared = || -> Result<std::convert::Infallible, String> {
         let _ = nix::unistd::setsid();
         let null = File::open("/dev/null").context("/dev/null")?;
@@ -73,18 +73,19 @@ fn execute(program: &OsStr, prefix: &Path, log: &File) -> ! {
         }
         sys::default_signals();
         let word = |text: &OsStr| CString::new(text.as_bytes()).context("hostfs's arguments");
-        let program = word(program)?;
-        let arguments = [
-            program.clone(),
+        let program: Result<Vec<CString>, String> = program.iter().map(|text| word(text)).collect();
+        let program = program?;
+        let own = [
             word(prefix.as_os_str())?,
             c"-o".into(),
             c"allow_other".into(),
             c"--foreground".into(),
         ];
+        let arguments = [&program[..], &own[..]].concat();
         // Nothing of COMMAND's environment, above all not the preload: the server of a mount must not use it.
         let environment = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
-        nix::unistd::execve(&program, &arguments, &environment)
-            .context(program.to_string_lossy().escape_default())
+        nix::unistd::execve(&program[0], &arguments, &environment)
+            .context(program[0].to_string_lossy().escape_default())
     };
     let Err(error) = prepared();
     eprintln!("hostfs: {error}");

@@ -5,6 +5,7 @@
 //! and its three lines; it has no capability, no way to gain one, and no socket.
 
 use super::layers::open_root;
+use super::libraries;
 use super::mounts::{
     bind_read_only, descriptor_path, make_dir, make_file, make_private, put_file, tmpfs, tmpfs_of,
     NOT_FROM_HOST, VAR_TMP,
@@ -115,7 +116,7 @@ fn enter(
             .map(|(_, file)| file.clone())
             .collect::<Vec<_>>(),
     )?;
-    let own_libraries = mapped_libraries();
+    let own_libraries = libraries::mapped();
     let mut libraries = Vec::new();
     for path in &own_libraries {
         libraries.push((path.clone(), File::open(path).context(path.display())?));
@@ -138,7 +139,7 @@ fn enter(
     let mut init = InitProgram::Static;
     for (path, file) in libraries {
         let name = path.file_name().unwrap_or_default().to_owned();
-        if name.to_string_lossy().starts_with("ld-") {
+        if libraries::is_linker(&path) {
             init = InitProgram::Loaded;
             put_file(&stage.join("ld.so"), file, 0o555)?;
         } else {
@@ -211,22 +212,6 @@ fn enter(
 /// The task as the guest reads it.
 fn task_text(task: &Task) -> Result<Vec<u8>, String> {
     serde_json::to_vec(task).context("write the task")
-}
-
-/// Shared objects that this program runs with: what it needs to run again elsewhere.
-fn mapped_libraries() -> Vec<PathBuf> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let mut found: Vec<PathBuf> = maps
-        .lines()
-        .filter_map(|line| Some(PathBuf::from(&line[line.find('/')?..])))
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().contains(".so"))
-        })
-        .collect();
-    found.sort();
-    found.dedup();
-    found
 }
 
 fn library(name: &str, known: &[PathBuf]) -> Result<PathBuf, String> {

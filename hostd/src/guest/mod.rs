@@ -34,6 +34,7 @@ mod hostfs;
 pub mod init;
 mod jail;
 mod layers;
+pub mod libraries;
 mod link;
 mod local;
 mod mounts;
@@ -101,9 +102,9 @@ pub struct Launch {
     pub mem_mib: u64,
     /// Where host files will appear in the guest: an empty directory there.
     pub prefix: PathBuf,
-    /// Guest path of the hostfs program, which must be one of `files`: it is started before the command and
-    /// mounts the host's files at the prefix. Without it the prefix stays an empty directory.
-    pub hostfs: Option<PathBuf>,
+    /// The hostfs program, by guest paths that must be among `files`, and words that go before its own: it is started before
+    /// the command and mounts the host's files at the prefix. Without one the prefix stays an empty directory.
+    pub hostfs: Vec<OsString>,
     /// The program and its arguments, searched in the guest's PATH; empty for the guest's shell.
     pub command: Vec<OsString>,
     /// Environment of the command beyond the guest's own (PATH, HOME, USER, LOGNAME, SHELL).

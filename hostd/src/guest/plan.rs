@@ -26,8 +26,8 @@ pub struct Task {
     pub env: Vec<(OsString, OsString)>,
     /// An empty directory to make, where host files will appear.
     pub prefix: OsString,
-    /// Guest path of the program that mounts the host's files there, when they are to be mounted.
-    pub hostfs: Option<OsString>,
+    /// The program that mounts the host's files there, and its first arguments; empty if they are not to be mounted.
+    pub hostfs: Vec<OsString>,
     /// Guest paths of the staged files, in staging order.
     pub files: Vec<OsString>,
     /// Symbolic links to make: target and guest path.

@@ -2,13 +2,16 @@
 
 use super::plan::{Context, Stdio, Task};
 use super::sys::{self, Side};
+use hostcall::image::{self, Image};
 use nix::fcntl::{fcntl, FcntlArg, FdFlag, OFlag};
 use nix::pty::openpty;
-use nix::unistd::{pipe2, Pid};
-use std::ffi::CString;
+use nix::unistd::{access, pipe2, AccessFlags, Pid};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// COMMAND while it runs, and the ends of its streams that are ours to carry.
@@ -125,6 +128,50 @@ fn arguments(task: &Task) -> Result<Vec<CString>, String> {
         .collect()
 }
 
+/// The variables of this process, without the library where it would end the program: musl's dynamic linker takes what it
+/// cannot load for a fault.
+fn environment(name: &CStr) -> Vec<CString> {
+    let refuses = image::of(along_path(name), opened) == Image::Refuses;
+    let variables = std::env::vars_os().filter(|(name, _)| !refuses || name != "LD_PRELOAD");
+    variables
+        .filter_map(|(name, value)| {
+            CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+        })
+        .collect()
+}
+
+/// The file that execvp(3) executes by a name.
+fn along_path(name: &CStr) -> Option<Program> {
+    if name.to_bytes().contains(&b'/') {
+        return opened(name);
+    }
+    let name = OsStr::from_bytes(name.to_bytes());
+    let path = std::env::var_os("PATH")?;
+    let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));
+    let found = places.find(|place| access(place, AccessFlags::X_OK).is_ok())?;
+    opened(&CString::new(found.into_os_string().into_vec()).ok()?)
+}
+
+fn opened(path: &CStr) -> Option<Program> {
+    // A FIFO is not waited for.
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options
+        .open(OsStr::from_bytes(path.to_bytes()))
+        .ok()
+        .map(Program)
+}
+
+struct Program(File);
+
+impl image::Program for Program {
+    fn read(&self, room: &mut [u8], offset: u64) -> usize {
+        self.0.read_at(room, offset).unwrap_or(0)
+    }
+}
+
 /// The child's side: never returns to the caller's code.
 fn run(arguments: &[CString], theirs: [Option<OwnedFd>; 3], gate: OwnedFd, terminal: bool) -> ! {
     // Nothing may run before the ids are mapped; an end of file here means that the init died.
@@ -141,7 +188,7 @@ fn run(arguments: &[CString], theirs: [Option<OwnedFd>; 3], gate: OwnedFd, termi
         let _ = sys::take_terminal(io::stdin().as_fd());
     }
     sys::default_signals();
-    let Err(error) = nix::unistd::execvp(&arguments[0], arguments);
+    let Err(error) = nix::unistd::execvpe(&arguments[0], arguments, &environment(&arguments[0]));
     let name = arguments[0].to_string_lossy();
     let _ = writeln!(
         io::stderr(),

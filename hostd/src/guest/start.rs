@@ -101,7 +101,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             command: launch.command,
             env,
             prefix: launch.prefix.into(),
-            hostfs: launch.hostfs.map(Into::into),
+            hostfs: launch.hostfs,
             files: targets.into_iter().map(Into::into).collect(),
             links: links.collect(),
             texts: texts.collect(),
