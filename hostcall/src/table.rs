@@ -143,6 +143,12 @@ macro_rules! ops {
                 match number { $($( $number => Some(Op::$Name), )*)* _ => None }
             }
 
+            /// Whether it may wait for an event that another process causes, as its row says. Whoever only calls needs no more of the
+            /// table, whose texts would be relocated at each start of a program under the preload.
+            pub fn blocks(self) -> bool {
+                match self { $($( Op::$Name => has!(blocks $($attribute)*), )*)* }
+            }
+
             /// Its row of the table.
             pub fn spec(self) -> &'static OpSpec {
                 match self { $($( Op::$Name => {

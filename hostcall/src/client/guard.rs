@@ -154,7 +154,7 @@ impl Guard<'_> {
     /// that comes while another op is waited for cancels the next that blocks and is already in flight behind it.
     fn receive_next(&mut self, op: Op) -> Result<Message, Errno> {
         let client = self.client;
-        let blocks = op.spec().blocks;
+        let blocks = op.blocks();
         let was_interrupted = self.note_signal(false);
         let slot = self.slot;
         let (end, region, lane, bell) = self.parts();
