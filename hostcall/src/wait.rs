@@ -131,6 +131,8 @@ pub struct Pacer {
     since_probe: u32,
     /// Waits for which to give way early, because the last ones found other spinners on this processor.
     crowded: u32,
+    /// Others that it has found there since it found nobody.
+    met: u32,
     /// When it went to another processor, ticks.
     moved: u64,
 }
@@ -150,6 +152,8 @@ const CROWDED: (u32, u32) = (32, 16);
 /// other look busy, and the kernel leaves them there for many milliseconds. Where the processors are all taken a move
 /// changes nothing, so there is one in so many microseconds at most; it takes ten.
 const MOVE_EVERY_US: u64 = 1000;
+/// Others that it must have found before: who only passes by, such as whoever has woken it, is found once.
+const MEETINGS: u32 = 4;
 /// Polls between two times of giving way.
 const POLLS: u32 = 8;
 /// One wait in this many spins in full although the peer is thought slow, so that a fast one is found again.
@@ -173,6 +177,7 @@ impl Pacer {
             contended: 0,
             since_probe: 0,
             crowded: 0,
+            met: 0,
             moved: 0,
         }
     }
@@ -245,10 +250,11 @@ impl Pacer {
                 give_way();
                 let after = ticks();
                 if after.wrapping_sub(before) > SHARED_US * self.ticks_per_us {
-                    // Not at the first: it may have been something short.
                     let again = std::mem::replace(&mut self.crowded, CROWDED.0) > 0;
+                    self.met = if again { self.met + 1 } else { 1 };
+                    let moves = self.budget.moves && self.met >= MEETINGS;
                     let due = MOVE_EVERY_US * self.ticks_per_us;
-                    if self.budget.moves && again && after.wrapping_sub(self.moved) > due {
+                    if moves && after.wrapping_sub(self.moved) > due {
                         self.moved = after;
                         crate::sync::move_away();
                     }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Holds back the first call until the context is the guest process's: its lane already waits while the shadow is a
-/// spare, so that attaching does not wait for a thread to start.
+/// Holds back a lane's thread until the context is the guest process's: it has begun while the shadow is a spare, so that attaching
+/// does not wait for a thread to start.
 #[derive(Debug, Default)]
 pub struct Gate {
     open: AtomicBool,
@@ -15,8 +15,10 @@ pub struct Gate {
 impl Gate {
     /// Lets everybody through from now on.
     pub fn open(&self) {
-        let _lock = self.lock.lock();
-        self.open.store(true, Ordering::Release);
+        {
+            let _lock = self.lock.lock();
+            self.open.store(true, Ordering::Release);
+        }
         self.opened.notify_all();
     }
 

@@ -4,6 +4,7 @@
 use crate::calls::Caller;
 use crate::message::FromShadow;
 use crate::shadow::session::Session;
+use crate::shadow::stay::Stay;
 use hostcall::doorbell::{futex_wait, futex_wake, Futex};
 use hostcall::lane::{call_number, HostEnd, Next};
 use hostcall::ops::{self, Op, Trace};
@@ -83,7 +84,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Starts a thread on a lane.
+    /// Starts a thread on a lane. It begins on the calling thread's processor, which is idle when that has nothing more to do: by
+    /// itself the kernel may put it behind a program that runs on another.
     pub fn start(
         session: &'static Session,
         region: Arc<Region>,
@@ -100,11 +102,16 @@ impl Lane {
             ending,
         });
         let own = lane.clone();
+        let stay = Stay::begin();
         // The deepest call is a trace line; 128 KiB is ample, and only touched pages cost memory.
-        std::thread::Builder::new()
+        let started = std::thread::Builder::new()
             .stack_size(128 << 10)
-            .spawn(move || own.run(session))?;
-        Ok(lane)
+            .spawn(move || {
+                stay.end();
+                own.run(session)
+            });
+        stay.end();
+        started.map(|_| lane)
     }
 
     /// The lane's control page.
@@ -186,8 +193,9 @@ impl Lane {
         let mut end = HostEnd::new(session.bell.budget(), session.board.clock());
         let mut caller = Caller::new(session);
         let mut scratch = vec![0; SCRATCH];
+        // A spare shadow's thread sleeps here, and looks for calls when there is somebody to make them.
+        session.await_adoption();
         while let Next::Call(call, chunk) = end.next(page, arena, &bell)? {
-            session.await_adoption();
             let answer = match head.tracing.load(Ordering::Relaxed) {
                 0 => execute(&mut caller, call, chunk, &mut scratch)?,
                 _ => traced(&mut caller, call, chunk, &mut scratch)?,

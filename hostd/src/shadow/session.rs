@@ -431,11 +431,8 @@ impl Main {
             self.offer(lane);
         }
         self.attend(lane);
-        self.session.adopted.open();
         // The first call is on its way, and its thread wakes in the time in which the process maps the region.
-        if let Some(page) = self.region.page(lane) {
-            wake(&page.host_sleep.0);
-        }
+        self.session.adopted.open();
         Ok(())
     }
 
