@@ -6,6 +6,7 @@
 //! instead of something else.
 #![allow(unsafe_code)]
 
+use crate::first::FIRST;
 use crate::real::try_sys;
 use crate::{covers, fds, session};
 use hostcall::ops::Calls;
@@ -16,30 +17,29 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
-static ON_HOST: AtomicBool = AtomicBool::new(false);
 /// Whether the guest kernel stands in a prefix without a mount, where it can stay while the shadow moves about.
 static AT_PREFIX: AtomicBool = AtomicBool::new(false);
 
 /// Whether the working directory lies on the host. One load.
 #[inline]
 pub fn on_host() -> bool {
-    ON_HOST.load(Ordering::Relaxed)
+    FIRST.on_host.load(Ordering::Relaxed)
 }
 
 /// Believes that the resumed session stands in the program's working directory.
 pub fn adopt() {
-    ON_HOST.store(true, Ordering::Relaxed);
+    FIRST.on_host.store(true, Ordering::Relaxed);
 }
 
 /// The working directory is the guest kernel's again.
 pub fn forget() {
-    ON_HOST.store(false, Ordering::Relaxed);
+    FIRST.on_host.store(false, Ordering::Relaxed);
     AT_PREFIX.store(false, Ordering::Relaxed);
 }
 
 /// After the shadow has moved.
 fn entered() -> Result<(), Errno> {
-    ON_HOST.store(true, Ordering::Relaxed);
+    FIRST.on_host.store(true, Ordering::Relaxed);
     if !AT_PREFIX.load(Ordering::Relaxed) {
         follow();
     }

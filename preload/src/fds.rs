@@ -10,6 +10,7 @@
 //! kernel hands the pool back first ([`release_reserved`]).
 #![allow(unsafe_code)]
 
+use crate::first::FIRST;
 use crate::observe::output;
 use crate::real::{apart, errno, sys, try_sys};
 use crate::{kept, session, watching};
@@ -30,16 +31,12 @@ static TABLE: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
 const HOST: i32 = 1;
 const CLOEXEC: i32 = 2;
 
-/// Whether the process has ever had a descriptor of the library's: a host file or one to work with.
-static TOUCHED: AtomicBool = AtomicBool::new(false);
 /// One above the highest number that was ever a host file.
 static HIGH: AtomicU32 = AtomicU32::new(0);
 /// Host files now.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 /// The placeholder that all host descriptors duplicate; -1 before the first.
 static PLACEHOLDER: AtomicI32 = AtomicI32::new(-1);
-/// Numbers (below 64) whose placeholder is kept without a host file.
-static RESERVED: AtomicU64 = AtomicU64::new(0);
 /// Of the reserved numbers, those whose placeholder is close-on-exec.
 static RESERVED_CLOEXEC: AtomicU64 = AtomicU64::new(0);
 /// Every number below this one is taken in the kernel.
@@ -82,12 +79,12 @@ pub fn set_exact(exact: bool) {
 /// which have nothing to do with the host.
 #[inline]
 pub fn touched() -> bool {
-    TOUCHED.load(Ordering::Relaxed)
+    FIRST.touched.load(Ordering::Relaxed)
 }
 
 /// To be called before the library makes a descriptor that it keeps.
 pub fn touch() {
-    TOUCHED.store(true, Ordering::Relaxed);
+    FIRST.touched.store(true, Ordering::Relaxed);
 }
 
 /// The table's entry for a descriptor; `None` for one that is the guest's own. One load.
@@ -291,7 +288,7 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
         kept::closed(fd);
         watching::closed(fd);
         // The pool must not think that it still owns the number.
-        RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
+        FIRST.reserved.fetch_and(!bit(fd), Ordering::AcqRel);
         // SAFETY: plain system call.
         unsafe { try_sys!(Sysno::dup3, source, fd, flags) }
     })();
@@ -328,7 +325,7 @@ pub fn abandon(fd: c_int) {
 pub fn displaced(fd: c_int) {
     kept::closed(fd);
     watching::closed(fd);
-    RESERVED.fetch_and(!bit(fd), Ordering::AcqRel);
+    FIRST.reserved.fetch_and(!bit(fd), Ordering::AcqRel);
     // As in `close`.
     if let (client, Some(old)) = (session::attached(), forget(fd)) {
         let _ = client.map(|client| client.close(old.remote));
@@ -346,11 +343,11 @@ fn keep_or_close(fd: c_int, cloexec: bool) {
     let keep = (3..64).contains(&fd)
         && fd < FLOOR.load(Ordering::Relaxed)
         && !EXACT.load(Ordering::Relaxed)
-        && RESERVED.load(Ordering::Relaxed).count_ones() < POOL;
+        && FIRST.reserved.load(Ordering::Relaxed).count_ones() < POOL;
     if !keep {
         close_kernel(fd);
         // A reserved number above it is no longer the lowest free one.
-        if RESERVED.load(Ordering::Relaxed) >> (fd & 63) != 0 && fd < 64 {
+        if FIRST.reserved.load(Ordering::Relaxed) >> (fd & 63) != 0 && fd < 64 {
             release_reserved();
         }
         return;
@@ -359,7 +356,7 @@ fn keep_or_close(fd: c_int, cloexec: bool) {
         true => RESERVED_CLOEXEC.fetch_or(bit(fd), Ordering::Relaxed),
         false => RESERVED_CLOEXEC.fetch_and(!bit(fd), Ordering::Relaxed),
     };
-    RESERVED.fetch_or(bit(fd), Ordering::AcqRel);
+    FIRST.reserved.fetch_or(bit(fd), Ordering::AcqRel);
 }
 
 fn close_kernel(fd: c_int) {
@@ -370,10 +367,10 @@ fn close_kernel(fd: c_int) {
 
 /// The lowest reserved number and its close-on-exec flag, no longer reserved.
 fn take_reserved() -> Option<(c_int, bool)> {
-    let mut pool = RESERVED.load(Ordering::Acquire);
+    let mut pool = FIRST.reserved.load(Ordering::Acquire);
     while pool != 0 {
         let lowest = pool & pool.wrapping_neg();
-        match RESERVED.compare_exchange_weak(
+        match FIRST.reserved.compare_exchange_weak(
             pool,
             pool & !lowest,
             Ordering::AcqRel,
@@ -393,7 +390,7 @@ fn take_reserved() -> Option<(c_int, bool)> {
 /// before fork and exec. One load when there is none.
 #[inline]
 pub fn release_reserved() {
-    if RESERVED.load(Ordering::Relaxed) != 0 {
+    if FIRST.reserved.load(Ordering::Relaxed) != 0 {
         release_all();
     }
 }
@@ -438,7 +435,7 @@ fn close_some(fd: c_int) -> c_int {
     if host(fd).is_some() {
         return crate::real::done(close(fd));
     }
-    if internal(fd) || (bit(fd) & RESERVED.load(Ordering::Acquire) != 0) {
+    if internal(fd) || (bit(fd) & FIRST.reserved.load(Ordering::Acquire) != 0) {
         crate::real::set_errno(Errno(libc::EBADF));
         return -1;
     }
@@ -449,7 +446,7 @@ fn close_some(fd: c_int) -> c_int {
 
 /// Whether a reserved number stands at `fd`: for the program it is closed.
 pub fn is_reserved(fd: c_int) -> bool {
-    bit(fd) & RESERVED.load(Ordering::Acquire) != 0
+    bit(fd) & FIRST.reserved.load(Ordering::Acquire) != 0
 }
 
 /// In a child that has no shadow of its own for the inherited files: none of them is a host file any more.

@@ -9,6 +9,7 @@ pub mod output;
 pub mod summary;
 pub mod trace;
 
+use crate::first::FIRST;
 use crate::real::{errno, try_sys};
 use crate::report::Line;
 use crate::symbols::Row;
@@ -17,10 +18,9 @@ use hostcall::types::Errno;
 use libc::{c_char, c_int, c_void};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt::{self, Write};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 use syscalls::Sysno;
 
-static ARMED: AtomicU8 = AtomicU8::new(0);
 const COUNTED: u8 = 1;
 const TRACED: u8 = 2;
 const BYPASSED: u8 = 4;
@@ -28,7 +28,7 @@ const BYPASSED: u8 = 4;
 /// Whether anybody looks on, or hooks are passed by. One load.
 #[inline]
 pub fn armed() -> bool {
-    ARMED.load(Ordering::Relaxed) != 0
+    FIRST.armed.load(Ordering::Relaxed) != 0
 }
 
 /// Whether the hooks are passed by.
@@ -37,12 +37,12 @@ pub fn bypassed() -> bool {
 }
 
 fn is(what: u8) -> bool {
-    ARMED.load(Ordering::Relaxed) & what != 0
+    FIRST.armed.load(Ordering::Relaxed) & what != 0
 }
 
 /// Has the hooks passed by from now on.
 pub fn bypass() {
-    ARMED.store(BYPASSED, Ordering::Relaxed);
+    FIRST.armed.store(BYPASSED, Ordering::Relaxed);
 }
 
 /// Looks on from now on, as far as the settings say so.
@@ -66,7 +66,7 @@ pub unsafe fn start(report: Option<&[u8]>, trace: Option<&[u8]>, arguments: *con
     static ANSWERED: Observer = answered;
     observer::observe(&ANSWERED);
     let armed = if counted { COUNTED } else { 0 } | if traced { TRACED } else { 0 };
-    ARMED.store(armed, Ordering::Relaxed);
+    FIRST.armed.store(armed, Ordering::Relaxed);
 }
 
 /// Has quick_exit(3) report, after the program's own handlers.

@@ -1,6 +1,7 @@
 //! Applies the [`route`](crate::route) to a call's arguments: what the program passed, and where it stands.
 #![allow(unsafe_code)]
 
+use crate::first::FIRST;
 use crate::route::{climb, may_enter, route, Prefix, Route, Start, PREFIX_MAX};
 use crate::{covers, cwd, fds, session};
 use hostcall::types::{DirFd, Errno, RemoteFd};
@@ -72,13 +73,32 @@ pub unsafe fn of<'p>(path: *const c_char, buffer: &'p mut PathBuffer) -> Result<
     unsafe { at(libc::AT_FDCWD, path, buffer) }
 }
 
-/// Whether a path is the guest's at the first look, as nearly all paths of most programs are. A path for which this says
-/// no may be the guest's all the same.
+/// Whether a path is the guest's at the first look, as nearly all paths of most programs are. It calls nothing and needs no room on the
+/// stack.
 ///
 /// # Safety
 /// As for [`at`].
-#[inline(never)]
+#[inline(always)]
 pub unsafe fn stays(dirfd: c_int, path: *const c_char) -> bool {
+    if nowhere(path) || path.is_null() {
+        return false;
+    }
+    // SAFETY: a C string, by the caller's promise.
+    unsafe {
+        let starts_outside = match dirfd {
+            _ if *path == b'/' as c_char => true,
+            libc::AT_FDCWD => !cwd::on_host(),
+            _ => !fds::touched(),
+        };
+        starts_outside && !FIRST.marks.are_in(path)
+    }
+}
+
+/// The second look, at the whole of each component. A path for which this says no may be the guest's all the same.
+///
+/// # Safety
+/// As for [`at`].
+unsafe fn stays_after_all(dirfd: c_int, path: *const c_char) -> bool {
     if nowhere(path) || path.is_null() {
         return !path.is_null();
     }
@@ -110,7 +130,7 @@ pub unsafe fn at<'p>(
 ) -> Result<Place<'p>, Errno> {
     // SAFETY: the caller's promise.
     unsafe {
-        match stays(dirfd, path) {
+        match stays_after_all(dirfd, path) {
             true => Ok(Place::Guest { dirfd, path }),
             false => decide(dirfd, path, buffer),
         }
@@ -123,7 +143,7 @@ pub unsafe fn at<'p>(
 /// As above.
 ///
 /// # Safety
-/// As above, and [`stays`] has said no.
+/// As above, and the second look has been in vain.
 pub unsafe fn decide<'p>(
     dirfd: c_int,
     path: *const c_char,

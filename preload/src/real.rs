@@ -87,21 +87,27 @@ macro_rules! sys {
     ($($argument:expr),+ $(,)?) => { $crate::real::try_sys!($($argument),+).unwrap_or_else($crate::real::failed) as _ };
 }
 
-/// `fn name(arguments) -> type { body }`: the functions that serve the hooks of the same names.
+/// `fn name(arguments) -> type { body }`: the functions that serve the hooks of the same names. `brief` ones, which do little but
+/// pass a call on, are part of the hook.
 macro_rules! shims {
-    ($( $(#[$attribute:meta])* fn $name:ident($($argument:ident : $type:ty),* $(,)?) -> $result:ty $body:block )*) => { $(
+    (brief $( $(#[$attribute:meta])* fn $name:ident($($argument:ident : $type:ty),* $(,)?) -> $result:ty $body:block )*) => { $(
+        $crate::real::shims! { @one #[inline(always)] $(#[$attribute])* fn $name($($argument: $type),*) -> $result $body }
+    )* };
+    (@one $(#[$attribute:meta])* fn $name:ident($($argument:ident : $type:ty),*) -> $result:ty $body:block) => {
         $(#[$attribute])*
         ///
         /// # Safety
         /// The contract of the libc function.
-        // Once: the hook jumps to it, whether or not somebody looks on.
-        #[inline(never)]
         #[allow(non_snake_case)]
         pub unsafe fn $name($($argument: $type),*) -> $result {
             // SAFETY: the caller's promise.
             #[allow(unused_unsafe)]
             unsafe { $body }
         }
+    };
+    ($( $(#[$attribute:meta])* fn $name:ident($($argument:ident : $type:ty),* $(,)?) -> $result:ty $body:block )*) => { $(
+        // Once: the hook jumps to it, whether or not somebody looks on.
+        $crate::real::shims! { @one #[inline(never)] $(#[$attribute])* fn $name($($argument: $type),*) -> $result $body }
     )* };
 }
 

@@ -84,6 +84,11 @@ impl Prefix {
     fn last(&self) -> &[u8] {
         &self.bytes[self.last..self.len]
     }
+
+    /// The first byte of the last component: what a path into the prefix has after some slash.
+    pub const fn inward(&self) -> u8 {
+        self.bytes[self.last]
+    }
 }
 
 /// Where a path starts.
@@ -122,8 +127,7 @@ pub fn climb(path: &[u8]) -> u32 {
     (-highest) as u32
 }
 
-/// Whether a path that starts outside the prefix can lead into it: it must name the prefix's last component. Every path of
-/// a program is asked this, so eight bytes are looked at together.
+/// Whether a path that starts outside the prefix can lead into it: it must name the prefix's last component.
 pub fn may_enter(prefix: &Prefix, path: &[u8]) -> bool {
     let last = prefix.last();
     let (Some(&first), Some(end)) = (last.first(), path.len().checked_sub(last.len())) else {
@@ -132,30 +136,7 @@ pub fn may_enter(prefix: &Prefix, path: &[u8]) -> bool {
     let is_here = |at: usize| {
         path[at..].starts_with(last) && path.get(at + last.len()).is_none_or(|&byte| byte == b'/')
     };
-    let mut at = 0;
-    let mut before = u64::from(b'/');
-    while let Some(word) = path[at..].first_chunk() {
-        let word = u64::from_le_bytes(*word);
-        let mut begun = components_begin(word, word << 8 | before, first);
-        while begun != 0 {
-            let found = at + (begun.trailing_zeros() / 8) as usize;
-            if is_here(found) {
-                return true;
-            }
-            begun &= begun - 1;
-        }
-        before = word >> 56;
-        at += 8;
-    }
-    (at..=end).any(|at| (at == 0 || path[at - 1] == b'/') && is_here(at))
-}
-
-/// Which of eight bytes are `first` where those before them are slashes, by the topmost bit of each; perhaps also some above
-/// one that is.
-fn components_begin(word: u64, before: u64, first: u8) -> u64 {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let differs = word ^ (EACH * u64::from(first)) | before ^ (EACH * u64::from(b'/'));
-    differs.wrapping_sub(EACH) & !differs & (EACH << 7)
+    (0..=end).any(|at| path[at] == first && (at == 0 || path[at - 1] == b'/') && is_here(at))
 }
 
 /// A position outside the prefix: components of the prefix followed, and further ones that lead elsewhere.

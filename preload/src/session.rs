@@ -5,6 +5,7 @@
 //! never takes its parent's session for its own, whichever way it was forked, and a call costs two loads to be sure of it.
 #![allow(unsafe_code)]
 
+use crate::first::FIRST;
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
@@ -84,6 +85,7 @@ pub fn prefix() -> &'static Prefix {
 /// # Safety
 /// From the constructor only, while nobody else reads it.
 pub unsafe fn set_prefix(prefix: Prefix) {
+    FIRST.marks.set(prefix.inward());
     // SAFETY: the caller's promise.
     unsafe { *PREFIX.0.get() = prefix };
 }

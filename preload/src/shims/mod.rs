@@ -45,17 +45,20 @@ macro_rules! by_place {
         let guest = move |$guest_dirfd: libc::c_int, $guest_path: *const libc::c_char| $guest;
         match $crate::place::stays(dirfd, path) {
             true => guest(dirfd, path),
-            false => $crate::real::apart(move || {
-                let mut buffer = $crate::place::PathBuffer::new();
-                match $crate::place::decide(dirfd, path, &mut buffer) {
-                    Ok($crate::place::Place::Guest { dirfd, path }) => guest(dirfd, path),
-                    Ok($crate::place::Place::Host {
-                        dir: $dir,
-                        path: $host_path,
-                    }) => $host,
-                    Err(errno) => $crate::real::finish(Err(errno)),
-                }
-            }),
+            false => {
+                std::hint::cold_path();
+                $crate::real::apart(move || {
+                    let mut buffer = $crate::place::PathBuffer::new();
+                    match $crate::place::at(dirfd, path, &mut buffer) {
+                        Ok($crate::place::Place::Guest { dirfd, path }) => guest(dirfd, path),
+                        Ok($crate::place::Place::Host {
+                            dir: $dir,
+                            path: $host_path,
+                        }) => $host,
+                        Err(errno) => $crate::real::finish(Err(errno)),
+                    }
+                })
+            }
         }
     }};
 }

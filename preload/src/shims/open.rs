@@ -4,12 +4,13 @@
 use super::by_place;
 use crate::fds;
 use crate::place::nowhere;
-use crate::real::{done, finish, set_errno, shims, sys, try_sys};
+use crate::real::{apart, done, finish, set_errno, shims, sys, try_sys};
 use crate::{kept, session, watching};
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RemoteFd};
 use libc::{c_char, c_int, c_uint, c_void, mode_t};
 use std::ffi::CStr;
+use std::hint::cold_path;
 use syscalls::Sysno;
 
 /// Opens on the host and gives the file a number.
@@ -37,23 +38,34 @@ pub fn open_host(dir: DirFd, path: &CStr, flags: c_int, mode: mode_t) -> Result<
 ///
 /// # Safety
 /// `path` must be a C string.
+#[inline(always)]
 pub unsafe fn open_any(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     // SAFETY: the caller's promise; the guest kernel checks what it is given.
     unsafe {
         by_place!(
             dirfd,
             path,
-            |dirfd, path| {
-                if fds::touched() {
-                    if let Some(remote) = named_descriptor(path) {
-                        return finish(reopen(remote, flags));
-                    }
-                    fds::release_reserved();
+            |dirfd, path| match fds::touched() {
+                false => sys!(Sysno::openat, dirfd, path, flags, mode),
+                true => {
+                    cold_path();
+                    apart(move || open_guest(dirfd, path, flags, mode))
                 }
-                sys!(Sysno::openat, dirfd, path, flags, mode)
             },
             |dir, path| finish(open_host(dir, path, flags, mode))
         )
+    }
+}
+
+/// openat(2) of a path of the guest's.
+unsafe fn open_guest(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+    // SAFETY: the calling program's path.
+    unsafe {
+        if let Some(remote) = named_descriptor(path) {
+            return finish(reopen(remote, flags));
+        }
+        fds::release_reserved();
+        sys!(Sysno::openat, dirfd, path, flags, mode)
     }
 }
 
@@ -103,6 +115,8 @@ fn reopen(remote: RemoteFd, flags: c_int) -> Result<c_int, Errno> {
 }
 
 shims! {
+    brief
+
     fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
         open_any(libc::AT_FDCWD, path, flags, mode)
     }
@@ -127,6 +141,9 @@ shims! {
         fds::close_any(fd)
     }
 
+}
+
+shims! {
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
         done(close_numbers(first, last, flags as c_uint))
     }

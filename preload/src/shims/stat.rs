@@ -80,6 +80,7 @@ unsafe fn stat_host(dir: DirFd, path: &CStr, flags: c_int, to: *mut libc::stat) 
     }))
 }
 
+#[inline(always)]
 unsafe fn stat_any(dirfd: c_int, path: *const c_char, to: *mut libc::stat, flags: c_int) -> c_int {
     // SAFETY: the calling program's path and structure.
     unsafe {
@@ -110,6 +111,8 @@ unsafe fn stat_fd(fd: c_int, to: *mut libc::stat) -> c_int {
 const NOFOLLOW: c_int = libc::AT_SYMLINK_NOFOLLOW;
 
 shims! {
+    brief
+
     fn stat(path: *const c_char, to: *mut libc::stat) -> c_int {
         stat_any(libc::AT_FDCWD, path, to, 0)
     }
