@@ -8,6 +8,7 @@
 
 mod guard;
 mod interrupt;
+mod slots;
 mod turn;
 
 use crate::acting::{ActsFor, As, Credentials};
@@ -21,8 +22,9 @@ use crate::table::Request;
 use crate::types::{Errno, RemoteFd, Token};
 pub(crate) use guard::Guard;
 pub use interrupt::{interruptible, Interrupt};
+use slots::Slots;
 use std::cell::{Cell, UnsafeCell};
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -71,7 +73,7 @@ pub struct Client {
     link: ManuallyDrop<Link>,
     region: ManuallyDrop<Region>,
     umask: u32,
-    slots: [Slot; MOST],
+    slots: Slots,
     /// Slots from this index on have no lane yet.
     opened: AtomicU32,
     /// Whether the host gives each call the rights of its caller.
@@ -129,32 +131,33 @@ fn herald() {
 impl Client {
     /// Finds the host and begins (or takes over) a session.
     pub fn attach(options: &Options) -> Result<Client, AttachError> {
+        let mut place = MaybeUninit::uninit();
+        Client::attach_in(&mut place, options, &mut || ())?;
+        // SAFETY: it has just been written.
+        Ok(unsafe { place.assume_init() })
+    }
+
+    /// The same in the place where the client stays: it is large, and a fresh process has to fault each page in to which it is moved.
+    /// `meanwhile` is done while the host makes ready, if it is asked at all.
+    pub fn attach_in<'p>(
+        place: &'p mut MaybeUninit<Client>,
+        options: &Options,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<&'p mut Client, AttachError> {
         let claim = Claim {
             process: Token::NONE,
             resume: options.resume.unwrap_or(Token::NONE),
             umask: options.umask,
         };
-        let (link, region, lane, view) = Link::find(&claim)?;
+        let (link, region, lane, view) = Link::find(&claim, meanwhile)?;
         let callers = region.has_callers();
         let turns = Turns::new(region.clock());
-        let client = Client {
+        let client = place.write(Client {
             link: ManuallyDrop::new(link),
             region: ManuallyDrop::new(region),
             umask: options.umask,
-            slots: [const {
-                Slot {
-                    busy: AtomicU32::new(0),
-                    holder: AtomicUsize::new(0),
-                    calls: AtomicU32::new(0),
-                    asleep: AtomicBool::new(false),
-                    number: AtomicU32::new(u32::MAX),
-                    lane: UnsafeCell::new(Lane {
-                        end: None,
-                        acts_for: ActsFor::Unknown,
-                        interrupted: false,
-                    }),
-                }
-            }; MOST],
+            // SAFETY: they are made below.
+            slots: unsafe { Slots::unmade() },
             callers,
             own: AtomicU32::new(0),
             own_varies: AtomicBool::new(false),
@@ -166,7 +169,8 @@ impl Client {
             freed: AtomicU32::new(0),
             waiters: AtomicU32::new(0),
             turns,
-        };
+        });
+        client.slots.make();
         // SAFETY: nobody else knows the client yet.
         unsafe { *client.slots[0].lane.get() = client.start(0, lane) };
         Ok(client)

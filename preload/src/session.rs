@@ -201,9 +201,9 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
         Some(_) => UMASK.load(Ordering::Relaxed) & 0o7777,
         None => umask(),
     };
-    match Client::attach(&Options { resume, umask }) {
+    let place = Place::free()?;
+    match place.attach(&Options { resume, umask }) {
         Ok(client) => {
-            let client = settle_down(client)?;
             CURRENT.store(client, Ordering::Relaxed);
             page.client.store(client, Ordering::SeqCst);
             // After it, so that a change which found no client is found here.
@@ -234,24 +234,63 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
     }
 }
 
-/// Puts a client where it stays: into the static, or beside one that may be in use there.
+/// Where a client stays: the static, or beside a client that may be in use there.
 ///
 /// A lost client stays too, with its mapping and descriptors: another thread, or the call that a signal handler has
 /// interrupted, may hold it and not have looked yet whether it is lost. To know that nobody does, each call would have to count itself in
 /// and out, two locked operations on a word that all threads share, for what happens when a host is started anew.
-fn settle_down(client: Client) -> Result<&'static mut Client, Errno> {
-    if !FILLED.swap(true, Ordering::Relaxed) {
-        // SAFETY: we hold ATTACHING and nothing is published, so nobody else looks at the slot.
-        return Ok(unsafe { (*CLIENT.0.get()).write(client) });
+struct Place {
+    room: &'static mut MaybeUninit<Client>,
+    beside: bool,
+}
+
+impl Place {
+    const SIZE: usize = size_of::<Client>();
+
+    /// One that nobody has. To be called by whoever holds `ATTACHING`.
+    fn free() -> Result<Place, Errno> {
+        let beside = FILLED.load(Ordering::Relaxed);
+        // SAFETY: nothing is published from the static, so nobody else looks at it; or a fresh mapping of the client's size,
+        // aligned to a page, that is never unmapped once there is a client in it.
+        let room = unsafe {
+            match beside {
+                false => &mut *CLIENT.0.get(),
+                true => {
+                    let protection = libc::PROT_READ | libc::PROT_WRITE;
+                    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                    let place =
+                        try_sys!(Sysno::mmap, 0, Place::SIZE, protection, flags, -1isize, 0)?;
+                    &mut *(place as *mut MaybeUninit<Client>)
+                }
+            }
+        };
+        Ok(Place { room, beside })
     }
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a fresh mapping of the client's size, aligned to a page, that is never unmapped.
-    unsafe {
-        let size = size_of::<Client>();
-        let place = try_sys!(Sysno::mmap, 0, size, protection, flags, -1isize, 0)?;
-        Ok((*(place as *mut MaybeUninit<Client>)).write(client))
+
+    /// Begins a session there.
+    fn attach(self, options: &Options) -> Result<&'static mut Client, AttachError> {
+        let start = self.room.as_mut_ptr();
+        let attached = Client::attach_in(self.room, options, &mut || make_ready(start.addr()));
+        match &attached {
+            Ok(_) => FILLED.store(true, Ordering::Relaxed),
+            Err(_) if self.beside => {
+                // SAFETY: the mapping is ours, and there is no client in it.
+                let _ = unsafe { try_sys!(Sysno::munmap, start, Place::SIZE) };
+            }
+            Err(_) => {}
+        }
+        attached
     }
+}
+
+/// What the client and the first file need, done while the host wakes: it would be waited for afterwards. What fails is done again
+/// where it is wanted.
+fn make_ready(client: usize) {
+    let _ = fds::placeholder();
+    let first = client & !4095;
+    let len = client + Place::SIZE - first;
+    // SAFETY: pages of this library's own or of a mapping of its own, whose contents do not change.
+    let _ = unsafe { try_sys!(Sysno::madvise, first, len, libc::MADV_POPULATE_WRITE) };
 }
 
 /// The wiped page, made at the first need.

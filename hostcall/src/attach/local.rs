@@ -7,7 +7,7 @@ use crate::region::{Claim, LaneState, Region, VERSION};
 use crate::sync::give_way;
 use crate::types::Errno;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Longest wait for hostd's answer, seconds: a stale or stopped hostd must not hang its clients.
 const PATIENCE: i64 = 5;
@@ -29,22 +29,25 @@ pub struct Link {
 impl Link {
     /// Connects, introduces the process and maps the region that comes back. Lane 0 is already being served.
     pub fn connect(path: &'static CStr, claim: &Claim) -> Result<(Link, Region), AttachError> {
-        let (link, region, _) = Link::welcomed(path, claim)?;
+        let (link, region, _) = Link::welcomed(path, claim, &mut || ())?;
         Ok((link, region))
     }
 
-    /// The same with the count of changes to the guest's exports that the session's view has seen.
+    /// The same with the count of changes to the guest's exports that the session's view has seen. `meanwhile` is done while hostd
+    /// wakes and answers.
     pub fn welcomed(
         path: &'static CStr,
         claim: &Claim,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<(Link, Region, u32), AttachError> {
         let no_answer = |errno| AttachError::NoAnswer(path, errno);
-        let socket = connect(path).map_err(no_answer)?;
         let hello = Hello {
             version: VERSION,
             claim: *claim,
         };
-        let (welcome, files) = greet(socket.as_raw_fd(), &hello).map_err(no_answer)?;
+        let socket = introduce(path, &hello).map_err(no_answer)?;
+        meanwhile();
+        let (welcome, files) = await_welcome(socket.as_raw_fd()).map_err(no_answer)?;
         if welcome.version != VERSION {
             return Err(AttachError::Version);
         }
@@ -135,7 +138,8 @@ impl Link {
     }
 }
 
-fn connect(path: &CStr) -> Result<OwnedFd, Errno> {
+/// Connects and introduces the process: first what hostd has to know, for it has to be woken, then what only this side needs.
+fn introduce(path: &CStr, hello: &Hello) -> Result<OwnedFd, Errno> {
     let bytes = path.to_bytes();
     // SAFETY: sockaddr_un is valid when zeroed; every pointer and length below is that of a live local.
     unsafe {
@@ -160,41 +164,38 @@ fn connect(path: &CStr) -> Result<OwnedFd, Errno> {
         let socket = Errno::result(
             libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0).into(),
         )?;
-        let socket = OwnedFd::from_raw_fd(out_of_the_way(socket as RawFd)?);
-        let patience = libc::timeval {
-            tv_sec: PATIENCE,
-            tv_usec: 0,
-        };
-        for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
-            let patience = std::ptr::from_ref(&patience).cast();
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                option,
-                patience,
-                size_of::<libc::timeval>() as u32,
-            );
-        }
+        let socket = OwnedFd::from_raw_fd(socket as RawFd);
+        let fd = socket.as_raw_fd();
+        be_patient(fd, libc::SO_SNDTIMEO);
         let size = size_of::<libc::sockaddr_un>() as u32;
         let address = std::ptr::from_ref(&address).cast();
-        Errno::result(libc::connect(socket.as_raw_fd(), address, size).into())?;
-        Ok(socket)
+        Errno::result(libc::connect(fd, address, size).into())?;
+        let bytes = hello.to_bytes();
+        let sent = libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL);
+        Errno::result(sent as i64)?;
+        be_patient(fd, libc::SO_RCVTIMEO);
+        Ok(OwnedFd::from_raw_fd(out_of_the_way(socket.into_raw_fd())?))
     }
 }
 
-/// Introduces the process; the answer's files are the region and the commons.
-fn greet(socket: RawFd, hello: &Hello) -> Result<(Welcome, [Option<OwnedFd>; 2]), Errno> {
-    let bytes = hello.to_bytes();
+/// Limits waits on a socket, of the kind of one option.
+fn be_patient(socket: RawFd, option: libc::c_int) {
+    let patience = libc::timeval {
+        tv_sec: PATIENCE,
+        tv_usec: 0,
+    };
+    let size = size_of::<libc::timeval>() as u32;
+    let patience = std::ptr::from_ref(&patience).cast();
+    // SAFETY: a live value and its size.
+    unsafe { libc::setsockopt(socket, libc::SOL_SOCKET, option, patience, size) };
+}
+
+/// hostd's answer, and its files: the region and the commons.
+fn await_welcome(socket: RawFd) -> Result<(Welcome, [Option<OwnedFd>; 2]), Errno> {
     let mut answer = [0u8; Welcome::SIZE];
     // SAFETY: pointers and lengths are those of live buffers; the control buffer is aligned for cmsghdr and
     // large enough for two descriptors; those that arrive are ours.
     unsafe {
-        Errno::result(libc::send(
-            socket,
-            bytes.as_ptr().cast(),
-            bytes.len(),
-            libc::MSG_NOSIGNAL,
-        ) as i64)?;
         let mut control = [0u64; 4];
         let mut iov = libc::iovec {
             iov_base: answer.as_mut_ptr().cast(),

@@ -104,24 +104,28 @@ pub enum Link {
 impl Link {
     /// Finds the host: `$HOSTCALL_ATTACH`, then the socket, then the devices. The claim is for the first lane, whose
     /// number comes back, and with it the count of changes to the guest's exports that the session's view has seen.
-    pub fn find(claim: &Claim) -> Result<(Link, Region, u32, u32), AttachError> {
+    /// `meanwhile` is done while the host makes ready.
+    pub fn find(
+        claim: &Claim,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<(Link, Region, u32, u32), AttachError> {
         let _errno = KeepErrno::new();
         if let Some(path) = named() {
             return match path.to_bytes().starts_with(b"/dev/") {
-                true => Link::device(path, claim),
-                false => Link::local(path, claim),
+                true => Link::device(path, claim, meanwhile),
+                false => Link::local(path, claim, meanwhile),
             }
             .map_err(|error| match error {
                 AttachError::NoAnswer(_, errno) => AttachError::Named(errno),
                 error => error,
             });
         }
-        match Link::local(SOCKET, claim) {
+        match Link::local(SOCKET, claim, meanwhile) {
             Err(AttachError::NoAnswer(_, Errno(libc::ENOENT))) => {}
             found => return found,
         }
         for path in DEVICES {
-            match Link::device(path, claim) {
+            match Link::device(path, claim, meanwhile) {
                 Err(AttachError::NoAnswer(_, Errno(libc::ENOENT))) => {}
                 found => return found,
             }
@@ -129,18 +133,27 @@ impl Link {
         Err(AttachError::Nowhere)
     }
 
-    fn local(path: &'static CStr, claim: &Claim) -> Result<(Link, Region, u32, u32), AttachError> {
-        let (link, region, view) = local::Link::welcomed(path, claim)?;
+    fn local(
+        path: &'static CStr,
+        claim: &Claim,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<(Link, Region, u32, u32), AttachError> {
+        let (link, region, view) = local::Link::welcomed(path, claim, meanwhile)?;
         Ok((Link::Local(link), region, 0, view))
     }
 
-    fn device(path: &'static CStr, claim: &Claim) -> Result<(Link, Region, u32, u32), AttachError> {
+    fn device(
+        path: &'static CStr,
+        claim: &Claim,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<(Link, Region, u32, u32), AttachError> {
         let (link, region) = device::Link::open(path)?;
         // Before the claim: a change that comes in between may then seem missed, but is never overlooked.
         let view = region.view();
         let lane = link
             .claim(&region, claim)
             .map_err(|errno| AttachError::NoAnswer(path, errno))?;
+        meanwhile();
         Ok((Link::Device(link), region, lane, view))
     }
 
