@@ -1,5 +1,8 @@
 //! Links the unwinder into the library instead of loading `libgcc_s.so.1` beside it, which costs each start of a program
 //! under the preload a tenth of a millisecond. What panics here aborts, so nobody unwinds across the border.
+//!
+//! What the library calls of what it exports itself is bound to that when it is linked: each such name would be looked up at each start of a
+//! program.
 
 use std::path::PathBuf;
 
@@ -11,5 +14,6 @@ fn main() -> std::io::Result<()> {
     // The standard library asks for `-lgcc_s`; the linker finds this script first (ld(1), "Implicit Linker Scripts").
     std::fs::write(directory.join("libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n")?;
     println!("cargo::rustc-link-search=native={}", directory.display());
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
     Ok(())
 }
