@@ -2,12 +2,13 @@
 #![allow(unsafe_code)]
 
 use super::io::{read_host, write_host};
+use super::ready::NOW;
 use crate::real::{finish, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset, RemoteFd};
-use libc::{c_int, c_uint, c_void, iovec, off_t, size_t, ssize_t};
+use libc::{c_int, c_uint, c_void, iovec, off_t, pollfd, size_t, ssize_t};
 use syscalls::Sysno;
 
 /// Bytes that a mixed sendfile moves at a time; on the stack.
@@ -37,9 +38,10 @@ shims! {
     fn splice(from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t {
         match (fds::host(from), fds::host(to)) {
             (None, None) => own::splice(from, from_offset, to, to_offset, len, flags),
-            (Some(source), None) => finish(pour(source, from_offset, (to, to_offset), len)),
-            (None, Some(target)) => finish(draw((from, from_offset), target, to_offset, len)),
-            (Some(_), Some(_)) => finish(Err(Errno(libc::EINVAL))),
+            (source, target) => {
+                let (from, to) = (Side(from, source), Side(to, target));
+                finish(spliced((from, from_offset), (to, to_offset), len, flags))
+            }
         }
     }
 }
@@ -70,7 +72,13 @@ shims! {
     fn sendfile(to: c_int, from: c_int, offset: *mut off_t, len: size_t) -> ssize_t {
         match (fds::host(from), fds::host(to)) {
             (None, None) => sys!(Sysno::sendfile, to, from, offset, len),
-            (source, target) => finish(send(Side(from, source), Side(to, target), offset, len.min(MOST))),
+            (source, target) => finish((|| {
+                let (from, to) = (Side(from, source), Side(to, target));
+                let flags = to.flags()?;
+                takes(flags)?;
+                appends(to, flags)?;
+                send(from, to, offset, len.min(MOST))
+            })()),
         }
     }
 
@@ -89,78 +97,132 @@ shims! {
     }
 }
 
-/// How many bytes a guest's pipe takes or gives without a wait, at least one; the errno of what splice(2) refuses.
+/// splice(2) between a host file and a pipe of the guest. What the kernel refuses is refused before a byte leaves the pipe.
 ///
 /// # Safety
 /// As splice(2).
-unsafe fn pipe((fd, offset): (c_int, *mut off_t), free: bool) -> Result<usize, Errno> {
-    let mut held: c_int = 0;
-    // SAFETY: plain system calls, a live integer.
-    let room = unsafe {
-        let room = try_sys!(Sysno::fcntl, fd, libc::F_GETPIPE_SZ).map_err(|errno| match errno {
-            Errno(libc::EBADF) if !is_open(fd) => errno,
-            _ => Errno(libc::EINVAL),
-        })?;
-        try_sys!(Sysno::ioctl, fd, libc::FIONREAD, &raw mut held)?;
-        room as usize
-    };
-    if !offset.is_null() {
-        return Err(Errno(libc::ESPIPE));
+unsafe fn spliced(
+    (from, from_offset): (Side, *mut off_t),
+    (to, to_offset): (Side, *mut off_t),
+    len: usize,
+    flags: c_uint,
+) -> Result<ssize_t, Errno> {
+    if len == 0 {
+        return Ok(0);
     }
-    // A pipe that holds anything has an unknown number of pages left.
-    Ok(match (free, held as usize) {
-        (true, 0) => room,
-        (true, _) => PIPE_BUF,
-        (false, held) => held.max(1),
-    })
+    let (source, target) = (from.flags()?, to.flags()?);
+    for (side, offset) in [(from, from_offset), (to, to_offset)] {
+        if !offset.is_null() && side.pipe().is_some() {
+            return Err(Errno(libc::ESPIPE));
+        }
+    }
+    gives(source)?;
+    takes(target)?;
+    let waits = flags & libc::SPLICE_F_NONBLOCK == 0 && (source | target) & libc::O_NONBLOCK == 0;
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (from.pipe(), to.pipe()) {
+            (None, Some(room)) => {
+                if !waits && !is_ready(to.0, libc::POLLOUT) {
+                    return Err(Errno(libc::EAGAIN));
+                }
+                // A pipe that holds anything has an unknown number of pages left.
+                let room = if held(to.0)? == 0 { room } else { PIPE_BUF };
+                send(from, to, from_offset, len.min(room))
+            }
+            (Some(_), None) => {
+                appends(to, target)?;
+                if !waits && !is_ready(from.0, libc::POLLIN) {
+                    return Err(Errno(libc::EAGAIN));
+                }
+                draw(from, to, to_offset, len)
+            }
+            _ => Err(Errno(libc::EINVAL)),
+        }
+    }
 }
 
 /// Most bytes that a pipe takes whole.
 const PIPE_BUF: usize = libc::PIPE_BUF;
 
-/// splice(2) of a host file into a pipe.
+/// The bytes that a guest's pipe holds.
+fn held(pipe: c_int) -> Result<usize, Errno> {
+    let mut held: c_int = 0;
+    // SAFETY: plain system call, a live integer.
+    unsafe { try_sys!(Sysno::ioctl, pipe, libc::FIONREAD, &raw mut held) }?;
+    Ok(held as usize)
+}
+
+/// Whether a guest's pipe has something to say at once: bytes, room, or that its other end is closed.
+fn is_ready(pipe: c_int, events: i16) -> bool {
+    let mut asked = pollfd {
+        fd: pipe,
+        events,
+        revents: 0,
+    };
+    let now = NOW;
+    // SAFETY: plain system call, live structures.
+    let ready = unsafe { try_sys!(Sysno::ppoll, &raw mut asked, 1, &raw const now, 0, 0) };
+    ready != Ok(0)
+}
+
+/// All that a pipe holds, up to a length, into a host file. Waits for the first byte only, as the kernel does.
 ///
 /// # Safety
-/// As splice(2).
-unsafe fn pour(
-    source: RemoteFd,
-    offset: *mut off_t,
-    to: (c_int, *mut off_t),
-    len: usize,
-) -> Result<ssize_t, Errno> {
+/// `offset` is null or points to the program's offset.
+unsafe fn draw(from: Side, target: Side, offset: *mut off_t, len: usize) -> Result<ssize_t, Errno> {
     // SAFETY: the caller's promise.
-    unsafe {
-        let room = pipe(to, true)?;
-        send(
-            Side(-1, Some(source)),
-            Side(to.0, None),
-            offset,
-            len.min(room),
-        )
+    let start = unsafe { position(offset) }?;
+    let mut room = [0u8; STEP];
+    let mut moved = 0;
+    while moved < len {
+        let waiting = match held(from.0)? {
+            0 if moved > 0 => break,
+            0 => 1,
+            held => held,
+        };
+        let want = waiting.min(STEP).min(len - moved);
+        let drawn = from
+            .read(&mut room[..want], Offset::CURRENT)
+            .and_then(|got| {
+                let written = target.write(&room[..got], after(start, moved))?;
+                moved += written;
+                Ok(written > 0 && written == got)
+            });
+        match drawn {
+            Ok(true) => {}
+            Err(errno) if moved == 0 => return Err(errno),
+            Ok(false) | Err(_) => break,
+        }
+    }
+    // SAFETY: the caller's promise.
+    if let Some(offset) = unsafe { offset.as_mut() } {
+        *offset += moved as off_t;
+    }
+    Ok(moved as ssize_t)
+}
+
+/// Whether an open file with these flags can be read.
+fn gives(flags: c_int) -> Result<(), Errno> {
+    match flags & libc::O_ACCMODE {
+        libc::O_WRONLY => Err(Errno(libc::EBADF)),
+        _ => Ok(()),
     }
 }
 
-/// splice(2) of a pipe into a host file.
-///
-/// # Safety
-/// As splice(2).
-unsafe fn draw(
-    from: (c_int, *mut off_t),
-    target: RemoteFd,
-    offset: *mut off_t,
-    len: usize,
-) -> Result<ssize_t, Errno> {
-    let mut room = [0u8; STEP];
-    // SAFETY: the caller's promise; live buffers and their lengths.
-    unsafe {
-        let len = len.min(pipe(from, false)?).min(STEP);
-        let end = position(offset)?;
-        let got = try_sys!(Sysno::read, from.0, room.as_mut_ptr(), len)? as usize;
-        let written = write_host(target, room.as_ptr().cast(), got, end)?;
-        if let Some(offset) = offset.as_mut() {
-            *offset += written as off_t;
-        }
-        Ok(written as ssize_t)
+/// Whether an open file with these flags can be written.
+fn takes(flags: c_int) -> Result<(), Errno> {
+    match flags & libc::O_ACCMODE {
+        libc::O_RDONLY => Err(Errno(libc::EBADF)),
+        _ => Ok(()),
+    }
+}
+
+/// The kernel moves no pages to the end of a file that others may append to.
+fn appends(side: Side, flags: c_int) -> Result<(), Errno> {
+    match flags & libc::O_APPEND != 0 && side.pipe().is_none() {
+        true => Err(Errno(libc::EINVAL)),
+        false => Ok(()),
     }
 }
 
@@ -169,6 +231,27 @@ unsafe fn draw(
 struct Side(c_int, Option<RemoteFd>);
 
 impl Side {
+    /// Access mode and status flags; `EBADF` for a number that is not open, or only names a file.
+    fn flags(self) -> Result<c_int, Errno> {
+        let flags = match self.1 {
+            Some(remote) => session::client()?.fcntl(remote, libc::F_GETFL, 0)?.value,
+            None if fds::is_reserved(self.0) => return Err(Errno(libc::EBADF)),
+            // SAFETY: plain system call.
+            None => unsafe { try_sys!(Sysno::fcntl, self.0, libc::F_GETFL, 0) }? as c_int,
+        };
+        match flags & libc::O_PATH {
+            0 => Ok(flags),
+            _ => Err(Errno(libc::EBADF)),
+        }
+    }
+
+    /// The bytes for which a pipe of the guest has room; `None` for anything else.
+    fn pipe(self) -> Option<usize> {
+        // SAFETY: plain system call.
+        let room = || unsafe { try_sys!(Sysno::fcntl, self.0, libc::F_GETPIPE_SZ, 0) }.ok();
+        self.1.is_none().then(room)?.map(|room| room as usize)
+    }
+
     fn read(self, room: &mut [u8], offset: Offset) -> Result<usize, Errno> {
         let (at, len) = (room.as_mut_ptr().cast::<c_void>(), room.len());
         // SAFETY: a live buffer and its length.
@@ -182,16 +265,31 @@ impl Side {
         Ok(n as usize)
     }
 
-    fn write(self, bytes: &[u8]) -> Result<usize, Errno> {
-        let (at, len) = (bytes.as_ptr().cast::<c_void>(), bytes.len());
-        // SAFETY: a live buffer and its length.
-        let n = unsafe {
-            match self.1 {
-                Some(remote) => write_host(remote, at, len, Offset::CURRENT)?,
-                None => try_sys!(Sysno::write, self.0, at, len)?,
+    /// Writes to the end, or to an error after the first byte.
+    fn write(self, bytes: &[u8], offset: Offset) -> Result<usize, Errno> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let rest = &bytes[written..];
+            let (from, len) = (rest.as_ptr().cast::<c_void>(), rest.len());
+            // SAFETY: a live buffer and its length.
+            let wrote = unsafe {
+                match (self.1, after(offset, written)) {
+                    (Some(remote), offset) => write_host(remote, from, len, offset),
+                    (None, Offset::CURRENT) => {
+                        try_sys!(Sysno::write, self.0, from, len).map(|n| n as _)
+                    }
+                    (None, Offset(at)) => {
+                        try_sys!(Sysno::pwrite64, self.0, from, len, at).map(|n| n as _)
+                    }
+                }
+            };
+            match wrote {
+                Ok(n) => written += n as usize,
+                Err(errno) if written == 0 => return Err(errno),
+                Err(_) => break,
             }
-        };
-        Ok(n as usize)
+        }
+        Ok(written)
     }
 
     /// Gives back what was read and could not be written.
@@ -207,49 +305,48 @@ impl Side {
     }
 }
 
+/// Where a copy goes on that began at an offset.
+fn after(start: Offset, moved: usize) -> Offset {
+    match start {
+        Offset::CURRENT => start,
+        Offset(start) => Offset(start + moved as i64),
+    }
+}
+
 /// sendfile(2) through memory. Stops early, with what was moved, at an error after the first byte.
+///
+/// # Safety
+/// As sendfile(2).
 unsafe fn send(from: Side, to: Side, offset: *mut off_t, len: usize) -> Result<ssize_t, Errno> {
     // SAFETY: the calling program's offset.
     let start = unsafe { position(offset) }?;
     let mut room = [0u8; STEP];
     let mut moved = 0;
-    let mut failure = Ok(());
-    'copy: while moved < len {
-        let at = match start {
-            Offset::CURRENT => start,
-            Offset(start) => Offset(start + moved as i64),
-        };
+    while moved < len {
         let want = STEP.min(len - moved);
-        let got = match from.read(&mut room[..want], at) {
-            Ok(0) => break,
-            Ok(got) => got,
-            Err(errno) => {
-                failure = Err(errno);
-                break;
+        let sent = match from.read(&mut room[..want], after(start, moved)) {
+            // What cannot be read in pages, the kernel does not send.
+            Err(Errno(libc::EISDIR)) => Err(Errno(libc::EINVAL)),
+            Err(errno) => Err(errno),
+            Ok(got) => {
+                let written = to.write(&room[..got], Offset::CURRENT);
+                let unwritten = got - written.unwrap_or(0);
+                if unwritten > 0 && start == Offset::CURRENT {
+                    from.unread(unwritten);
+                }
+                moved += written.unwrap_or(0);
+                written.map(|written| written > 0 && unwritten == 0)
             }
         };
-        let mut written = 0;
-        while written < got {
-            match to.write(&room[written..got]) {
-                Ok(n) => written += n,
-                Err(errno) => {
-                    failure = Err(errno);
-                    moved += written;
-                    if start == Offset::CURRENT {
-                        from.unread(got - written);
-                    }
-                    break 'copy;
-                }
-            }
+        match sent {
+            Ok(true) => {}
+            Err(errno) if moved == 0 => return Err(errno),
+            Ok(false) | Err(_) => break,
         }
-        moved += written;
     }
     // SAFETY: the calling program's offset.
     if let Some(offset) = unsafe { offset.as_mut() } {
         *offset += moved as off_t;
     }
-    match moved {
-        0 => failure.map(|()| 0),
-        moved => Ok(moved as ssize_t),
-    }
+    Ok(moved as ssize_t)
 }

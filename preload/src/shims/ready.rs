@@ -2,9 +2,10 @@
 #![allow(unsafe_code)]
 
 use super::io::fortify;
-use crate::fds;
 use crate::real::{set_errno, shims};
 use crate::symbols::own;
+use crate::{fds, session};
+use hostcall::ops::Calls;
 use hostcall::types::Errno;
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
@@ -50,7 +51,8 @@ unsafe fn poll_mixed(list: *mut pollfd, count: nfds_t, real: impl FnOnce(bool) -
     ready
 }
 
-const NOW: timespec = timespec {
+/// No time to wait.
+pub const NOW: timespec = timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
@@ -88,9 +90,11 @@ shims! {
     }
 
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
-        if fds::host(fd).is_some() {
-            // What the kernel says of regular files.
-            set_errno(Errno(libc::EPERM));
+        if let Some(remote) = fds::host(fd) {
+            // What the kernel says of regular files, and of what only names one.
+            let named = session::client().and_then(|client| client.fcntl(remote, libc::F_GETFL, 0));
+            let named = named.is_ok_and(|reply| reply.value & libc::O_PATH != 0);
+            set_errno(Errno(if named { libc::EBADF } else { libc::EPERM }));
             return -1;
         }
         own::epoll_ctl(epoll, operation, fd, event)
@@ -107,6 +111,15 @@ unsafe fn select_mixed(
     real: impl FnOnce(bool) -> c_int,
 ) -> c_int {
     let limit = (libc::FD_SETSIZE as c_int).min(count);
+    let asked = |fd| {
+        // SAFETY: as below.
+        let has = |set: &*mut fd_set| !set.is_null() && unsafe { libc::FD_ISSET(fd, *set) };
+        sets.iter().any(has)
+    };
+    // The kernel takes a number that is kept for an open one.
+    if (0..limit).any(|fd| fds::is_reserved(fd) && asked(fd)) {
+        fds::release_reserved();
+    }
     let mut ours: [fd_set; 2] = [empty(), empty()];
     let mut ready = 0;
     if fds::any() {
