@@ -155,7 +155,14 @@ impl MetaCalls for Caller {
         let dirfd = self.dir(dirfd, path)?;
         let (uid, gid) = translate::owner(uid, gid, self.session.translated.as_ref())?;
         // SAFETY: a NUL-terminated private path.
-        done(unsafe { libc::fchownat(dirfd, path.as_ptr(), uid.0, gid.0, flags.0) })?;
+        done(unsafe {
+            match flags.0 {
+                libc::AT_EMPTY_PATH if path.is_empty() && dirfd >= 0 => {
+                    libc::fchown(dirfd, uid.0, gid.0)
+                }
+                flags => libc::fchownat(dirfd, path.as_ptr(), uid.0, gid.0, flags),
+            }
+        })?;
         Ok(reply::Fchownat {})
     }
 

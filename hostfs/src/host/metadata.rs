@@ -2,7 +2,7 @@
 
 use super::session::Acting;
 use super::stat::{space, Stat, STATFS};
-use super::{Host, HostFs, EMPTY, INODE};
+use super::{Host, HostFs, INODE};
 use crate::fs::{Attr, Caller, Change, HandleId, Ino, SetTime, Space, ROOT};
 use crate::handle::Handle;
 use crate::hidden;
@@ -43,7 +43,7 @@ impl<H: Host> HostFs<H> {
             if change.uid.is_some() || change.gid.is_some() || *change == nothing {
                 let uid = change.uid.map_or(GuestUid::NONE, GuestUid);
                 let gid = change.gid.map_or(GuestGid::NONE, GuestGid);
-                let set = host.fchownat(fd.into(), c"", uid, gid, EMPTY);
+                let set = host.fchownat(fd.into(), c"", uid, gid, INODE);
                 // The guest kernel also asks for it ahead of a write, and then takes no refusal: a writer who is not the
                 // owner loses the bit by the write itself.
                 if !(*change == nothing && matches!(set, Err(Errno(libc::EPERM)))) {

@@ -8,11 +8,20 @@ use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, Mode};
 use libc::{c_char, c_int, gid_t, mode_t, off_t, uid_t};
+use std::ffi::CStr;
 use syscalls::Sysno;
 
 const CWD: c_int = libc::AT_FDCWD;
 const NOFOLLOW: c_int = libc::AT_SYMLINK_NOFOLLOW;
 const ITSELF: c_int = libc::AT_EMPTY_PATH;
+
+/// The flags of a call that takes the empty path for a descriptor, whatever that was opened for: for the op, the inode's.
+pub fn of_inode(path: &CStr, flags: c_int) -> AtFlags {
+    match path.is_empty() && flags & ITSELF != 0 {
+        true => AtFlags(flags | NOFOLLOW),
+        false => AtFlags(flags),
+    }
+}
 
 unsafe fn change_mode(dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int {
     // SAFETY: the calling program's path.
@@ -27,7 +36,7 @@ unsafe fn change_mode(dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_
             },
             |dir, path| {
                 done(session::client().and_then(|client| {
-                    client.fchmodat2(dir, path, Mode(mode & 0o7777), AtFlags(flags))
+                    client.fchmodat2(dir, path, Mode(mode & 0o7777), of_inode(path, flags))
                 }))
             }
         )
@@ -49,7 +58,7 @@ unsafe fn change_owner(
             |dirfd, path| sys!(Sysno::fchownat, dirfd, path, uid, gid, flags),
             |dir, path| {
                 done(session::client().and_then(|client| {
-                    client.fchownat(dir, path, uid.into(), gid.into(), AtFlags(flags))
+                    client.fchownat(dir, path, uid.into(), gid.into(), of_inode(path, flags))
                 }))
             }
         )

@@ -185,7 +185,11 @@ unsafe fn device_control(
             unsafe { *(argument as *mut [u8; Handout::SIZE]) = handout };
             Ok(0)
         }
-        _ => Err(Errno(libc::ENOTTY)),
+        // What only names a file is no open one.
+        _ => match client.fcntl(remote, libc::F_GETFL, 0)?.value & libc::O_PATH {
+            0 => Err(Errno(libc::ENOTTY)),
+            _ => Err(Errno(libc::EBADF)),
+        },
     }
 }
 

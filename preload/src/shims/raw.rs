@@ -1,15 +1,16 @@
 //! syscall(2): programs that enter the kernel by number reach the same functions as by name.
 //!
 //! What concerns no file goes to the kernel as libc's own function does it: no frame of ours stands on the stack, for a
-//! clone(2) returns twice. What has an in-out form of its own (`openat2`, `io_uring`, the 32-bit calls) is left to the
-//! kernel too, which sees the mount.
+//! clone(2) returns twice. What has a form of its own (`io_uring`, the 32-bit calls) is left to the kernel too, which sees
+//! the mount.
 #![allow(unsafe_code)]
 
-use crate::observe;
-use crate::real::set_errno;
+use crate::real::{finish, set_errno, try_sys};
 use crate::symbols::Row;
+use crate::{fds, materialise, observe};
 use hostcall::types::Errno;
 use libc::{c_int, c_long};
+use syscalls::Sysno;
 
 /// The calls that [`call`] knows, each with the function of libc that does the same.
 macro_rules! table {
@@ -64,6 +65,7 @@ macro_rules! table {
 
 table! {
     SYS_openat => super::open::openat, 4;
+    SYS_openat2 => open_as_told, 4;
     SYS_close => libc::close, 1;
     SYS_close_range => super::open::close_range, 3;
     SYS_read => libc::read, 3;
@@ -83,6 +85,8 @@ table! {
     SYS_truncate => libc::truncate, 2;
     SYS_fallocate => libc::fallocate, 4;
     SYS_sync_file_range => libc::sync_file_range, 4;
+    SYS_readahead => libc::readahead, 3;
+    SYS_syncfs => libc::syncfs, 1;
     SYS_getdents64 => super::scan::getdents64, 3;
     SYS_fstat => libc::fstat, 2;
     SYS_newfstatat => libc::fstatat, 4;
@@ -109,6 +113,7 @@ table! {
     SYS_readlinkat => libc::readlinkat, 4;
     SYS_fchmod => libc::fchmod, 2;
     SYS_fchmodat => change_mode, 3;
+    SYS_fchmodat2 => libc::fchmodat, 4;
     SYS_fchown => libc::fchown, 3;
     SYS_fchownat => libc::fchownat, 5;
     SYS_utimensat => set_times, 4;
@@ -177,6 +182,12 @@ table! {
     SYS_chown => libc::chown, 3;
     #[cfg(target_arch = "x86_64")]
     SYS_lchown => libc::lchown, 3;
+    #[cfg(target_arch = "x86_64")]
+    SYS_utime => libc::utime, 2;
+    #[cfg(target_arch = "x86_64")]
+    SYS_utimes => libc::utimes, 2;
+    #[cfg(target_arch = "x86_64")]
+    SYS_futimesat => super::times::futimesat, 3;
 }
 
 /// The call answers the length of the text, its NUL included; libc's function the buffer.
@@ -192,6 +203,30 @@ unsafe fn working_directory(buffer: usize, room: usize) -> c_long {
             found => libc::strlen(found) as c_long + 1,
         }
     }
+}
+
+/// openat2(2), which libc has no function for. What it can be told about the way to the file, only the kernel that walks can
+/// heed: a directory of the host is looked up in as one of the mount.
+unsafe fn open_as_told(
+    dirfd: c_int,
+    path: *const libc::c_char,
+    how: *const libc::open_how,
+    size: usize,
+) -> c_int {
+    let opened = |dirfd: c_int| {
+        // SAFETY: the caller's arguments.
+        unsafe { try_sys!(Sysno::openat2, dirfd, path, how, size) }.map(|fd| fd as c_int)
+    };
+    fds::release_reserved();
+    finish(match fds::host(dirfd) {
+        None => opened(dirfd),
+        Some(_) => materialise::to_execute(dirfd).and_then(|directory| {
+            let opened = opened(directory);
+            // SAFETY: plain system call; nobody else has seen the number.
+            let _ = unsafe { try_sys!(Sysno::close, directory) };
+            opened
+        }),
+    })
 }
 
 unsafe fn access(dirfd: c_int, path: *const libc::c_char, mode: c_int) -> c_int {

@@ -6,7 +6,7 @@ use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
-use libc::{c_int, off_t, size_t, ssize_t};
+use libc::{c_int, c_uint, off_t, size_t, ssize_t};
 use syscalls::Sysno;
 
 /// The functions of POSIX that answer an error number instead of setting errno.
@@ -38,17 +38,14 @@ shims! {
 
     fn sync_file_range(fd: c_int, offset: off_t, len: off_t, flags: c_int) -> c_int {
         match fds::host(fd) {
-            Some(remote) => done(session::client().and_then(|client| client.fdatasync(remote))),
+            Some(remote) => done(synchronise(remote, offset, len, flags)),
             None => sys!(Sysno::sync_file_range, fd, offset, len, flags),
         }
     }
 
     fn readahead(fd: c_int, offset: off_t, count: size_t) -> ssize_t {
         match fds::host(fd) {
-            Some(remote) => {
-                let advice = libc::POSIX_FADV_WILLNEED;
-                finish(session::client().and_then(|client| client.fadvise(remote, offset, count as i64, advice)).map(|_| 0))
-            }
+            Some(remote) => finish(read_ahead(remote, offset, count).map(|()| 0)),
             None => sys!(Sysno::readahead, fd, offset, count),
         }
     }
@@ -78,6 +75,34 @@ shims! {
             }
         }
     }
+}
+
+/// sync_file_range(2): the whole file's data, which no host refuses.
+fn synchronise(fd: RemoteFd, offset: off_t, len: off_t, flags: c_int) -> Result<(), Errno> {
+    let known = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+        | libc::SYNC_FILE_RANGE_WRITE
+        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    let end = offset.checked_add(len);
+    if offset < 0 || len < 0 || end.is_none() || flags as c_uint & !known != 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    session::client()?.fdatasync(fd).map(|_| ())
+}
+
+/// readahead(2), which the kernel refuses where posix_fadvise(2) has nothing to say: for directories and for files that are
+/// open for writing only.
+fn read_ahead(fd: RemoteFd, offset: off_t, count: size_t) -> Result<(), Errno> {
+    let client = session::client()?;
+    let mode = client.fcntl(fd, libc::F_GETFL, 0)?.value & (libc::O_ACCMODE | libc::O_PATH);
+    if ![libc::O_RDONLY, libc::O_RDWR].contains(&mode) {
+        return Err(Errno(libc::EBADF));
+    }
+    let kind = u32::from(super::stat::metadata_of(fd)?.stx_mode) & libc::S_IFMT;
+    if kind != libc::S_IFREG && kind != libc::S_IFBLK {
+        return Err(Errno(libc::EINVAL));
+    }
+    client.fadvise(fd, offset, count as i64, libc::POSIX_FADV_WILLNEED)?;
+    Ok(())
 }
 
 /// posix_fallocate(3): at least the length is granted where the host's file system cannot allocate.

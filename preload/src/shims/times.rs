@@ -1,6 +1,7 @@
 //! File times, five generations of them: utimensat(2), utimes(2), utime(2) and their relatives.
 #![allow(unsafe_code)]
 
+use super::attributes::of_inode;
 use super::by_place;
 use crate::real::{done, shims, try_sys};
 use crate::{fds, session};
@@ -94,7 +95,7 @@ unsafe fn by_path(
             |dir, path| match path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
                 // The op takes the empty path for the descriptor itself.
                 true => done::<()>(Err(Errno(libc::ENOENT))),
-                false => done(on_host(dir, path, times, flags & !libc::AT_EMPTY_PATH)),
+                false => done(on_host(dir, path, times, of_inode(path, flags).0)),
             }
         )
     }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::real::{done, shims, sys};
+use crate::real::{done, finish, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::ops::Calls;
@@ -71,6 +71,18 @@ fn file_system_named(dir: DirFd, path: &CStr) -> Result<libc::statfs, Errno> {
     }
 }
 
+/// Whether libc asks the file system for a limit, and so finds out that there is no such file.
+fn of_file_system(name: c_int) -> bool {
+    let asked = [
+        libc::_PC_LINK_MAX,
+        libc::_PC_NAME_MAX,
+        libc::_PC_FILESIZEBITS,
+        libc::_PC_2_SYMLINKS,
+        libc::_PC_CHOWN_RESTRICTED,
+    ];
+    asked.contains(&name)
+}
+
 shims! {
     fn statfs(path: *const c_char, to: *mut libc::statfs) -> c_int {
         statfs_any(path, to)
@@ -104,8 +116,11 @@ shims! {
             libc::AT_FDCWD,
             path,
             |_, path| own::pathconf(path, name),
-            // Limits are those of Linux file systems in general; the guest's root has them too.
-            |_, _| own::pathconf(c"/".as_ptr(), name)
+            |dir, path| match of_file_system(name).then(|| file_system_named(dir, path)) {
+                Some(Err(errno)) => finish(Err(errno)),
+                // Limits are those of Linux file systems in general; the guest's root has them too.
+                _ => own::pathconf(c"/".as_ptr(), name),
+            }
         )
     }
 
