@@ -8,7 +8,7 @@ use crate::witness::c;
 use hostcall::ids::{GuestGid, GuestUid};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RwFlags, Times};
-use hostcall::wire::Source;
+use hostcall::wire::{Sink, Source};
 use std::path::Path;
 
 const CWD: DirFd = DirFd::CWD;
@@ -39,6 +39,8 @@ pub fn furnish(base: &Path) {
         ("sticky", (0, 0), 0o1777),
         ("setgid", (ANN, TEAM), 0o2775),
         ("private", (ANN, ANN), 0o700),
+        ("listed", (ANN, TEAM), 0o440),
+        ("searched", (ANN, TEAM), 0o110),
     ] {
         std::fs::create_dir(base.join(name)).unwrap();
         own(&base.join(name), owner, mode);
@@ -46,7 +48,9 @@ pub fn furnish(base: &Path) {
     for name in ["a", "b"] {
         make(&base.join("sticky").join(name), (ANN, ANN), 0o666);
     }
-    make(&base.join("private/file"), (ANN, ANN), 0o666);
+    for name in ["private", "listed", "searched"] {
+        make(&base.join(name).join("file"), (ANN, ANN), 0o666);
+    }
     make(&base.join("suid"), (ANN, TEAM), 0o6777);
     make(&base.join("suid2"), (ANN, TEAM), 0o6777);
     make(&base.join("acl"), (ANN, ANN), 0o600);
@@ -82,6 +86,16 @@ pub fn act(calls: &impl Calls, base: &Path) -> Vec<String> {
             .openat(CWD, &path(name), OpenFlags(flags), Mode(0o666))
             .map(|reply| reply.fd)
     };
+    for name in ["private", "listed", "searched"] {
+        let mut room = [0; 4096];
+        let listed = open(name, libc::O_RDONLY | libc::O_DIRECTORY).and_then(|fd| {
+            let listed = calls.getdents(fd, Sink::new(&mut room));
+            calls.close(fd)?;
+            listed
+        });
+        let bytes = listed.as_ref().map_or(0, |reply| reply.filled.0);
+        say(format!("list {name} {bytes}"), listed.map(drop));
+    }
     for name in [
         "owner",
         "group",
@@ -89,6 +103,8 @@ pub fn act(calls: &impl Calls, base: &Path) -> Vec<String> {
         "none",
         "acl",
         "private/file",
+        "listed/file",
+        "searched/file",
         "suid",
     ] {
         for flags in [libc::O_RDONLY, libc::O_WRONLY] {
