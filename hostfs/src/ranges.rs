@@ -2,7 +2,7 @@
 
 use crate::fs::{Lock, LockKind};
 
-/// One owner's locks on one file, in no order, without overlap.
+/// One owner's locks on one file, as the kernel keeps them: in order, without overlap, neighbours of one kind in one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<Lock>);
 
@@ -31,10 +31,18 @@ impl Ranges {
         if lock.kind != LockKind::Unlock {
             rest.push(lock);
         }
+        rest.sort_by_key(|one| one.start);
+        rest.dedup_by(|next, one| {
+            let joined = one.kind == next.kind && one.end.checked_add(1) == Some(next.start);
+            if joined {
+                one.end = next.end;
+            }
+            joined
+        });
         self.0 = rest;
     }
 
-    /// A lock that is in the way of another owner's.
+    /// The first lock that is in the way of another owner's.
     pub fn against(&self, lock: &Lock) -> Option<Lock> {
         let exclusive = |one: &Lock| one.kind == LockKind::Write;
         self.0.iter().copied().find(|held| {
@@ -72,6 +80,22 @@ mod tests {
         assert_eq!(read(0, 0), Some(lock(LockKind::Write, 0, 39)));
         assert_eq!(read(40, 59), None);
         assert_eq!(read(59, 60), Some(lock(LockKind::Write, 60, 99)));
+    }
+
+    #[test]
+    fn the_first_in_the_file_is_told_and_neighbours_are_one() {
+        let mut ranges = Ranges::default();
+        ranges.set(lock(LockKind::Write, 20, 29));
+        ranges.set(lock(LockKind::Read, 0, 4));
+        ranges.set(lock(LockKind::Read, 5, 9));
+        let first = |start, end| ranges.against(&lock(LockKind::Write, start, end));
+        assert_eq!(first(0, 99), Some(lock(LockKind::Read, 0, 9)));
+        assert_eq!(first(10, 99), Some(lock(LockKind::Write, 20, 29)));
+        ranges.set(lock(LockKind::Write, 10, 19));
+        assert_eq!(
+            ranges.against(&lock(LockKind::Write, 12, 12)),
+            Some(lock(LockKind::Write, 10, 29))
+        );
     }
 
     #[test]
