@@ -32,12 +32,24 @@ refused('fchownat without the flag', lambda: called(libc.fchownat, path, b'', 0,
 refused('epoll', lambda: select.epoll().register(path))
 refused('epoll of a file', lambda: select.epoll().register(os.open('f', os.O_RDONLY)))
 
-# A number that was a file's a moment ago.
 file = os.open('f', os.O_RDONLY)
 print(select.select([file], [file], [], 0) == ([file], [file], []))
-os.close(file)
-refused('select', lambda: select.select([file], [], [], 0))
-refused('poll', lambda: (lambda p: (p.register(file, 1), p.poll(0)[0][1])[1])(select.poll()))
+
+
+def closed():
+    """A number that was a file's a moment ago."""
+    file = os.open('f', os.O_RDONLY)
+    os.close(file)
+    return file
+
+
+refused('select', lambda: select.select([closed()], [], [], 0))
+refused('poll', lambda: (lambda p: (p.register(closed(), 1), p.poll(0)[0][1])[1])(select.poll()))
+for name in 'fchdir', 'fstat', 'fstatvfs', 'fpathconf', 'fsync', 'dup', 'lseek', 'listdir', 'fchmod', 'get_inheritable':
+    arguments = {'fpathconf': ('PC_NAME_MAX',), 'lseek': (0, 0), 'fchmod': (0o600,)}.get(name, ())
+    refused(name, lambda: getattr(os, name)(closed(), *arguments))
+refused('fstatfs', lambda: called(libc.fstatfs, closed(), bytes(256)))
+refused('openat', lambda: os.open('f', os.O_RDONLY, dir_fd=closed()))
 
 offset = ctypes.c_long
 for name, flags in ('f', os.O_RDONLY), ('f', os.O_WRONLY), ('d', os.O_RDONLY), ('f', os.O_PATH):

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
+use super::open::refuse_reserved;
 use crate::real::{done, finish, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session};
@@ -91,6 +92,7 @@ shims! {
     fn fstatfs(fd: c_int, to: *mut libc::statfs) -> c_int {
         match fds::host(fd) {
             Some(remote) => done(file_system(remote.into(), c"").map(|stats| *to = stats)),
+            None if refuse_reserved(fd) => -1,
             None => sys!(Sysno::fstatfs, fd, to),
         }
     }
@@ -107,6 +109,7 @@ shims! {
     fn fstatvfs(fd: c_int, to: *mut libc::statvfs) -> c_int {
         match fds::host(fd) {
             Some(remote) => done(file_system(remote.into(), c"").map(|stats| *to = convert_vfs(&stats))),
+            None if refuse_reserved(fd) => -1,
             None => own::fstatvfs(fd, to),
         }
     }
@@ -127,6 +130,7 @@ shims! {
     fn fpathconf(fd: c_int, name: c_int) -> libc::c_long {
         match fds::host(fd) {
             Some(_) => own::pathconf(c"/".as_ptr(), name),
+            None if refuse_reserved(fd) => -1,
             None => own::fpathconf(fd, name),
         }
     }

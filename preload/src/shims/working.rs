@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
+use super::open::refuse_reserved;
 use crate::real::{done, finish, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{cwd, materialise, session};
@@ -55,7 +56,10 @@ shims! {
     }
 
     fn fchdir(fd: c_int) -> c_int {
-        done(cwd::enter_fd(fd))
+        match refuse_reserved(fd) {
+            true => -1,
+            false => done(cwd::enter_fd(fd)),
+        }
     }
 
     fn chroot(path: *const c_char) -> c_int {
