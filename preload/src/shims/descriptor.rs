@@ -136,7 +136,8 @@ pub fn record_lock(fd: RemoteFd, command: c_int, lock: &mut libc::flock) -> Resu
             lock.l_whence = answer.whence;
             lock.l_start = answer.start;
             lock.l_len = answer.len;
-            lock.l_pid = answer.pid;
+            // The host names a shadow. A process that has no number here the kernel calls 0, and no process at all -1.
+            lock.l_pid = answer.pid.min(0);
         }
     }
     Ok(())
