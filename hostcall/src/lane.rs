@@ -81,8 +81,12 @@ impl GuestEnd {
         limit: Duration,
     ) -> Result<Result<Message, Wakeup>, ProtocolError> {
         let mut look = || self.replies.poll(&page.replies.0).transpose();
-        let early = self.pacer.glance(&mut look);
-        let found = match early.or_else(|| self.pacer.linger(&mut look)) {
+        let mut found = self.pacer.glance(&mut look);
+        if found.is_none() {
+            self.pacer.tell(&page.guest_processor.0);
+            found = self.pacer.linger(&mut look);
+        }
+        let found = match found {
             Some(found) => Ok(found),
             None => sleep_unless(bell, &page.guest_sleep.0, Some(limit), look),
         };
@@ -163,6 +167,7 @@ impl HostEnd {
             );
             match found {
                 Ok(Some(found)) => {
+                    self.pacer.meet(&page.guest_processor.0);
                     break found?;
                 }
                 Ok(None) => return Ok(Next::Closed),

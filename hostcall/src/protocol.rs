@@ -46,6 +46,7 @@ Version {VERSION}. All numbers are little-endian.
 | {} | claim: process key (16), resume token (16), umask (4) |
 | {} | ring of calls: {DEPTH} entries |
 | {} | ring of replies: {DEPTH} entries |
+| {} | the host's processor that the guest's thread runs on, + 1; 0 if it cannot know |
 
 A call in slot *n* of its ring has chunk *n* for its payload, and so has its reply. No offset travels.",
         magic.escape_ascii(),
@@ -56,6 +57,7 @@ A call in slot *n* of its ring has chunk *n* for its payload, and so has its rep
         offset_of!(LanePage, claim),
         offset_of!(LanePage, calls),
         offset_of!(LanePage, replies),
+        offset_of!(LanePage, guest_processor),
     )?;
     writeln!(
         text,

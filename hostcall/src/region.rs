@@ -129,6 +129,8 @@ pub struct LanePage {
     pub replies: Line<Ring>,
     /// Device guest: 1 while its thread sleeps on a bell of its own kernel and wants the lane named on the line.
     pub bell: Line<AtomicU32>,
+    /// Guest: one more than the host's processor on which its thread looked for an answer last; 0 if it cannot know.
+    pub guest_processor: Line<AtomicU32>,
 }
 
 const _: () = {
@@ -140,6 +142,7 @@ const _: () = {
     assert!(std::mem::offset_of!(LanePage, calls) == 320);
     assert!(std::mem::offset_of!(LanePage, replies) == 576);
     assert!(std::mem::offset_of!(LanePage, bell) == 832);
+    assert!(std::mem::offset_of!(LanePage, guest_processor) == 896);
 };
 
 impl LanePage {

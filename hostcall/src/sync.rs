@@ -21,6 +21,16 @@ pub(crate) fn give_way() {
     std::thread::yield_now();
 }
 
+/// The processor that the calling thread runs on, if it is known.
+#[allow(unsafe_code)]
+pub(crate) fn processor() -> Option<u32> {
+    #[cfg(loom)]
+    return None;
+    // SAFETY: takes nothing and answers a number, or -1.
+    #[cfg(not(loom))]
+    u32::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
 /// Has the calling thread go on on another processor, if it may use one; it may come back later.
 #[allow(unsafe_code)]
 pub(crate) fn move_away() {

@@ -79,8 +79,8 @@ pub struct Budget {
     pub glance: u32,
     /// Whether a spinner gives way to other threads. Not on a guest's kernel, where that costs a slow system call.
     pub gives_way: bool,
-    /// Whether a spinner that keeps finding others on its processor goes to another one. For threads that are the host's
-    /// own: it touches their affinity.
+    /// Whether a spinner that finds its peer on its processor, or while it does not know where that is keeps finding
+    /// others there, goes to another one. For threads that are the host's own: it touches their affinity.
     pub moves: bool,
 }
 
@@ -135,6 +135,10 @@ pub struct Pacer {
     met: u32,
     /// When it went to another processor, ticks.
     moved: u64,
+    /// The peer's processor, as it last said.
+    peer: Option<u32>,
+    /// The processor that the peer knows of.
+    told: u32,
 }
 
 /// A gap of this many microseconds between two polls means that another job ran on this processor. A job gets a slice
@@ -149,9 +153,9 @@ const SHARED_US: u64 = 2;
 /// Waits that give way early after that, and the polls that they begin with.
 const CROWDED: (u32, u32) = (32, 16);
 /// A thread that was woken may have been put on its peer's processor although another is idle. Two that give way to each
-/// other look busy, and the kernel leaves them there for many milliseconds. Where the processors are all taken a move
-/// changes nothing, so there is one in so many microseconds at most; it takes ten.
-const MOVE_EVERY_US: u64 = 1000;
+/// other, or wake each other, look busy, and the kernel leaves them there for many milliseconds. Where the processors are
+/// all taken a move changes nothing, so there is one in so many microseconds at most; it takes ten.
+const MOVE_EVERY_US: u64 = 250;
 /// Others that it must have found before: who only passes by, such as whoever has woken it, is found once.
 const MEETINGS: u32 = 4;
 /// Polls between two times of giving way.
@@ -179,6 +183,8 @@ impl Pacer {
             crowded: 0,
             met: 0,
             moved: 0,
+            peer: None,
+            told: 0,
         }
     }
 
@@ -252,11 +258,8 @@ impl Pacer {
                 if after.wrapping_sub(before) > SHARED_US * self.ticks_per_us {
                     let again = std::mem::replace(&mut self.crowded, CROWDED.0) > 0;
                     self.met = if again { self.met + 1 } else { 1 };
-                    let moves = self.budget.moves && self.met >= MEETINGS;
-                    let due = MOVE_EVERY_US * self.ticks_per_us;
-                    if moves && after.wrapping_sub(self.moved) > due {
-                        self.moved = after;
-                        crate::sync::move_away();
+                    if self.met >= MEETINGS && self.peer.is_none() {
+                        self.move_away();
                     }
                 }
             }
@@ -270,6 +273,35 @@ impl Pacer {
         }
         self.learn(4 * most);
         None
+    }
+
+    /// Tells the peer which processor this thread runs on, if that means anything to it.
+    pub fn tell(&mut self, word: &AtomicU32) {
+        if self.budget.gives_way {
+            let here = crate::sync::processor().map_or(0, |number| number.wrapping_add(1));
+            if std::mem::replace(&mut self.told, here) != here {
+                word.store(here, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Goes to another processor if this is the one that the peer says it runs on.
+    pub fn meet(&mut self, word: &AtomicU32) {
+        if self.budget.moves {
+            self.peer = word.load(Ordering::Relaxed).checked_sub(1);
+            if self.peer.is_some() && self.peer == crate::sync::processor() {
+                self.move_away();
+            }
+        }
+    }
+
+    fn move_away(&mut self) {
+        let now = ticks();
+        let due = MOVE_EVERY_US * self.ticks_per_us;
+        if self.budget.moves && now.wrapping_sub(self.moved) > due {
+            self.moved = now;
+            crate::sync::move_away();
+        }
     }
 
     fn learn(&mut self, wait: u64) {
