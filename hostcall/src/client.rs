@@ -9,6 +9,7 @@
 mod guard;
 mod interrupt;
 mod slots;
+mod thread_end;
 mod turn;
 
 use crate::acting::{ActsFor, As, Credentials};
@@ -311,54 +312,13 @@ impl Client {
 
     /// A lane for the calling thread, which is given back when the guard is dropped.
     pub(crate) fn lane(&self) -> Result<Guard<'_>, Errno> {
-        let last = match self.gathers.load(Ordering::Relaxed) {
-            true => 0,
-            false => LAST.get(),
-        };
-        if self.turns.stands_back() {
-            self.turns.sleep();
-        } else if last < self.turns.most() || self.sleep_below(last) {
-            if let Some(guard) = self.try_slot(last) {
-                return Ok(guard);
-            }
+        if let Some(guard) = self.lane_at_once() {
+            return Ok(guard);
         }
-        self.lane_in_turn()
-    }
-
-    /// Whether all lanes below this one are with sleepers, such as a thread that waits for events: then it is as good as
-    /// the first.
-    fn sleep_below(&self, slot: usize) -> bool {
-        self.slots.iter().take(slot).all(|slot| {
-            slot.asleep.load(Ordering::Relaxed) && slot.busy.load(Ordering::Relaxed) != 0
-        })
-    }
-
-    /// Lanes whose users are awake, unless one of them is the calling thread, which a signal handler has interrupted.
-    fn awake(&self) -> Option<usize> {
-        let opened = self.opened.load(Ordering::Acquire) as usize;
-        let busy = self.slots[..opened.min(MOST)]
-            .iter()
-            .filter(|slot| slot.busy.load(Ordering::Relaxed) != 0);
-        let mut awake = 0;
-        for slot in busy {
-            if slot.holder.load(Ordering::Relaxed) == this_thread() {
-                return None;
-            }
-            awake += usize::from(!slot.asleep.load(Ordering::Relaxed));
-        }
-        Some(awake)
-    }
-
-    #[cold]
-    fn lane_in_turn(&self) -> Result<Guard<'_>, Errno> {
-        let free = || self.awake().is_none_or(|awake| awake < self.turns.most());
-        if !free() {
-            self.await_turn(free);
-        }
+        self.await_turn();
         let mut nap = Duration::from_millis(1);
         loop {
-            let opened = self.opened.load(Ordering::Acquire) as usize;
-            if let Some(guard) = (0..opened.min(MOST)).find_map(|slot| self.try_slot(slot)) {
+            if let Some(guard) = (0..self.opened().len()).find_map(|slot| self.try_slot(slot)) {
                 return Ok(guard);
             }
             if self.lost() {
@@ -375,22 +335,10 @@ impl Client {
         }
     }
 
-    /// Waits until a turn is free, or for as long as anybody has a right to one.
-    fn await_turn(&self, free: impl Fn() -> bool) {
-        let mut wait = self.turns.wait();
-        let calls = |slot: &Slot| slot.calls.load(Ordering::Relaxed);
-        let before = self.slots.each_ref().map(calls);
-        while self.turns.await_one(&mut wait, &free) {
-            if free() {
-                return;
-            }
-        }
-        // Who has been in one and the same call all the time, and awake, has ended in it.
-        for (slot, before) in self.slots.iter().zip(before) {
-            if calls(slot) == before {
-                slot.asleep.store(true, Ordering::Relaxed);
-            }
-        }
+    /// The slots that have had a lane.
+    fn opened(&self) -> &[Slot] {
+        let opened = self.opened.load(Ordering::Acquire) as usize;
+        &self.slots[..opened.min(MOST)]
     }
 
     fn try_slot(&self, slot: usize) -> Option<Guard<'_>> {
