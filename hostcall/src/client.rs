@@ -315,14 +315,18 @@ impl Client {
         if let Some(guard) = self.lane_at_once() {
             return Ok(guard);
         }
-        self.await_turn();
-        let mut nap = Duration::from_millis(1);
+        let (mut wait, mut nap) = (self.turns.begin(self.counts()), Duration::from_millis(1));
         loop {
+            let is_due = self.await_turn(&mut wait);
             if let Some(guard) = (0..self.opened().len()).find_map(|slot| self.try_slot(slot)) {
                 return Ok(guard);
             }
             if self.lost() {
                 return Err(Errno(libc::ENOTCONN));
+            }
+            if !is_due && !self.bear_another() {
+                // Somebody else took the turn.
+                continue;
             }
             if let Some(guard) = self.open_slot()? {
                 return Ok(guard);

@@ -31,7 +31,7 @@ const PATIENCE: u64 = 20_000;
 const PATIENCE_IN_ALL: u64 = 200_000;
 
 /// How many calls each slot has seen.
-type Counts = [u32; MOST];
+pub(super) type Counts = [u32; MOST];
 
 thread_local! {
     /// Since when this thread has had a turn that others wait for, ticks; 0 if none does.
@@ -49,7 +49,7 @@ pub(super) struct Turns {
 }
 
 /// One caller's wait for a turn.
-struct Wait {
+pub(super) struct Wait {
     start: u64,
     /// When somebody was last seen to have called.
     last_call: u64,
@@ -111,7 +111,8 @@ impl Turns {
         None
     }
 
-    fn begin(&self, counts: Counts) -> Wait {
+    /// Begins a wait.
+    pub(super) fn begin(&self, counts: Counts) -> Wait {
         let start = ticks();
         Wait {
             start,
@@ -217,50 +218,55 @@ impl Client {
         below.all(|slot| slot.is_busy() && !slot.is_awake())
     }
 
-    /// Waits until a turn is free, or for as long as anybody has a right to one.
+    /// Waits until a turn is free, or for as long as anybody has a right to one: then a call is due in any case.
     #[cold]
-    pub(super) fn await_turn(&self) {
-        if self.finds_turn() {
-            return;
-        }
-        let mut wait = self.turns.begin(self.counts());
-        loop {
-            self.turns.sleep();
-            if self.finds_turn() {
-                return;
-            }
-            match self.turns.patience_ends(&mut wait, self.counts()) {
-                None => {}
-                Some(TooLong::InAll) => return,
+    pub(super) fn await_turn(&self, wait: &mut Wait) -> bool {
+        while !self.finds_turn() {
+            match self.turns.patience_ends(wait, self.counts()) {
+                None => self.turns.sleep(),
+                Some(TooLong::InAll) => return true,
                 Some(TooLong::WithoutCalls) => {
                     // Who has been in one and the same call all the time, and awake, has ended in it.
                     let busy = self.opened().iter().filter(|slot| slot.is_busy());
                     busy.for_each(|slot| slot.asleep.store(true, Ordering::Relaxed));
-                    return;
+                    return true;
                 }
             }
         }
+        false
+    }
+
+    fn awake(&self) -> usize {
+        self.opened().iter().filter(|slot| slot.is_awake()).count()
+    }
+
+    /// Whether the calling thread is in a call, which a signal handler of it has interrupted.
+    fn is_interrupted(&self) -> bool {
+        let mut slots = self.opened().iter();
+        slots.any(|slot| slot.is_busy() && slot.is_own())
+    }
+
+    /// Whether the processors bear one more thread that is awake in a call.
+    pub(super) fn bear_another(&self) -> bool {
+        self.awake() < self.turns.most || self.is_interrupted()
     }
 
     /// Whether a turn is free.
     fn finds_turn(&self) -> bool {
-        let slots = self.opened();
-        // The calling thread's own call is one that a signal handler has interrupted.
-        if slots.iter().any(|slot| slot.is_busy() && slot.is_own()) {
+        if self.is_interrupted() {
             return true;
         }
         let most = self.turns.most;
-        let awake = || slots.iter().filter(|slot| slot.is_awake()).count();
         let gathers = self.gathers.load(Ordering::Relaxed);
         // While nobody waits it does not matter whether who called last is about to call again.
-        if (gathers || !self.turns.are_wanted()) && awake() < most {
+        if (gathers || !self.turns.are_wanted()) && self.awake() < most {
             return true;
         }
         let before = self.counts();
-        let slots = || slots.iter().zip(before);
+        let slots = || self.opened().iter().zip(before);
         let called = || slots().filter(|(slot, before)| slot.count() != *before);
         let seen = self.turns.look(|| match gathers {
-            true => (awake() < most).then_some(true),
+            true => (self.awake() < most).then_some(true),
             false => (called().count() >= most).then_some(false),
         });
         let have_turns = slots()
@@ -269,7 +275,7 @@ impl Client {
     }
 
     /// How many calls each slot has seen that has had a lane.
-    fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let mut counts = [0; MOST];
         for (count, slot) in counts.iter_mut().zip(self.opened()) {
             *count = slot.count();
@@ -290,8 +296,8 @@ mod tests {
             let mut counts = [0; MOST];
             let mut wait = turns.begin(counts);
             let ended = (0..100_000).find_map(|_| {
-                counts[0] += calls;
                 turns.sleep();
+                counts[0] += calls;
                 turns.patience_ends(&mut wait, counts)
             });
             assert_eq!(ended, Some(expected));
