@@ -399,6 +399,24 @@ mod tests {
     }
 
     #[test]
+    fn only_a_peer_on_the_same_processor_is_left() {
+        let mut pacer = Pacer::new(Budget::LOCAL.moving(), two_processors());
+        for elsewhere in [0, u32::MAX] {
+            pacer.met(&AtomicU32::new(elsewhere));
+            assert_eq!(pacer.moved, 0, "{elsewhere}");
+        }
+        let word = AtomicU32::new(0);
+        // The kernel may move it between the two.
+        let told = (0..1000).any(|_| {
+            pacer.told = 0;
+            pacer.tell(&word);
+            pacer.met(&word);
+            pacer.moved != 0
+        });
+        assert!(told);
+    }
+
+    #[test]
     fn losing_the_processor_ends_the_spin() {
         let mut pacer = Pacer::new(
             Budget {
