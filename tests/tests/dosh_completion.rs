@@ -48,6 +48,11 @@ impl Dosh {
 
     /// In a local guest. Only the host's path has the directory `programs`.
     fn in_guest() -> Dosh {
+        Dosh::within("local")
+    }
+
+    /// The same in a guest of this kind.
+    fn within(kind: &str) -> Dosh {
         let home = Scratch::new();
         let programs = home.join("programs");
         fs::create_dir_all(&programs).expect("a directory");
@@ -57,7 +62,7 @@ impl Dosh {
         let mut command = Command::new(program("hostd"));
         let own = std::env::var("PATH").expect("a path");
         command
-            .args(["run", "--guest", "local", "--"])
+            .args(["run", "--guest", kind, "--"])
             .arg(format!("/host{}", program("dosh").display()));
         environment(&mut command, &home);
         command.env("PATH", format!("{}:{own}", programs.display()));
@@ -181,7 +186,19 @@ fn jobs_and_options_of_the_past_complete() {
 
 #[test]
 fn tab_completes_what_is_the_hosts() {
-    let mut dosh = Dosh::in_guest();
+    completes_the_hosts(&mut Dosh::in_guest());
+}
+
+#[test]
+fn tab_completes_what_is_the_hosts_in_a_guest_with_its_own_kernel() {
+    if !Path::new("/usr/bin/linux.uml").exists() {
+        eprintln!("skipped: user-mode-linux is not installed");
+        return;
+    }
+    completes_the_hosts(&mut Dosh::within("uml"));
+}
+
+fn completes_the_hosts(dosh: &mut Dosh) {
     let home = dosh.home.display().to_string();
     dosh.screen.types(&format!("hcd {home}\r"));
     dosh.screen.at("ready> ");
@@ -238,6 +255,9 @@ fn a_host_that_does_not_answer_holds_up_no_key() {
     dosh.clears();
     let asking = asking(&dosh).expect("a process that asks");
     kill(asking, Signal::SIGSTOP).expect("stopped");
+    // Nor a prompt.
+    dosh.screen.types("echo aft''er\r");
+    dosh.screen.shows("\nafter\nready>");
     dosh.becomes("hrun cat host\t", "hrun cat host");
     dosh.becomes("\x7f\x7f", "hrun cat ho");
     dosh.becomes("st\t", "hrun cat host");
@@ -259,6 +279,12 @@ const GREEN: Look = look(2, false);
 const YELLOW: Look = look(3, false);
 /// Red, and underlined for who sees no colours.
 const UNKNOWN: Look = look(1, true);
+
+/// A path that is there.
+const PATH: Look = Look {
+    colour: vt100::Color::Default,
+    underlined: true,
+};
 
 const fn look(colour: u8, underlined: bool) -> Look {
     Look {
@@ -293,6 +319,11 @@ fn commands_have_the_colour_of_their_system() {
         &mut dosh,
         "@ unmistakable-tool | cd",
         &[("unmis", YELLOW), ("cd", GREEN)],
+    );
+    looks(
+        &mut dosh,
+        "cat /usr/bin | cat /usr/nothing",
+        &[("/usr/bin", PATH)],
     );
     looks(&mut dosh, "hrun unmistakable-tools", &[("unmis", UNKNOWN)]);
     looks(

@@ -1,8 +1,13 @@
 //! The terminal of a dosh is closed.
 
-use hostcall_tests::daemon::eventually;
-use hostcall_tests::dosh::{Dosh, MARK};
+use hostcall_tests::daemon::{eventually, Scratch};
+use hostcall_tests::dosh::{self, Dosh, MARK};
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Whether a process is there, and not only its status.
@@ -109,4 +114,53 @@ fn a_terminal_without_an_editor_is_closed_as_well() {
     dosh.hangs_up();
     assert_eq!(dosh.ends().code(), Some(129));
     assert!(dosh.home.join("told").exists());
+}
+
+#[test]
+fn a_terminal_that_does_not_control_the_shell_ends_it_too() {
+    let scratch = Scratch::new();
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let mut master = posix_openpt(flags).expect("a terminal");
+    grantpt(&master).expect("a terminal of one's own");
+    unlockpt(&master).expect("its other end");
+    let name = ptsname_r(&master).expect("its name");
+    let mut options = fs::OpenOptions::new();
+    let options = options.read(true).write(true);
+    let slave = options.custom_flags(OFlag::O_NOCTTY.bits()).open(name);
+    let slave = slave.expect("the other end");
+    let end = || Stdio::from(slave.try_clone().expect("a copy"));
+    let command = dosh::command(&scratch, &["--norc", "-i"]);
+    // A session without a terminal: nobody hangs it up.
+    let mut shell = Command::new("setsid")
+        .arg("--wait")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .expect("setsid");
+    drop(slave);
+    let mut shown = Vec::new();
+    let mut buffer = [0; 4096];
+    // The editor asks where the cursor is before it reads keys.
+    while !shown.ends_with(b"\x1b[6n") {
+        let count = master.read(&mut buffer).expect("the prompt");
+        shown.extend_from_slice(&buffer[..count]);
+    }
+    master.write_all(b"\x1b[1;1R").expect("an answer");
+    std::thread::sleep(Duration::from_millis(300));
+    drop(master);
+    let mut ended = None;
+    eventually("the shell ends", || {
+        ended = shell.try_wait().expect("a status");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(129));
 }

@@ -147,10 +147,10 @@ fn both_directories_have_their_history(guest: &mut Scripts) {
         pwd; hpwd; hrun pwd; command hpwd; (hcd /usr); hpwd
         env hcd /etc; echo $HPWD $HOLDPWD
         hcd; hrun sh -c 'test \"$PWD\" = \"$HOME\" && echo home'
-        HPWD=mine; echo $HPWD";
+        HPWD=mine HOLDPWD=mine; hcd /etc; echo $HPWD; HPWD=mine; hcd /var; echo $HPWD";
     assert_eq!(
         say(guest, script),
-        "/usr /tmp /var /etc\n/tmp\n/etc\n/tmp\n/etc\n/etc\n/etc\n/usr\n/etc /usr\nhome\nmine\n"
+        "/usr /tmp /var /etc\n/tmp\n/etc\n/tmp\n/etc\n/etc\n/etc\n/usr\n/etc /usr\nhome\n/etc\n/var\n"
     );
     for (script, why) in [
         ("HOSTCALL_SESSION=new; hcd -", "no directory before"),

@@ -290,9 +290,61 @@ fn emacs_and_vi_keys() {
     dosh.types("\r");
     dosh.shows("\nvi");
     dosh.at(&format!("vi{MARK}").replace("vi", ""));
+    // A line that is given up in normal mode leaves the next one insert mode.
+    dosh.types("\x0cecho given up\x1b");
+    dosh.until("normal mode", |shown| shown.contains(":% "));
+    dosh.types("\x03");
+    dosh.at(MARK);
+    dosh.types("echo ins''erted\r");
+    dosh.shows("\ninserted");
     dosh.does("set -o emacs");
     dosh.types("\x0ccho emacs\x01e\r");
     dosh.shows("\nemacs");
+}
+
+#[test]
+fn an_empty_line_leaves_the_status() {
+    let mut dosh = Dosh::bare();
+    dosh.does("(exit 5)");
+    dosh.does("# nothing");
+    dosh.types("\r\r");
+    dosh.until("prompts", |shown| shown.matches('%').count() >= 4);
+    assert!(dosh.does("echo \"<$?>\"").contains("\n<5>"));
+}
+
+#[test]
+fn one_key_ends_a_loop_of_programs_that_end_at_once() {
+    let mut dosh = Dosh::bare();
+    for (turn, line) in [
+        "while :; do /bin/true; done",
+        "while :; do /bin/true | /bin/true; done",
+    ]
+    .iter()
+    .cycle()
+    .take(40)
+    .enumerate()
+    {
+        dosh.types(&format!("\x0cecho be''gun; {line}\r"));
+        dosh.shows("\nbegun");
+        // Not each time in the same place of a turn.
+        std::thread::sleep(Duration::from_micros(20_000 + 137 * turn as u64));
+        dosh.types("\x03");
+        dosh.at(MARK);
+        let shown = dosh.does("echo \"<$?>\"");
+        assert!(shown.contains("\n<130>"), "{shown}");
+    }
+}
+
+#[test]
+fn a_program_that_takes_the_key_for_itself_goes_on_with_its_loop() {
+    let mut dosh = Dosh::bare();
+    let program = "sh -c 'trap \"echo caught\" INT; echo ready; sleep 1; sleep 1'";
+    dosh.types(&format!(
+        "\x0cfor i in 1 2; do {program}; echo be''hind $i; done\r"
+    ));
+    dosh.shows("\nready");
+    dosh.types("\x03");
+    dosh.shows("\nbehind 2");
 }
 
 #[test]

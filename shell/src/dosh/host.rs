@@ -11,13 +11,11 @@ use crate::directory;
 use crate::failure::Failure;
 use crate::host;
 use crate::paths::Prefix;
-use crate::policy::Policy;
 use crate::session::Session;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::rc::Rc;
 
 /// What a shell knows of the host.
 pub struct Host {
@@ -27,8 +25,6 @@ pub struct Host {
     pub place: Place,
     /// Whether the user knows that there is none.
     told: bool,
-    /// What it says of itself, once it was asked.
-    policy: Option<Rc<Policy>>,
 }
 
 impl Default for Host {
@@ -37,7 +33,6 @@ impl Default for Host {
             client: None,
             place: Place::Guest,
             told: false,
-            policy: None,
         }
     }
 }
@@ -62,15 +57,6 @@ impl Host {
                 Ok(self.client.insert(client))
             }
         }
-    }
-
-    /// What the host says of itself; nothing if there is none.
-    pub fn policy(&mut self) -> Option<Rc<Policy>> {
-        if self.policy.is_none() {
-            let client = self.client().ok()?;
-            self.policy = Policy::ask(client).ok().map(Rc::new);
-        }
-        self.policy.clone()
     }
 }
 

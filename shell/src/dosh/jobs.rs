@@ -196,7 +196,8 @@ impl Job {
     /// Waits until no process of it runs, or a signal comes that ends the waiting.
     pub fn attend(&mut self, sees_stops: bool, ends: impl Fn() -> bool) {
         let flags = if sees_stops { libc::WUNTRACED } else { 0 };
-        while self.state() == State::Running {
+        // One that came while the job was begun interrupts nothing any more.
+        while self.state() == State::Running && !ends() {
             let running = |process: &&Process| process.state == State::Running;
             let first = self
                 .processes
@@ -210,11 +211,7 @@ impl Job {
             match sys::wait(whom, flags) {
                 Ok(Some((pid, raw))) => drop(self.update(pid, raw)),
                 Ok(None) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
-                    if ends() {
-                        return;
-                    }
-                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 // They are gone without a status: somebody else has reaped them.
                 Err(_) => self.lose(),
             }

@@ -83,6 +83,8 @@ pub struct Shell {
     pub option_offset: usize,
     /// When `SECONDS` had this value.
     pub since: (Instant, i64),
+    /// What standard error was before the redirections of a command that is about to begin.
+    pub trace_to: Option<i32>,
     /// What a shell at a terminal has beside the others.
     pub keyboard: Option<Box<Keyboard>>,
     seed: u64,
@@ -122,6 +124,7 @@ impl Shell {
             held: Vec::new(),
             option_offset: 0,
             since: (Instant::now(), 0),
+            trace_to: None,
             keyboard: None,
             seed: spread(pid.into()),
         };
@@ -141,6 +144,10 @@ impl Shell {
         if self.variables.get(b"PATH").is_none() {
             let path = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
             self.variables.put(b"PATH", path.to_vec());
+        }
+        for name in [&b"HPWD"[..], b"HOLDPWD"] {
+            // That of another shell does not follow this one.
+            let _ = self.variables.unset(name);
         }
         self.find_own_directory();
     }
@@ -178,6 +185,7 @@ impl Shell {
 
     fn enter_subshell(&mut self) {
         self.subshell = true;
+        self.trapped = None;
         self.seed ^= spread(std::process::id().into());
         if std::mem::take(&mut self.interactive) {
             keyboard::signals::leave(&self.traps);
@@ -224,16 +232,21 @@ impl Shell {
 
     /// Runs a text's commands, one complete command after another. Without any, the status is 0.
     pub fn run_text(&mut self, text: &[u8], line: u32) -> Run {
+        if !self.run_commands(text, line)? {
+            self.status = 0;
+        }
+        Ok(())
+    }
+
+    /// The same, but without any command the status stays. Whether there was one.
+    pub fn run_commands(&mut self, text: &[u8], line: u32) -> Run<bool> {
         let mut parser = Parser::new(text, line);
         let mut any = false;
         while let Some(list) = self.next_command(&mut parser)? {
             any = true;
             self.list(&list, false)?;
         }
-        if !any {
-            self.status = 0;
-        }
-        Ok(())
+        Ok(any)
     }
 
     /// The same where the text is all there is to do: its last command can take the shell's place.
@@ -303,7 +316,7 @@ impl Shell {
         }
         match name {
             b"OPTIND" => self.option_offset = 0,
-            b"RANDOM" | b"SECONDS" => return self.restart(name),
+            b"RANDOM" | b"SECONDS" | b"HPWD" | b"HOLDPWD" => return self.restart(name),
             _ => {}
         }
         Ok(())
@@ -314,14 +327,15 @@ impl Shell {
         self.fail(format_args!("{name}: readonly variable"))
     }
 
-    /// An assigned value of what the shell makes up says where that goes on from.
+    /// What the shell makes up keeps no value: one that is assigned says where it goes on from, if it is of that kind.
     fn restart(&mut self, name: &[u8]) -> Run {
         let text = self.variables.get(name).unwrap_or_default();
         let number = std::str::from_utf8(text).ok().map(str::trim);
         let number = number.and_then(|text| text.parse().ok()).unwrap_or(0);
         match name {
             b"SECONDS" => self.since = (Instant::now(), number),
-            _ => self.seed = spread(number),
+            b"RANDOM" => self.seed = spread(number),
+            _ => {}
         }
         let result = self.variables.unset(name);
         result.map_err(|error| self.refuse_readonly(&error))

@@ -302,6 +302,23 @@ pub fn is_ignored(signal: i32) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
+static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Runs before the language's runtime, which ignores SIGPIPE.
+#[used]
+#[link_section = ".init_array"]
+static AT_ENTRY: extern "C" fn() = {
+    extern "C" fn look() {
+        PIPE_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
+    }
+    look
+};
+
+/// Whether SIGPIPE was ignored when the process began.
+pub fn pipe_was_ignored() -> bool {
+    PIPE_IGNORED.load(Ordering::Relaxed)
+}
+
 /// Whether any noted signal waits.
 pub fn any_arrived() -> bool {
     ANY.load(Ordering::Relaxed)
@@ -446,6 +463,20 @@ pub fn times() -> [f64; 4] {
 pub fn alarm(seconds: u32) {
     // SAFETY: no memory is concerned.
     unsafe { libc::alarm(seconds) };
+}
+
+/// Has SIGPROF come after each so many milliseconds that the processor works for this process; 0 takes it back.
+pub fn tell_of_work(milliseconds: u32) {
+    let time = libc::timeval {
+        tv_sec: 0,
+        tv_usec: i64::from(milliseconds) * 1000,
+    };
+    let timer = libc::itimerval {
+        it_interval: time,
+        it_value: time,
+    };
+    // SAFETY: the timer outlives the call, and the old one is not asked for.
+    unsafe { libc::setitimer(libc::ITIMER_PROF, &timer, std::ptr::null_mut()) };
 }
 
 /// Takes the numbers that scripts mean, as far as they are free: what a library opens in the meantime lies above.

@@ -25,8 +25,16 @@ pub struct Traps {
 
 impl Traps {
     pub fn at_entry() -> Traps {
-        // The language's runtime ignores this one; whether the caller did so cannot be known.
-        sys::set_signal(libc::SIGPIPE, Disposition::Default);
+        // The language's runtime ignores this one.
+        if !sys::pipe_was_ignored() {
+            sys::set_signal(libc::SIGPIPE, Disposition::Default);
+        }
+        // For these it has handlers, which would take the first one that is sent.
+        for signal in [libc::SIGSEGV, libc::SIGBUS] {
+            if !sys::is_ignored(signal) {
+                sys::set_signal(signal, Disposition::Default);
+            }
+        }
         let signals = 1..SIGNALS as i32;
         Traps {
             ignored: signals.filter(|signal| sys::is_ignored(*signal)).collect(),

@@ -161,6 +161,7 @@ impl Chooser<'_> {
 
     fn argument(&mut self, found: &Scan, call: usize, typed: &Typed) -> Option<Names> {
         let begin = &typed.text[..];
+        let start = found.open.as_ref().map_or(0, |open| open.start);
         let (place, name, arguments, is_starter) = self.desk.scene.with_mode(|mode| {
             let Spoken {
                 place,
@@ -168,13 +169,15 @@ impl Chooser<'_> {
                 arguments,
                 is_starter,
             } = found.spoken(call, &mode)?;
-            let arguments: Vec<Bytes> = arguments
-                .iter()
-                .filter_map(|word| word.text.clone())
-                .collect();
+            let before = arguments.iter().filter(|word| word.range.end <= start);
+            let arguments: Vec<Bytes> = before.filter_map(|word| word.text.clone()).collect();
             Some((place, name.to_vec(), arguments, is_starter))
         })?;
         let name = &name[..];
+        let last = arguments.last().map(|last| &last[..]);
+        if (name, place) == (b"set", Place::Guest) && matches!(last, Some(b"-o" | b"+o")) {
+            return Some(Names::Options(names::options(begin)));
+        }
         if begin.starts_with(b"-") && !arguments.iter().any(|word| word == b"--") {
             let options = self.options(place, name, begin);
             if !options.is_empty() {

@@ -111,6 +111,18 @@ fn each_place_has_its_names() {
         ("ls HERE/ -", &["--all", "-l"]),
         ("hrun make --j", &["--jobs="]),
         ("kill -KIL", &["-KILL"]),
+        (
+            "set -o no",
+            &[
+                "noclobber",
+                "noexec",
+                "noglob",
+                "nolog",
+                "notify",
+                "nounset",
+            ],
+        ),
+        ("set -e +o v", &["verbose", "vi"]),
         ("hrun --tra", &["--translate"]),
         ("echo $(( `", &[]),
         ("echo # HERE/fo", &[]),

@@ -29,13 +29,11 @@ const LOOK: Duration = Duration::from_secs(10);
 /// What Tab opens.
 const MENU: &str = "completion";
 
-/// So many lines of the past teach options.
-const LEARNT: i64 = 5000;
-
 pub struct Editor {
     editor: Option<Reedline>,
     desk: Shared,
-    vi: bool,
+    /// The keys that it has are vi's, and insert text; nothing if they may be in another state.
+    vi: Option<bool>,
 }
 
 /// How reading has ended.
@@ -50,12 +48,7 @@ pub enum Read {
 }
 
 impl Editor {
-    pub fn new(history: &History) -> Editor {
-        let past = history.clone();
-        let desk = Shared::new(Box::new(move || {
-            let entries = past.entries("", Some(LEARNT)).into_iter();
-            entries.map(|entry| entry.command_line).collect()
-        }));
+    pub fn new(history: &History, desk: Shared) -> Editor {
         let editor = Reedline::create()
             .with_history(Box::new(history.clone()))
             .with_history_exclusion_prefix(Some(" ".to_owned()))
@@ -63,12 +56,11 @@ impl Editor {
             .with_quick_completions(true)
             .with_partial_completions(true)
             .with_break_signal(wake::breaks())
-            .with_poll_interval(LOOK)
-            .with_edit_mode(emacs());
+            .with_poll_interval(LOOK);
         Editor {
             editor: Some(editor),
             desk,
-            vi: false,
+            vi: None,
         }
     }
 
@@ -85,7 +77,6 @@ impl Editor {
             return Read::Failed;
         };
         let colours = prompt.colours;
-        self.desk.begin_line(shell);
         let highlighter = Highlighter::new(self.desk.clone(), colours);
         let hint = Style::new().fg(Color::DarkGray);
         let mut editor = editor
@@ -103,18 +94,21 @@ impl Editor {
             false => editor.disable_hints(),
         };
         let vi = shell.options.is_on(b"vi") == Some(true);
-        if vi != self.vi {
-            self.vi = vi;
+        if self.vi.replace(vi) != Some(vi) {
             editor = editor.with_edit_mode(if vi { self::vi() } else { emacs() });
         }
+        let watches = shell.traps.action(wake::WORKED).is_none();
         let read = loop {
-            let read = wake::while_reading(|| editor.read_line(prompt));
+            let read = wake::while_reading(watches, || editor.read_line(prompt));
             break match read {
                 Ok(Signal::Success(line)) => {
                     self.desk.learn(&line);
                     Read::Line(line)
                 }
-                Ok(Signal::CtrlC) => Read::Interrupted,
+                Ok(Signal::CtrlC) => {
+                    self.vi = None;
+                    Read::Interrupted
+                }
                 Ok(Signal::CtrlD) => Read::End,
                 Ok(Signal::HostCommand(_)) => {
                     turn_to_host(&mut editor);

@@ -28,9 +28,10 @@ impl reedline::Highlighter for Highlighter {
         let mut text = StyledText::new();
         let mut at = 0;
         if self.colours {
-            for (range, look) in looks(&mut self.desk.lock(), line, PATIENCE) {
+            for part in looks(&mut self.desk.lock(), line, PATIENCE) {
+                let range = part.range;
                 // An escape or a name can end within a letter that is no byte of its own.
-                let (Some(before), Some(part)) =
+                let (Some(before), Some(shown)) =
                     (line.get(at..range.start), line.get(range.clone()))
                 else {
                     continue;
@@ -38,7 +39,12 @@ impl reedline::Highlighter for Highlighter {
                 if !before.is_empty() {
                     text.push((Style::new(), before.to_owned()));
                 }
-                text.push((style(look), part.to_owned()));
+                let style = part.look.map(style).unwrap_or_default();
+                let style = match part.exists {
+                    true => style.underline(),
+                    false => style,
+                };
+                text.push((style, shown.to_owned()));
                 at = range.end;
             }
         }

@@ -5,6 +5,7 @@
 //! asked next; the others are about lines that stand there no more.
 
 use super::host_child::{self, Asked};
+use super::sides::Side;
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys;
 use crate::host;
@@ -36,6 +37,8 @@ pub enum Question {
     Directories(Bytes),
     /// This path, if it can be executed.
     Runs(Bytes),
+    /// The host's name, the session's directory, and the home directory.
+    Side,
 }
 
 /// What is known.
@@ -65,6 +68,8 @@ struct Line {
     child: Option<i32>,
     /// The question that is on its way, by number and line.
     asked: Option<(u32, Question, u32)>,
+    /// When it was sent.
+    since: Instant,
     /// The process has been told to wake the editor behind its answer.
     called: bool,
     next: Option<Question>,
@@ -83,6 +88,8 @@ pub struct Host {
     programs: Option<(Instant, Arc<[Bytes]>)>,
     silent_since: Option<Instant>,
     there: There,
+    /// Where the session was when that was asked for.
+    pub side: Option<Side>,
 }
 
 impl Host {
@@ -190,6 +197,13 @@ impl Host {
         self.line.as_ref().is_some_and(|line| line.asked.is_some())
     }
 
+    /// Whether an answer has not come for so long.
+    pub fn hangs(&mut self, patience: Duration) -> bool {
+        self.hear();
+        let line = self.line.as_ref();
+        line.is_some_and(|line| line.asked.is_some() && line.since.elapsed() >= patience)
+    }
+
     /// Takes in what has come.
     pub fn hear(&mut self) {
         while let Some(line) = &mut self.line {
@@ -261,6 +275,7 @@ impl Host {
                     return false;
                 }
                 line.asked = Some((self.number, question.clone(), self.epoch));
+                line.since = Instant::now();
                 line.called = false;
             }
         }
@@ -294,6 +309,7 @@ impl Host {
                     fd: own,
                     child: Some(child),
                     asked: None,
+                    since: Instant::now(),
                     called: false,
                     next: None,
                     received: Bytes::new(),
@@ -353,6 +369,7 @@ mod tests {
             fd: own.into_raw_fd(),
             child: None,
             asked: None,
+            since: Instant::now(),
             called: false,
             next: None,
             received: Bytes::new(),

@@ -11,6 +11,7 @@ use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys::{self, Disposition};
 use crate::host;
 use crate::paths::Prefix;
+use crate::policy::Policy;
 use crate::session::Session;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
@@ -40,6 +41,7 @@ pub fn question(number: u32, asked: &Asked) -> Bytes {
         Question::Paths(text) => (1, text),
         Question::Directories(text) => (2, text),
         Question::Runs(text) => (3, text),
+        Question::Side => (4, &Bytes::new()),
     };
     let optional = |text: &Option<Bytes>| text.clone().unwrap_or_default();
     let parts = [
@@ -77,7 +79,8 @@ pub fn read_question(body: &[u8]) -> Option<(u32, Asked)> {
         0 => Question::Programs,
         1 => Question::Paths,
         2 => Question::Directories,
-        _ => Question::Runs,
+        3 => Question::Runs,
+        _ => |_| Question::Side,
     };
     let asked = Asked {
         question: question(text),
@@ -127,6 +130,10 @@ pub fn take_frame(received: &mut Bytes) -> Option<Bytes> {
 
 /// The whole process.
 pub fn run(fd: i32) -> ! {
+    sys::set_group(0, 0);
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+        sys::set_signal(signal, Disposition::Default);
+    }
     leave_the_shell(fd);
     let mut received = Bytes::new();
     let mut client = None;
@@ -157,13 +164,9 @@ pub fn run(fd: i32) -> ! {
     }
 }
 
-/// Ends with the shell, hears no key, and holds open nothing of what the shell has open.
-fn leave_the_shell(fd: i32) {
+/// In a process of the shell's own: ends with it, and holds open nothing of what it has open but this.
+pub fn leave_the_shell(fd: i32) {
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
-    sys::set_group(0, 0);
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
-        sys::set_signal(signal, Disposition::Default);
-    }
     let open = std::fs::read_dir("/proc/self/fd")
         .into_iter()
         .flatten()
@@ -203,6 +206,15 @@ fn find(client: &mut Option<&'static Client>, asked: &Asked) -> Option<Vec<Bytes
             let name = CString::new(path.clone()).ok()?;
             let runs = host.faccessat2(DirFd::CWD, &name, libc::X_OK, AtFlags(libc::AT_EACCESS));
             Some(runs.map(|_| path.clone()).into_iter().collect())
+        }
+        Question::Side => {
+            let policy = Policy::ask(host).ok()?;
+            let directory = directory::path(host).ok()?;
+            Some(vec![
+                policy.host.into_bytes(),
+                directory,
+                policy.home.into_bytes(),
+            ])
         }
         Question::Paths(begin) | Question::Programs(begin) => {
             completion::paths(host, begin, false).ok()

@@ -1,6 +1,7 @@
 //! What each part of a line is to look like.
 
 use super::desk::Desk;
+use super::paths;
 use super::scan::{scan, Kind};
 use crate::dosh::plan::Place;
 use std::ops::Range;
@@ -23,11 +24,24 @@ pub enum Look {
     Comment,
 }
 
-/// The parts of a line, in their order. The host is waited for at most so long, once.
-pub fn looks(desk: &mut Desk, line: &str, patience: Duration) -> Vec<(Range<usize>, Look)> {
-    let pieces = desk
-        .scene
-        .with_mode(|mode| scan(line.as_bytes(), mode).pieces);
+/// A part of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub range: Range<usize>,
+    pub look: Option<Look>,
+    /// It belongs to the path of a file that is there.
+    pub exists: bool,
+}
+
+/// The parts of a line, in their order; what is between them is nothing in particular. The host is waited for at most so long,
+/// once.
+pub fn looks(desk: &mut Desk, line: &str, patience: Duration) -> Vec<Part> {
+    let text = line.as_bytes();
+    let (pieces, paths) = desk.scene.with_mode(|mode| {
+        let found = scan(text, mode);
+        let paths = paths::existing(&found, &mode, text, &desk.scene);
+        (found.pieces, paths)
+    });
     let mut patience = patience;
     let mut looks = Vec::with_capacity(pieces.len());
     for piece in pieces {
@@ -51,7 +65,32 @@ pub fn looks(desk: &mut Desk, line: &str, patience: Duration) -> Vec<(Range<usiz
         };
         looks.push((piece.range, look));
     }
-    looks
+    parts(&looks, &paths)
+}
+
+/// Cuts a line where a look or a path begins or ends. Both are in order and apart from each other.
+fn parts(looks: &[(Range<usize>, Look)], paths: &[Range<usize>]) -> Vec<Part> {
+    let ranges = looks.iter().map(|(range, _)| range).chain(paths);
+    let mut cuts: Vec<usize> = ranges.flat_map(|range| [range.start, range.end]).collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    let (mut looks, mut paths) = (looks.iter().peekable(), paths.iter().peekable());
+    let mut parts = Vec::with_capacity(cuts.len());
+    for cut in cuts.windows(2) {
+        let (start, end) = (cut[0], cut[1]);
+        while looks.next_if(|(range, _)| range.end <= start).is_some() {}
+        while paths.next_if(|range| range.end <= start).is_some() {}
+        let look = looks.peek().filter(|(range, _)| range.start <= start);
+        let exists = paths.peek().is_some_and(|range| range.start <= start);
+        if look.is_some() || exists {
+            parts.push(Part {
+                range: start..end,
+                look: look.map(|(_, look)| *look),
+                exists,
+            });
+        }
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -72,9 +111,33 @@ mod tests {
 
     fn commands(desk: &mut Desk, line: &str) -> Vec<Look> {
         let looks = looks(desk, line, Duration::ZERO).into_iter();
-        let commands =
-            looks.filter(|(_, look)| matches!(look, Look::Command(_) | Look::Unknown(_)));
-        commands.map(|(_, look)| look).collect()
+        let looks = looks.filter_map(|part| part.look);
+        looks
+            .filter(|look| matches!(look, Look::Command(_) | Look::Unknown(_)))
+            .collect()
+    }
+
+    #[test]
+    fn paths_that_are_there_are_marked_whatever_they_are_written_in() {
+        let mut desk = desk(&["cat"]);
+        desk.scene
+            .variables
+            .insert(b"HOME".to_vec(), b"/usr".to_vec());
+        for (line, marked) in [
+            ("cat /usr/bin", "/usr/bin"),
+            ("cat /usr/nothing ~/bin", "~/bin"),
+            ("cat '/usr'/\"bin\" -x", "'/usr'/\"bin\""),
+            ("cat $HOME/bin; cat >/usr", "$HOME/bin"),
+            ("hrun cat /usr/bin", ""),
+            ("@ cat /usr/bin", ""),
+            ("cat /host/usr /usr/../host/usr", ""),
+            ("cat $(echo /usr) /etc/$x", "/usr"),
+        ] {
+            let found = looks(&mut desk, line, Duration::ZERO).into_iter();
+            let found = found.filter(|part| part.exists);
+            let text: String = found.map(|part| &line[part.range]).collect();
+            assert_eq!(text, marked, "{line}");
+        }
     }
 
     #[test]

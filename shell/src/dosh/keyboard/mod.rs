@@ -20,10 +20,12 @@ pub mod history;
 mod host;
 mod host_child;
 mod leaving;
+mod listener;
 mod looks;
 mod names;
 mod notices;
 mod offer;
+mod paths;
 mod plain;
 mod programs;
 mod prompt;
@@ -47,6 +49,7 @@ mod wake;
 use super::shell::{Flow, Run, Shell};
 use super::sys::{self, Settings};
 use history::History;
+use listener::Listener;
 use reader::{Input, Reader};
 use sides::Sides;
 use std::time::{Duration, Instant};
@@ -64,8 +67,12 @@ pub struct Keyboard {
     sides: Sides,
     /// The last line was refused because jobs are stopped: the next one that leaves is not.
     warned: bool,
-    /// How long the last line took.
+    /// When the last line began to run.
+    begun: Instant,
+    /// How long it took.
     took: Duration,
+    /// Once a loop has run programs.
+    listener: Option<Listener>,
 }
 
 /// Makes the shell one at a terminal.
@@ -81,7 +88,9 @@ pub fn begin(shell: &mut Shell) {
         history: History::default(),
         sides: Sides::default(),
         warned: false,
+        begun: Instant::now(),
         took: Duration::ZERO,
+        listener: None,
     }));
 }
 
@@ -126,12 +135,13 @@ impl Shell {
     fn run_line(&mut self, text: &[u8]) -> Run {
         self.suspended = false;
         self.follow_window();
-        let warned = self
-            .keyboard
-            .as_ref()
-            .is_some_and(|keyboard| keyboard.warned);
         let started = Instant::now();
-        let result = self.survive(|shell| shell.run_text(text, 1));
+        let mut warned = false;
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.begun = started;
+            warned = keyboard.warned;
+        }
+        let result = self.survive(|shell| shell.run_commands(text, 1).map(|_| ()));
         if let Some(keyboard) = &mut self.keyboard {
             keyboard.took = started.elapsed();
             keyboard.warned &= !warned;

@@ -4,6 +4,7 @@ use super::offer::{Candidate, Then};
 use super::scan_compound::reserved;
 use super::scene::Scene;
 use crate::dosh::builtins;
+use crate::dosh::options::Options;
 use crate::dosh::signals;
 use crate::dosh::syntax::tree::Bytes;
 use crate::failure::plain;
@@ -44,6 +45,15 @@ pub fn signals(begin: &[u8]) -> Vec<Candidate> {
     let names = signals::all().map(|(_, name)| format!("-{name}"));
     let names = names.filter(|name| name.as_bytes().starts_with(begin));
     names
+        .map(|name| Candidate::new(name, Then::Blank))
+        .collect()
+}
+
+/// Options of the shell, by the names that `set -o` takes.
+pub fn options(begin: &[u8]) -> Vec<Candidate> {
+    let names = Options::default().all().into_iter().map(|(name, _)| name);
+    names
+        .filter(|name| name.as_bytes().starts_with(begin))
         .map(|name| Candidate::new(name, Then::Blank))
         .collect()
 }

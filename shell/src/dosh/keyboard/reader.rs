@@ -1,5 +1,6 @@
 //! One command from the terminal, over as many lines as it needs.
 
+use super::desk::Shared;
 use super::editor::{Editor, Read};
 use super::history::History;
 use super::plain::{self, Typed};
@@ -24,7 +25,11 @@ pub enum Input {
 
 const GONE: i32 = 128 + libc::SIGHUP;
 
+/// So many lines of the past teach options.
+const LEARNT: i64 = 5000;
+
 pub struct Reader {
+    desk: Shared,
     /// Nothing where the terminal can do no more than lines.
     editor: Option<Editor>,
     history: History,
@@ -38,8 +43,14 @@ impl Reader {
         };
         let dumb = matches!(shell.variables.get(b"TERM"), None | Some(b"" | b"dumb"));
         let edits = !dumb && sys::is_terminal(0) && sys::is_terminal(2);
+        let past = history.clone();
+        let desk = Shared::new(Box::new(move || {
+            let entries = past.entries("", Some(LEARNT)).into_iter();
+            entries.map(|entry| entry.command_line).collect()
+        }));
         Reader {
-            editor: edits.then(|| Editor::new(&history)),
+            editor: edits.then(|| Editor::new(&history, desk.clone())),
+            desk,
             history,
         }
     }
@@ -88,7 +99,8 @@ impl Reader {
 
     fn line_in_time(&mut self, shell: &mut Shell, first: bool) -> Input {
         let reserved = sys::reserve();
-        let sides = Sides::of(shell);
+        self.desk.begin_line(shell);
+        let sides = Sides::of(shell, &mut self.desk.lock().host);
         if let Some(keyboard) = &mut shell.keyboard {
             keyboard.sides = sides;
         }

@@ -411,4 +411,15 @@ impl Scan {
     pub fn spoken(&self, call: usize, mode: &Mode) -> Option<Spoken<'_>> {
         scan_call::spoken(self.calls.get(call)?, mode)
     }
+
+    /// Where the arguments of a call stand that runs in the guest.
+    pub fn arguments(&self, call: usize, mode: &Mode) -> Vec<Range<usize>> {
+        match self.spoken(call, mode) {
+            Some(spoken) if spoken.place == Place::Guest => {
+                let arguments = spoken.arguments.iter();
+                arguments.map(|word| word.range.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }

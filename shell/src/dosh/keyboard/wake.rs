@@ -4,7 +4,8 @@
 //! editor looks whether it shall break off when it wakes, and an idle prompt wakes for nothing else.
 //!
 //! Of a terminal that is gone it reads no bytes, for ever and without looking at anything. A hang-up takes that terminal away:
-//! its number is lent to a pipe from which nothing comes, and the editor goes back to sleep and is woken.
+//! its number is lent to a pipe from which nothing comes, and the editor goes back to sleep and is woken. A terminal that does
+//! not control the shell closes without a hang-up: there the work that reading nothing makes is the signal.
 
 use crate::dosh::sys::{self, Disposition};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -17,14 +18,18 @@ static SILENCE: AtomicI32 = AtomicI32::new(-1);
 /// It has taken it.
 static LOST: AtomicBool = AtomicBool::new(false);
 
+/// Comes after so much work of the processor's, in milliseconds: far more than a key makes.
+pub const WORKED: i32 = libc::SIGPROF;
+const MUCH_WORK: u32 = 200;
+
 /// What makes the editor come back.
 pub fn breaks() -> Arc<AtomicBool> {
     sys::on_note(heard);
     Arc::clone(BREAKS.get_or_init(Arc::default))
 }
 
-/// Runs while signals break it off.
-pub fn while_reading<T>(read: impl FnOnce() -> T) -> T {
+/// Runs while signals break it off. `watches`: [`WORKED`] is nobody else's.
+pub fn while_reading<T>(watches: bool, read: impl FnOnce() -> T) -> T {
     let terminal = sys::duplicate_above(0, sys::PRIVATE, true);
     let silence = sys::silence();
     SILENCE.store(
@@ -44,7 +49,15 @@ pub fn while_reading<T>(read: impl FnOnce() -> T) -> T {
     if sys::any_arrived() {
         heard(0);
     }
+    if watches {
+        sys::set_signal(WORKED, Disposition::Note);
+        sys::tell_of_work(MUCH_WORK);
+    }
     let result = read();
+    if watches {
+        sys::tell_of_work(0);
+        sys::set_signal(WORKED, Disposition::Default);
+    }
     READING.store(false, Ordering::Release);
     if ignores {
         sys::set_signal(libc::SIGHUP, Disposition::Ignore);
@@ -63,11 +76,15 @@ pub fn while_reading<T>(read: impl FnOnce() -> T) -> T {
 }
 
 /// In the handler of a signal.
-fn heard(_: i32) {
+fn heard(signal: i32) {
     if !READING.load(Ordering::Acquire) {
         return;
     }
-    if sys::has_arrived(libc::SIGHUP) && sys::is_gone(0) {
+    let gone = sys::is_gone(0);
+    if signal == WORKED && !gone {
+        return;
+    }
+    if gone {
         LOST.store(true, Ordering::Relaxed);
         let _ = sys::duplicate_to(SILENCE.load(Ordering::Relaxed), 0);
     }

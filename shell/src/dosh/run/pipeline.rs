@@ -124,6 +124,7 @@ impl Shell {
             sys::set_group(child, group.unwrap_or(child));
             if let (true, Some(terminal)) = (foreground, terminal) {
                 sys::give_terminal(terminal, group.unwrap_or(child));
+                self.listen_in(group.unwrap_or(child));
             }
         }
         Ok(child)
@@ -171,6 +172,9 @@ impl Shell {
         if let (true, Some(terminal)) = (controlled, self.terminal) {
             sys::give_terminal(terminal, sys::own_group());
         }
+        let heard = self.stop_listening();
+        // Who looks for a process of the background that has ended, as by ps, shall not find it.
+        self.jobs.reap();
         self.pipe_status.clear();
         self.pipe_status.extend(job.statuses());
         self.status = self.pipeline_status();
@@ -186,7 +190,9 @@ impl Shell {
                 self.keep_stopped(job);
             }
             State::Ended(_) => {
-                if let Some(signal) = job.signal_of_end() {
+                // What has ended at an interrupt, well or not, was interrupted, and so is the line.
+                let interrupt = (heard && controlled).then_some(libc::SIGINT);
+                if let Some(signal) = job.signal_of_end().or(interrupt) {
                     self.ended_by(signal, controlled);
                 }
             }
