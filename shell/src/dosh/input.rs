@@ -4,7 +4,10 @@ use super::shell::Shell;
 use super::syntax::source::Feed;
 use super::syntax::tree::Bytes;
 use super::sys;
+use std::ffi::OsStr;
 use std::io::Result;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The text of a file that `.` names: along `PATH` if there is no slash in it.
 pub fn script(shell: &Shell, name: &[u8]) -> Result<Bytes> {
@@ -17,11 +20,15 @@ pub fn script(shell: &Shell, name: &[u8]) -> Result<Bytes> {
                 b"" => name.to_vec(),
                 directory => [directory, b"/", name].concat(),
             });
-        if let Some(found) = candidates.find(|candidate| sys::may(candidate, libc::R_OK)) {
+        if let Some(found) = candidates.find(|path| is_readable_file(path)) {
             path = found;
         }
     }
     file(&path)
+}
+
+fn is_readable_file(path: &[u8]) -> bool {
+    sys::may(path, libc::R_OK) && !Path::new(OsStr::from_bytes(path)).is_dir()
 }
 
 pub fn file(path: &[u8]) -> Result<Bytes> {

@@ -80,6 +80,17 @@ impl Variables {
         Rc::clone(&self.ifs)
     }
 
+    /// Whether it may be changed.
+    ///
+    /// # Errors
+    /// The variable is read-only.
+    pub fn check(&self, name: &[u8]) -> Result<(), ReadOnly> {
+        match self.lookup(name) {
+            Some(variable) if variable.readonly => Err(ReadOnly(name.to_vec())),
+            _ => Ok(()),
+        }
+    }
+
     /// The variable, which exists from then on, if it may be changed.
     fn writable(&mut self, name: &[u8]) -> Result<&mut Variable, ReadOnly> {
         if !self.table.contains_key(name) {

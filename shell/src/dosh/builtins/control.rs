@@ -61,8 +61,7 @@ pub fn go_on(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 /// The status that `exit` and `return` are given; else the last one.
 fn status(shell: &mut Shell, words: &[Bytes]) -> Result<i32, i32> {
     let Some(word) = words.get(1) else {
-        let trapped = shell.trapped.filter(|_| words[0] == b"exit");
-        return Ok(trapped.unwrap_or(shell.status));
+        return Ok(shell.trapped.unwrap_or(shell.status));
     };
     let (sign, digits) = match &word[..] {
         [b'-', digits @ ..] => (-1, digits),
@@ -111,23 +110,45 @@ pub fn eval(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     Ok(shell.status)
 }
 
-/// `.` and `source`.
+/// `.`.
 pub fn dot(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let words = match words.get(1) {
-        Some(word) if word == b"--" => &words[1..],
-        _ => words,
+    match script(shell, words) {
+        Ok(script) => run_script(shell, script),
+        Err(status) => Err(Flow::Abort(status)),
+    }
+}
+
+/// `source`, and `.` where its own errors are to end nothing.
+pub fn source(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    match script(shell, words) {
+        Ok(script) => run_script(shell, script),
+        Err(status) => Ok(status),
+    }
+}
+
+/// The text that is named, and the arguments for it.
+///
+/// # Errors
+/// The status, after it was told why there is none.
+fn script<'w>(shell: &Shell, words: &'w [Bytes]) -> Result<(Bytes, &'w [Bytes]), i32> {
+    let operands = match words.get(1..) {
+        Some([first, rest @ ..]) if first == b"--" => rest,
+        operands => operands.unwrap_or_default(),
     };
-    let Some(name) = words.get(1) else {
-        return Err(shell.fail_with(b".", "filename argument required", 2));
+    let Some((name, arguments)) = operands.split_first() else {
+        return Err(shell.refuse_with(&words[0], "filename argument required", 2));
     };
-    let text = match input::script(shell, name) {
-        Ok(text) => text,
+    match input::script(shell, name) {
+        Ok(text) => Ok((text, arguments)),
         Err(error) => {
             let message = format!("{}: {}", shown(name), sys::reason(error));
-            return Err(shell.fail_with(b".", message, 1));
+            Err(shell.refuse_with(&words[0], message, 1))
         }
-    };
-    let arguments = words.get(2..).filter(|more| !more.is_empty());
+    }
+}
+
+fn run_script(shell: &mut Shell, (text, arguments): (Bytes, &[Bytes])) -> Run<i32> {
+    let arguments = Some(arguments).filter(|more| !more.is_empty());
     let saved = arguments.map(|more| std::mem::replace(&mut shell.arguments, more.to_vec()));
     shell.depth += 1;
     let line = shell.line;

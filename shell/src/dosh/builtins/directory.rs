@@ -198,6 +198,8 @@ pub fn pwd(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         .get(b"PWD")
         .filter(|path| !physically && leads_here(path));
     let path = known.map(<[u8]>::to_vec).or_else(physical);
+    // Of a directory that is no more the path is still known.
+    let path = path.or_else(|| shell.variables.get(b"PWD").map(<[u8]>::to_vec));
     match path {
         Some(path) => Ok(shell.put(b"pwd", &[&path[..], b"\n"].concat())),
         None => Ok(shell.refuse_with(b"pwd", "the working directory is no more", 1)),

@@ -23,7 +23,8 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let over = match word {
         Some(b"--") => Some(index + 1),
         Some([b'-', _, ..]) => None,
-        _ => Some(index),
+        // There may be fewer words than before.
+        _ => Some(index.min(arguments.len() + 1)),
     };
     if let Some(index) = over {
         finish(shell, name, b"?", None, index, 0)?;

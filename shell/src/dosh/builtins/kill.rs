@@ -50,6 +50,8 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             2,
         ));
     }
+    // One that has ended is no more.
+    shell.jobs.reap();
     let mut status = 0;
     for word in rest {
         if let Err(why) = send(shell, word, signal) {

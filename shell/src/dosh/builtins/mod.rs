@@ -17,6 +17,7 @@ mod set;
 pub mod test;
 mod trap;
 
+pub use control::source;
 pub use jobs::settle;
 
 use super::shell::{Flow, Run, Shell};
@@ -142,7 +143,7 @@ pub fn find(name: &[u8]) -> Option<Builtin> {
         b"printf" => regular(printf::main),
         b"pwd" => regular(directory::pwd),
         b"read" => regular(read::main),
-        b"source" => regular(control::dot),
+        b"source" => regular(control::source),
         b"true" => regular(control::yes),
         b"type" => regular(names::kind),
         b"ulimit" => regular(limits::ulimit),

@@ -240,13 +240,14 @@ fn names_after<'w>(
 pub fn alias(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     let mut text = Bytes::new();
-    let line =
-        |name: &[u8], value: &[u8]| [b"alias ", name, b"=", &quote_always(value), b"\n"].concat();
-    let operands = match names_after(shell, words, b'p') {
-        Ok((_, operands)) => operands,
+    let (whole, operands) = match names_after(shell, words, b'p') {
+        Ok(found) => found,
         Err(status) => return Ok(status),
     };
-    if operands.is_empty() {
+    let begin = if whole { &b"alias "[..] } else { b"" };
+    let line =
+        |name: &[u8], value: &[u8]| [begin, name, b"=", &quote_always(value), b"\n"].concat();
+    if operands.is_empty() || whole {
         let mut all: Vec<_> = shell.aliases.iter().collect();
         all.sort();
         text.extend(all.into_iter().flat_map(|(name, value)| line(name, value)));

@@ -17,6 +17,8 @@ struct Options {
     /// The delimiter ends nothing.
     exact: bool,
     until: Option<Instant>,
+    /// Nothing is read: whether there is something is the status.
+    asks: bool,
 }
 
 pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
@@ -27,6 +29,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         most: None,
         exact: false,
         until: None,
+        asks: false,
     };
     let (mut fd, mut array) = (0, None);
     while let Some((letter, operand)) = letters.next() {
@@ -47,6 +50,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
                 let seconds = text
                     .and_then(|text| text.parse::<f64>().ok())
                     .unwrap_or(0.0);
+                options.asks = seconds == 0.0;
                 options.until =
                     Some(Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
             }
@@ -109,6 +113,9 @@ fn read_line(
     let mut line = Vec::new();
     let mut escaped = false;
     let status = loop {
+        if options.asks {
+            return Ok(Ok((line, i32::from(!input.is_ready(0)))));
+        }
         if options.most.is_some_and(|most| line.len() >= most) {
             break 0;
         }

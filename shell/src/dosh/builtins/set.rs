@@ -105,7 +105,7 @@ pub fn shift(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         },
     };
     if count > shell.arguments.len() {
-        return Ok(1);
+        return Ok(shell.refuse_with(b"shift", "there are not so many arguments", 1));
     }
     shell.arguments.drain(..count);
     Ok(0)

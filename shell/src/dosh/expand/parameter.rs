@@ -283,6 +283,9 @@ fn replace(text: &[u8], pattern: &[u8], with: &[u8], which: Which) -> Bytes {
             Some(start) => [&text[..start], with].concat(),
             None => text.to_vec(),
         },
+        Which::First | Which::All if text.is_empty() && pattern::matches(pattern, text) => {
+            with.to_vec()
+        }
         Which::First | Which::All => {
             let mut result = Bytes::with_capacity(text.len());
             let mut at = 0;

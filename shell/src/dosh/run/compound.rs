@@ -117,6 +117,10 @@ impl Shell {
     }
 
     fn turned(&mut self, result: Run) -> Run<bool> {
+        // Who goes on at once with the next turn has not come to the end of a command.
+        if sys::any_arrived() {
+            self.run_pending_traps()?;
+        }
         if std::mem::take(&mut self.suspended) {
             // All loops around it end, or the next turn would be stopped as well, and so on.
             self.suspended = self.loops > 0 || self.depth > 0;
@@ -165,7 +169,9 @@ impl Shell {
             Some(words) => self.fields(words)?,
             None => self.arguments.clone(),
         };
-        self.status = 0;
+        if values.is_empty() {
+            self.status = 0;
+        }
         for value in values {
             self.assign(name, value)?;
             if !self.turn(body)? {
@@ -206,18 +212,21 @@ impl Shell {
 
     fn case(&mut self, word: &Word, arms: &[Arm]) -> Run {
         let text = self.text(word)?;
-        let mut falls = false;
-        self.status = 0;
+        let (mut falls, mut fits) = (false, false);
         for arm in arms {
             if !falls && !self.arm_fits(arm, &text)? {
                 continue;
             }
+            fits = true;
             self.list(&arm.body, false)?;
             match arm.then {
                 Then::Leave => return Ok(()),
                 Then::FallThrough => falls = true,
                 Then::TestNext => falls = false,
             }
+        }
+        if !fits {
+            self.status = 0;
         }
         Ok(())
     }

@@ -8,6 +8,14 @@ use crate::dosh::sys;
 #[derive(Default)]
 pub struct Saved(Vec<(i32, Option<i32>)>);
 
+impl Saved {
+    /// What standard error named.
+    pub fn errors(&self) -> Option<i32> {
+        let mut saved = self.0.iter();
+        saved.find(|(fd, _)| *fd == 2).and_then(|(_, old)| *old)
+    }
+}
+
 /// A redirection has failed and was told; the command is not run.
 pub struct Failed;
 

@@ -40,14 +40,19 @@ impl Shell {
                 false => self.functions.get(name).cloned(),
             };
             return match function {
-                Some(function) => self.call_with(call, |shell| shell.call(&function, fields)),
+                Some(function) => {
+                    self.call_with(call, false, |shell| shell.call(&function, fields))
+                }
                 None if builtin.apart => self.external(call, &fields),
                 None if builtin.special => self.special_builtin(call, builtin, &fields),
-                None => self.call_with(call, |shell| shell.built_in(call, builtin, &fields)),
+                None => {
+                    let stays = redirects_the_shell(&fields);
+                    self.call_with(call, stays, |shell| shell.built_in(call, builtin, &fields))
+                }
             };
         }
         match self.functions.get(name).cloned() {
-            Some(function) => self.call_with(call, |shell| shell.call(&function, fields)),
+            Some(function) => self.call_with(call, false, |shell| shell.call(&function, fields)),
             None => self.external(call, &fields),
         }
     }
@@ -70,8 +75,8 @@ impl Shell {
         Ok(())
     }
 
-    /// A function or regular built-in: assignments and redirections hold for its time.
-    fn call_with(&mut self, call: &Call, run: impl FnOnce(&mut Shell) -> Run) -> Run {
+    /// A function or regular built-in: assignments hold for its time, and so do redirections unless they are to stay.
+    fn call_with(&mut self, call: &Call, stays: bool, run: impl FnOnce(&mut Shell) -> Run) -> Run {
         if call.simple.assignments.is_empty() && call.redirects.is_empty() {
             return run(self);
         }
@@ -82,6 +87,7 @@ impl Shell {
                 return Ok(());
             }
         };
+        self.trace_to = saved.errors();
         let assigns = !call.simple.assignments.is_empty();
         if assigns {
             self.variables.push_frame();
@@ -93,7 +99,11 @@ impl Shell {
         if assigns {
             self.variables.pop_frame();
         }
-        self.restore(saved);
+        self.trace_to = None;
+        match stays && result.is_ok() {
+            true => self.keep(saved),
+            false => self.restore(saved),
+        }
         result
     }
 
@@ -123,18 +133,19 @@ impl Shell {
             Ok(saved) => saved,
             Err(Failed) => return Err(Flow::Abort(1)),
         };
+        self.trace_to = saved.errors();
         for assignment in &call.simple.assignments {
             self.assign_one(assignment)?;
             self.trace_assignment(assignment)?;
         }
-        if fields[0] == b"exec" {
+        if fields[0] == b"exec" && !redirects_the_shell(fields) {
             for assignment in &call.simple.assignments {
                 self.variables.attributes(&assignment.name).exported = true;
             }
         }
         let result = self.built_in(call, builtin, fields);
-        // `exec` without a command redirects the shell itself.
-        match fields.len() == 1 && fields[0] == b"exec" && result.is_ok() {
+        self.trace_to = None;
+        match redirects_the_shell(fields) && result.is_ok() {
             true => self.keep(saved),
             false => self.restore(saved),
         }
@@ -142,6 +153,12 @@ impl Shell {
     }
 
     fn external(&mut self, call: &Call, fields: &[Bytes]) -> Run {
+        // An error of an assignment is the shell's own (XCU 2.8.1), and not that of the process in which it is made.
+        for assignment in &call.simple.assignments {
+            if let Err(error) = self.variables.check(&assignment.name) {
+                return Err(self.refuse_readonly(&error));
+            }
+        }
         let sets_path = call
             .simple
             .assignments
@@ -195,10 +212,14 @@ impl Shell {
             if builtin.apart && !self.has_host() {
                 return Ok(MISSING.into());
             }
-            // As a regular built-in, whose errors do not end the script.
-            return match (builtin.run)(self, fields) {
-                Err(Flow::Abort(status)) if fields[0] != b"eval" && fields[0] != b"." => Ok(status),
-                result => result,
+            // As a regular built-in, whose errors do not end the script. Those of the commands that it runs are none of its own.
+            return match (&fields[0][..], (builtin.run)) {
+                (b".", _) => builtins::source(self, fields),
+                (b"eval" | b"source", run) => run(self, fields),
+                (_, run) => match run(self, fields) {
+                    Err(Flow::Abort(status)) => Ok(status),
+                    result => result,
+                },
             };
         }
         let found = match path {
@@ -234,4 +255,11 @@ impl Shell {
             false => 126,
         }
     }
+}
+
+/// Whether the words are `exec` without a command, which redirects the shell itself.
+fn redirects_the_shell(fields: &[Bytes]) -> bool {
+    let named = |field: &&Bytes| !matches!(&field[..], b"command" | b"--" | b"-p");
+    let mut named = fields.iter().filter(named);
+    named.next().is_some_and(|name| name == b"exec") && named.next().is_none()
 }

@@ -7,8 +7,14 @@ use crate::dosh::syntax::tree::{Assigned, Assignment, Bytes};
 use crate::dosh::sys;
 
 impl Shell {
-    /// Shows the expanded words of a command.
+    /// Shows the expanded words of a command, which begins then.
     pub fn trace(&mut self, fields: &[Bytes]) -> Run {
+        let result = self.trace_words(fields);
+        self.trace_to = None;
+        result
+    }
+
+    fn trace_words(&mut self, fields: &[Bytes]) -> Run {
         if !self.options.xtrace() {
             return Ok(());
         }
@@ -40,7 +46,7 @@ impl Shell {
         let mut line = self.expand_prompt(&prompt);
         line.extend(text);
         line.push(b'\n');
-        let _ = sys::write_all(2, &line);
+        let _ = sys::write_all(self.trace_to.unwrap_or(2), &line);
         Ok(())
     }
 

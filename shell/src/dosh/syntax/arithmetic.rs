@@ -195,8 +195,11 @@ impl Parser<'_> {
     }
 
     fn postfix(&mut self) -> Result<Expr, String> {
+        self.blanks();
+        // In parentheses it is a value: `(a)++` adds what has a sign.
+        let named = self.rest.first().is_some_and(|byte| *byte != b'(');
         let operand = self.operand()?;
-        if matches!(operand, Expr::Variable(_) | Expr::Element(..)) {
+        if named && matches!(operand, Expr::Variable(_) | Expr::Element(..)) {
             if self.eat(b"++") {
                 return Ok(Expr::Step(Box::new(operand), 1, false));
             }

@@ -41,7 +41,7 @@ impl Parser {
                 Some(b"then" | b"else" | b"elif" | b"fi" | b"do" | b"done" | b"esac" | b"}") => {
                     return Err(self.unexpected())
                 }
-                _ if self.substitute_alias(true)? => continue,
+                _ if self.substitute_alias()? => continue,
                 _ => return self.simple(),
             };
             return self.redirected(kind, line);
@@ -89,10 +89,7 @@ impl Parser {
         self.source.skip(skip);
         let parts = self.parts(Stop::Arithmetic, true);
         match parts {
-            Ok(parts) if self.source.looks_at(b"))") => {
-                self.source.skip(2);
-                Some(shape::arithmetic(parts))
-            }
+            Ok(parts) if self.source.eat_all(b"))") => Some(shape::arithmetic(parts)),
             _ => {
                 self.source.rewind(place, line);
                 self.pending.truncate(pending);
@@ -143,7 +140,7 @@ impl Parser {
     fn counted(&mut self) -> Parsed<Kind> {
         self.take()?;
         self.skip_blanks();
-        if self.source.looks_at(b"((") {
+        if self.source.eat_all(b"((") {
             return self.count();
         }
         let name = self.name()?;
@@ -167,7 +164,6 @@ impl Parser {
 
     fn count(&mut self) -> Parsed<Kind> {
         self.ahead = None;
-        self.source.skip(2);
         let first = self.count_part(b";")?;
         let condition = self.count_part(b";")?;
         let step = self.count_part(b"))")?;
@@ -191,10 +187,9 @@ impl Parser {
 
     fn count_part(&mut self, end: &[u8]) -> Parsed<Option<Arithmetic>> {
         let parts = self.parts(Stop::Counting, true)?;
-        if !self.source.looks_at(end) {
+        if !self.source.eat_all(end) {
             return Err(self.error("syntax error in for ((…))"));
         }
-        self.source.skip(end.len());
         let blank =
             |part: &Part| matches!(part, Part::Quoted(text) if text.trim_ascii().is_empty());
         let empty = parts.iter().all(blank);

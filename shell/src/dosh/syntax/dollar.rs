@@ -59,8 +59,9 @@ impl Parser {
     /// `${…}` from behind the brace.
     fn braced(&mut self, quoted: bool) -> Parsed<Part> {
         let length = self.is_length();
-        let indirect = !length && self.source.looks_at(b"!") && self.is_indirect();
+        let indirect = !length && self.is_indirect();
         if length || indirect {
+            self.source.peek();
             self.source.skip(1);
         }
         let name = self.parameter_name()?;
@@ -90,20 +91,17 @@ impl Parser {
 
     /// Whether `#` asks for a length, and is not the parameter itself.
     fn is_length(&mut self) -> bool {
-        if !self.source.looks_at(b"#") {
-            return false;
-        }
-        match self.source.rest() {
-            [_, b'-' | b'?' | b'#', b'}', ..] => true,
-            [_, byte, ..] => is_name_byte(*byte) || matches!(byte, b'@' | b'*' | b'$' | b'!'),
+        match self.source.coming() {
+            [b'#', b'-' | b'?' | b'#', b'}'] => true,
+            [b'#', byte, _] => is_name_byte(byte) || matches!(byte, b'@' | b'*' | b'$' | b'!'),
             _ => false,
         }
     }
 
-    fn is_indirect(&self) -> bool {
-        self.source
-            .second()
-            .is_some_and(|byte| is_name_byte(byte) || matches!(byte, b'@' | b'#'))
+    /// Whether `!` asks for what the parameter names.
+    fn is_indirect(&mut self) -> bool {
+        let [first, second] = self.source.coming();
+        first == b'!' && (is_name_byte(second) || matches!(second, b'@' | b'#'))
     }
 
     fn parameter_name(&mut self) -> Parsed<Name> {
@@ -131,8 +129,7 @@ impl Parser {
     pub fn subscript(&mut self) -> Parsed<Index> {
         self.source.skip(1);
         for (text, index) in [(b"@]", Index::At), (b"*]", Index::Star)] {
-            if self.source.looks_at(text) {
-                self.source.skip(2);
+            if self.source.eat_all(text) {
                 return Ok(index);
             }
         }
@@ -161,7 +158,7 @@ impl Parser {
             b'-' | b'=' | b'?' | b'+' => self.instead(byte, false, quoted),
             b'#' | b'%' => {
                 self.source.skip(usize::from(doubled));
-                let pattern = shape::operand(self.parts(Stop::Brace, false)?);
+                let pattern = shape::instead(self.parts(Stop::Brace, false)?);
                 Ok(Action::Remove {
                     suffix: byte == b'%',
                     longest: doubled,
@@ -205,7 +202,13 @@ impl Parser {
             _ => Which::First,
         };
         self.source.skip(usize::from(which != Which::First));
-        let pattern = shape::operand(self.parts(Stop::Slash, false)?);
+        // Behind two slashes a third one is the pattern's.
+        let slash = which == Which::All && self.source.eat(b'/');
+        let mut parts = self.parts(Stop::Slash, false)?;
+        if slash {
+            parts.insert(0, Part::Quoted(b"/".to_vec()));
+        }
+        let pattern = shape::instead(parts);
         let with = match self.source.eat(b'/') {
             true => self.parts(Stop::Brace, false)?,
             false => Vec::new(),
@@ -213,7 +216,7 @@ impl Parser {
         Ok(Action::Replace {
             which,
             pattern,
-            with: shape::operand(with),
+            with: shape::instead(with),
         })
     }
 

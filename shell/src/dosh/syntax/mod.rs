@@ -1,5 +1,6 @@
 //! From text to [`tree`]: a parser over bytes that takes one complete command at a time.
 
+mod alias;
 pub mod arithmetic;
 mod brace;
 mod compound;

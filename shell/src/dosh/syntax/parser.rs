@@ -55,7 +55,7 @@ pub struct Parser {
 pub const DECLARING: &[&[u8]] = &[b"export", b"readonly", b"local", b"declare", b"typeset"];
 
 /// Words that end a list.
-const CLOSING: &[&[u8]] = &[
+pub const CLOSING: &[&[u8]] = &[
     b"then", b"else", b"elif", b"fi", b"do", b"done", b"esac", b"}",
 ];
 
@@ -118,7 +118,7 @@ impl Parser {
     }
 
     fn complete_command(&mut self) -> Parsed<Option<List>> {
-        self.skip_newlines()?;
+        self.skip_to_command()?;
         if matches!(self.peek()?, Token::End) {
             return Ok(None);
         }
@@ -137,6 +137,7 @@ impl Parser {
         let mut list = List::default();
         loop {
             let more = self.item(&mut list)?;
+            while more && self.substitute_alias()? {}
             match self.peek()? {
                 Token::Newline | Token::End => break,
                 _ if more => {}
@@ -169,7 +170,9 @@ impl Parser {
         loop {
             self.skip_newlines()?;
             // What ends the list can stand in an alias.
-            while !self.list_ends()? && self.substitute_alias(true)? {}
+            while !self.list_ends()? && self.substitute_alias()? {
+                self.skip_newlines()?;
+            }
             if self.list_ends()? || !self.item(&mut list)? {
                 return Ok(list);
             }
@@ -215,7 +218,7 @@ impl Parser {
                 _ => break,
             };
             self.take()?;
-            self.skip_newlines()?;
+            self.skip_to_command()?;
             rest.push((connector, self.pipeline()?));
         }
         let text = match rest.is_empty() {
@@ -258,7 +261,7 @@ impl Parser {
                 let target = Target::Duplicate(Word::Plain(b"1".to_vec()));
                 last.redirects.push(Redirect { fd: 2, target });
             }
-            self.skip_newlines()?;
+            self.skip_to_command()?;
             stages.push(self.command()?);
         }
         Ok(Pipeline {
@@ -301,7 +304,7 @@ impl Parser {
                     return Err(self.unexpected());
                 }
                 Token::Word(_) | Token::Assignment => {
-                    if self.substitute_alias(first)? {
+                    if first && self.substitute_alias()? {
                         continue;
                     }
                     let parts = self.word_parts()?;
@@ -319,31 +322,6 @@ impl Parser {
             redirects,
             line,
         })
-    }
-
-    /// Puts an alias's text in the place of the word ahead, if that is one.
-    pub fn substitute_alias(&mut self, first: bool) -> Parsed<bool> {
-        if self.aliases.is_empty() {
-            return Ok(false);
-        }
-        let start = self.start;
-        if !first && !self.source.follows_blank_alias(start) {
-            return Ok(false);
-        }
-        let aliases = Rc::clone(&self.aliases);
-        let Some(name) = self.peek()?.bare().map(<[u8]>::to_vec) else {
-            return Ok(false);
-        };
-        let Some(value) = aliases.get(&name) else {
-            return Ok(false);
-        };
-        if self.source.is_active(&name, start) {
-            return Ok(false);
-        }
-        self.ahead = None;
-        self.source.substitute(start, &name, value);
-        self.no_arithmetic.clear();
-        Ok(true)
     }
 
     /// The parts of the word that comes next.

@@ -2,8 +2,15 @@
 
 use super::tree::Bytes;
 
-/// What `$'…'` means, as its inside is written.
+/// What `$'…'` means, as its inside is written: up to a NUL, which ends a text.
 pub fn unescape(raw: &[u8]) -> Bytes {
+    let mut text = unescape_all(raw);
+    let end = text.iter().position(|byte| *byte == 0);
+    text.truncate(end.unwrap_or(text.len()));
+    text
+}
+
+fn unescape_all(raw: &[u8]) -> Bytes {
     let mut text = Bytes::with_capacity(raw.len());
     let mut rest = raw;
     while let [first, tail @ ..] = rest {
@@ -119,6 +126,7 @@ mod tests {
     fn escapes_name_bytes() {
         assert_eq!(unescape(br"a\n\x41\101\'\u00e9\q"), b"a\nAA'\xc3\xa9\\q");
         assert_eq!(unescape(br"\cA\e"), b"\x01\x1b");
+        assert_eq!(unescape(br"ab\x00c"), b"ab");
     }
 
     #[test]

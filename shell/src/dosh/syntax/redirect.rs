@@ -49,6 +49,12 @@ impl Parser {
 
     fn here_document(&mut self, strip_tabs: bool) -> Parsed<Target> {
         self.skip_blanks();
+        if self.source.follows_blank_alias(self.source.place()) {
+            // As a token it is an alias's text; as a delimiter it is read once more.
+            self.peek()?;
+            self.ahead = None;
+            self.source.rewind(self.start, self.start_line);
+        }
         let (delimiter, quoted) = self.delimiter()?;
         let body = Rc::new(OnceCell::new());
         self.pending.push(Pending {
@@ -76,8 +82,15 @@ impl Parser {
                 b'\'' | b'"' => {
                     quoted = true;
                     while let Some(inner) = self.source.raw().filter(|inner| *inner != byte) {
-                        text.push(inner);
                         self.source.skip(1);
+                        let next = self.source.rest().first().copied();
+                        match (byte, inner, next) {
+                            (b'"', b'\\', Some(next @ (b'$' | b'`' | b'"' | b'\\'))) => {
+                                text.push(next);
+                                self.source.skip(1);
+                            }
+                            _ => text.push(inner),
+                        }
                     }
                     self.source.eat(byte);
                 }
@@ -160,7 +173,7 @@ impl Parser {
             _ => None,
         };
         let append = self.source.eat(b'+');
-        self.source.skip(1);
+        self.source.eat(b'=');
         let value = match self.source.peek() {
             Some(b'(') if index.is_none() => self.elements()?,
             _ => Assigned::Scalar(shape::value(self.parts(Stop::Word, false)?)),

@@ -37,7 +37,7 @@ pub fn here_document(parts: Vec<Part>) -> Word {
     plain(parts)
 }
 
-/// What replaces a value outside of double quotes: a word that can begin with a tilde.
+/// What replaces a value outside of double quotes, or a pattern: a word that can begin with a tilde.
 pub fn instead(mut parts: Vec<Part>) -> Word {
     tildes(&mut parts, false);
     operand(parts)

@@ -11,7 +11,10 @@ pub trait Feed {
 /// An alias whose text is being read: its name is no alias in there.
 struct Active {
     name: Bytes,
+    start: usize,
     end: usize,
+    /// Its name stood behind such an alias: so does the first word of its text.
+    behind: bool,
     /// Its text ends in a blank: the word behind it can be an alias too.
     blank: bool,
 }
@@ -87,9 +90,36 @@ impl Source {
         found
     }
 
-    /// Whether the text goes on with these bytes, which are of one line.
+    /// Takes the next bytes if they are these.
+    pub fn eat_all(&mut self, bytes: &[u8]) -> bool {
+        self.peek();
+        let (place, line) = (self.at, self.line);
+        let found = bytes.iter().all(|byte| self.eat(*byte));
+        if !found {
+            self.rewind(place, line);
+        }
+        found
+    }
+
+    /// Whether the text goes on with these bytes.
     pub fn looks_at(&mut self, bytes: &[u8]) -> bool {
-        self.peek().is_some() && self.rest().starts_with(bytes)
+        self.peek();
+        let (place, line) = (self.at, self.line);
+        let found = self.eat_all(bytes);
+        self.rewind(place, line);
+        found
+    }
+
+    /// The next bytes, which stay; 0 behind the end.
+    pub fn coming<const COUNT: usize>(&mut self) -> [u8; COUNT] {
+        let (place, line) = (self.at, self.line);
+        let bytes = std::array::from_fn(|_| {
+            let byte = self.peek();
+            self.skip(usize::from(byte.is_some()));
+            byte.unwrap_or(0)
+        });
+        self.rewind(place, line);
+        bytes
     }
 
     pub fn place(&self) -> usize {
@@ -113,8 +143,10 @@ impl Source {
     pub fn forget(&mut self) {
         if self.feed.is_some() {
             self.text.drain(..self.at);
+            self.active.retain(|active| active.end >= self.at);
             for active in &mut self.active {
-                active.end = active.end.saturating_sub(self.at);
+                active.start = active.start.saturating_sub(self.at);
+                active.end -= self.at;
             }
             self.at = 0;
         }
@@ -128,28 +160,45 @@ impl Source {
     }
 
     /// Whether this alias's own text is being read.
-    pub fn is_active(&mut self, name: &[u8], start: usize) -> bool {
-        self.active.retain(|active| start < active.end);
-        self.active.iter().any(|active| active.name == name)
+    pub fn is_active(&self, name: &[u8], start: usize) -> bool {
+        let mut active = self.active.iter();
+        active.any(|active| active.name == name && start < active.end)
     }
 
     /// Whether the word that begins here stands right behind an alias that ended in a blank.
     pub fn follows_blank_alias(&self, start: usize) -> bool {
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         self.active.iter().any(|active| {
-            active.blank && active.end <= start && self.text[active.end..start].iter().all(blank)
+            let behind = active.blank && self.is_blank(active.end, start);
+            behind || active.behind && start < active.end && self.is_blank(active.start, start)
         })
+    }
+
+    /// Whether nothing but blanks and continued lines stands there.
+    fn is_blank(&self, start: usize, end: usize) -> bool {
+        let mut text = self.text.get(start..end);
+        while let Some(rest) = text {
+            text = match rest {
+                [] => return true,
+                [b' ' | b'\t', rest @ ..] | [b'\\', b'\n', rest @ ..] => Some(rest),
+                _ => None,
+            };
+        }
+        false
     }
 
     /// Puts an alias's text in the place of its name, which was just read.
     pub fn substitute(&mut self, start: usize, name: &[u8], value: &[u8]) {
         let grown = value.len() as isize - (self.at - start) as isize;
+        let behind = self.follows_blank_alias(start);
+        self.active.retain(|active| start < active.end);
         self.text.splice(start..self.at, value.iter().copied());
         for active in self.active.iter_mut().filter(|active| active.end > start) {
             active.end = active.end.saturating_add_signed(grown);
         }
         self.active.push(Active {
             name: name.to_vec(),
+            start,
+            behind,
             end: start + value.len(),
             blank: matches!(value.last(), Some(b' ' | b'\t')),
         });

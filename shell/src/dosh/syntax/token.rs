@@ -117,19 +117,18 @@ pub fn is_name(text: &[u8]) -> bool {
 impl Parser {
     /// The next token, which stays next.
     pub fn peek(&mut self) -> Parsed<&Token> {
-        if self.ahead.is_none() {
+        while self.ahead.is_none() {
             let token = self.read_token()?;
             self.ahead = Some(token);
+            self.substitute_argument()?;
         }
         Ok(self.ahead.as_ref().unwrap_or(&Token::End))
     }
 
     /// Takes the next token.
     pub fn take(&mut self) -> Parsed<Token> {
-        let token = match self.ahead.take() {
-            Some(token) => token,
-            None => self.read_token()?,
-        };
+        self.peek()?;
+        let token = self.ahead.take().unwrap_or(Token::End);
         self.end = self.source.place();
         if matches!(token, Token::Newline) && !self.pending.is_empty() {
             self.read_here_documents()?;
@@ -228,20 +227,29 @@ impl Parser {
 
     /// Digits right before `<` or `>`.
     fn descriptor(&mut self) -> Option<i32> {
-        let rest = self.source.rest();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits == 0 || !matches!(rest.get(digits), Some(b'<' | b'>')) {
-            return None;
+        let (place, line) = (self.source.place(), self.source.line());
+        let mut digits = String::new();
+        while let Some(byte) = self.source.peek().filter(u8::is_ascii_digit) {
+            digits.push(char::from(byte));
+            self.source.skip(1);
         }
-        let number = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-        self.source.skip(digits);
-        Some(number)
+        let number = match self.source.peek() {
+            Some(b'<' | b'>') => digits.parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.source.rewind(place, line);
+        }
+        number
     }
 
     /// Whether `name=`, `name+=` or `name[` comes next.
-    fn assignment_begins(&self) -> bool {
+    fn assignment_begins(&mut self) -> bool {
         let rest = self.source.rest();
         let name = rest.iter().take_while(|byte| is_name_byte(**byte)).count();
+        if rest[name..].starts_with(b"\\\n") {
+            return self.continued_assignment_begins();
+        }
         if name == 0 || rest[0].is_ascii_digit() {
             return false;
         }
@@ -252,6 +260,19 @@ impl Parser {
             }),
             _ => false,
         }
+    }
+
+    /// The same where a continued line stands within the name or behind it.
+    fn continued_assignment_begins(&mut self) -> bool {
+        let (place, line) = (self.source.place(), self.source.line());
+        let mut name = Vec::new();
+        while let Some(byte) = self.source.peek().filter(|byte| is_name_byte(*byte)) {
+            name.push(byte);
+            self.source.skip(1);
+        }
+        let begins = is_name(&name) && (self.source.looks_at(b"=") || self.source.looks_at(b"+="));
+        self.source.rewind(place, line);
+        begins
     }
 }
 

@@ -86,7 +86,7 @@ impl Parser {
                 }
                 b'`' => {
                     self.source.skip(1);
-                    parts.push(self.backquoted(quoted)?);
+                    parts.push(self.backquoted(quoted && stop != Stop::End)?);
                 }
                 b'<' | b'>' if stop == Stop::Word && self.source.second() == Some(b'(') => {
                     self.source.skip(2);
