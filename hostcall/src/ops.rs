@@ -278,10 +278,12 @@ ops! {
         /// to the environment; each is ended by a NUL. From then on the scratch cannot be written any more (`EPERM`). Each stream is an
         /// open file, -1 for `/dev/null`, or a terminal's master, for which the program gets the terminal. Flag 1: that
         /// terminal controls the program's session; flag 2: and the program begins in its background. `beside` is 0, or a job
-        /// whose session and process group the program joins instead of its own, without flags: the programs of one pipeline.
+        /// whose session and process group the program joins instead of its own, without these flags: the programs of one pipeline.
+        /// Flag 4: the answer does not wait until the program runs, `started` does, and until that has answered the job is good
+        /// for `beside` alone.
         ///
         /// `EACCES` if the policy forbids it (`refusal` says why), `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
-        /// number of jobs, `EINVAL` for malformed words, `ESRCH` if there is no such job beside or it is being ended, `EIO` if the program cannot be launched or written down.
+        /// number of jobs or 64 whose start nobody has waited for, `EINVAL` for malformed words, `ESRCH` if there is no such job beside or it is being ended, `EIO` if the program cannot be launched or written down.
         132 exec Exec [] (SYS_openat SYS_fstat SYS_newfstatat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
             arguments: RemoteFd, stdin: RemoteFd, stdout: RemoteFd, stderr: RemoteFd, flags: u32, beside: u32,
         } -> { job: u32 }
@@ -335,6 +337,11 @@ ops! {
         143 await_job AwaitJob<'a> [blocks] (SYS_ppoll SYS_eventfd2 SYS_read SYS_write SYS_close SYS_futex) {
             job: u32, options: i32, files: Source<'a>,
         } -> { state: JobState, ready: u32 }
+
+        /// Waits until a program runs that was started with flag 4 of `exec`, and answers once as that would have: `ESRCH` if no such
+        /// job is on its way, or if the one beside which it was to start has failed. `refusal` of the words, if these are open
+        /// still, says why the policy forbids it.
+        144 started Started [] (SYS_futex) { job: u32, arguments: RemoteFd } -> {}
     }
 }
 

@@ -148,19 +148,21 @@ pub enum ToShadow {
         /// What was asked for.
         value: u32,
     },
-    /// Answer to the last request: a program runs.
+    /// A program runs.
     JobStarted {
         /// Its number in this session.
         job: u32,
         /// Where its bytes are counted on the board.
         place: u32,
     },
-    /// Answer to the last request, an `exec`: no.
-    Refused {
+    /// A program was not started.
+    JobRefused {
+        /// Its job's number in this session.
+        job: u32,
         /// For programs.
         errno: i32,
-        /// For people: one line that names the cure.
-        reason: String,
+        /// For people, where errno does not say all: one line that names the cure.
+        reason: Option<String>,
     },
     /// The state of a job has changed.
     JobChanged {
@@ -211,6 +213,8 @@ pub enum FromShadow {
     Settle,
     /// Start a program. Descriptors: the sealed words, the working directory, then the streams that are files.
     Exec {
+        /// The number that its job is to have in this session, which no other has had.
+        job: u32,
         /// File mode creation mask.
         umask: u32,
         /// Whether each of the three streams is a file; `/dev/null` otherwise.

@@ -25,6 +25,7 @@ pub mod programs;
 pub mod run;
 pub mod session;
 pub mod signals;
+mod start;
 pub mod status;
 pub mod streams;
 pub mod terminal;

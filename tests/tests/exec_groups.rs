@@ -5,10 +5,15 @@ use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
 use hostcall_tests::daemon::{eventually, Daemon};
-use hostcall_tests::launch::{finish, pipe, read_all, start, start_beside, words_of, NONE};
+use hostcall_tests::launch::{finish, pipe, put, read_all, start, start_beside, words_of, NONE};
 use nix::unistd::Pid;
 use serde_json::json;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+
+/// The flag of `exec` whose answer does not wait until the program runs.
+const LATER: u32 = 4;
 
 /// A guest that may start everything.
 fn daemon() -> Daemon {
@@ -114,7 +119,7 @@ fn nothing_joins_a_group_that_is_not_its_sessions() {
         let started = start_beside(&other, &words, [NONE; 3], 0, beside);
         assert_eq!(started, Err(Errno(libc::ESRCH)), "{beside}");
     }
-    for flags in [1, 3, 4] {
+    for flags in [1, 3, 8, LATER | 1] {
         let started = start_beside(&client, &words, [NONE; 3], flags, job);
         assert_eq!(started, Err(Errno(libc::EINVAL)), "{flags}");
     }
@@ -227,4 +232,80 @@ fn programs_are_started_without_room_for_signals() {
     }
     client.signal(first, libc::SIGKILL).expect("a group");
     finish(&client, first);
+}
+
+/// Asks for a program without waiting for it: its words, and its job.
+fn ask(client: &Client, words: &[&str], streams: [RemoteFd; 3], beside: u32) -> (RemoteFd, u32) {
+    let words = words_of(words, &[]);
+    let scratch = client.scratch(words.len() as u64).expect("a file").fd;
+    put(client, scratch, &words).expect("written");
+    let [stdin, stdout, stderr] = streams;
+    let asked = client.exec(scratch, stdin, stdout, stderr, LATER, beside);
+    (scratch, asked.expect("asked").job)
+}
+
+#[test]
+fn programs_of_a_pipeline_are_on_their_way_at_once() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let (reader, writer) = pipe(&client);
+    let (next, output) = pipe(&client);
+    let shows = "ps -o pgid= -p $$; cat";
+    let first = ask(&client, &["sh", "-c", shows], [NONE, writer, NONE], 0);
+    let second = ask(
+        &client,
+        &["sh", "-c", shows],
+        [reader, output, NONE],
+        first.1,
+    );
+    for end in [reader, writer, output] {
+        client.close(end).expect("closed");
+    }
+    // In whatever order it is asked, and once.
+    for (words, job) in [second, first] {
+        client.started(job, words).expect("started");
+        let again = client.started(job, words).map(drop);
+        assert_eq!(again, Err(Errno(libc::ESRCH)));
+        client.close(words).expect("closed");
+    }
+    let shown = String::from_utf8(read_all(&client, next)).expect("text");
+    let mut groups: Vec<&str> = shown.lines().map(str::trim).collect();
+    groups.dedup();
+    assert_eq!((shown.lines().count(), groups.len()), (2, 1), "{shown}");
+    for (_, job) in [first, second] {
+        assert_eq!(finish(&client, job), JobState::Exited(0));
+    }
+}
+
+#[test]
+fn nothing_joins_the_group_of_a_program_that_does_not_run() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    // The second is found to be none when the host has permitted it.
+    let empty = daemon.export("empty");
+    std::fs::write(&empty, "\0").expect("written");
+    std::fs::set_permissions(&empty, Permissions::from_mode(0o755)).expect("set");
+    let empty = empty.to_str().expect("a path");
+    for (failing, errno) in [("no-such-program", libc::ENOENT), (empty, libc::ENOEXEC)] {
+        let first = ask(&client, &[failing], [NONE; 3], 0);
+        let second = ask(&client, &["true"], [NONE; 3], first.1);
+        for ((words, job), errno) in [(second, libc::ESRCH), (first, errno)] {
+            let started = client.started(job, words).map(drop);
+            assert_eq!(started, Err(Errno(errno)), "{failing}");
+            client.close(words).expect("closed");
+            let waited = client.wait(job, 0).map(drop);
+            assert_eq!(waited, Err(Errno(libc::ECHILD)));
+        }
+    }
+    // Who waits for none of them is not forgotten by the host.
+    for _ in 0..64 {
+        let (words, _) = ask(&client, &["no-such-program"], [NONE; 3], 0);
+        client.close(words).expect("closed");
+    }
+    let words = words_of(&["true"], &[]);
+    let beyond = start_beside(&client, &words, [NONE; 3], 0, 0);
+    assert_eq!(beyond, Err(Errno(libc::EAGAIN)));
+    let other = daemon.attach();
+    let job = start(&other, &["true"], [NONE; 3]).expect("started");
+    assert_eq!(finish(&other, job), JobState::Exited(0));
 }

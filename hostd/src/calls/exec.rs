@@ -7,7 +7,7 @@ use crate::exec::message::Terminal;
 use crate::exec::terminal::window_size;
 use crate::exec::words::MOST_BYTES;
 use crate::message::{FromShadow, MOST_NAME};
-use crate::shadow::hostd::Refusal;
+use crate::shadow::starts::Refusal;
 use hostcall::ops::{reply, request, ExecCalls};
 use hostcall::types::{Errno, JobState, RemoteFd};
 use hostcall::wire::{Filled, Sink, Source};
@@ -26,6 +26,8 @@ pub const MOST_SCRATCHES: usize = 4;
 const CONTROLS: u32 = 1;
 /// The flag that leaves it in the background of that.
 const BEHIND: u32 = 2;
+/// The flag that has the answer not wait until the program runs.
+const LATER: u32 = 4;
 
 /// Where the programs of a session start, and what their guest knows of them.
 #[derive(Clone, Debug)]
@@ -126,6 +128,19 @@ impl Caller {
             revents: 0,
         };
         Ok(bytes[..len].chunks_exact(8).map(file).collect())
+    }
+
+    /// Waits until a program runs; the reason why it does not is kept with its words.
+    fn await_start(&self, job: u32, words: RawFd) -> Result<(), Errno> {
+        let keep = |Refusal { errno, reason }| {
+            self.session.scratches.with(|all| {
+                if let Some(scratch) = all.get_mut(&words) {
+                    scratch.refusal = reason;
+                }
+            });
+            errno
+        };
+        self.session.starts.wait(job).map_err(keep)
     }
 
     /// A standard stream: no file, or one that may be handed on.
@@ -284,16 +299,18 @@ impl ExecCalls for Caller {
             flags,
             beside,
         } = request;
+        let (later, flags) = (flags & LATER != 0, flags & !LATER);
         let words = self.session.fds.get(arguments)?;
         if !self.session.scratches.holds(words)
             || ![0, CONTROLS, CONTROLS | BEHIND].contains(&flags)
         {
             return Err(Errno(libc::EINVAL));
         }
+        let (starts, jobs) = (&self.session.starts, &self.session.jobs);
         match beside {
             0 => {}
             _ if flags != 0 => return Err(Errno(libc::EINVAL)),
-            job if !self.session.jobs.holds(job) => return Err(Errno(libc::ESRCH)),
+            job if !jobs.holds(job) && !starts.holds(job) => return Err(Errno(libc::ESRCH)),
             _ => {}
         }
         let streams = [
@@ -311,32 +328,32 @@ impl ExecCalls for Caller {
             .into_iter()
             .chain(given)
             .collect();
+        let bare = self.is_bare(&directory)?;
+        let job = starts.begin(self.session.streams.hold(streams))?;
         let exec = FromShadow::Exec {
+            job,
             umask: self.session.umask.load(Ordering::Relaxed),
             files: streams.map(|stream| stream.is_some()),
             terminal: Terminal {
                 controls: flags & CONTROLS != 0,
                 behind: flags & BEHIND != 0,
             },
-            bare: self.is_bare(&directory)?,
+            bare,
             beside: (beside != 0).then_some(beside),
         };
-        let granted = self.session.hostd.ask_why(&exec, &fds);
-        let granted = granted.map_err(|Refusal { errno, reason }| {
-            let kept = |all: &mut BTreeMap<i32, Scratch>| {
-                if let Some(scratch) = all.get_mut(&words) {
-                    scratch.refusal = reason;
-                }
-            };
-            self.session.scratches.with(kept);
-            errno
-        })?;
-        let job = granted.value;
-        if let Some(place) = self.session.jobs.place(job) {
-            let (streams_of, board) = (&self.session.streams, &self.session.board);
-            streams_of.give(board, streams, place);
+        let told = self.session.hostd.tell(&exec, &fds);
+        told.inspect_err(|_| starts.withdraw(job))?;
+        if !later {
+            self.await_start(job, words)?;
         }
         Ok(reply::Exec { job })
+    }
+
+    fn started(&mut self, request: request::Started) -> Result<reply::Started, Errno> {
+        // Words that have been closed take no reason, which is all that they are for here.
+        let words = self.session.fds.get(request.arguments).unwrap_or(-1);
+        self.await_start(request.job, words)?;
+        Ok(reply::Started {})
     }
 
     fn refusal(&mut self, request: request::Refusal) -> Result<reply::Refusal, Errno> {

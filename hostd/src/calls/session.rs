@@ -87,7 +87,7 @@ impl SessionCalls for Caller {
             hostd.tell_files(batch, false)?;
         }
         hostd.tell_files(&[], true)?;
-        hostd.answer(turn).map_err(|refusal| refusal.errno)?;
+        hostd.answer(turn)?;
         Ok(reply::ForkSession { token })
     }
 

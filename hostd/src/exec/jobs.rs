@@ -69,9 +69,9 @@ impl Session {
     /// Has the supervisor start another program in the group, and report of it on a line of its own.
     ///
     /// # Errors
-    /// `ESRCH` if the group does not run or is being ended; sendmsg(2).
+    /// `ESRCH` if the group is being ended; sendmsg(2).
     pub fn start(&self, task: &Task, report: &UnixStream) -> std::io::Result<()> {
-        if self.group.get().is_none() || self.asked.get() {
+        if self.asked.get() {
             return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
         }
         task.hand_over(&self.line, report)?;
@@ -80,6 +80,11 @@ impl Session {
 
     fn lives(&self) -> bool {
         Rc::strong_count(&self.life) > 1
+    }
+
+    /// Whether its first program has come to run.
+    pub fn has_group(&self) -> bool {
+        self.group.get().is_some()
     }
 
     fn kill_leader(&self) {

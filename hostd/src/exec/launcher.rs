@@ -5,8 +5,9 @@
 //! themselves daemons too, and then itself.
 #![allow(unsafe_code)]
 
-use super::child::{self, Failure, Report, Task, PERMIT};
-use super::jobs::{self, Job, Session};
+use super::child::{self, Failure, Report, Task};
+use super::entry::Entry;
+use super::jobs::{self, Session};
 use super::message::{Change, FromLauncher, JobId, Terminal, ToLauncher};
 use super::terminals::Terminals;
 use super::{guard, list, null, supervisor, Policy};
@@ -18,7 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{fork, setgroups, setresgid, setresuid, ForkResult, Gid, Pid, Uid};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Read, Result, Write};
+use std::io::{ErrorKind, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -38,13 +39,6 @@ pub fn run() -> ! {
         }
     };
     std::process::exit(code)
-}
-
-/// A job, and what its supervisor reports.
-struct Entry {
-    job: Job,
-    /// What has come of the next line of its report.
-    line: Vec<u8>,
 }
 
 struct Launcher {
@@ -183,9 +177,7 @@ impl Launcher {
             .map(|(id, _)| *id)
             .collect();
         for id in over {
-            if let Some(entry) = self.jobs.remove(&id) {
-                entry.job.give_up();
-            }
+            self.remove(id);
             self.tell(&FromLauncher::Gone { id }, &[]);
         }
         if self.hung_up && self.jobs.is_empty() {
@@ -215,7 +207,11 @@ impl Launcher {
         if let Some(entry) = self.jobs.get_mut(&id) {
             entry.job.ask_to_end(libc::SIGHUP);
             entry.job.forget();
+            return;
         }
+        let others = self.jobs.values_mut();
+        others.for_each(|other| other.withdraw(id));
+        self.tell(&FromLauncher::Gone { id }, &[]);
     }
 
     fn hear_hostd(&mut self) {
@@ -294,9 +290,17 @@ impl Launcher {
     }
 
     fn permit(&mut self, id: JobId) {
-        if let Some(entry) = self.jobs.get_mut(&id) {
-            // A supervisor that is gone is told of by the other end of its line.
-            let _ = entry.job.report.write_all(&[PERMIT]);
+        let waiting = self.jobs.get_mut(&id).map(Entry::permit);
+        for (waiting, task) in waiting.into_iter().flatten() {
+            self.start(waiting, Ok(task), Some(id));
+        }
+    }
+
+    /// Drops a job. What waits for it to be permitted finds no group to join.
+    fn remove(&mut self, id: JobId) {
+        let entry = self.jobs.remove(&id);
+        for waiting in entry.into_iter().flat_map(Entry::give_up) {
+            self.refuse(waiting, Errno(libc::ESRCH).into());
         }
     }
 
@@ -307,8 +311,16 @@ impl Launcher {
         self.tell(&FromLauncher::Answer { question, errno }, &fds);
     }
 
-    /// Forks a child for a program, or has that of another job start it.
+    /// Forks a child for a program, or has that of another job start it, once that job is permitted.
     fn start(&mut self, id: JobId, task: Result<Task>, beside: Option<JobId>) {
+        let other = beside.and_then(|other| self.jobs.get_mut(&other));
+        let task = match (task, other) {
+            (Ok(task), Some(other)) => match other.delay(id, task) {
+                Some(task) => Ok(task),
+                None => return,
+            },
+            (task, _) => task,
+        };
         let started = task.and_then(|task| match beside {
             None => self.fork(task),
             Some(other) => self.start_beside(other, &task),
@@ -316,10 +328,8 @@ impl Launcher {
         match started {
             Ok((session, report)) => {
                 let leader = session.leader;
-                let entry = Entry {
-                    job: Job::new(session, report, self.policy.config.seconds),
-                    line: Vec::new(),
-                };
+                let seconds = self.policy.config.seconds;
+                let entry = Entry::new(session, report, seconds, beside.is_some());
                 self.jobs.insert(id, entry);
                 let forked = FromLauncher::Forked {
                     id,
@@ -370,7 +380,12 @@ impl Launcher {
         let other = other.ok_or(std::io::Error::from_raw_os_error(libc::ESRCH))?;
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        other.job.session.start(task, &theirs)?;
+        let started = other.job.session.start(task, &theirs);
+        started.map_err(|error| match error.kind() {
+            // The first program could not be executed, and its supervisor has ended.
+            ErrorKind::BrokenPipe => std::io::Error::from_raw_os_error(libc::ESRCH),
+            _ => error,
+        })?;
         Ok((other.job.session.clone(), ours))
     }
 
@@ -390,26 +405,10 @@ impl Launcher {
         let Some(entry) = self.jobs.get_mut(&id) else {
             return;
         };
-        let mut room = [0; 4096];
-        match entry.job.report.read(&mut room) {
-            Ok(0) => self.lose_child(id),
-            Ok(len) => {
-                entry.line.extend_from_slice(&room[..len]);
-                while let Some(end) = self.line_of(id) {
-                    self.obey_child(id, &end);
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // The supervisor is gone and has left its permission unread.
-            Err(_) => self.lose_child(id),
+        match entry.hear() {
+            Some(lines) => lines.iter().for_each(|line| self.obey_child(id, line)),
+            None => self.lose_child(id),
         }
-    }
-
-    /// The next whole line of a report.
-    fn line_of(&mut self, id: JobId) -> Option<Vec<u8>> {
-        let line = &mut self.jobs.get_mut(&id)?.line;
-        let end = line.iter().position(|byte| *byte == b'\n')?;
-        Some(line.drain(..=end).collect())
     }
 
     fn obey_child(&mut self, id: JobId, line: &[u8]) {
@@ -435,7 +434,6 @@ impl Launcher {
     }
 
     fn refuse(&mut self, id: JobId, failure: Failure) {
-        self.jobs.remove(&id);
         let Failure {
             errno,
             denial,
@@ -448,6 +446,7 @@ impl Launcher {
             about,
         };
         self.tell(&refused, &[]);
+        self.remove(id);
     }
 
     /// A supervisor is gone before its time, and its program with it.
@@ -456,11 +455,12 @@ impl Launcher {
             return;
         };
         if !entry.job.runs() {
-            return self.refuse(id, Errno(libc::EIO).into());
+            let errno = entry.lost();
+            return self.refuse(id, errno.into());
         }
         let ended = entry.job.has_ended();
         // Its numbers may be others' from here on, and its program and all that this has started are strangers.
-        self.jobs.remove(&id);
+        self.remove(id);
         self.reap();
         if !ended {
             let change = Change::Signalled(libc::SIGKILL as u8, false);

@@ -11,6 +11,7 @@
 
 mod become_program;
 pub(crate) mod child;
+mod entry;
 pub mod environment;
 mod glob;
 mod guard;

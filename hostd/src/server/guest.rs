@@ -147,8 +147,6 @@ pub struct Session {
     pub since: Instant,
     /// The view that it has, by the guest's count.
     pub view: u32,
-    /// Host programs that it has started so far.
-    pub jobs: u32,
 }
 
 /// Whoever waits for a spare shadow.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// One program.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// The session that started it and its number there (0 until it runs); `None` when that session has let go of it.
+    /// The session that started it and its number there; `None` when that session has let go of it.
     pub owner: Option<(u32, u32)>,
     /// Who that was.
     pub who: Who,
@@ -96,8 +96,8 @@ impl Refusal {
     }
 }
 
-/// An answer: nothing yet, or no.
-type Asked = std::result::Result<(), Refusal>;
+/// An answer: nothing yet, or errno(3).
+type Asked = std::result::Result<(), i32>;
 
 /// The programs of a guest.
 #[derive(Debug)]
@@ -226,6 +226,7 @@ impl Guest {
     ) {
         let asked: Asked = match message {
             FromShadow::Exec {
+                job,
                 umask,
                 files: places,
                 terminal,
@@ -233,7 +234,7 @@ impl Guest {
                 beside,
             } => {
                 let id = self.jobs.next();
-                self.neighbour(slot, beside).and_then(|beside| {
+                let asked = self.neighbour((slot, job), beside).and_then(|beside| {
                     let start = ToLauncher::Start {
                         id,
                         umask,
@@ -242,8 +243,12 @@ impl Guest {
                         bare,
                         beside,
                     };
-                    self.start_job(slot, id, &start, &files, poller)
-                })
+                    self.start_job((slot, job), id, &start, &files, poller)
+                });
+                if let Err(refusal) = asked {
+                    self.refuse_job((slot, job), refusal, poller);
+                }
+                return;
             }
             FromShadow::SignalJob { job, signal } => self.signal_job((slot, job), signal),
             FromShadow::ForegroundJob { job, own } => self.move_job((slot, job), own),
@@ -269,7 +274,7 @@ impl Guest {
             FromShadow::EnterSession { .. } | FromShadow::KeepSession { .. }
                 if self.jobs.policy.is_none() =>
             {
-                Err(libc::EACCES.into())
+                Err(libc::EACCES)
             }
             FromShadow::EnterSession { name } => {
                 let kept = self.jobs.named.directory(&name).map(AsRawFd::as_raw_fd);
@@ -279,41 +284,50 @@ impl Guest {
             FromShadow::KeepSession { name } => match files.pop() {
                 Some(directory) => {
                     self.jobs.named.keep(name, directory);
-                    Err(0.into())
+                    Err(0)
                 }
-                None => Err(libc::EIO.into()),
+                None => Err(libc::EIO),
             },
             _ => return,
         };
-        if let Err(refusal) = asked {
-            self.refuse(slot, refusal, poller);
+        if let Err(errno) = asked {
+            self.refuse(slot, errno, poller);
         }
     }
 
     /// Answers a session that the answer is no.
-    pub(super) fn refuse(&mut self, slot: u32, refusal: Refusal, poller: &mut Poller) {
-        let Refusal { errno, reason } = refusal;
-        let answer = match reason {
-            Some(reason) => ToShadow::Refused { errno, reason },
-            None => ToShadow::Answer { errno },
-        };
-        self.tell(slot, &answer, &[], poller);
+    pub(super) fn refuse(&mut self, slot: u32, errno: i32, poller: &mut Poller) {
+        self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
+    }
+
+    /// Tells a session that its program was not started.
+    pub(super) fn refuse_job(
+        &mut self,
+        (slot, job): (u32, u32),
+        Refusal { errno, reason }: Refusal,
+        poller: &mut Poller,
+    ) {
+        let refused = ToShadow::JobRefused { job, errno, reason };
+        self.tell(slot, &refused, &[], poller);
     }
 
     fn grant(&mut self, slot: u32, value: u32, fds: &[RawFd], poller: &mut Poller) {
         self.tell(slot, &ToShadow::Value { value }, fds, poller);
     }
 
-    /// The job of a session beside which another is to start. Its launcher must be the one that starts that.
+    /// The job of a session beside which another is to start, as `owner` there. Its launcher must be the one that starts that.
     fn neighbour(
         &self,
-        slot: u32,
+        owner: (u32, u32),
         beside: Option<u32>,
     ) -> std::result::Result<Option<JobId>, Refusal> {
+        if self.jobs.of(owner).is_some() {
+            return Err(libc::EINVAL.into());
+        }
         let Some(number) = beside else {
             return Ok(None);
         };
-        let (id, job) = self.jobs.of((slot, number)).ok_or(libc::ESRCH)?;
+        let (id, job) = self.jobs.of((owner.0, number)).ok_or(libc::ESRCH)?;
         let launcher = self.jobs.launcher.as_ref().map(|launcher| launcher.key);
         match launcher == Some(job.launcher) {
             true => Ok(Some(id)),
@@ -324,15 +338,15 @@ impl Guest {
     /// Has the launcher start a program. The answer comes later, if it is not no at once.
     fn start_job(
         &mut self,
-        slot: u32,
+        owner: (u32, u32),
         id: JobId,
         start: &ToLauncher,
         files: &[OwnedFd],
         poller: &mut Poller,
-    ) -> Asked {
+    ) -> std::result::Result<(), Refusal> {
         let process = self
             .sessions
-            .get(&slot)
+            .get(&owner.0)
             .and_then(|session| session.process.as_ref());
         let process = process.map(|(pid, ..)| *pid);
         let Some(policy) = &self.jobs.policy else {
@@ -343,7 +357,7 @@ impl Guest {
         let who = Who {
             guest: self.name.clone(),
             job: id,
-            session: slot,
+            session: owner.0,
             process,
             user: policy.user.name.clone(),
         };
@@ -371,7 +385,7 @@ impl Guest {
             return Err(Refusal::because(errno(&error), reason));
         }
         let job = Job {
-            owner: Some((slot, 0)),
+            owner: Some(owner),
             who,
             launcher,
             sid: 0,
@@ -408,7 +422,7 @@ impl Guest {
     /// Has the launcher signal a job's process group: that knows whose number it is.
     fn signal_job(&mut self, owner: (u32, u32), signal: i32) -> Asked {
         if !(0..=libc::SIGRTMAX()).contains(&signal) {
-            return Err(libc::EINVAL.into());
+            return Err(libc::EINVAL);
         }
         self.ask_about_job(owner, |question, id| ToLauncher::Signal {
             question,

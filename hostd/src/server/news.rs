@@ -85,19 +85,10 @@ impl Guest {
             return;
         };
         job.pid = pid;
-        let Some((slot, number)) = &mut job.owner else {
+        let (Some((slot, number)), place) = (job.owner, job.place) else {
             return;
         };
-        let Some(session) = self.sessions.get_mut(slot) else {
-            return;
-        };
-        session.jobs += 1;
-        *number = session.jobs;
-        let (slot, place) = (*slot, job.place);
-        let started = ToShadow::JobStarted {
-            job: session.jobs,
-            place,
-        };
+        let started = ToShadow::JobStarted { job: number, place };
         self.tell(slot, &started, &[], poller);
     }
 
@@ -135,8 +126,8 @@ impl Guest {
         if let (Some(error), None) = (complaint, &own) {
             self.complain_of_audit(&error);
         }
-        if let Some((slot, _)) = owner {
-            self.refuse(slot, own.unwrap_or(refusal), poller);
+        if let Some(owner) = owner {
+            self.refuse_job(owner, own.unwrap_or(refusal), poller);
         }
     }
 
@@ -174,7 +165,7 @@ impl Guest {
                     };
                     self.tell(slot, &change, &[], poller);
                 }
-                Some((slot, _)) if !runs => self.refuse(slot, libc::EIO.into(), poller),
+                Some(owner) if !runs => self.refuse_job(owner, libc::EIO.into(), poller),
                 _ => {}
             }
         }
@@ -185,7 +176,7 @@ impl Guest {
             .collect();
         for (question, slot) in unanswered {
             self.jobs.questions.remove(&question);
-            self.refuse(slot, libc::EIO.into(), poller);
+            self.refuse(slot, libc::EIO, poller);
         }
     }
 

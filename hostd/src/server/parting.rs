@@ -141,7 +141,7 @@ impl Guest {
         if let Some((_, pidfd, key)) = session.process.take() {
             poller.forget(&pidfd, key);
         }
-        (session.claim, session.unborn, session.jobs) = (Token::NONE, None, 0);
+        (session.claim, session.unborn) = (Token::NONE, None);
         // The kernel has ended its watches with it, or the zygote does.
         self.board.slot(slot).watches.store(0, Ordering::Relaxed);
         self.board.end_scratch(slot);

@@ -257,7 +257,6 @@ impl Guest {
                 unborn: None,
                 since: Instant::now(),
                 view: self.view,
-                jobs: 0,
             };
             self.sessions.insert(slot, session);
             self.wipe_counts(slot);

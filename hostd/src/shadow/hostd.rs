@@ -6,40 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// hostd's answer to the last request: no, or what was asked for.
-type Answer = Result<Granted, Refusal>;
-
-/// An answer that is no.
-#[derive(Debug)]
-pub struct Refusal {
-    /// For programs.
-    pub errno: Errno,
-    /// For people, where errno does not say all: one line that names the cure.
-    pub reason: Option<String>,
-}
-
-impl From<(i32, String)> for Refusal {
-    fn from((errno, reason): (i32, String)) -> Refusal {
-        Refusal {
-            errno: Errno(errno),
-            reason: Some(reason),
-        }
-    }
-}
-
-impl From<i32> for Refusal {
-    fn from(errno: i32) -> Refusal {
-        Errno(errno).into()
-    }
-}
-
-impl From<Errno> for Refusal {
-    fn from(errno: Errno) -> Refusal {
-        Refusal {
-            errno,
-            reason: None,
-        }
-    }
-}
+type Answer = Result<Granted, Errno>;
 
 /// What hostd gives.
 #[derive(Debug, Default)]
@@ -123,21 +90,16 @@ impl Hostd {
         answer
     }
 
-    /// Makes a request and waits for its answer, with the reason if it is no.
-    pub fn ask_why(&self, message: &FromShadow, fds: &[RawFd]) -> Answer {
+    /// Makes a request and waits for its answer.
+    pub fn ask(&self, message: &FromShadow, fds: &[RawFd]) -> Answer {
         let turn = self.turn();
         self.tell(message, fds)?;
         self.answer(turn)
     }
 
-    /// Makes a request and waits for its answer.
-    pub fn ask(&self, message: &FromShadow, fds: &[RawFd]) -> Result<Granted, Errno> {
-        self.ask_why(message, fds).map_err(|refusal| refusal.errno)
-    }
-
     /// Main thread: delivers the answer that it is no.
-    pub fn refuse(&self, refusal: impl Into<Refusal>) {
-        self.deliver(Err(refusal.into()));
+    pub fn refuse(&self, errno: Errno) {
+        self.deliver(Err(errno));
     }
 
     /// Main thread: delivers an answer.

@@ -13,6 +13,7 @@ mod prepare;
 mod renewal;
 pub mod sandbox;
 pub mod session;
+pub mod starts;
 mod stay;
 pub mod streams;
 pub mod title;

@@ -14,6 +14,7 @@ use super::lane::{HostBell, Lane};
 use super::offered::{self, Heard, Offered};
 use super::prepare;
 use super::renewal::Own;
+use super::starts::Starts;
 use super::streams::Streams;
 use crate::board::Board;
 use crate::calls::exec::{Places, Scratches};
@@ -97,6 +98,8 @@ pub struct Session {
     pub streams: Streams,
     /// What has become of the session's programs.
     pub jobs: Jobs,
+    /// Those that hostd has been asked to start.
+    pub starts: Starts,
     /// Pipes of the guest process's own.
     pub offered: Offered,
     /// Where programs start.
@@ -216,6 +219,7 @@ impl Main {
             scratches: Scratches::default(),
             streams: Streams::default(),
             jobs: Jobs::default(),
+            starts: Starts::default(),
             offered: Offered::default(),
             places: start.places,
             holds: Holds::new(),
@@ -367,12 +371,14 @@ impl Main {
             ToShadow::View { view } if self.own_region => self.region.set_view(view),
             ToShadow::View { .. } => {}
             ToShadow::Answer { errno: 0 } => self.grant(0, files),
-            ToShadow::Answer { errno } => self.session.hostd.refuse(errno),
-            ToShadow::Refused { errno, reason } => self.session.hostd.refuse((errno, reason)),
+            ToShadow::Answer { errno } => self.session.hostd.refuse(Errno(errno)),
             ToShadow::Value { value } => self.grant(value, files),
             ToShadow::JobStarted { job, place } => {
                 self.session.jobs.begin(job, place);
-                self.grant(job, files);
+                self.session.starts.run(job, &self.session.board, place);
+            }
+            ToShadow::JobRefused { job, errno, reason } => {
+                self.session.starts.refuse(job, Errno(errno), reason)
             }
             ToShadow::JobChanged { job, change } => self.session.jobs.change(job, change),
         }

@@ -36,6 +36,10 @@ pub struct Streams {
     count: AtomicUsize,
 }
 
+/// The standard streams that a program is to have, whatever becomes of their descriptors.
+#[derive(Debug, Default)]
+pub struct Held([Option<Arc<Mutex<Stream>>>; 3]);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -76,13 +80,18 @@ impl Streams {
         }
     }
 
-    /// A program has these as its standard streams; its bytes are counted at this place.
-    pub fn give(&self, board: &Board, streams: [Option<i32>; 3], place: u32) {
-        for (number, fd) in streams.into_iter().enumerate() {
-            let Some(stream) = fd.and_then(|fd| self.of(fd)) else {
+    /// What stands behind these descriptors, for a program that is to be started.
+    pub fn hold(&self, fds: [Option<i32>; 3]) -> Held {
+        Held(fds.map(|fd| self.of(fd?)))
+    }
+
+    /// A program has these; its bytes are counted at this place.
+    pub fn give(board: &Board, Held(streams): &Held, place: u32) {
+        for (number, stream) in streams.iter().enumerate() {
+            let Some(stream) = stream else {
                 continue;
             };
-            let mut stream = lock(&stream);
+            let mut stream = lock(stream);
             let known = stream.users.iter().position(|user| user.place == place);
             let at = known.unwrap_or_else(|| {
                 stream.users.push(User {
@@ -154,7 +163,9 @@ mod tests {
         streams.add(&[3, 4]);
         streams.add(&[5, 6]);
         streams.wrote(&board, 4, 10);
-        streams.give(&board, [Some(3), Some(6), Some(6)], 0);
+        let held = streams.hold([Some(3), Some(6), Some(6)]);
+        streams.close(6);
+        Streams::give(&board, &held, 0);
         assert_eq!(counts(&board, 0), (10, 0));
         streams.wrote(&board, 4, 5);
         streams.read(&board, 5, 7);
@@ -176,7 +187,7 @@ mod tests {
         let (board, _) = Board::create(1, 2).unwrap();
         let streams = Streams::default();
         streams.add(&[3]);
-        streams.give(&board, [Some(3); 3], 1);
+        Streams::give(&board, &streams.hold([Some(3); 3]), 1);
         streams.wrote(&board, 3, 4);
         streams.read(&board, 3, 9);
         assert_eq!((counts(&board, 1), counts(&board, 0)), ((4, 9), (0, 0)));

@@ -212,6 +212,12 @@ impl ExecCalls for Libc<'_> {
         Ok(reply::Exec { job })
     }
 
+    fn started(&mut self, request: request::Started) -> Result<reply::Started, Errno> {
+        // No case starts a program in this way that does not run.
+        self.pid(request.job, libc::ESRCH)?;
+        Ok(reply::Started {})
+    }
+
     fn wait(&mut self, request: request::Wait) -> Result<reply::Wait, Errno> {
         let state = state(self.pid(request.job, libc::ECHILD)?, request.options)?;
         Ok(reply::Wait { state })
