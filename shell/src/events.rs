@@ -23,12 +23,18 @@ pub enum Event {
     Carried(usize, Done),
 }
 
+/// What other threads tell.
+#[derive(Debug)]
+pub struct Told {
+    events: Receiver<Event>,
+    teller: Teller,
+}
+
 /// Where events come from.
 #[derive(Debug)]
 pub struct Events {
     signals: Signals,
-    told: Receiver<Event>,
-    teller: Teller,
+    told: Told,
 }
 
 /// A thread's way to tell.
@@ -47,18 +53,17 @@ impl Teller {
     }
 }
 
-impl Events {
-    /// Begins. From here on signals wait to be taken.
+impl Told {
+    /// Nothing yet.
     ///
     /// # Errors
-    /// signalfd(2), eventfd(2).
-    pub fn start() -> nix::Result<Events> {
+    /// eventfd(2).
+    pub fn new() -> nix::Result<Told> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let bell = Arc::new(EventFd::from_flags(flags)?);
-        let (sender, told) = channel();
-        Ok(Events {
-            signals: Signals::start()?,
-            told,
+        let (sender, events) = channel();
+        Ok(Told {
+            events,
             teller: Teller { sender, bell },
         })
     }
@@ -67,12 +72,30 @@ impl Events {
     pub fn teller(&self) -> Teller {
         self.teller.clone()
     }
+}
+
+impl Events {
+    /// Begins. From here on signals wait to be taken.
+    ///
+    /// # Errors
+    /// signalfd(2).
+    pub fn start(told: Told) -> nix::Result<Events> {
+        Ok(Events {
+            signals: Signals::start()?,
+            told,
+        })
+    }
+
+    /// For another thread.
+    pub fn teller(&self) -> Teller {
+        self.told.teller()
+    }
 
     /// The next event; `None` if none comes within `patience`. Signals come first.
     pub fn next(&self, patience: Option<Duration>) -> Option<Event> {
         let look = || {
             let signal = self.signals.next().map(Event::Signal);
-            signal.or_else(|| self.told.try_recv().ok())
+            signal.or_else(|| self.told.events.try_recv().ok())
         };
         if let Some(event) = look() {
             return Some(event);
@@ -82,11 +105,11 @@ impl Events {
         });
         let mut sources = [
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.teller.bell.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.told.teller.bell.as_fd(), PollFlags::POLLIN),
         ];
         let _ = poll(&mut sources, patience);
         // Ahead of the look: what is told later rings again.
-        let _ = self.teller.bell.read();
+        let _ = self.told.teller.bell.read();
         look()
     }
 }

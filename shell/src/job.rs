@@ -176,18 +176,7 @@ impl Job {
                 .start(self.host, terminal_of, tell)
                 .map_err(failed)?;
         }
-        let (host, teller) = (self.host, self.events.teller());
-        let lookout = self.programs[0].streams.lookout;
-        let numbers = self.numbers();
-        let waiter = std::thread::Builder::new().name("hrun-wait".to_owned());
-        let wait = move || {
-            let lost = lookout.run(host, &numbers, |state| teller.tell(Event::State(state)));
-            if let Err(errno) = lost {
-                teller.tell(Event::Lost(errno));
-            }
-        };
-        let waiter = waiter.stack_size(128 << 10).spawn(wait);
-        waiter.map(drop).map_err(failed)
+        Ok(())
     }
 
     fn until_the_end(&mut self) -> Result<(), Failure> {

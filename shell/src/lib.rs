@@ -29,4 +29,5 @@ mod start;
 pub mod status;
 pub mod streams;
 pub mod terminal;
+pub mod waiter;
 pub mod words;

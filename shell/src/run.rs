@@ -2,7 +2,7 @@
 
 use crate::command::Hrun;
 use crate::environment::{self, Named};
-use crate::events::Events;
+use crate::events::{Events, Told};
 use crate::failure::{Failure, OWN};
 use crate::job::Job;
 use crate::paths::Prefix;
@@ -10,10 +10,10 @@ use crate::policy::Policy;
 use crate::session::Session;
 use crate::start;
 use crate::streams::guest;
-use crate::streams::join::{refused, Joined, Side};
+use crate::streams::join::{post_close, refused, Joined, Side};
 use crate::terminal;
+use crate::waiter::Waiter;
 use hostcall::client::Client;
-use hostcall::ops::Calls;
 use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
 use std::collections::BTreeSet;
@@ -104,17 +104,21 @@ pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure>
     let in_front = terminal::is_ours(0);
     let sides: Vec<Side> = stages.iter().map(|stage| stage.side).collect();
     let joined = Joined::make(host, &sides, wanted(stages))?;
+    let told = Told::new().map_err(|errno| Failure::own(format_args!("cannot wait: {errno}")))?;
+    let lookout = joined.first().map(|joined| joined.lookout);
+    let mut waiter = None;
+    let meanwhile = || waiter = lookout.map(|lookout| Waiter::start(host, lookout, told.teller()));
     let mut ends = vec![End::Failed(OWN); stages.len()];
     let (mut programs, mut started) = (Vec::new(), Vec::new());
     let stages_and_streams = stages.iter().zip(joined).collect();
-    for (at, outcome) in start::all(host, &policy, in_front, stages_and_streams) {
+    for (at, outcome) in start::all(host, &policy, in_front, stages_and_streams, meanwhile) {
         match outcome {
             Ok(program) => {
                 started.push(at);
                 programs.push(program);
             }
             Err((failure, _)) if stages.len() == 1 => return Err(failure),
-            Err((failure, streams)) => {
+            Err((failure, mut streams)) => {
                 stages[at].complain(host, &failure);
                 ends[at] = End::Failed(failure.status);
                 streams.handed(host);
@@ -128,18 +132,22 @@ pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure>
         .flatten()
         .map(|end| end.0)
         .collect();
-    for end in given {
-        let _ = host.close(RemoteFd(end));
-    }
+    let given: Vec<RemoteFd> = given.into_iter().map(RemoteFd).collect();
+    post_close(host, &given);
     if programs.is_empty() {
         return Ok(ends);
     }
     // Not before: whoever is tired of waiting for a start may end this process, and the host then ends the program.
-    let events = Events::start()
+    let events = Events::start(told)
         .map_err(|errno| Failure::own(format_args!("cannot wait for signals: {errno}")))?;
-    programs
-        .iter()
-        .for_each(|program| program.streams.handed(host));
+    for program in &mut programs {
+        program.streams.handed(host);
+    }
+    if let Some(waiter) = waiter {
+        let waiter =
+            waiter.map_err(|error| Failure::own(format_args!("cannot start a thread: {error}")))?;
+        waiter.wait_for(programs.iter().map(|program| program.number).collect());
+    }
     let ended = Job::new(host, programs, events, in_front).attend()?;
     if stages.iter().any(|stage| stage.options.verbose) {
         eprint!("{}", ended.streams);

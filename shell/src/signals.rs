@@ -1,7 +1,7 @@
 //! The signals that a host program is to hear of: kept from this process, read one after another, passed on.
 #![allow(unsafe_code)]
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -89,6 +89,16 @@ fn is_ignored(signal: i32) -> bool {
         let asked = libc::sigaction(signal, std::ptr::null(), &mut action);
         asked == 0 && action.sa_sigaction == libc::SIG_IGN
     }
+}
+
+/// Does something with all signals blocked, as the threads that it starts have them for good.
+pub fn without<T>(act: impl FnOnce() -> T) -> T {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let done = act();
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    done
 }
 
 /// Stops this process by a signal, with the whole process group if the terminal would have sent it there. Answers, once it

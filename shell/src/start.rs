@@ -8,7 +8,7 @@ use crate::job::Program;
 use crate::policy::Policy;
 use crate::run::Stage;
 use crate::session::Session;
-use crate::streams::join::Joined;
+use crate::streams::join::{post_close, Joined};
 use crate::words;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
@@ -52,17 +52,18 @@ struct Start {
     words: RemoteFd,
     /// The job's number, or why there is none.
     job: Result<u32, Errno>,
-    /// Whether it remains to be heard how it fared.
-    later: bool,
 }
 
-/// Starts them; outcomes come in the order of the stages, but for those that had to wait for one to lead them.
+/// Starts them, and does something else while the first are on their way. Outcomes come in the order of the stages, but for those
+/// that had to wait for one to lead them.
 pub fn all(
     host: &'static Client,
     policy: &Policy,
     in_front: bool,
     stages: Vec<(&Stage, Joined)>,
+    meanwhile: impl FnOnce(),
 ) -> Vec<Outcome> {
+    let mut meanwhile = Some(meanwhile);
     let (mut outcomes, mut queue) = (Vec::new(), VecDeque::new());
     for (at, (stage, streams)) in stages.into_iter().enumerate() {
         match pack(stage, policy) {
@@ -84,7 +85,11 @@ pub fn all(
     while !queue.is_empty() {
         let round = queue.drain(..queue.len().min(AHEAD)).collect();
         let mut again = Vec::new();
-        for asked in starter.ask(round) {
+        let round = starter.ask(round);
+        if let Some(act) = meanwhile.take() {
+            act();
+        }
+        for asked in round {
             let joins = asked.joins;
             match starter.hear(asked) {
                 // The one that was to lead it has failed, so that another does.
@@ -123,12 +128,11 @@ struct Starter<'s> {
 }
 
 impl<'s> Starter<'s> {
-    /// Asks for some programs. Only with the last the host waits until it runs.
+    /// Asks for some programs.
     fn ask(&mut self, round: Vec<Wanted<'s>>) -> Vec<Asked<'s>> {
         let mut beside = self.leader.unwrap_or(0);
-        let last = round.len() - 1;
-        let ask = |(place, wanted): (usize, Wanted<'s>)| {
-            let start = self.ask_one(&wanted, beside, place < last);
+        let ask = |wanted: Wanted<'s>| {
+            let start = self.ask_one(&wanted, beside);
             let joins = beside != 0;
             if let (Ok(Start { job: Ok(job), .. }), 0) = (&start, beside) {
                 beside = *job;
@@ -139,10 +143,10 @@ impl<'s> Starter<'s> {
                 start,
             }
         };
-        round.into_iter().enumerate().map(ask).collect()
+        round.into_iter().map(ask).collect()
     }
 
-    fn ask_one(&mut self, wanted: &Wanted<'s>, beside: u32, later: bool) -> Result<Start, Failure> {
+    fn ask_one(&mut self, wanted: &Wanted<'s>, beside: u32) -> Result<Start, Failure> {
         let host = self.host;
         let Wanted {
             stage,
@@ -157,23 +161,29 @@ impl<'s> Starter<'s> {
         let failed = |errno| not_started(&stage.options.words[0], errno);
         let words = words::write(host, packed).map_err(failed)?;
         let [stdin, stdout, stderr] = streams.ends;
-        let terminal = match (streams.terminal, beside, self.in_front) {
+        let flags = match (streams.terminal, beside, self.in_front) {
             (None, ..) | (Some(_), 1.., _) => 0,
             (Some(_), 0, true) => CONTROLS,
             (Some(_), 0, false) => CONTROLS | BEHIND,
         };
-        let flags = terminal | if later { LATER } else { 0 };
-        let asked = host.exec(words, stdin, stdout, stderr, flags, beside);
+        let asked = host.exec(words, stdin, stdout, stderr, flags | LATER, beside);
         Ok(Start {
             words,
             job: asked.map(|reply| reply.job),
-            later,
         })
     }
 
     /// Hears how a start fared.
     fn hear(&mut self, asked: Asked<'s>) -> Heard<'s> {
-        let Asked { wanted, start, .. } = asked;
+        let Asked {
+            mut wanted,
+            joins,
+            start,
+        } = asked;
+        // What may have to be asked for again is given its streams once more.
+        if !joins {
+            wanted.streams.handed(self.host);
+        }
         let started = start.and_then(|start| self.started(&wanted, start));
         match started {
             Ok(Some(number)) => {
@@ -188,12 +198,9 @@ impl<'s> Starter<'s> {
 
     /// The number of a program's job once it runs, unless there is no group for it.
     fn started(&self, wanted: &Wanted<'s>, start: Start) -> Result<Option<u32>, Failure> {
-        let Start { words, job, later } = start;
+        let Start { words, job } = start;
         let host = self.host;
-        let job = job.and_then(|job| match later {
-            true => host.started(job, words).map(|_| job),
-            false => Ok(job),
-        });
+        let job = job.and_then(|job| host.started(job, words).map(|_| job));
         let command = &wanted.stage.options.words[0];
         let started = match job {
             Ok(job) => Ok(Some(job)),
@@ -206,7 +213,7 @@ impl<'s> Starter<'s> {
                 None => not_started(command, errno),
             }),
         };
-        let _ = host.close(words);
+        post_close(host, &[words]);
         started
     }
 }

@@ -8,9 +8,11 @@ use super::{guest, NAMES};
 use crate::failure::Failure;
 use crate::lookout::Lookout;
 use crate::terminal::Size;
+use hostcall::acting::As;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RemoteFd};
+use hostcall::wire::Source;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -205,20 +207,23 @@ impl Joined {
         });
     }
 
-    /// The program has its ends: ours of them are closed, so that the end of a stream is heard. Standard error stays, for what
-    /// is to be said here.
-    pub fn handed(&self, host: &Client) {
+    /// The program has its ends, or will have none: ours of them are closed, so that the end of a stream is heard. Standard error
+    /// stays, for what is to be said here.
+    pub fn handed(&mut self, host: &Client) {
+        let mut closed = Vec::new();
         for (role, way) in self.ways.into_iter().enumerate() {
             let (end, number) = (self.ends[role], self.side.numbers[role]);
-            let is_ours = matches!(way, Way::Pipe | Way::Closed | Way::Handed);
+            let is_ours = matches!(way, Way::Pipe | Way::Closed | Way::Handed) && end != NULL;
             let is_kept = self.carried.iter().any(|one| one.reader == Some(end));
             if is_ours && !is_kept {
-                let _ = host.close(end);
-            }
-            if way == Way::Handed && number != 2 {
-                super::let_go(number);
+                closed.push(end);
+                self.ends[role] = NULL;
+                if way == Way::Handed && number != 2 {
+                    super::let_go(number);
+                }
             }
         }
+        post_close(host, &closed);
     }
 
     /// After the program's end: the guest's positions in files of the host are where the program left them.
@@ -280,6 +285,15 @@ fn hand_pipes(
         }
     }
     pipes
+}
+
+/// Has the host's files closed, and does not wait for that.
+pub fn post_close(host: &Client, files: &[RemoteFd]) {
+    let numbers: Vec<u8> = files.iter().flat_map(|fd| fd.0.to_le_bytes()).collect();
+    if !numbers.is_empty() {
+        // Without a host nothing is open.
+        let _ = As::from(host).post_close(Source::new(&numbers));
+    }
 }
 
 fn open_terminal(host: &Client) -> Result<RemoteFd, Errno> {
