@@ -68,6 +68,18 @@ impl GuestEnd {
         Ok(())
     }
 
+    /// The slot of the next call.
+    pub fn call_slot(&self) -> usize {
+        self.calls.slot()
+    }
+
+    /// The next reply, if it is there.
+    pub fn look(&mut self, page: &LanePage) -> Result<Option<Message>, ProtocolError> {
+        let found = self.replies.poll(&page.replies.0)?;
+        self.received += u64::from(found.is_some());
+        Ok(found)
+    }
+
     /// The next reply's slot, which is its call's.
     pub fn reply_slot(&self) -> usize {
         self.replies.slot()

@@ -18,6 +18,8 @@ pub mod client;
 pub mod commons;
 #[cfg(not(loom))]
 pub mod doorbell;
+#[cfg(not(loom))]
+pub mod flow;
 pub mod handout;
 pub mod ids;
 pub mod image;

@@ -155,6 +155,19 @@ impl<'a> Window<'a> {
         })
     }
 
+    /// What lies behind the first `len` bytes.
+    pub fn behind(&self, len: usize) -> Window<'a> {
+        let len = len.min(self.len);
+        self.part(len, self.len - len).unwrap_or(*self)
+    }
+
+    /// Copies all of it to the end of `bytes`, each byte once.
+    pub fn append_to(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        bytes.resize(start + self.len, 0);
+        let _ = self.copy_out(&mut bytes[start..]);
+    }
+
     /// Copies the first `to.len()` bytes out, each byte once; `None` if the window is shorter.
     pub fn copy_out(&self, to: &mut [u8]) -> Option<()> {
         let from = self.part(0, to.len())?;
@@ -183,12 +196,16 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
-/// Copies between a window and raw memory of the calling program, whose validity that program answers for.
+/// Copies between a window and raw memory of the calling program, whose validity that program answers for. What lies in the
+/// window already ([`flow`](crate::flow)) stays there.
 ///
 /// # Safety
 /// `memory` must be valid for writing `len` bytes, `window` at least as long.
 pub(crate) unsafe fn window_to_memory(window: Window<'_>, memory: *mut u8, len: usize) {
     debug_assert!(len <= window.len());
+    if memory == window.as_ptr() {
+        return;
+    }
     // SAFETY: the caller's promise.
     unsafe { copy(window.as_ptr(), memory, len) }
 }
@@ -199,6 +216,9 @@ pub(crate) unsafe fn window_to_memory(window: Window<'_>, memory: *mut u8, len: 
 /// `memory` must be valid for reading `len` bytes, `window` at least as long.
 pub(crate) unsafe fn memory_to_window(memory: *const u8, window: Window<'_>, len: usize) {
     debug_assert!(len <= window.len());
+    if memory == window.as_ptr() {
+        return;
+    }
     // SAFETY: the caller's promise.
     unsafe {
         match len {

@@ -8,7 +8,9 @@ use crate::doorbell::{futex_wake, Bell};
 use crate::lane::GuestEnd;
 use crate::observer;
 use crate::ops::Op;
-use crate::region::{LaneState, Region};
+use crate::region::{LaneState, Region, CHUNK};
+use crate::ring::DEPTH;
+use crate::shm::Window;
 use crate::table::{Reply, Request};
 use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup};
@@ -90,6 +92,25 @@ impl<'c> Guard<'c> {
         guard.owed = guard.parts().0.in_flight();
         guard
     }
+
+    /// The chunk of the call that is sent after `ahead` others.
+    pub(crate) fn chunk_ahead(&mut self, ahead: usize) -> Option<Window<'c>> {
+        let slot = (self.parts().0.call_slot() + ahead) % DEPTH;
+        let number = self.client.slots[self.slot].number.load(Ordering::Relaxed);
+        self.client.region.arena(number)?.part(slot * CHUNK, CHUNK)
+    }
+
+    /// Says whether a thread that keeps the lane for longer than a call waits in it for an answer: while it does not, it takes no
+    /// turn from others.
+    pub(crate) fn set_awake(&self, awake: bool) {
+        let entry = &self.client.slots[self.slot];
+        entry.asleep.store(!awake, Ordering::Relaxed);
+    }
+
+    /// Whether another thread waits for a lane.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.client.waiters.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl Guard<'_> {
@@ -148,6 +169,20 @@ impl Guard<'_> {
     pub(crate) fn receive(&mut self, op: Op) -> Result<Message, Errno> {
         self.settle()?;
         self.receive_next(op)
+    }
+
+    /// That reply, if it is there.
+    pub(crate) fn look(&mut self) -> Result<Option<Message>, Errno> {
+        self.settle()?;
+        let client = self.client;
+        let (end, region, lane, _) = self.parts();
+        let page = region.page(lane).ok_or(Errno(libc::ENOTCONN))?;
+        end.look(page).map_err(|_| client.lose())
+    }
+
+    /// Has the next wait for a reply begin with cancelling its call.
+    pub(crate) fn cancel_next(&mut self) {
+        self.note_signal(true);
     }
 
     /// Waits for the next reply, however long it takes while the host lives. A signal cancels an op that blocks; one
