@@ -1,8 +1,9 @@
 //! The three standard streams, each joined to the host program's by itself.
 //!
 //! What is a file of the host goes over as it is ([`handover`]), and so does a pipe of the host's own kernel; a terminal, pipe, socket or file of the guest is carried
-//! by a thread ([`pump`]) through a pipe or terminal of the host.
+//! by a thread ([`pump`]) through a pipe or terminal of the host, in [`busy`] stretches without a copy of its own.
 
+pub mod busy;
 pub mod handover;
 pub mod join;
 pub mod kind;

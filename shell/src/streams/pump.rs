@@ -1,6 +1,7 @@
 //! Threads that carry bytes between a stream of the guest and one of the host, one direction each, as they come: a slow reader
 //! holds the writer up, and what is done to one end is done to the other.
 
+use super::busy::{self, Pipe};
 use super::kind::{self, Kind};
 use super::{guest, let_go};
 use crate::lookout::{self, Awaited, Lookout};
@@ -10,7 +11,7 @@ use hostcall::ops::Calls;
 use hostcall::region::CHUNK;
 use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
-use nix::fcntl::{fcntl, FcntlArg};
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -83,12 +84,20 @@ impl Pump {
 
     /// Waits without a lane until the host's end is ready, or the thread is called.
     fn wait(&self, host: &Client, remote: RemoteFd, events: i16) {
-        let called = || {
-            let ends = self.limit.load(Ordering::SeqCst) != ENDLESS;
-            ends || self.pause.load(Ordering::SeqCst) || self.stop.load(Ordering::SeqCst)
-        };
         let what = Awaited { remote, events };
-        self.lookout.wait(host, self.place, what, called);
+        self.lookout
+            .wait(host, self.place, what, || self.is_called());
+    }
+
+    /// Whether the thread has something else to mind than carrying.
+    pub fn is_called(&self) -> bool {
+        let ends = self.limit.load(Ordering::SeqCst) != ENDLESS;
+        ends || self.pause.load(Ordering::SeqCst) || self.stop.load(Ordering::SeqCst)
+    }
+
+    /// So many more bytes have been carried.
+    pub fn count(&self, bytes: usize) {
+        self.carried.fetch_add(bytes as u64, Ordering::SeqCst);
     }
 
     /// The program has ended: what its stream holds still, at most `room` bytes, is carried, and nothing is waited for. To be
@@ -152,6 +161,7 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
     let mut buffer = vec![0; CHUNK];
     let mut since_the_end = 0;
     let mut is_large = false;
+    let mut pipe = None;
     let mut settled = false;
     let mut is_silent = true;
     loop {
@@ -162,17 +172,23 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
         match transfer::read(host, remote, Known::Nothing, Offset::CURRENT, &mut buffer) {
             Ok(0) => return Done::All,
             Ok(read) => {
-                if read >= PIPE && !std::mem::replace(&mut is_large, true) {
+                let is_busy = read >= PIPE;
+                if is_busy && !std::mem::replace(&mut is_large, true) {
                     enlarge(host, remote, number);
+                    pipe = Pipe::open(number, OFlag::O_WRONLY);
                 }
-                if let Err(errno) = write_all(number, &buffer[..read]) {
+                let mut put = write_all(number, &buffer[..read]);
+                pump.count(put.map_or(0, |()| read));
+                if let (Ok(()), Some(pipe), true) = (put, &pipe, is_busy && limit.is_none()) {
+                    put = output_busily(host, remote, number, pipe, pump);
+                }
+                if let Err(errno) = put {
                     let _ = host.close(remote);
                     return match errno.0 {
                         libc::EPIPE => Done::Unwanted,
                         _ => Done::Failed(errno),
                     };
                 }
-                pump.carried.fetch_add(read as u64, Ordering::Relaxed);
                 settled = false;
                 if let Some(limit) = limit {
                     since_the_end += read as u64;
@@ -204,6 +220,21 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
     }
 }
 
+/// Carries from the host as long as that goes on and on.
+fn output_busily(
+    host: &Client,
+    remote: RemoteFd,
+    number: usize,
+    pipe: &Pipe,
+    pump: &Pump,
+) -> Result<(), Errno> {
+    let mut left = Vec::new();
+    busy::output(host, remote, pipe, pump, &mut left)?;
+    write_all(number, &left)?;
+    pump.count(left.len());
+    Ok(())
+}
+
 /// Carries an input to a stream of the host, whose end is closed with it. If that is the host's terminal, of these programs, it
 /// needs a sign for the end instead.
 pub fn input(
@@ -218,6 +249,7 @@ pub fn input(
     let mut buffer = vec![0; CHUNK];
     let kind = kind::of(number);
     let mut is_large = false;
+    let mut pipe = None;
     // An end after a part of a line only hands that part over; the terminal's reader sees another as the end.
     let mut ends: &[u8] = &[END];
     let keyboard = (kind == Kind::Terminal).then(|| Keyboard::new(number, terminal));
@@ -255,6 +287,7 @@ pub fn input(
                 };
                 if read >= PIPE && !std::mem::replace(&mut is_large, true) {
                     enlarge(host, remote, number);
+                    pipe = Pipe::open(number, OFlag::O_RDONLY);
                 }
                 read
             }
@@ -278,36 +311,48 @@ pub fn input(
                 pump.interrupted.store(is_late, Ordering::SeqCst);
             }
         }
-        let mut at = 0;
-        let wanted = loop {
-            let rest = &buffer[at..read];
-            if rest.is_empty() || pump.stop.load(Ordering::SeqCst) {
-                break true;
-            }
-            match transfer::write(
-                host,
-                remote,
-                Known::Nothing,
-                Offset::CURRENT,
-                RwFlags(0),
-                rest,
-            ) {
-                Ok(written) => at += written,
-                Err(Errno(libc::EINTR)) => pump.wait(host, remote, libc::POLLOUT),
-                Err(Errno(libc::EAGAIN)) => std::thread::sleep(SETTLE),
-                Err(_) => break false,
-            }
-        };
-        pump.carried.fetch_add(at as u64, Ordering::SeqCst);
-        pump.left.store((read - at) as u64, Ordering::SeqCst);
+        let mut wanted = write_to_host(host, remote, &buffer[..read], pump);
+        if let (Some(pipe), true) = (&pipe, wanted && read >= PIPE) {
+            let mut left = Vec::new();
+            busy::input(host, remote, pipe, pump, &mut left);
+            wanted = write_to_host(host, remote, &left, pump);
+        }
         if !wanted {
             hang_up();
             if matches!(kind, Kind::Pipe | Kind::Other) {
+                drop(pipe);
                 let_go(number);
             }
             return Done::Unwanted;
         }
     }
+}
+
+/// Whether the host's stream has taken all, or the thread is to stop; waits for room in it.
+fn write_to_host(host: &Client, remote: RemoteFd, data: &[u8], pump: &Pump) -> bool {
+    let mut at = 0;
+    let wanted = loop {
+        let rest = &data[at..];
+        if rest.is_empty() || pump.stop.load(Ordering::SeqCst) {
+            break true;
+        }
+        match transfer::write(
+            host,
+            remote,
+            Known::Nothing,
+            Offset::CURRENT,
+            RwFlags(0),
+            rest,
+        ) {
+            Ok(written) => at += written,
+            Err(Errno(libc::EINTR)) => pump.wait(host, remote, libc::POLLOUT),
+            Err(Errno(libc::EAGAIN)) => std::thread::sleep(SETTLE),
+            Err(_) => break false,
+        }
+    };
+    pump.count(at);
+    pump.left.store((data.len() - at) as u64, Ordering::SeqCst);
+    wanted
 }
 
 /// Has the pipes at both ends of a busy stream hold more. What is none, or may not, stays as it is.
