@@ -402,7 +402,7 @@ mod tests {
     fn only_a_peer_on_the_same_processor_is_left() {
         let mut pacer = Pacer::new(Budget::LOCAL.moving(), two_processors());
         for elsewhere in [0, u32::MAX] {
-            pacer.met(&AtomicU32::new(elsewhere));
+            pacer.meet(&AtomicU32::new(elsewhere));
             assert_eq!(pacer.moved, 0, "{elsewhere}");
         }
         let word = AtomicU32::new(0);
@@ -410,7 +410,7 @@ mod tests {
         let told = (0..1000).any(|_| {
             pacer.told = 0;
             pacer.tell(&word);
-            pacer.met(&word);
+            pacer.meet(&word);
             pacer.moved != 0
         });
         assert!(told);
