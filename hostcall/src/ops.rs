@@ -221,10 +221,11 @@ ops! {
         /// Whether access would be granted, faccessat2(2).
         66 faccessat2 Faccessat2<'a> [retry clean] (SYS_faccessat2) { dirfd: DirFd, path: &'a CStr, mode: i32, flags: AtFlags } -> {}
 
-        /// Changes the permission bits, fchmodat2(2).
+        /// Changes the permission bits, fchmodat2(2). With an empty path and `AT_EMPTY_PATH` alone those of an open file, fchmod(2);
+        /// with `AT_SYMLINK_NOFOLLOW` too those of what a descriptor names, whatever it was opened for.
         67 fchmodat2 Fchmodat2<'a> [retry changes clean] (SYS_fchmodat2 SYS_fchmodat SYS_fchmod) { dirfd: DirFd, path: &'a CStr, mode: Mode, flags: AtFlags } -> {}
 
-        /// Changes owner and group, fchownat(2); -1 keeps one.
+        /// Changes owner and group, fchownat(2); -1 keeps one. Flags as for `fchmodat2`.
         68 fchownat Fchownat<'a> [retry changes clean] (SYS_fchownat SYS_fchown) { dirfd: DirFd, path: &'a CStr, uid: GuestUid, gid: GuestGid, flags: AtFlags } -> {}
 
         /// Sets the times, utimensat(2). An empty path means the descriptor itself.

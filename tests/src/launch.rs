@@ -6,6 +6,8 @@ use hostcall::wire::{Sink, Source};
 
 /// No file: `/dev/null`.
 pub const NONE: RemoteFd = RemoteFd(-1);
+/// The flag of `exec` whose answer does not wait until the program runs.
+pub const LATER: u32 = 4;
 
 /// What `exec` reads: counts, arguments, offered variables.
 pub fn words(arguments: &[&[u8]], offered: &[&[u8]]) -> Vec<u8> {

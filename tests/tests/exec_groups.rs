@@ -5,15 +5,14 @@ use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
 use hostcall_tests::daemon::{eventually, Daemon};
-use hostcall_tests::launch::{finish, pipe, put, read_all, start, start_beside, words_of, NONE};
+use hostcall_tests::launch::{
+    finish, pipe, put, read_all, start, start_beside, words_of, LATER, NONE,
+};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-
-/// The flag of `exec` whose answer does not wait until the program runs.
-const LATER: u32 = 4;
 
 /// A guest that may start everything.
 fn daemon() -> Daemon {

@@ -153,7 +153,7 @@ fn changing_by_path_descriptor(run: &mut Run) {
         c"",
         GuestUid(u32::MAX),
         GuestGid(u32::MAX),
-        AtFlags(AT_EMPTY_PATH),
+        INODE,
     );
     let times = Times {
         atime: 1_000_000,
@@ -223,7 +223,7 @@ fn links_by_path_descriptor(run: &mut Run) {
         c"",
         GuestUid(u32::MAX),
         GuestGid(u32::MAX),
-        AtFlags(AT_EMPTY_PATH),
+        INODE,
     );
     run.fstat(path);
 }

@@ -1,7 +1,7 @@
 //! Host programs. A guest's programs have no function for these calls, so only the typed client makes them.
 
 use super::table;
-use crate::launch::{finish, pipe, put, start, start_with, words_of, NONE};
+use crate::launch::{finish, pipe, put, start, start_raw, start_with, words_of, LATER, NONE};
 use crate::run::Run;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, Offset, OpenFlags, RemoteFd, RwFlags};
@@ -16,6 +16,7 @@ table![
     program_states,
     program_wait_interrupted,
     program_awaited,
+    program_on_its_way,
     program_on_a_terminal,
     programs_refused,
     pipes,
@@ -161,6 +162,18 @@ fn program_awaited(run: &mut Run) {
     let _ = run.await_job(job, 0, Source::new(&[]));
     let _ = run.forget(job);
     let _ = run.await_job(job, 0, Source::new(&silent));
+}
+
+fn program_on_its_way(run: &mut Run) {
+    let (reader, writer) = pipe(run);
+    let words = words_of(&["echo", "on its way"], &[]);
+    let job = start_raw(run, &words, [NONE, writer, NONE], LATER);
+    let _ = run.close(writer);
+    for job in [job.unwrap_or(0), job.unwrap_or(0), 0, 900] {
+        let _ = run.started(job, NONE);
+    }
+    conclude(run, job);
+    run.get(reader, -1, 100);
 }
 
 fn program_on_a_terminal(run: &mut Run) {

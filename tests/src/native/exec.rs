@@ -1,11 +1,12 @@
 //! Host programs as a program starts its own: fork and exec, waitid and kill.
 
 use super::{done, Libc};
+use crate::launch::LATER;
 use hostcall::ops::{reply, request, ExecCalls};
 use hostcall::types::{Errno, JobState, RemoteFd};
 use hostcall::wire::Filled;
 use hostd::exec::words;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{c_int, CString, OsStr};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +21,8 @@ const TIOCGPTPEER: libc::c_ulong = 0x5441;
 pub(super) struct Programs {
     by_job: HashMap<u32, i32>,
     last: u32,
+    /// Those that were started with the flag [`LATER`] and not asked for yet.
+    on_their_way: HashSet<u32>,
     sessions: HashMap<CString, std::path::PathBuf>,
 }
 
@@ -196,7 +199,7 @@ impl ExecCalls for Libc<'_> {
         unsafe {
             command.pre_exec(move || {
                 nix::unistd::setsid()?;
-                match flags {
+                match flags & !LATER {
                     0 => Ok(()),
                     _ => done(libc::ioctl(0, libc::TIOCSCTTY, 0))
                         .map_err(|errno| std::io::Error::from_raw_os_error(errno.0)),
@@ -209,13 +212,19 @@ impl ExecCalls for Libc<'_> {
         programs.last += 1;
         let job = programs.last;
         programs.by_job.insert(job, child.id() as i32);
+        if flags & LATER != 0 {
+            programs.on_their_way.insert(job);
+        }
         Ok(reply::Exec { job })
     }
 
     fn started(&mut self, request: request::Started) -> Result<reply::Started, Errno> {
         // No case starts a program in this way that does not run.
-        self.pid(request.job, libc::ESRCH)?;
-        Ok(reply::Started {})
+        let mut programs = self.0.programs.borrow_mut();
+        match programs.on_their_way.remove(&request.job) {
+            true => Ok(reply::Started {}),
+            false => Err(Errno(libc::ESRCH)),
+        }
     }
 
     fn wait(&mut self, request: request::Wait) -> Result<reply::Wait, Errno> {
