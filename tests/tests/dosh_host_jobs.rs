@@ -122,8 +122,8 @@ fn jobs_say_where_they_work(shell: &mut Shell) {
 
 fn jobs_are_signalled_and_waited_for(shell: &mut Shell) {
     shell.leaves("hrun sleep 100 | hrun sh -c 'trap \"exit 7\" TERM; sleep 100 & wait'");
-    shell.does("sleep 0.5; kill %%");
-    let (_, status) = shell.ends_with("wait %%");
+    // In one line: a job that has ended is told of before the prompt, and known no more.
+    let (_, status) = shell.ends_with("sleep 0.5; kill %%; wait %%");
     assert_eq!(status, "7");
     shell.leaves("hrun sleep 100");
     let (shown, status) =
