@@ -53,7 +53,6 @@ impl Guest {
             self.end_session(slot, poller);
             return self.breed(poller);
         }
-        let renewed = session.state != State::Starting;
         let shadow = session.shadow.as_ref().map(|(pid, _)| *pid);
         (session.memfd, session.state, session.since) = (memfd, State::Spare, Instant::now());
         // Again, if the process's end was heard of before: until now its calls went on.
@@ -62,20 +61,28 @@ impl Guest {
         if let Some(pid) = shadow {
             self.cleared(pid, poller);
         }
-        if renewed {
-            self.thin_at = Some(Instant::now() + RETIRING);
-        }
-        self.serve_waiting(poller)
+        self.serve_waiting(poller)?;
+        self.retire_later();
+        Ok(())
+    }
+
+    /// Has spare shadows beyond the usual end in a while, counted from when the last became ready.
+    fn retire_later(&mut self) {
+        let due = || Instant::now() + RETIRING;
+        self.thin_at = (self.spares().len() > SPARES as usize).then(due);
+    }
+
+    fn spares(&self) -> Vec<u32> {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| session.state == State::Spare)
+            .map(|(slot, _)| *slot)
+            .collect()
     }
 
     /// Ends spare shadows beyond `most` and those that somebody waits for.
     pub(super) fn thin_out(&mut self, most: u32, poller: &mut Poller) {
-        let spares: Vec<u32> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.state == State::Spare)
-            .map(|(slot, _)| *slot)
-            .collect();
+        let spares = self.spares();
         let excess = spares
             .len()
             .saturating_sub(most as usize + self.waiting.len());
@@ -88,8 +95,9 @@ impl Guest {
     /// Ends the spare shadows that were of use while many processes came, once few do.
     pub(super) fn retire(&mut self, now: Instant, poller: &mut Poller) -> Option<Instant> {
         if self.thin_at.is_some_and(|due| due <= now) {
-            self.thin_at = None;
             self.thin_out(SPARES, poller);
+            // Whom the others are kept for may never come for them.
+            self.retire_later();
         }
         self.thin_at
     }
