@@ -1,6 +1,6 @@
 """System calls that libc has no function for, relative to an open directory."""
 
-import ctypes, os, stat
+import ctypes, errno, os
 
 OPENAT2, FCHMODAT2, FUTIMESAT, READAHEAD = 437, 452, 261, 187
 NO_SYMLINKS, BENEATH, IN_ROOT = 4, 8, 16
@@ -21,7 +21,10 @@ def call(*arguments):
 
 def opened(at, name, flags=0, mode=0, resolve=0, size=24):
     how = (ctypes.c_uint64 * 3)(flags, mode, resolve)
-    fd, why = call(OPENAT2, at, name, how, ctypes.c_size_t(size))
+    fd, why = -1, os.strerror(errno.EAGAIN)
+    # A mount or a renaming anywhere may be why the kernel cannot tell where `..` leads: openat2(2) says to try again.
+    while why == os.strerror(errno.EAGAIN):
+        fd, why = call(OPENAT2, at, name, how, ctypes.c_size_t(size))
     if fd == -1:
         return why
     with os.fdopen(fd, 'r+' if flags & os.O_RDWR else 'r') as file:
