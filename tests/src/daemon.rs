@@ -280,11 +280,12 @@ impl Daemon {
         Footprint::of(&self.whole_status())
     }
 
-    /// The footprint once it stays what it is: spare shadows are made, or made anew, a moment after they were needed.
+    /// The footprint once it stays what it is: spare shadows are made, or made anew, a moment after they were needed, and those
+    /// beyond the usual end half a second later.
     pub fn settled_footprint(&self) -> Footprint {
         let mut before = self.footprint();
         eventually("hostd has its spare shadows", || {
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(600));
             let now = self.footprint();
             std::mem::replace(&mut before, now) == now
         });

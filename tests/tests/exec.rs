@@ -258,7 +258,7 @@ fn a_thousand_programs_leave_nothing_in_hostd() {
         }
     };
     rounds(100);
-    let (before, memory) = (daemon.footprint(), resident());
+    let (before, memory) = (daemon.settled_footprint(), resident());
     rounds(1000);
     daemon.settles_to(&before);
     let grown = resident().saturating_sub(memory);

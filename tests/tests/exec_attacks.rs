@@ -305,7 +305,7 @@ fn a_flood_of_programs_ends_at_the_limit_and_fills_no_log() {
     // The launcher stays.
     output(&client, &["true"]).expect("allowed");
     leave(client);
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let client = daemon.attach();
     for _ in 0..4 {
         start(&client, &["sleep", "1000"], [NONE; 3]).expect("one of four");

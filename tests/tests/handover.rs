@@ -69,7 +69,7 @@ fn only_the_thread_whose_execve_failed_withdraws_the_held_session() {
 #[test]
 fn a_new_image_keeps_the_lane_that_was_the_old_ones() {
     let daemon = machine::daemon();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let mut machine = Machine::boot(&daemon.directory);
     let mut token = Token::NONE;
     for image in 1..=50 {

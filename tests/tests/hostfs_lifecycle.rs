@@ -185,7 +185,7 @@ fn death_of_hostfs_leaves_a_clear_errno_and_the_next_one_clears_up() {
     let (daemon, mut mount, guest) = mounted("cache=none");
     fs::write(guest.join("f"), "data").unwrap();
     let file = File::open(guest.join("f")).unwrap();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     kill(Pid::from_raw(mount.pid()), Signal::SIGKILL).unwrap();
     mount.wait();
     assert_eq!(errno(fs::metadata(&guest)), Some(libc::ENOTCONN));

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 #[test]
 fn a_configured_device_guest_has_a_link_and_a_line() {
     let daemon = daemon();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let link = std::fs::read_link(daemon.directory.join("region")).unwrap();
     assert!(
         link.starts_with(format!("/proc/{}/fd", daemon.pid())),
@@ -68,7 +68,7 @@ fn a_configured_device_guest_has_a_link_and_a_line() {
 #[test]
 fn a_hostile_kernel_harms_only_its_own_guest() {
     let daemon = daemon();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let mut random = Random::announced(5);
     let mut mutations = 0u64;
     unharmed(&daemon, || {

@@ -154,7 +154,7 @@ fn every_field_of_every_call_about_programs_is_judged() {
         victim.call(Op::KeepSession, Vec::new(), 0, evil, Vec::new());
     }
     drop(victim);
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let ops = calls_about_programs();
     assert!(ops.len() >= 13);
     let (answered, ended) = unharmed(&daemon, || {

@@ -126,7 +126,7 @@ const FAULTS: &[(&str, Fault)] = &[
 #[test]
 fn every_fault_ends_its_session_with_one_line() {
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     for (n, (name, fault)) in FAULTS.iter().enumerate() {
         let mut offender = Peer::attach(daemon.socket()).unwrap();
         let mut other = Peer::attach(daemon.socket()).unwrap();
@@ -170,7 +170,7 @@ fn a_storm_of_corruption_harms_nobody_else() {
             .push(json!({"path": tree, "mode": "ro"}));
         json!({"exports": exports})
     });
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let canaries = ["readonly", "outside"].map(|name| daemon.directory.join(name));
     let untouched = canaries.clone().map(|path| snapshot(&path));
     let names: Vec<Vec<u8>> = [

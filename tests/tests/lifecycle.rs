@@ -153,7 +153,7 @@ fn loses(phase: &str, pokes: bool, guest: &mut Guest) {
 fn death_of_a_guest_process_at_every_phase() {
     let daemon = Daemon::start();
     let props = Props::new(daemon.export("props"));
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     assert!(before.memfds >= 4, "a region for each spare: {before:?}");
     for (phase, _) in PHASES {
         soon(phase, SOON, || {
@@ -172,7 +172,7 @@ fn death_of_a_guest_process_at_every_phase() {
 fn death_of_a_shadow_at_every_phase() {
     let daemon = Daemon::start();
     let props = Props::new(daemon.export("props"));
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     for (phase, pokes) in PHASES {
         soon(phase, SOON, || {
             let mut guest = props.guest(daemon.socket(), phase);
@@ -217,7 +217,7 @@ fn a_shadows_violent_death_leaves_one_line() {
 fn death_of_the_zygote_at_every_phase() {
     let daemon = Daemon::start();
     let props = Props::new(daemon.export("props"));
-    let (before, times) = (daemon.footprint(), Times::default());
+    let (before, times) = (daemon.settled_footprint(), Times::default());
     let mut family = descendants(daemon.pid());
     for (phase, _) in PHASES
         .into_iter()
@@ -351,7 +351,7 @@ fn acknowledged_writes_are_on_the_host() {
 fn strangers_that_say_nothing_are_forgotten() {
     use nix::sys::socket::{connect, socket, AddressFamily, SockFlag, SockType, UnixAddr};
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let strangers: Vec<_> = (0..20)
         .map(|_| {
             let socket = socket(
@@ -440,7 +440,7 @@ fn two_hundred_processes_come_and_go() {
             .and_then(|size| size.parse::<u64>().ok())
             .expect("kB")
     };
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     round();
     daemon.settles_to(&before);
     let kilobytes = resident();

@@ -113,7 +113,7 @@ fn a_program_learns_of_its_shadows_death() {
     std::fs::write(daemon.export("file"), "data").expect("a file");
     let locked = File::create(daemon.export("locked")).expect("a file");
     locked.lock().expect("nobody has it");
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let mut lines = daemon.log().lines().count();
     for case in &CASES {
         soon(case.name, SOON, || case.run(&daemon, &mut lines));

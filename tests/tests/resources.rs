@@ -35,7 +35,7 @@ fn fds_of(pid: i32) -> usize {
 #[test]
 fn cve_2020_10717_open_files_run_out_for_their_session_only() {
     let daemon = Daemon::with_limits(json!({"open_files": 64}));
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     std::fs::write(daemon.export("file"), "data").unwrap();
     let file = daemon.export("file");
     unharmed(&daemon, || {
@@ -84,7 +84,7 @@ fn cve_2020_10717_open_files_run_out_for_their_session_only() {
 #[test]
 fn a_guest_that_claims_every_lane_has_them_and_no_more() {
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     unharmed(&daemon, || {
         let peer = Peer::attach(daemon.socket()).unwrap();
         for lane in 1..peer.region.lanes() {
@@ -114,7 +114,7 @@ fn a_guest_that_claims_every_lane_has_them_and_no_more() {
 fn fork_storms_end_at_the_limit_and_unclaimed_children_expire() {
     // Time enough for the storm: the first child must not be given up before the last is refused.
     let daemon = Daemon::with_limits(json!({"processes": 12, "child_seconds": 25}));
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     unharmed(&daemon, || {
         std::fs::write(daemon.export("file"), "data").unwrap();
         let clients = [daemon.attach(), daemon.attach()];
@@ -157,7 +157,7 @@ fn fork_storms_end_at_the_limit_and_unclaimed_children_expire() {
 #[test]
 fn shared_files_that_nobody_redeems_are_bounded() {
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     unharmed(&daemon, || {
         let client = daemon.attach();
         std::fs::write(daemon.export("file"), "data").unwrap();
@@ -231,7 +231,7 @@ fn two_to_the_63_bytes_are_refused_or_cut_short() {
 #[test]
 fn a_guest_that_holds_every_lock_lets_go_with_its_end() {
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     unharmed(&daemon, || {
         let greedy = daemon.attach();
         let fd = open(
@@ -314,7 +314,7 @@ fn knock(daemon: &Daemon, hello: bool) -> Option<OwnedFd> {
 #[test]
 fn connections_that_never_say_hello_are_bounded() {
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     unharmed(&daemon, || {
         let silent: Vec<_> = (0..900).filter_map(|_| knock(&daemon, false)).collect();
         assert_eq!(silent.len(), 900);
@@ -339,7 +339,7 @@ fn connections_that_never_say_hello_are_bounded() {
 #[test]
 fn a_thousand_processes_at_once_are_served_or_refused() {
     let daemon = Daemon::with_limits(json!({"processes": 300, "lanes": 1}));
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let connections: Vec<OwnedFd> = (0..1000).filter_map(|_| knock(&daemon, true)).collect();
     assert_eq!(connections.len(), 1000);
     let (mut served, mut refused) = (0, 0);
@@ -378,7 +378,7 @@ fn a_guest_at_its_limits_does_not_touch_another_guest() {
         let greedy = json!({"attach": {"local": directory.join("greedy.sock")}, "exports": exports, "limits": {"processes": 4}});
         json!({"guests": {"a": {"attach": {"local": socket}, "exports": exports}, "greedy": greedy}})
     });
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     unharmed(&daemon, || {
         let socket = daemon.directory.join("greedy.sock");
         let peers: Vec<Peer> = (0..20).filter_map(|_| Peer::attach(&socket)).collect();

@@ -118,7 +118,7 @@ fn dpdk_86846_lane_numbers_out_of_range_are_ignored() {
 #[test]
 fn dpdk_86847_a_ring_that_never_ends_ends_with_its_session() {
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let stop = AtomicBool::new(false);
     unharmed(&daemon, || {
         let Peer {

@@ -135,7 +135,7 @@ fn the_death_of_the_host_is_told_once_and_hangs_nobody() {
 #[test]
 fn nothing_is_left_of_a_program_that_is_killed() {
     let daemon = Daemon::start();
-    let before = daemon.footprint();
+    let before = daemon.settled_footprint();
     let mut watcher = Watcher::start(&daemon, "said");
     watcher.sees(&daemon, "one");
     let shadow = shadow_of(&daemon, &watcher);
