@@ -228,6 +228,10 @@ impl Guest {
             let Some(slot) = (0..most).find(|slot| !self.sessions.contains_key(slot)) else {
                 return Ok(());
             };
+            // Before the shadow is there, which counts from its first thread on.
+            self.wipe_counts(slot);
+            self.board.slot(slot).lanes.store(0, Ordering::Relaxed);
+            self.board.end_scratch(slot);
             // An ordinary user has less; then a child of some thousand files may find its parent's fork refused.
             let (ours, theirs) = offspring::line(MOST_QUEUED)?;
             if message::try_send(
@@ -259,9 +263,6 @@ impl Guest {
                 view: self.view,
             };
             self.sessions.insert(slot, session);
-            self.wipe_counts(slot);
-            self.board.slot(slot).lanes.store(0, Ordering::Relaxed);
-            self.board.end_scratch(slot);
         }
         Ok(())
     }
