@@ -30,6 +30,12 @@ fn data() -> Vec<u8> {
     (0..LONG).map(|n| (n % 251) as u8).collect()
 }
 
+/// Writes by ordinary calls.
+fn send(host: &Client, writer: RemoteFd, bytes: &[u8]) -> Result<usize, Errno> {
+    let place = Offset::CURRENT;
+    write(host, writer, Known::Nothing, place, RwFlags(0), bytes)
+}
+
 /// What comes by ordinary calls, until the end.
 fn drain(host: &Client, reader: RemoteFd) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 100_000]);
@@ -107,14 +113,7 @@ fn without_a_reader_all_is_handed_back() {
     assert_eq!(flow.settle(true, &mut left), Ok(0));
     assert!(!flow.has_room(), "it is over");
     assert_eq!(left, b"nobody");
-    let again = write(
-        &host,
-        writer,
-        Known::Nothing,
-        Offset::CURRENT,
-        RwFlags(0),
-        &left,
-    );
+    let again = send(&host, writer, &left);
     assert_eq!(again, Err(Errno(libc::EPIPE)));
     drop(flow);
     leave(host);
@@ -128,14 +127,7 @@ fn what_comes_out_arrives() {
     let (mut from, to) = own_pipe();
     let arrived = scope(|scope| {
         scope.spawn(|| {
-            let whole = write(
-                &host,
-                writer,
-                Known::Nothing,
-                Offset::CURRENT,
-                RwFlags(0),
-                &sent,
-            );
+            let whole = send(&host, writer, &sent);
             assert_eq!(whole, Ok(LONG));
             host.close(writer).expect("it is open");
         });
@@ -170,14 +162,7 @@ fn an_end_hands_over_what_was_read_ahead() {
     host.fcntl(writer, libc::F_SETPIPE_SZ, 1 << 20)
         .expect("room");
     let sent = &data()[..300_000];
-    let whole = write(
-        &host,
-        writer,
-        Known::Nothing,
-        Offset::CURRENT,
-        RwFlags(0),
-        sent,
-    );
+    let whole = send(&host, writer, sent);
     assert_eq!(whole, Ok(sent.len()));
     let mut flow = Outflow::begin(&host, reader).expect("a lane");
     let mut arrived = Vec::new();
@@ -185,14 +170,7 @@ fn an_end_hands_over_what_was_read_ahead() {
     first.append_to(&mut arrived);
     flow.end(&mut arrived).expect("answers");
     assert!(arrived == sent, "{} bytes", arrived.len());
-    let more = write(
-        &host,
-        writer,
-        Known::Nothing,
-        Offset::CURRENT,
-        RwFlags(0),
-        b"more",
-    );
+    let more = send(&host, writer, b"more");
     assert_eq!(more, Ok(4));
     host.close(writer).expect("it is open");
     assert_eq!(drain(&host, reader), b"more");
