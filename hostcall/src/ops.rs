@@ -3,8 +3,8 @@
 //! A row reads: number (never reused), method, type, `[blocks retry changes clean]`, host system calls it needs, request → reply.
 //! `blocks` calls may wait for another process and can be cancelled; `retry` calls may be repeated after a lost
 //! answer; `changes` calls, and those that open with `O_CREAT` or `O_TRUNC`, are answered when whoever follows
-//! (`watch_follow`) has acted on them; `clean` calls leave in their shadow nothing but open files, working directory and
-//! mask, of which it can be cleared for another process. Numbers from 128 on are kept for host programs.
+//! (`watch_follow`) has acted on them; `clean` calls leave in their shadow nothing but open files, working directory,
+//! mask and what it knows of host programs, of which it can be cleared for another process. Numbers from 128 on are kept for host programs.
 
 use crate::ids::{Groups, GuestGid, GuestUid};
 use crate::shm::Window;
@@ -259,19 +259,19 @@ ops! {
     /// session's own. Which programs may be started, as whom and with what, is the host's policy.
     family ExecCalls {
         /// Makes a pipe, pipe2(2); `O_CLOEXEC` and `O_NONBLOCK` are the only flags.
-        128 pipe Pipe [] (SYS_pipe2) { flags: OpenFlags } -> { reader: RemoteFd, writer: RemoteFd }
+        128 pipe Pipe [clean] (SYS_pipe2) { flags: OpenFlags } -> { reader: RemoteFd, writer: RemoteFd }
 
         /// Makes a file of so many zeros in memory, 4 MiB at most, for the words of an `exec`; `write` fills it, always at an offset.
         /// It cannot be duplicated, shared, inherited or opened anew; a process has at most 4 (`EMFILE`), the processes of a guest
         /// together 64 MiB (`EAGAIN`).
-        129 scratch Scratch [] (SYS_memfd_create SYS_ftruncate SYS_fcntl SYS_close) { len: u64 } -> { fd: RemoteFd }
+        129 scratch Scratch [clean] (SYS_memfd_create SYS_ftruncate SYS_fcntl SYS_close) { len: u64 } -> { fd: RemoteFd }
 
         /// Makes a terminal of this size (characters, and pixels or 0), pty(7): its master. `EACCES` where no program may be
         /// started.
-        130 pty_open PtyOpen [] (SYS_sendmsg SYS_recvmsg) { rows: u32, columns: u32, xpixels: u32, ypixels: u32 } -> { fd: RemoteFd }
+        130 pty_open PtyOpen [clean] (SYS_sendmsg SYS_recvmsg) { rows: u32, columns: u32, xpixels: u32, ypixels: u32 } -> { fd: RemoteFd }
 
         /// Changes a terminal's size, `TIOCSWINSZ` of ioctl_tty(2): the foreground process group gets SIGWINCH if it is another.
-        131 pty_resize PtyResize [retry] (SYS_ioctl) { fd: RemoteFd, rows: u32, columns: u32, xpixels: u32, ypixels: u32 } -> {}
+        131 pty_resize PtyResize [retry clean] (SYS_ioctl) { fd: RemoteFd, rows: u32, columns: u32, xpixels: u32, ypixels: u32 } -> {}
 
         /// Starts a program in a session and process group of its own, execve(2), in the shadow's working directory and with its
         /// umask. The words stand in a `scratch`: two 32-bit little-endian counts, then so many arguments, the first of which
@@ -285,64 +285,64 @@ ops! {
         ///
         /// `EACCES` if the policy forbids it (`refusal` says why), `ENOENT`, `ENOEXEC` and the like as for execve(2), `EAGAIN` beyond the guest's
         /// number of jobs or 64 whose start nobody has waited for, `EINVAL` for malformed words, `ESRCH` if there is no such job beside or it is being ended, `EIO` if the program cannot be launched or written down.
-        132 exec Exec [] (SYS_openat SYS_fstat SYS_newfstatat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
+        132 exec Exec [clean] (SYS_openat SYS_fstat SYS_newfstatat SYS_fcntl SYS_close SYS_sendmsg SYS_recvmsg) {
             arguments: RemoteFd, stdin: RemoteFd, stdout: RemoteFd, stderr: RemoteFd, flags: u32, beside: u32,
         } -> { job: u32 }
 
         /// Waits for a change of a job's state and takes it, waitpid(2): its end always, which stays until `forget`, a stop with
         /// `WUNTRACED`, a continuation with `WCONTINUED`. With `WNOHANG`, none is an answer. `ECHILD` if there is no such job.
-        133 wait Wait [blocks] (SYS_futex) { job: u32, options: i32 } -> { state: JobState }
+        133 wait Wait [blocks clean] (SYS_futex) { job: u32, options: i32 } -> { state: JobState }
 
         /// Sends a signal to a job's process group, kill(2); 0 only asks. `ESRCH` if there is no such job; one that has ended is
         /// there until `forget`.
-        134 signal Signal [] (SYS_sendmsg SYS_recvmsg) { job: u32, signal: i32 } -> {}
+        134 signal Signal [clean] (SYS_sendmsg SYS_recvmsg) { job: u32, signal: i32 } -> {}
 
         /// Lets go of a job that has ended; until then nobody else gets its process id. `EBUSY` if it has not, `ECHILD` if there
         /// is no such job.
-        135 forget Forget [] (SYS_sendmsg) { job: u32 } -> {}
+        135 forget Forget [clean] (SYS_sendmsg) { job: u32 } -> {}
 
         /// Changes the working directory to that of a named session of the guest (at most 255 bytes), or, while none has been kept
         /// under that name, to the home directory of the user of programs (`/` if the view holds it not). `kept` is 1 or 0. `EACCES` where no program
         /// may be started.
-        136 enter_session EnterSession<'a> [] (SYS_sendmsg SYS_recvmsg SYS_fchdir SYS_chdir SYS_close) { name: &'a CStr } -> { kept: u32 }
+        136 enter_session EnterSession<'a> [clean] (SYS_sendmsg SYS_recvmsg SYS_fchdir SYS_chdir SYS_close) { name: &'a CStr } -> { kept: u32 }
 
         /// Keeps the working directory as that of a named session, for `enter_session` of any process of the guest.
-        137 keep_session KeepSession<'a> [] (SYS_openat SYS_sendmsg SYS_recvmsg SYS_close) { name: &'a CStr } -> {}
+        137 keep_session KeepSession<'a> [clean] (SYS_openat SYS_sendmsg SYS_recvmsg SYS_close) { name: &'a CStr } -> {}
 
         /// What the guest's policy says to its programs, as JSON: `allowed` (whether any program may be started), `user`, `pass`
         /// (names and patterns of variables that cross), `environment` (names that the host sets).
-        138 exec_policy ExecPolicy<'a> [retry] () { sink: Sink<'a> } -> { filled: Filled }
+        138 exec_policy ExecPolicy<'a> [retry clean] () { sink: Sink<'a> } -> { filled: Filled }
 
         /// Names of programs that begin so and that the policy does not refuse by their names, for completion: sorted, each
         /// ended by a NUL, as many as fit.
-        139 complete Complete<'a> [retry] (SYS_sendmsg SYS_recvmsg SYS_pread64 SYS_close) { text: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
+        139 complete Complete<'a> [retry clean] (SYS_sendmsg SYS_recvmsg SYS_pread64 SYS_close) { text: &'a CStr, sink: Sink<'a> } -> { filled: Filled }
 
         /// Why the last `exec` of these words was refused: one line for people, which names the cure, cut to what fits. Empty where
         /// its errno says all, `EINVAL` if this is no `scratch`.
-        140 refusal Refusal<'a> [retry] () { arguments: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
+        140 refusal Refusal<'a> [retry clean] () { arguments: RemoteFd, sink: Sink<'a> } -> { filled: Filled }
 
         /// Takes over a pipe of the guest process's own, which it has sent with the byte 255 over its socket, so that a program
         /// uses it as it is. `EINVAL` if what was sent is no pipe, `EAGAIN` if nothing was, `EMFILE` if there is no room for it.
         /// Of another kernel no pipe can be sent.
-        141 take_pipe TakePipe [] (SYS_recvmsg SYS_fcntl SYS_fstatfs SYS_close SYS_futex) {} -> { fd: RemoteFd }
+        141 take_pipe TakePipe [clean] (SYS_recvmsg SYS_fcntl SYS_fstatfs SYS_close SYS_futex) {} -> { fd: RemoteFd }
 
         /// Moves a job to the background of the terminal that controls its session, where it stops when it reads, or back to the
         /// foreground, tcsetpgrp(3), where it goes on: it is the process group that was there before that gets it. `ESRCH` if
         /// there is no such job.
-        142 foreground Foreground [] (SYS_sendmsg SYS_recvmsg) { job: u32, own: u32 } -> {}
+        142 foreground Foreground [clean] (SYS_sendmsg SYS_recvmsg) { job: u32, own: u32 } -> {}
 
         /// Waits for a change of a job's state and takes it, as `wait` does, or until a file is ready, poll(2), whatever comes first:
         /// for who waits for several things with one lane. `files` are packed pairs of a 32-bit descriptor and 32 bits of events
         /// (`POLLIN`, `POLLOUT`), at most 32 (`EINVAL`); `ready` has a bit for each of them, set for one that has failed, has been
         /// hung up or is not open, too. The state is none where there is no change.
-        143 await_job AwaitJob<'a> [blocks] (SYS_ppoll SYS_eventfd2 SYS_read SYS_write SYS_close SYS_futex) {
+        143 await_job AwaitJob<'a> [blocks clean] (SYS_ppoll SYS_eventfd2 SYS_read SYS_write SYS_close SYS_futex) {
             job: u32, options: i32, files: Source<'a>,
         } -> { state: JobState, ready: u32 }
 
         /// Waits until a program runs that was started with flag 4 of `exec`, and answers once as that would have: `ESRCH` if no such
         /// job is on its way, or if the one beside which it was to start has failed. `refusal` of the words, if these are open
         /// still, says why the policy forbids it.
-        144 started Started [] (SYS_futex) { job: u32, arguments: RemoteFd } -> {}
+        144 started Started [clean] (SYS_futex) { job: u32, arguments: RemoteFd } -> {}
     }
 }
 

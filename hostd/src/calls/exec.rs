@@ -73,6 +73,11 @@ impl Scratches {
         self.count.load(Ordering::Relaxed) != 0 && self.with(|all| all.contains_key(&fd))
     }
 
+    /// Forgets all of them. hostd gives their room back.
+    pub fn clear(&self) {
+        self.with(BTreeMap::clear);
+    }
+
     /// Forgets a descriptor that is being closed; bytes that the file had.
     pub(super) fn close(&self, fd: i32) -> Option<u64> {
         match self.count.load(Ordering::Relaxed) {

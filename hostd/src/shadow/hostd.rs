@@ -50,6 +50,11 @@ impl Hostd {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a lane waits for an answer, or is about to.
+    pub fn is_asked(&self) -> bool {
+        self.turn.try_lock().is_err()
+    }
+
     /// Sends without waiting for an answer.
     pub fn tell(&self, message: &FromShadow, fds: &[RawFd]) -> Result<(), Errno> {
         message::send(&self.control, message, fds).map_err(io)

@@ -157,6 +157,11 @@ impl Jobs {
         self.by_number().remove(&job);
     }
 
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        self.by_number().clear();
+    }
+
     /// Whether there is such a job.
     pub fn holds(&self, job: u32) -> bool {
         self.by_number().contains_key(&job)

@@ -82,6 +82,12 @@ impl Offered {
         }
     }
 
+    /// Closes what nobody has taken.
+    pub fn clear(&self) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.clear();
+    }
+
     /// Takes the oldest, which may still be on its way.
     ///
     /// # Errors

@@ -2,9 +2,9 @@
 //!
 //! All processes of a guest have the same rights on the host, so the shadow of one that has ended may serve another. Nothing
 //! of the first may reach the second: the op table says of each call whether what it leaves is no more than open files,
-//! with their locks, a working directory and a mask (`clean`). All of that is given up here, and so is the memory that was
-//! shared with the process, which its children may still hold. A session that has made any other call, or whose calls have
-//! their callers' rights, dies with its process, as does one that cannot be cleared.
+//! with their locks, a working directory, a mask and what is known of host programs (`clean`). All of that is given up here, and so
+//! is the memory that was shared with the process, which its children may still hold; hostd ends the programs. A session that has
+//! made any other call, or whose calls have their callers' rights, dies with its process, as does one that cannot be cleared.
 #![allow(unsafe_code)]
 
 use super::session::{wake, Main, Session, Start, CLIENT};
@@ -66,13 +66,21 @@ impl Session {
     }
 
     fn can_be_cleared(&self) -> bool {
-        !self.marked.load(Ordering::Relaxed) && self.callers.is_none() && !self.holds.any()
+        // Who waits for hostd would be waited for here, and hostd may owe the process nothing any more.
+        let waits = self.hostd.is_asked() || !self.starts.can_be_cleared();
+        let is_marked = self.marked.load(Ordering::Relaxed);
+        !is_marked && self.callers.is_none() && !self.holds.any() && !waits
     }
 
     /// Gives up the process's files, numbers below `open_files`, and its line, and leaves its directory. No call is being
     /// executed.
     fn clear(&self, open_files: u64) -> std::io::Result<()> {
         self.adopted.close();
+        self.starts.clear();
+        self.jobs.clear();
+        self.streams.clear();
+        self.scratches.clear();
+        self.offered.clear();
         self.fds.clear();
         // SAFETY: plain system calls; all of these numbers are the guest's or its line's, and no thread uses them.
         unsafe {

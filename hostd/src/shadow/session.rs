@@ -337,10 +337,7 @@ impl Main {
     fn hear_client(&mut self) -> bool {
         match offered::hear(CLIENT) {
             Heard::Lane(lane) => self.attend(lane),
-            Heard::Offer(file) => {
-                self.session.mark();
-                self.session.offered.put(file);
-            }
+            Heard::Offer(file) => self.session.offered.put(file),
             Heard::Nothing => {}
             Heard::Gone => return false,
         }
@@ -374,8 +371,11 @@ impl Main {
             ToShadow::Answer { errno } => self.session.hostd.refuse(Errno(errno)),
             ToShadow::Value { value } => self.grant(value, files),
             ToShadow::JobStarted { job, place } => {
-                self.session.jobs.begin(job, place);
-                self.session.starts.run(job, &self.session.board, place);
+                // Those of a process before this one are not there any more.
+                if self.session.starts.holds(job) {
+                    self.session.jobs.begin(job, place);
+                    self.session.starts.run(job, &self.session.board, place);
+                }
             }
             ToShadow::JobRefused { job, errno, reason } => {
                 self.session.starts.refuse(job, Errno(errno), reason)

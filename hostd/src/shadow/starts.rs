@@ -81,6 +81,18 @@ impl Starts {
         self.all().untaken.remove(&job);
     }
 
+    /// Whether another process may have this: nobody waits for an answer, and enough numbers are left.
+    pub fn can_be_cleared(&self) -> bool {
+        let all = self.all();
+        let is_asked = |start: &Start| matches!(start, Start::Asked(_));
+        all.last < u32::MAX / 2 && !all.untaken.values().any(is_asked)
+    }
+
+    /// Forgets the answers that nobody has taken. Numbers are not given again: hostd may be telling of the old ones still.
+    pub fn clear(&self) {
+        self.all().untaken.clear();
+    }
+
     /// Whether a job is on its way, or nobody has taken the answer.
     pub fn holds(&self, job: u32) -> bool {
         self.all().untaken.contains_key(&job)
@@ -150,5 +162,9 @@ mod tests {
         starts.withdraw(numbers[3]);
         let next = starts.begin(Held::default()).unwrap();
         assert!(numbers.iter().all(|number| *number < next));
+        assert!(!starts.can_be_cleared());
+        starts.clear();
+        assert!(starts.can_be_cleared() && !starts.holds(next));
+        assert!(starts.begin(Held::default()).unwrap() > next);
     }
 }

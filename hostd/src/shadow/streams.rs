@@ -80,6 +80,11 @@ impl Streams {
         }
     }
 
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        self.change(BTreeMap::clear);
+    }
+
     /// What stands behind these descriptors, for a program that is to be started.
     pub fn hold(&self, fds: [Option<i32>; 3]) -> Held {
         Held(fds.map(|fd| self.of(fd?)))
