@@ -48,10 +48,11 @@ pub(super) struct Task {
     pub umask: u32,
 }
 
-/// What of a task is said in words where a supervisor is to start another program.
+/// What of a task is said in words.
 #[derive(Debug, Serialize, Deserialize)]
-struct Another {
+struct Said {
     bare: bool,
+    terminal: Terminal,
     umask: u32,
 }
 
@@ -61,8 +62,9 @@ impl Task {
     /// # Errors
     /// sendmsg(2).
     pub fn hand_over(&self, line: &UnixStream, report: &UnixStream) -> std::io::Result<()> {
-        let another = Another {
+        let said = Said {
             bare: self.bare,
+            terminal: self.terminal,
             umask: self.umask,
         };
         let fixed = [
@@ -72,7 +74,7 @@ impl Task {
         ];
         let streams = self.streams.iter().map(AsRawFd::as_raw_fd);
         let fds: Vec<RawFd> = fixed.into_iter().chain(streams).collect();
-        message::try_send(line, &another, &fds)
+        message::try_send(line, &said, &fds)
     }
 
     /// Takes one that was sent, with the line for reports.
@@ -80,7 +82,12 @@ impl Task {
     /// # Errors
     /// recvmsg(2); `WouldBlock` if there is none.
     pub fn take(line: &UnixStream) -> std::io::Result<(Task, UnixStream)> {
-        let (Another { bare, umask }, fds) = message::receive(line)?;
+        let (said, fds) = message::receive(line)?;
+        let Said {
+            bare,
+            terminal,
+            umask,
+        } = said;
         let [report, words, directory, stdin, stdout, stderr] =
             <[OwnedFd; 6]>::try_from(fds).map_err(|_| std::io::ErrorKind::InvalidData)?;
         let task = Task {
@@ -88,10 +95,7 @@ impl Task {
             directory: directory.into(),
             bare,
             streams: [stdin, stdout, stderr],
-            terminal: Terminal {
-                controls: false,
-                behind: false,
-            },
+            terminal,
             umask,
         };
         Ok((task, report.into()))

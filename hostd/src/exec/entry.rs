@@ -1,8 +1,7 @@
-//! A job as the launcher keeps it: what its supervisor reports of it, and what is to start beside it.
+//! A job as the launcher keeps it, and what its supervisor reports of it.
 
-use super::child::{Task, PERMIT};
+use super::child::PERMIT;
 use super::jobs::{Job, Session};
-use super::message::JobId;
 use hostcall::types::Errno;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -15,10 +14,6 @@ pub(super) struct Entry {
     line: Vec<u8>,
     /// Whether it joins the group of another.
     joins: bool,
-    /// Whether its program may be executed.
-    permitted: bool,
-    /// What is to start beside it then.
-    waiting: Vec<(JobId, Task)>,
 }
 
 impl Entry {
@@ -33,38 +28,13 @@ impl Entry {
             job: Job::new(session, report, seconds),
             line: Vec::new(),
             joins,
-            permitted: false,
-            waiting: Vec::new(),
         }
     }
 
-    /// Its program may be executed; answers what may start beside it from here on.
-    pub fn permit(&mut self) -> Vec<(JobId, Task)> {
+    /// Its program may be executed.
+    pub fn permit(&mut self) {
         // A supervisor that is gone is told of by the other end of its line.
         let _ = self.job.report.write_all(&[PERMIT]);
-        self.permitted = true;
-        std::mem::take(&mut self.waiting)
-    }
-
-    /// Keeps what is to start beside it until it is permitted: the first program's permission goes to the supervisor on the same
-    /// line as what another is started with. Comes back if that may be now.
-    pub fn delay(&mut self, id: JobId, task: Task) -> Option<Task> {
-        if self.permitted {
-            return Some(task);
-        }
-        self.waiting.push((id, task));
-        None
-    }
-
-    /// Forgets what was to start beside it.
-    pub fn withdraw(&mut self, id: JobId) {
-        self.waiting.retain(|(waiting, _)| *waiting != id);
-    }
-
-    /// Lets go of the job; answers what waits to start beside it.
-    pub fn give_up(self) -> impl Iterator<Item = JobId> {
-        self.job.give_up();
-        self.waiting.into_iter().map(|(id, _)| id)
     }
 
     /// Reads whole lines; `None` if the supervisor is gone, maybe with its permission unread.

@@ -10,7 +10,7 @@
 use super::child::Task;
 use super::message::Change;
 use super::processes::{children, kill_descendants, signal_descendants, signal_group};
-use super::supervisor::{move_program, wake};
+use super::supervisor::{is_closed, move_program, wake};
 use hostcall::types::Errno;
 use std::cell::Cell;
 use std::net::Shutdown;
@@ -40,7 +40,7 @@ enum Ending {
 pub(super) struct Session {
     /// The supervisor, our child, which leads it.
     pub leader: i32,
-    /// The line to it.
+    /// The line on which it is sent what to start.
     line: UnixStream,
     /// The process group: that of the first program, once it runs.
     group: Cell<Option<i32>>,
@@ -51,31 +51,36 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The one of a supervisor that has just been forked.
-    ///
-    /// # Errors
-    /// dup(2).
-    pub fn new(leader: i32, line: &UnixStream) -> std::io::Result<Rc<Session>> {
-        let session = Session {
+    /// The one of a supervisor that has just been forked, and has no program yet.
+    pub fn new(leader: i32, line: UnixStream) -> Session {
+        Session {
             leader,
-            line: line.try_clone()?,
+            line,
             group: Cell::new(None),
             asked: Cell::new(false),
             life: Rc::new(()),
-        };
-        Ok(Rc::new(session))
+        }
     }
 
-    /// Has the supervisor start another program in the group, and report of it on a line of its own.
+    /// Has the supervisor start a program, the first or another in the group, and report of it on a line of its own, of which
+    /// this end comes back.
     ///
     /// # Errors
-    /// `ESRCH` if the group is being ended; sendmsg(2).
-    pub fn start(&self, task: &Task, report: &UnixStream) -> std::io::Result<()> {
+    /// `ESRCH` if the group is being ended; sendmsg(2): `BrokenPipe` if the supervisor is gone.
+    pub fn start(&self, task: &Task) -> std::io::Result<UnixStream> {
         if self.asked.get() {
             return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
         }
-        task.hand_over(&self.line, report)?;
-        Ok(wake(self.leader)?)
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        task.hand_over(&self.line, &theirs)?;
+        wake(self.leader)?;
+        Ok(ours)
+    }
+
+    /// Whether somebody has killed the supervisor.
+    pub fn is_gone(&self) -> bool {
+        is_closed(&self.line)
     }
 
     fn lives(&self) -> bool {

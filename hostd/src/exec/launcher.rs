@@ -47,6 +47,8 @@ struct Launcher {
     policy: Policy,
     null: OwnedFd,
     jobs: BTreeMap<JobId, Entry>,
+    /// A supervisor that has nothing to do yet.
+    spare: Option<Session>,
     terminals: Terminals,
     /// Children that list programs.
     listers: BTreeSet<i32>,
@@ -87,6 +89,7 @@ fn serve() -> Result<()> {
         policy: *policy,
         null,
         jobs: BTreeMap::new(),
+        spare: None,
         listers: BTreeSet::new(),
         hung_up: false,
     };
@@ -207,11 +210,7 @@ impl Launcher {
         if let Some(entry) = self.jobs.get_mut(&id) {
             entry.job.ask_to_end(libc::SIGHUP);
             entry.job.forget();
-            return;
         }
-        let others = self.jobs.values_mut();
-        others.for_each(|other| other.withdraw(id));
-        self.tell(&FromLauncher::Gone { id }, &[]);
     }
 
     fn hear_hostd(&mut self) {
@@ -290,17 +289,14 @@ impl Launcher {
     }
 
     fn permit(&mut self, id: JobId) {
-        let waiting = self.jobs.get_mut(&id).map(Entry::permit);
-        for (waiting, task) in waiting.into_iter().flatten() {
-            self.start(waiting, Ok(task), Some(id));
+        if let Some(entry) = self.jobs.get_mut(&id) {
+            entry.permit();
         }
     }
 
-    /// Drops a job. What waits for it to be permitted finds no group to join.
     fn remove(&mut self, id: JobId) {
-        let entry = self.jobs.remove(&id);
-        for waiting in entry.into_iter().flat_map(Entry::give_up) {
-            self.refuse(waiting, Errno(libc::ESRCH).into());
+        if let Some(entry) = self.jobs.remove(&id) {
+            entry.job.give_up();
         }
     }
 
@@ -311,18 +307,10 @@ impl Launcher {
         self.tell(&FromLauncher::Answer { question, errno }, &fds);
     }
 
-    /// Forks a child for a program, or has that of another job start it, once that job is permitted.
+    /// Has a supervisor start a program: one of its own, or that of another job.
     fn start(&mut self, id: JobId, task: Result<Task>, beside: Option<JobId>) {
-        let other = beside.and_then(|other| self.jobs.get_mut(&other));
-        let task = match (task, other) {
-            (Ok(task), Some(other)) => match other.delay(id, task) {
-                Some(task) => Ok(task),
-                None => return,
-            },
-            (task, _) => task,
-        };
         let started = task.and_then(|task| match beside {
-            None => self.fork(task),
+            None => self.start_alone(&task),
             Some(other) => self.start_beside(other, &task),
         });
         match started {
@@ -378,25 +366,37 @@ impl Launcher {
     fn start_beside(&self, other: JobId, task: &Task) -> Result<(Rc<Session>, UnixStream)> {
         let other = self.jobs.get(&other);
         let other = other.ok_or(std::io::Error::from_raw_os_error(libc::ESRCH))?;
-        let (ours, theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let started = other.job.session.start(task, &theirs);
-        started.map_err(|error| match error.kind() {
+        let started = other.job.session.start(task);
+        let report = started.map_err(|error| match error.kind() {
             // The first program could not be executed, and its supervisor has ended.
             ErrorKind::BrokenPipe => std::io::Error::from_raw_os_error(libc::ESRCH),
             _ => error,
         })?;
-        Ok((other.job.session.clone(), ours))
+        Ok((other.job.session.clone(), report))
     }
 
-    fn fork(&self, task: Task) -> Result<(Rc<Session>, UnixStream)> {
+    fn start_alone(&mut self, task: &Task) -> Result<(Rc<Session>, UnixStream)> {
+        let spare = self.spare.take().filter(|spare| !spare.is_gone());
+        let session = spare.map_or_else(|| self.fork(), Ok)?;
+        let report = session.start(task)?;
+        Ok((Rc::new(session), report))
+    }
+
+    /// Forks a supervisor. Copying this process takes as long as all else until a program is executed, so one stands ready.
+    fn fork(&self) -> Result<Session> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
         let launcher = std::process::id() as i32;
         // SAFETY: this process has one thread, so the child may do anything; it never comes back.
         match unsafe { fork()? } {
-            ForkResult::Child => supervisor::run(task, &self.policy, launcher, theirs),
-            ForkResult::Parent { child } => Ok((Session::new(child.as_raw(), &ours)?, ours)),
+            ForkResult::Child => supervisor::run(&self.policy, launcher, theirs),
+            ForkResult::Parent { child } => Ok(Session::new(child.as_raw(), ours)),
+        }
+    }
+
+    fn keep_spare(&mut self) {
+        if self.spare.is_none() && !self.hung_up {
+            // Without one the next start makes its own, or tells why it cannot.
+            self.spare = self.fork().ok();
         }
     }
 
@@ -420,6 +420,7 @@ impl Launcher {
             Ok(Report::Running(pid)) => {
                 entry.job.run_as(pid);
                 self.tell(&FromLauncher::Running { id, pid }, &[]);
+                self.keep_spare();
             }
             Ok(Report::Failure(failure)) => self.refuse(id, failure),
             Ok(Report::Changed(change)) => {
@@ -474,7 +475,8 @@ impl Launcher {
         // SAFETY: plain system call on our own child.
         let gone = |pid| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) } != 0;
         self.listers.retain(|pid| !gone(*pid));
-        let sessions = self.jobs.values().map(|entry| entry.job.session.leader);
+        let sessions = self.jobs.values().map(|entry| &*entry.job.session);
+        let sessions = sessions.chain(&self.spare).map(|session| session.leader);
         let own: BTreeSet<i32> = sessions.chain(self.listers.iter().copied()).collect();
         jobs::end_strangers(|pid| own.contains(&pid));
     }

@@ -20,27 +20,45 @@ use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 
-/// Has the program run and tells of it until the launcher ends this. It has one thread and never returns to the launcher's code.
-pub(super) fn run(task: Task, policy: &Policy, launcher: i32, report: UnixStream) -> ! {
+/// Waits for a task on the line, has its program run and tells of it until the launcher ends this. It has one thread and never
+/// returns to the launcher's code.
+pub(super) fn run(policy: &Policy, launcher: i32, line: UnixStream) -> ! {
+    let led = lead(launcher).and_then(|()| keep_open(&line));
+    // A launcher that is gone sends nothing, and this process ends with it.
+    let Ok((task, report)) = await_task(&line) else {
+        end()
+    };
     let mut supervisor = Supervisor {
         policy,
+        line,
         programs: Vec::new(),
         is_told: false,
     };
-    let led = lead(launcher).map_err(|failure| Failure {
+    let led = led.map_err(|failure| Failure {
         about: Some(About::default()),
         ..failure
     });
-    let started = led.and_then(|()| supervisor.start(task, &report));
-    // A launcher that is gone hears nothing, and this process ends with it.
-    match started {
+    match led.and_then(|()| supervisor.start(task, &report)) {
         Ok(program) => supervisor.watch(program, report),
         Err(failure) => {
             let _ = tell(&report, &[Report::Failure(failure)]);
-            // SAFETY: ends a process that has nothing to flush; what it copied from its parent is the parent's.
-            unsafe { libc::_exit(127) }
+            end()
         }
     }
+}
+
+/// The first task, whenever it comes.
+fn await_task(line: &UnixStream) -> std::io::Result<(Task, UnixStream)> {
+    poll(
+        &mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)],
+        PollTimeout::NONE,
+    )?;
+    Task::take(line)
+}
+
+fn end() -> ! {
+    // SAFETY: ends a process that has nothing to flush; what it copied from its parent is the parent's.
+    unsafe { libc::_exit(127) }
 }
 
 /// Becomes what a supervisor is.
@@ -64,6 +82,8 @@ struct Supervised {
 /// The leader of a session, and the programs in it. The first leads their process group.
 struct Supervisor<'p> {
     policy: &'p Policy,
+    /// On which tasks come.
+    line: UnixStream,
     programs: Vec<Supervised>,
     /// Whether the launcher knows that nothing is left.
     is_told: bool,
@@ -107,9 +127,6 @@ impl Supervisor<'_> {
 
     fn add(&mut self, program: Pid, report: UnixStream) {
         let pid = program.as_raw();
-        let lines = self.programs.iter().map(|program| &program.report);
-        let lines: Vec<i32> = lines.chain([&report]).map(AsRawFd::as_raw_fd).collect();
-        let _ = keep_open(lines);
         let _ = tell(&report, &[Report::Running(pid)]);
         self.programs.push(Supervised {
             pid,
@@ -120,9 +137,7 @@ impl Supervisor<'_> {
 
     /// Starts what the launcher has sent, however often it has called for that: signals merge.
     fn start_others(&mut self) {
-        while let Some(Ok((task, report))) =
-            self.programs.first().map(|first| Task::take(&first.report))
-        {
+        while let Ok((task, report)) = Task::take(&self.line) {
             match self.start(task, &report) {
                 Ok(program) => {
                     self.is_told = false;
@@ -180,8 +195,8 @@ pub(super) fn wake(supervisor: i32) -> Result<(), nix::Error> {
     kill(Pid::from_raw(supervisor), Signal::SIGCHLD)
 }
 
-/// Whether the launcher has closed the other end of a line.
-fn is_closed(line: &UnixStream) -> bool {
+/// Whether the other end of a line is closed.
+pub(super) fn is_closed(line: &UnixStream) -> bool {
     let mut polled = [PollFd::new(line.as_fd(), PollFlags::empty())];
     let hung_up = |fd: &PollFd<'_>| {
         fd.revents()
@@ -225,19 +240,17 @@ fn await_signal() -> Wish {
     }
 }
 
-/// Closes whatever else the launcher had or the guest gave: a pipe's other end must see the program's end, not this process's.
-fn keep_open(mut lines: Vec<i32>) -> Result<(), Failure> {
+/// Closes whatever else the launcher has: a line's other end must see the program's end, not this process's.
+fn keep_open(line: &UnixStream) -> Result<(), Failure> {
     // SAFETY: 0 is no object's. 1 is /dev/null.
     Errno::result(unsafe { libc::dup2(1, 0) }.into())?;
-    lines.sort_unstable();
-    let mut first = 3;
-    for line in lines.into_iter().chain([i32::MAX]) {
-        if first < line {
+    let line = line.as_raw_fd() as u32;
+    for (first, last) in [(3, line - 1), (line + 1, u32::MAX)] {
+        if first <= last {
             // SAFETY: the objects that own these numbers are the launcher's, and this copy of the process never comes back to
             // them.
-            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, line - 1, 0) })?;
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
         }
-        first = line.saturating_add(1);
     }
     Ok(())
 }
