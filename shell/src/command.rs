@@ -136,10 +136,28 @@ pub fn hrun(words: impl IntoIterator<Item = OsString>) -> Result<Hrun, clap::Err
     let words: Vec<OsString> = words.into_iter().collect();
     let own = words.first().map(|word| Path::new(word).file_name());
     match own.flatten() {
-        Some(name) if name != OsStr::new("hrun") => Ok(Hrun {
-            words: std::iter::once(name.to_owned())
-                .chain(words.iter().skip(1).cloned())
-                .collect(),
+        Some(name) if name != OsStr::new("hrun") => {
+            let name = std::iter::once(name.to_owned());
+            Ok(Hrun::of(name.chain(words.iter().skip(1).cloned())))
+        }
+        _ if has_no_options(&words) => Ok(Hrun::of(words.into_iter().skip(1))),
+        _ => Hrun::try_parse_from(words),
+    }
+}
+
+/// Whether the first word is the program's already, so that nothing is to be read: setting up a parser takes longer than all else
+/// that hrun does by itself.
+fn has_no_options(words: &[OsString]) -> bool {
+    words
+        .get(1)
+        .is_some_and(|word| !word.as_bytes().starts_with(b"-"))
+}
+
+impl Hrun {
+    /// A program and its arguments, without options.
+    fn of(words: impl Iterator<Item = OsString>) -> Hrun {
+        Hrun {
+            words: words.collect(),
             terminal: false,
             no_terminal: false,
             env: Vec::new(),
@@ -148,8 +166,7 @@ pub fn hrun(words: impl IntoIterator<Item = OsString>) -> Result<Hrun, clap::Err
             install_link: None,
             completion: None,
             complete: None,
-        }),
-        _ => Hrun::try_parse_from(words),
+        }
     }
 }
 
@@ -180,7 +197,9 @@ mod tests {
             let words: Vec<&str> = std::iter::once("/bin/hrun")
                 .chain(given.iter().copied())
                 .collect();
+            let parsed = Hrun::try_parse_from(&words).unwrap();
             let read = read(&words).unwrap();
+            assert_eq!(read, parsed, "{given:?}");
             assert_eq!(read.words, *expected, "{given:?}");
             assert!(!read.terminal && !read.verbose && read.env.is_empty());
         }

@@ -26,8 +26,10 @@ pub fn leave(client: &'static Client) {
 /// # Errors
 /// One line that says where the host was looked for.
 pub fn attach() -> Result<&'static Client, Failure> {
-    // SAFETY: plain calls; no other thread makes files yet.
+    // SAFETY: plain calls; no other thread makes files yet, nor uses the allocator, which is to serve all from one arena: each of
+    // its own is mapped, cut to size and unmapped while the host's program runs.
     let umask = unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
         let mask = libc::umask(0o077);
         libc::umask(mask);
         mask
@@ -36,7 +38,8 @@ pub fn attach() -> Result<&'static Client, Failure> {
         resume: None,
         umask,
     };
-    let client = Client::attach(&options).map_err(Failure::own)?;
+    let place = Box::leak(Box::new_uninit());
+    let client = Client::attach_in(place, &options, &mut || ()).map_err(Failure::own)?;
     client.be_modest();
-    Ok(Box::leak(Box::new(client)))
+    Ok(client)
 }

@@ -82,6 +82,12 @@ impl std::os::fd::AsFd for Signals {
     }
 }
 
+/// Has writes to nobody fail instead of ending the process.
+pub fn ignore_broken_pipes() {
+    // SAFETY: plain system call; no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: a live sigaction, valid when zeroed, and no new one.
     unsafe {
