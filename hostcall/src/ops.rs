@@ -334,7 +334,8 @@ ops! {
         /// Waits for a change of a job's state and takes it, as `wait` does, or until a file is ready, poll(2), whatever comes first:
         /// for who waits for several things with one lane. `files` are packed pairs of a 32-bit descriptor and 32 bits of events
         /// (`POLLIN`, `POLLOUT`), at most 32 (`EINVAL`); `ready` has a bit for each of them, set for one that has failed, has been
-        /// hung up or is not open, too. The state is none where there is no change.
+        /// hung up or is not open, too. The state is none where there is no change. With the option 0x10000 the job is let go of
+        /// together with its end, as by `forget`.
         143 await_job AwaitJob<'a> [blocks clean] (SYS_ppoll SYS_eventfd2 SYS_read SYS_write SYS_close SYS_futex) {
             job: u32, options: i32, files: Source<'a>,
         } -> { state: JobState, ready: u32 }

@@ -209,6 +209,9 @@ pub struct RecordLock {
     pub pid: i32,
 }
 
+/// The option of `await_job` that lets go of the job together with its end, beside those of waitpid(2).
+pub const LET_GO: i32 = 0x1_0000;
+
 /// What has become of a job, wait(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {

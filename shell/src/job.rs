@@ -36,6 +36,11 @@ pub struct Program {
     pub streams: Joined,
 }
 
+/// Whether nothing is left to do for programs that have ended: no stream to empty, and no other of the group to reach by the first.
+pub fn are_done_with(programs: &[Program]) -> bool {
+    matches!(programs, [only] if only.streams.carried.is_empty())
+}
+
 /// Running programs.
 pub struct Job {
     host: &'static Client,
@@ -115,10 +120,13 @@ impl Job {
         }
         terminal::restore();
         ended?;
+        let are_forgotten = are_done_with(&self.programs);
         for program in &self.programs {
             program.streams.follow(self.host);
-            // What it has left running is nobody's any more, and lives on.
-            let _ = self.host.forget(program.number);
+            if !are_forgotten {
+                // What it has left running is nobody's any more, and lives on.
+                let _ = self.host.forget(program.number);
+            }
         }
         self.interrupt_others();
         if let Some((role, errno)) = self.failed {

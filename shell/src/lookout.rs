@@ -6,7 +6,7 @@
 
 use hostcall::client::{interruptible, Client, Interrupt};
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, JobState, RemoteFd};
+use hostcall::types::{Errno, JobState, RemoteFd, LET_GO};
 use hostcall::wire::Source;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -135,7 +135,7 @@ impl Lookout {
     }
 
     /// The thread: waits for all, and tells of the jobs' changes until the last has ended. Of a group in which all are stopped the
-    /// first is that runs.
+    /// first is that runs. `lets_go`: nobody wants a job after its end.
     ///
     /// # Errors
     /// A job cannot be waited for any more.
@@ -143,11 +143,12 @@ impl Lookout {
         &'static self,
         host: &Client,
         jobs: &[u32],
+        lets_go: bool,
         mut tell: impl FnMut(JobState),
     ) -> Result<(), Errno> {
         interruptible(&self.interrupt);
         for (at, job) in jobs.iter().enumerate() {
-            let end = self.see_through(host, *job, &mut tell);
+            let end = self.see_through(host, *job, lets_go, &mut tell);
             if end.is_err() || at + 1 == jobs.len() {
                 self.close();
             }
@@ -161,12 +162,14 @@ impl Lookout {
         &self,
         host: &Client,
         job: u32,
+        lets_go: bool,
         tell: &mut impl FnMut(JobState),
     ) -> Result<JobState, Errno> {
+        let let_go = if lets_go { LET_GO } else { 0 };
+        let changes = libc::WUNTRACED | libc::WCONTINUED | let_go;
         loop {
             self.interrupt.reset();
             let taken = self.take();
-            let changes = libc::WUNTRACED | libc::WCONTINUED;
             match host.await_job(job, changes, Source::new(&packed(&taken))) {
                 Ok(reply) => {
                     self.settle(&taken, reply.ready);

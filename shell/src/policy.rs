@@ -25,6 +25,8 @@ pub struct Policy {
 
 /// Longest policy, bytes.
 const MOST: usize = 64 << 10;
+/// Room that is enough for nearly all. Clearing more takes a page fault for each page.
+const USUAL: usize = 4 << 10;
 
 impl Policy {
     /// Asks the host.
@@ -32,8 +34,13 @@ impl Policy {
     /// # Errors
     /// The call's; `EPROTO` if the answer is not understood.
     pub fn ask(host: &impl Calls) -> Result<Policy, Errno> {
-        let mut text = vec![0; MOST];
-        let filled = host.exec_policy(Sink::new(&mut text))?.filled.0;
+        let mut text = vec![0; USUAL];
+        let mut asked = host.exec_policy(Sink::new(&mut text));
+        if matches!(asked, Err(Errno(libc::ERANGE))) {
+            text = vec![0; MOST];
+            asked = host.exec_policy(Sink::new(&mut text));
+        }
+        let filled = asked?.filled.0;
         serde_json::from_slice(&text[..filled]).map_err(|_| Errno(libc::EPROTO))
     }
 }

@@ -4,7 +4,7 @@ use crate::command::Hrun;
 use crate::environment::{self, Named};
 use crate::events::{Events, Told};
 use crate::failure::{Failure, OWN};
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::paths::Prefix;
 use crate::policy::Policy;
 use crate::session::Session;
@@ -146,7 +146,8 @@ pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure>
     if let Some(waiter) = waiter {
         let waiter =
             waiter.map_err(|error| Failure::own(format_args!("cannot start a thread: {error}")))?;
-        waiter.wait_for(programs.iter().map(|program| program.number).collect());
+        let numbers = programs.iter().map(|program| program.number);
+        waiter.wait_for(numbers.collect(), job::are_done_with(&programs));
     }
     let ended = Job::new(host, programs, events, in_front).attend()?;
     if stages.iter().any(|stage| stage.options.verbose) {

@@ -9,7 +9,15 @@ use std::sync::mpsc::{channel, Sender};
 
 /// One that has nothing to wait for yet. Without any it ends.
 #[derive(Debug)]
-pub struct Waiter(Sender<Vec<u32>>);
+pub struct Waiter(Sender<Wanted>);
+
+/// The jobs to wait for.
+#[derive(Debug)]
+struct Wanted {
+    jobs: Vec<u32>,
+    /// Nobody wants them after their end.
+    lets_go: bool,
+}
 
 impl Waiter {
     /// Makes it. No signal is ever its own.
@@ -21,12 +29,14 @@ impl Waiter {
         lookout: &'static Lookout,
         teller: Teller,
     ) -> std::io::Result<Waiter> {
-        let (sender, jobs) = channel::<Vec<u32>>();
+        let (sender, jobs) = channel::<Wanted>();
         let wait = move || {
-            let Ok(jobs) = jobs.recv() else {
+            let Ok(Wanted { jobs, lets_go }) = jobs.recv() else {
                 return;
             };
-            let lost = lookout.run(host, &jobs, |state| teller.tell(Event::State(state)));
+            let lost = lookout.run(host, &jobs, lets_go, |state| {
+                teller.tell(Event::State(state))
+            });
             if let Err(errno) = lost {
                 teller.tell(Event::Lost(errno));
             }
@@ -36,9 +46,9 @@ impl Waiter {
         Ok(Waiter(sender))
     }
 
-    /// Has it wait for these jobs, and tell of their changes.
-    pub fn wait_for(self, jobs: Vec<u32>) {
+    /// Has it wait for these jobs, and tell of their changes. `lets_go`: nobody wants them after their end.
+    pub fn wait_for(self, jobs: Vec<u32>, lets_go: bool) {
         // The thread does nothing else.
-        let _ = self.0.send(jobs);
+        let _ = self.0.send(Wanted { jobs, lets_go });
     }
 }

@@ -3,11 +3,14 @@
 
 use hostcall::client::Client;
 use hostcall::ops::Calls;
-use hostcall::types::{DirFd, Mode, OpenFlags, RecordLock, RemoteFd};
+use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RecordLock, RemoteFd};
 use hostcall::wire::Sink;
 use hostcall_tests::daemon::{eventually, leave, Daemon};
+use hostcall_tests::launch::{start, start_raw, words_of, LATER, NONE};
 use hostcall_tests::peer::Peer;
 use hostcall_tests::witness::c;
+use hostd::calls::scratch::MOST_SCRATCHES;
+use serde_json::json;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -106,6 +109,76 @@ fn nothing_of_a_process_reaches_the_next() {
     assert!(again > 0, "no shadow has served twice");
 }
 
+/// Leaves all that host programs leave in a session; answers the process of one that runs.
+fn launch_all(client: &Client, daemon: &Daemon) -> i32 {
+    let told = daemon.export("told");
+    let _ = std::fs::remove_file(&told);
+    let script = format!("echo $$ > {}; exec sleep 1000", told.display());
+    let sleeper = words_of(&["sh", "-c", &script], &[]);
+    start_raw(client, &words_of(&["true"], &[]), [NONE; 3], LATER).unwrap();
+    client.pipe(OpenFlags(0)).unwrap();
+    let terminal = client.pty_open(24, 80, 0, 0).unwrap().fd;
+    start(client, &["cat"], [terminal, NONE, NONE]).unwrap();
+    start_raw(client, &sleeper, [NONE; 3], 0).unwrap();
+    for _ in 0..MOST_SCRATCHES {
+        client.scratch(4096).unwrap();
+    }
+    let mut pid = None;
+    eventually("it runs", || {
+        let text = std::fs::read_to_string(&told).unwrap_or_default();
+        pid = text.trim().parse().ok();
+        pid.is_some()
+    });
+    pid.unwrap_or_default()
+}
+
+/// Numbers of jobs that some session may have given.
+const NUMBERS: std::ops::Range<u32> = 1..4 * MANY as u32;
+
+/// What a session knows of the programs of those before it.
+fn programs(client: &Client) -> Vec<String> {
+    let mut found = Vec::new();
+    for job in NUMBERS {
+        if client.wait(job, libc::WNOHANG).err() != Some(Errno(libc::ECHILD)) {
+            found.push(format!("the job {job}"));
+        }
+        if client.started(job, NONE).err() != Some(Errno(libc::ESRCH)) {
+            found.push(format!("the start of job {job}"));
+        }
+    }
+    let scratches = (0..MOST_SCRATCHES).filter_map(|_| client.scratch(1).ok());
+    let scratches: Vec<RemoteFd> = scratches.map(|reply| reply.fd).collect();
+    if scratches.len() < MOST_SCRATCHES {
+        found.push(format!("no more than {} scratches", scratches.len()));
+    }
+    for scratch in scratches {
+        client.close(scratch).unwrap();
+    }
+    found
+}
+
+#[test]
+fn programs_end_with_their_process_and_the_next_knows_of_none() {
+    let exec = json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"], "processes": 64}});
+    let daemon = Daemon::configured(|_| exec);
+    std::fs::write(daemon.export("locked"), "").unwrap();
+    let mut served = HashSet::new();
+    let mut again = 0;
+    for _ in 0..MANY {
+        let client = daemon.attach();
+        if !served.insert(shadow(&daemon)) {
+            again += 1;
+            let mut found = traces(&client, &daemon);
+            found.extend(programs(&client));
+            assert_eq!(found, Vec::<String>::new());
+        }
+        let pid = launch_all(&client, &daemon);
+        end(&daemon, client);
+        eventually("its program has ended", || !lives(pid));
+    }
+    assert!(again > 0, "no shadow has served twice");
+}
+
 #[test]
 fn a_region_is_nobodys_before() {
     let daemon = Daemon::start();
@@ -128,15 +201,12 @@ fn a_region_is_nobodys_before() {
 fn what_cannot_be_cleared_ends_with_its_process() {
     let daemon = Daemon::start();
     type Call = fn(&Client);
-    let calls: [(&str, Call); 3] = [
+    let calls: [(&str, Call); 2] = [
         ("a limit", |client| {
             client.limit_size(1 << 20).unwrap();
         }),
         ("a watch", |client| {
             client.watch_open(0).unwrap();
-        }),
-        ("a pipe", |client| {
-            client.pipe(OpenFlags(0)).unwrap();
         }),
     ];
     for (what, call) in calls {

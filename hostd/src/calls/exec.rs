@@ -1,6 +1,7 @@
 //! Host programs: what of them is this process's own, and what it asks hostd for.
 #![allow(unsafe_code)]
 
+use super::scratch::{memory, Scratch, MOST_SCRATCHES};
 use super::session::working_directory;
 use super::{done, Caller};
 use crate::exec::message::Terminal;
@@ -9,18 +10,13 @@ use crate::exec::words::MOST_BYTES;
 use crate::message::{FromShadow, MOST_NAME};
 use crate::shadow::starts::Refusal;
 use hostcall::ops::{reply, request, ExecCalls};
-use hostcall::types::{Errno, JobState, RemoteFd};
+use hostcall::types::{Errno, JobState, RemoteFd, LET_GO};
 use hostcall::wire::{Filled, Sink, Source};
-use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-/// Scratch files of one guest process.
-pub const MOST_SCRATCHES: usize = 4;
+use std::sync::atomic::Ordering;
 
 /// The flag of `exec` that gives the program a controlling terminal.
 const CONTROLS: u32 = 1;
@@ -38,67 +34,6 @@ pub struct Places {
     pub bare: Option<u64>,
     /// What the guest's own programs are told of the policy, as JSON.
     pub policy: String,
-}
-
-/// A process's scratch files by their descriptors. They are never duplicated, shared nor opened anew, so what they take ends with
-/// those.
-#[derive(Debug, Default)]
-pub struct Scratches {
-    by_number: Mutex<BTreeMap<i32, Scratch>>,
-    /// How many there are, for those who have none: closing a file asks.
-    count: AtomicUsize,
-}
-
-/// One scratch file.
-#[derive(Debug)]
-struct Scratch {
-    len: u64,
-    /// Why its words were refused, for people.
-    refusal: Option<String>,
-}
-
-impl Scratches {
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, Scratch>) -> T) -> T {
-        let mut all = self
-            .by_number
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let answer = f(&mut all);
-        self.count.store(all.len(), Ordering::Relaxed);
-        answer
-    }
-
-    /// Whether a descriptor is one: it is not to be duplicated or handed on.
-    pub fn holds(&self, fd: i32) -> bool {
-        self.count.load(Ordering::Relaxed) != 0 && self.with(|all| all.contains_key(&fd))
-    }
-
-    /// Forgets all of them. hostd gives their room back.
-    pub fn clear(&self) {
-        self.with(BTreeMap::clear);
-    }
-
-    /// Forgets a descriptor that is being closed; bytes that the file had.
-    pub(super) fn close(&self, fd: i32) -> Option<u64> {
-        match self.count.load(Ordering::Relaxed) {
-            0 => None,
-            _ => self.with(|all| all.remove(&fd)).map(|scratch| scratch.len),
-        }
-    }
-}
-
-/// Makes a memory file of this length, which it keeps.
-fn memory(len: u64) -> Result<OwnedFd, Errno> {
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    let seals = libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
-    // SAFETY: a NUL-terminated name; the descriptor that comes back is ours.
-    unsafe {
-        let fd = libc::memfd_create(c"hostcall-words".as_ptr(), flags);
-        let file = OwnedFd::from_raw_fd(Errno::result(fd.into())? as i32);
-        done(libc::ftruncate(file.as_raw_fd(), len as i64))?;
-        done(libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals))?;
-        Ok(file)
-    }
 }
 
 impl Caller {
@@ -146,6 +81,19 @@ impl Caller {
             errno
         };
         self.session.starts.wait(job).map_err(keep)
+    }
+
+    /// Lets go of a job that has ended.
+    fn let_go(&self, job: u32) -> Result<(), Errno> {
+        let place = self.session.jobs.ended(job)?;
+        // From here on the place may become another's.
+        self.session.streams.take_back(place);
+        // hostd, which has told of the end, has nothing to say against it. It hears this ahead of the session's own end.
+        self.session
+            .hostd
+            .tell(&FromShadow::ForgetJob { job }, &[])?;
+        self.session.jobs.forget(job);
+        Ok(())
     }
 
     /// A standard stream: no file, or one that may be handed on.
@@ -384,6 +332,7 @@ impl ExecCalls for Caller {
             options,
             files,
         } = request;
+        let (lets_go, options) = (options & LET_GO != 0, options & !LET_GO);
         let jobs = &self.session.jobs;
         let bell = jobs.bell()?;
         let rung = libc::pollfd {
@@ -401,6 +350,10 @@ impl ExecCalls for Caller {
             let bit = |(at, file): (usize, &libc::pollfd)| u32::from(file.revents != 0) << at;
             let ready = files[1..].iter().enumerate().map(bit).sum();
             if !waits || ready != 0 {
+                if lets_go && jobs.ended(job).is_ok() {
+                    // Without hostd nobody keeps it.
+                    let _ = self.let_go(job);
+                }
                 return Ok(reply::AwaitJob { state, ready });
             }
         }
@@ -428,15 +381,7 @@ impl ExecCalls for Caller {
     }
 
     fn forget(&mut self, request: request::Forget) -> Result<reply::Forget, Errno> {
-        let job = request.job;
-        let place = self.session.jobs.ended(job)?;
-        // From here on the place may become another's.
-        self.session.streams.take_back(place);
-        // hostd, which has told of the end, has nothing to say against it. It hears this ahead of the session's own end.
-        self.session
-            .hostd
-            .tell(&FromShadow::ForgetJob { job }, &[])?;
-        self.session.jobs.forget(job);
+        self.let_go(request.job)?;
         Ok(reply::Forget {})
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod link;
 mod meta;
 mod path;
 mod running;
+pub mod scratch;
 mod session;
 mod translate;
 pub mod watch;

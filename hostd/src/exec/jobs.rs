@@ -261,14 +261,17 @@ impl Job {
         self.forgotten && self.ended && self.alone
     }
 
-    /// Lets go of its numbers, unless they are its session's too.
-    pub fn give_up(self) {
+    /// Lets go of its numbers, unless they are its session's too, which comes back.
+    pub fn give_up(self) -> Rc<Session> {
         let Job {
             session, report, ..
         } = self;
         drop(report);
-        // The closed line is no signal, and the supervisor waits for those.
-        let _ = wake(session.leader);
+        if Rc::strong_count(&session) > 1 {
+            // The closed line is no signal, and the supervisor waits for those.
+            let _ = wake(session.leader);
+        }
+        session
     }
 }
 

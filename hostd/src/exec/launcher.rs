@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The argument that makes hostd's program a launcher.
 pub const LAUNCHER: &str = "launcher";
@@ -49,12 +49,18 @@ struct Launcher {
     jobs: BTreeMap<JobId, Entry>,
     /// A supervisor that has nothing to do yet.
     spare: Option<Session>,
+    /// Sessions of which nothing is left but their supervisors, and when these are ended.
+    retired: Vec<(Instant, Rc<Session>)>,
     terminals: Terminals,
     /// Children that list programs.
     listers: BTreeSet<i32>,
     /// hostd says nothing any more, and all programs are being ended. It may still listen.
     hung_up: bool,
 }
+
+/// How long a supervisor stays that has nothing to do any more. Its end takes a processor for a tenth of a millisecond, at the very
+/// moment when whoever has waited for the program goes on.
+const REST: Duration = Duration::from_millis(3);
 
 /// Lists of programs that are made at once. A directory of programs that hangs holds each up for good.
 const MOST_LISTS: usize = 16;
@@ -90,6 +96,7 @@ fn serve() -> Result<()> {
         null,
         jobs: BTreeMap::new(),
         spare: None,
+        retired: Vec::new(),
         listers: BTreeSet::new(),
         hung_up: false,
     };
@@ -180,14 +187,19 @@ impl Launcher {
             .map(|(id, _)| *id)
             .collect();
         for id in over {
-            self.remove(id);
+            let session = self.jobs.remove(&id).map(|entry| entry.job.give_up());
+            self.retired
+                .extend(session.map(|session| (now + REST, session)));
             self.tell(&FromLauncher::Gone { id }, &[]);
         }
         if self.hung_up && self.jobs.is_empty() {
             return None;
         }
+        self.retired.retain(|(due, _)| *due > now);
+        let rests = self.retired.iter().map(|(due, _)| *due);
+        let next = rests.chain(next).min();
         Some(next.map_or(PollTimeout::NONE, |due| {
-            let left = due.saturating_duration_since(now) + std::time::Duration::from_millis(1);
+            let left = due.saturating_duration_since(now) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         }))
     }
@@ -476,7 +488,9 @@ impl Launcher {
         let gone = |pid| unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) } != 0;
         self.listers.retain(|pid| !gone(*pid));
         let sessions = self.jobs.values().map(|entry| &*entry.job.session);
-        let sessions = sessions.chain(&self.spare).map(|session| session.leader);
+        let sessions = sessions.chain(&self.spare);
+        let retired = self.retired.iter().map(|(_, session)| &**session);
+        let sessions = sessions.chain(retired).map(|session| session.leader);
         let own: BTreeSet<i32> = sessions.chain(self.listers.iter().copied()).collect();
         jobs::end_strangers(|pid| own.contains(&pid));
     }

@@ -100,6 +100,8 @@ impl Main {
             return Ok(false);
         }
         self.renewing = true;
+        // The process may be on this very processor, about to tell its parent that it has ended.
+        std::thread::yield_now();
         self.lanes.iter().for_each(|lane| lane.end());
         self.empty_lanes(LaneState::Dead)?;
         // By a call that was being executed, or a new image that came for the session.

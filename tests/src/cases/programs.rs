@@ -4,7 +4,7 @@ use super::table;
 use crate::launch::{finish, pipe, put, start, start_raw, start_with, words_of, LATER, NONE};
 use crate::run::Run;
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, JobState, Offset, OpenFlags, RemoteFd, RwFlags};
+use hostcall::types::{Errno, JobState, Offset, OpenFlags, RemoteFd, RwFlags, LET_GO};
 use hostcall::wire::{Sink, Source};
 use libc::*;
 
@@ -159,8 +159,7 @@ fn program_awaited(run: &mut Run) {
     // The byte is there before the end, and is told with it once that has come.
     let _ = run.wait(job, 0);
     let _ = run.await_job(job, 0, Source::new(&silent));
-    let _ = run.await_job(job, 0, Source::new(&[]));
-    let _ = run.forget(job);
+    let _ = run.await_job(job, LET_GO, Source::new(&[]));
     let _ = run.await_job(job, 0, Source::new(&silent));
 }
 

@@ -3,7 +3,7 @@
 use super::{done, Libc};
 use crate::launch::LATER;
 use hostcall::ops::{reply, request, ExecCalls};
-use hostcall::types::{Errno, JobState, RemoteFd};
+use hostcall::types::{Errno, JobState, RemoteFd, LET_GO};
 use hostcall::wire::Filled;
 use hostd::exec::words;
 use std::collections::{HashMap, HashSet};
@@ -247,8 +247,9 @@ impl ExecCalls for Libc<'_> {
         let mut files: Vec<libc::pollfd> = packed.chunks_exact(8).map(file).collect();
         let pid = self.pid(request.job, libc::ECHILD)?;
         let waits = request.options & libc::WNOHANG == 0;
+        let options = request.options & !LET_GO | libc::WNOHANG;
         loop {
-            let state = state(pid, request.options | libc::WNOHANG)?;
+            let state = state(pid, options)?;
             // No call of libc's waits for both, so one looks at the other every ten milliseconds.
             let limit = if waits && state == JobState::None {
                 10
@@ -260,6 +261,9 @@ impl ExecCalls for Libc<'_> {
             let bit = |(at, file): (usize, &libc::pollfd)| u32::from(file.revents != 0) << at;
             let ready = files.iter().enumerate().map(bit).sum();
             if !waits || state != JobState::None || ready != 0 {
+                if request.options & LET_GO != 0 {
+                    let _ = self.forget(request::Forget { job: request.job });
+                }
                 return Ok(reply::AwaitJob { state, ready });
             }
         }
