@@ -36,6 +36,17 @@ fn named(daemon: &Daemon, name: &str) -> Vec<i32> {
     descendants(daemon.pid()).into_iter().filter(is).collect()
 }
 
+/// Supervisors that have programs, and those that wait for one.
+fn supervisors(daemon: &Daemon) -> (Vec<i32>, Vec<i32>) {
+    let all = named(daemon, "supervisor").into_iter();
+    all.partition(|pid| !descendants(*pid).is_empty())
+}
+
+fn is_zombie(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.contains("State:\tZ")
+}
+
 fn end(pid: i32) {
     kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
 }
@@ -111,7 +122,7 @@ fn a_supervisor_that_is_killed_takes_its_programs_along() {
     let daemon = daemon();
     let client = daemon.attach();
     let (job, pids) = start_family(&daemon, &client);
-    end(named(&daemon, "supervisor")[0]);
+    end(supervisors(&daemon).0[0]);
     all_gone(&pids);
     let killed = JobState::Signalled {
         signal: 9,
@@ -120,6 +131,29 @@ fn a_supervisor_that_is_killed_takes_its_programs_along() {
     assert_eq!(client.wait(job, 0).expect("its end").state, killed);
     assert_eq!(client.signal(job, 0).map(drop), Err(Errno(libc::ESRCH)));
     client.forget(job).expect("it has ended");
+}
+
+#[test]
+fn one_supervisor_waits_for_a_program_and_can_be_spared() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    for _ in 0..3 {
+        let job = start(&client, &["true"], [NONE; 3]).expect("started");
+        assert_eq!(finish(&client, job), JobState::Exited(0));
+        let mut waiting = Vec::new();
+        eventually("one waits, and no other is left", || {
+            let (busy, idle) = supervisors(&daemon);
+            waiting = idle;
+            busy.is_empty() && waiting.len() == 1
+        });
+        // /dev/null, the log and its line: nothing of the program before, nor of the launcher.
+        let files = std::fs::read_dir(format!("/proc/{}/fd", waiting[0]));
+        assert_eq!(files.expect("it lives").count(), 4);
+        end(waiting[0]);
+        eventually("it is dead", || is_zombie(waiting[0]));
+    }
+    let job = start(&client, &["sh", "-c", "exit 5"], [NONE; 3]).expect("started");
+    assert_eq!(finish(&client, job), JobState::Exited(5));
 }
 
 #[test]
