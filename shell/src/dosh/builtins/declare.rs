@@ -200,7 +200,7 @@ pub fn unset(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 }
 
 /// `name[index]` apart.
-fn element(word: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn element(word: &[u8]) -> Option<(&[u8], &[u8])> {
     let open = word.iter().position(|byte| *byte == b'[')?;
     let inner = word[open + 1..].strip_suffix(b"]")?;
     is_name(&word[..open]).then_some((&word[..open], inner))

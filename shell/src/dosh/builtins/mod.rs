@@ -4,6 +4,7 @@ mod control;
 mod declare;
 mod directory;
 mod echo;
+mod fc;
 mod getopts;
 mod history;
 mod host;
@@ -63,6 +64,7 @@ pub const NAMES: &[&[u8]] = &[
     b"command",
     b"echo",
     b"false",
+    b"fc",
     b"fg",
     b"getopts",
     b"guest",
@@ -126,6 +128,7 @@ pub fn find(name: &[u8]) -> Option<Builtin> {
         b"command" => regular(names::command),
         b"echo" => regular(echo::main),
         b"false" => regular(control::no),
+        b"fc" => regular(fc::main),
         b"fg" => regular(jobs::fg),
         b"getopts" => regular(getopts::main),
         b"guest" => regular(host::guest),

@@ -1,8 +1,10 @@
 //! `printf` (XCU printf).
 
+use super::declare::element;
 use super::shown;
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::quoting::{digits, quote};
+use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::{syntax::arithmetic, sys};
 use std::ffi::CString;
@@ -12,6 +14,10 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut variable = None;
     match words {
         [option, name, rest @ ..] if option == b"-v" => {
+            if !is_name(name) && element(name).is_none() {
+                let message = format_args!("`{}': not a valid identifier", shown(name));
+                return Ok(shell.refuse_with(b"printf", message, 2));
+            }
             variable = Some(name);
             words = rest;
         }
@@ -38,8 +44,18 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     }
     let (text, status) = (output.text, output.status);
     match variable {
-        Some(name) => shell.assign(name, text).map(|()| status),
+        Some(name) => assign(shell, name, text).map(|()| status),
         None => Ok(shell.put(b"printf", &text).max(status)),
+    }
+}
+
+fn assign(shell: &mut Shell, name: &[u8], text: Bytes) -> Run {
+    match element(name) {
+        Some((array, index)) => {
+            let index = shell.arithmetic_text(index, 0)?;
+            shell.assign_element(array, index, text)
+        }
+        None => shell.assign(name, text),
     }
 }
 

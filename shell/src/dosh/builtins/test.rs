@@ -72,6 +72,11 @@ fn both(shell: &mut Shell, rest: &mut &[&[u8]]) -> Verdict {
 
 fn primary(shell: &mut Shell, rest: &mut &[&[u8]]) -> Verdict {
     match *rest {
+        // Between parentheses even an operator is a word.
+        [b"(", one, b")", tail @ ..] => {
+            *rest = tail;
+            Ok(!one.is_empty())
+        }
         [left, op, right, tail @ ..] if is_binary(op) => {
             *rest = tail;
             binary(left, op, right)

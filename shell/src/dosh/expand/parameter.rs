@@ -75,7 +75,7 @@ impl Shell {
             Action::Indices => self.indices(parameter),
             Action::Instead { kind, empty, word } => {
                 let missing = match empty {
-                    true => value.is_empty(),
+                    true => value.is_empty(self.variables.ifs().first),
                     false => value.is_unset(),
                 };
                 match (kind, missing) {

@@ -23,15 +23,15 @@ impl Value {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    /// Whether no text comes of it, where this stands between the words of `*`.
+    pub fn is_empty(&self, joiner: Option<u8>) -> bool {
         match self {
             Value::Unset => true,
             Value::One(text) => text.is_empty(),
-            Value::Many { list, .. } => match &list[..] {
-                [] => true,
-                [only] => only.is_empty(),
-                _ => false,
-            },
+            Value::Many { list, star } => {
+                let one = list.len() < 2 || (*star && joiner.is_none());
+                one && list.iter().all(Vec::is_empty)
+            }
         }
     }
 

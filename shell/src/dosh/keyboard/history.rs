@@ -106,6 +106,21 @@ impl History {
         }
     }
 
+    /// The entry of the line that runs.
+    pub fn running(&self) -> Option<HistoryItemId> {
+        self.lock().last
+    }
+
+    /// Keeps another line in the place of the one that runs.
+    pub fn replace(&mut self, line: &[u8]) {
+        let mut store = self.lock();
+        if let (Some(last), Some(database)) = (store.last.take(), &mut store.database) {
+            let _ = database.delete(last);
+        }
+        drop(store);
+        self.enter(line);
+    }
+
     /// Where the last line ran, and how it has ended.
     pub fn ended(&self, places: Places, status: i32, took: Duration) {
         let mut store = self.lock();
