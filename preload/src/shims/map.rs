@@ -148,6 +148,9 @@ unsafe fn copy(
     summary::copied(wanted);
     // SAFETY: the fresh mapping is `len` bytes long, rounded up to whole pages, and nobody else's yet.
     unsafe {
+        if wanted > page {
+            populate(start, wanted);
+        }
         let done = fill(start.cast(), wanted, fd, offset)
             .and_then(|()| match protection {
                 p if p == libc::PROT_READ | libc::PROT_WRITE => Ok(()),
@@ -205,6 +208,22 @@ unsafe fn apart(len: usize, address: *mut c_void, tries: u32) -> Result<*mut c_v
         let other = apart(len, address, tries - 1);
         libc::munmap(start, len);
         other
+    }
+}
+
+/// Has the kernel make all pages of fresh memory at once, where it can (Linux 5.14): a fault for each takes 46 µs in user-mode
+/// Linux. That enters them into its own tables only; the tables of its host, from which the program faults, follow with a
+/// change of protection.
+///
+/// # Safety
+/// `len` bytes at `start` are readable, writable and no one else's.
+unsafe fn populate(start: *mut c_void, len: usize) {
+    // SAFETY: inside the range of the contract, and as readable and writable after as before.
+    unsafe {
+        if libc::madvise(start, len, libc::MADV_POPULATE_WRITE) == 0 {
+            libc::mprotect(start, len, libc::PROT_READ);
+            libc::mprotect(start, len, libc::PROT_READ | libc::PROT_WRITE);
+        }
     }
 }
 
