@@ -67,6 +67,8 @@ struct Lane {
     acts_for: ActsFor,
     /// A signal came while a call was waited for that cannot be cancelled: it is the next call's.
     interrupted: bool,
+    /// Its arena has been made ready for large transfers.
+    ready: bool,
 }
 
 /// A session with the host.
@@ -183,6 +185,7 @@ impl Client {
             end: Some(GuestEnd::new(self.link.budget(), self.region.clock())),
             acts_for: ActsFor::Unknown,
             interrupted: false,
+            ready: false,
         }
     }
 

@@ -230,6 +230,9 @@ fn transfer<'v, R: Request + Copy>(
     }
     let mut lane = caller.client.lane()?;
     let mut approach = caller.approach(&mut lane)?;
+    if shape.total > CHUNK {
+        lane.make_ready();
+    }
     if shape.flags & flags::WIDE != 0 {
         // A wide payload needs the arena to itself.
         lane.settle()?;

@@ -7,8 +7,9 @@
 #![allow(unsafe_code)]
 
 use super::{map, out_of_the_way, AttachError};
-use crate::doorbell::{ring_line, SerialLine};
+use crate::doorbell::{ring_line, KeepErrno, SerialLine};
 use crate::region::{Claim, LanePage, LaneState, Region, MOST_LANES};
+use crate::shm::Window;
 use crate::types::{Errno, Token};
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -202,6 +203,20 @@ fn await_free(page: &LanePage, naps: &mut u32) {
     while page.state() != Some(LaneState::Free) && *naps > 0 {
         std::thread::sleep(Duration::from_micros(500));
         *naps -= 1;
+    }
+}
+
+/// Enters memory of the device into the tables of the guest kernel's host, all of it at once. The guest's kernel has it in its own
+/// tables, but in user-mode Linux the first use of each page is a fault all the same, of tens of microseconds. A change of protection has
+/// it bring both into line.
+pub(super) fn enter(memory: Window<'_>) {
+    let _errno = KeepErrno::new();
+    let (start, len) = (memory.as_ptr().cast(), memory.len());
+    // SAFETY: whole pages of the mapping, which nobody but the caller uses, as readable and writable after as before.
+    unsafe {
+        if libc::mprotect(start, len, libc::PROT_READ) == 0 {
+            libc::mprotect(start, len, libc::PROT_READ | libc::PROT_WRITE);
+        }
     }
 }
 

@@ -175,6 +175,13 @@ impl Link {
         }
     }
 
+    /// Has the guest's kernel make a lane's arena ready for large transfers, where each page's first use is dear.
+    pub(crate) fn make_ready(&self, region: &Region, lane: u32) {
+        if let (Link::Device(_), Some(arena)) = (self, region.arena(lane)) {
+            device::enter(arena);
+        }
+    }
+
     /// Sends a descriptor to the shadow; `EOPNOTSUPP` if that runs on another kernel.
     pub fn offer(&self, fd: RawFd) -> Result<(), Errno> {
         match self {

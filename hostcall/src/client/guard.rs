@@ -149,6 +149,16 @@ impl Guard<'_> {
         unsafe { &mut (*self.client.slots[self.slot].lane.get()).acts_for }
     }
 
+    /// Before a transfer that fills the arena.
+    pub(crate) fn make_ready(&mut self) {
+        // SAFETY: as in `parts`.
+        let lane = unsafe { &mut *self.client.slots[self.slot].lane.get() };
+        if !std::mem::replace(&mut lane.ready, true) {
+            let (client, number) = (self.client, self.parts().2);
+            client.link.make_ready(&client.region, number);
+        }
+    }
+
     /// Notes that a signal came; whether one had come before.
     fn note_signal(&mut self, came: bool) -> bool {
         // SAFETY: as in `parts`.

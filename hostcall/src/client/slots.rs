@@ -53,6 +53,7 @@ impl Slot {
                 end: None,
                 acts_for: ActsFor::Unknown,
                 interrupted: false,
+                ready: false,
             }),
         }
     }
