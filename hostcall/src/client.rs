@@ -8,6 +8,7 @@
 
 mod guard;
 mod interrupt;
+mod queue;
 mod slots;
 mod thread_end;
 mod turn;
@@ -154,7 +155,7 @@ impl Client {
         };
         let (link, region, lane, view) = Link::find(&claim, meanwhile)?;
         let callers = region.has_callers();
-        let turns = Turns::new(region.clock());
+        let turns = Turns::new(region.clock(), link.is_on_one_processor());
         let client = place.write(Client {
             link: ManuallyDrop::new(link),
             region: ManuallyDrop::new(region),
@@ -321,7 +322,7 @@ impl Client {
         let (mut wait, mut nap) = (self.turns.begin(self.counts()), Duration::from_millis(1));
         loop {
             let is_due = self.await_turn(&mut wait);
-            if let Some(guard) = (0..self.opened().len()).find_map(|slot| self.try_slot(slot)) {
+            if let Some(guard) = self.idle_slot() {
                 return Ok(guard);
             }
             if self.lost() {

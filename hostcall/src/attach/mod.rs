@@ -238,6 +238,19 @@ impl Link {
         matches!(self, Link::Device(_))
     }
 
+    /// Whether the guest's kernel is its own and has one processor, as user-mode Linux does: sched_getaffinity(2).
+    #[allow(unsafe_code)]
+    pub fn is_on_one_processor(&self) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: a live set of the size that is passed; zeros are an empty set.
+        let processors = || unsafe {
+            let mut set = std::mem::zeroed::<libc::cpu_set_t>();
+            libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set);
+            libc::CPU_COUNT(&set)
+        };
+        matches!(self, Link::Device(_)) && processors() == 1
+    }
+
     /// Whether `fd` is one of the link's own descriptors.
     pub fn owns(&self, fd: RawFd) -> bool {
         match self {

@@ -3,27 +3,35 @@
 //! A call that is answered at once keeps two processors busy: the caller's, which looks for the answer, and the shadow's.
 //! With more such callers than pairs of processors the kernel would change threads for every call, which costs more than
 //! the call. So a thread that has called has a turn until it makes no call for a moment, sleeps in one, or has
-//! had it for a while and passes it on; who finds every turn taken sleeps. Threads that call in turn use the same lanes,
-//! whose shadow threads are awake.
+//! had it for a while and passes it on; who finds every turn taken stands in a [queue](Queue). Threads that call in turn use the
+//! same lanes, whose shadow threads are awake.
+//!
+//! Where the guest's kernel is its own and has one processor, a thread that is in a call while another runs has lost that amid
+//! the call. There a turn is free as soon as nobody is in a call, and all that counts is that threads change seldom: who waits
+//! leaves the processor to whoever was in a call, and sleeps longer.
 
+use super::queue::Queue;
 use super::thread_end::ThreadEnd;
 use super::{this_thread, Client, Guard, Slot, LAST, MOST};
 use crate::doorbell::{futex_wait, futex_wake};
 use crate::wait::{ticks, Clock};
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How long a thread has a turn while others wait, microseconds: many times what waking the next takes.
 const LONG: u64 = 1000;
+/// The same where the guest's kernel has one processor; its system calls take fifty times as long.
+const LONG_ALONE: u64 = 5000;
 /// How long a thread looks for a turn before it sleeps for one, microseconds: who has one calls again within it, or does
 /// something else.
 const LOOK: u64 = 4;
-/// Microseconds that it sleeps for each that waits. Together they look as often, however many they are.
-const NAP: u64 = 200;
-/// Most waiters that are counted in a nap.
-const COUNTED: u64 = 20;
+/// How long the first in line sleeps before it looks whether anybody has called meanwhile: a turn that nobody wants any more is
+/// passed on by nobody.
+const NAP: Duration = Duration::from_micros(200);
+/// The same where the guest's kernel has one processor: who has called last may need it to come to its end.
+const NAP_ALONE: Duration = Duration::from_micros(2000);
 /// A caller that waits for so many microseconds while nobody calls does so without a turn: whoever has it may have ended
 /// in its call.
 const PATIENCE: u64 = 20_000;
@@ -44,16 +52,40 @@ thread_local! {
 pub(super) struct Turns {
     most: usize,
     ticks_per_us: u64,
-    /// Threads that sleep for a turn.
-    waiters: AtomicU32,
+    /// The guest's kernel has one processor.
+    alone: bool,
+    /// How long a thread has a turn while others wait, microseconds.
+    long: u64,
+    /// How long the first in line sleeps.
+    nap: Duration,
+    queue: Queue,
+    /// How many turns had been passed on when somebody last got one: the next may be before the one behind it has woken.
+    taken: AtomicU32,
 }
 
-/// One caller's wait for a turn.
-pub(super) struct Wait {
+/// One caller's wait for a turn, which ends when it has a lane.
+pub(super) struct Wait<'t> {
+    turns: &'t Turns,
     start: u64,
     /// When somebody was last seen to have called.
     last_call: u64,
     counts: Counts,
+    /// The calls that there had been before the nap that it has taken as the first in line.
+    napped: Option<Counts>,
+    /// It has become the first in line in its sleep: somebody has just got a turn, whose processor it may have taken.
+    promoted: bool,
+    /// How many turns had been passed on when it last looked.
+    passed: u32,
+    /// A turn has been passed on to it.
+    given: bool,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let passed = PASSED_ON.load(Ordering::Acquire);
+        self.turns.taken.store(passed, Ordering::Relaxed);
+        self.turns.queue.leave();
+    }
 }
 
 /// Why a wait has been too long.
@@ -66,6 +98,8 @@ enum TooLong {
 
 /// Counts the turns that were passed on, in any session: a futex, which threads touch that outlive theirs.
 static PASSED_ON: AtomicU32 = AtomicU32::new(0);
+/// The slot of who passed one on last: its lane's shadow thread is awake.
+static PASSED_SLOT: AtomicUsize = AtomicUsize::new(0);
 
 /// A thread that had a turn which others waited for passes it on when it ends.
 static AT_END: ThreadEnd = ThreadEnd::new(pass_at_end);
@@ -75,23 +109,33 @@ extern "C" fn pass_at_end(_: *mut c_void) {
 }
 
 fn pass_on() {
+    PASSED_SLOT.store(LAST.get(), Ordering::Relaxed);
     PASSED_ON.fetch_add(1, Ordering::Release);
     futex_wake(&PASSED_ON, 1);
 }
 
 impl Turns {
-    /// One turn for two processors.
-    pub(super) fn new(clock: Clock) -> Turns {
+    /// One turn for two processors, or for the guest's only one.
+    pub(super) fn new(clock: Clock, alone: bool) -> Turns {
+        let (most, long, nap) = match alone {
+            true => (1, LONG_ALONE, NAP_ALONE),
+            false => (clock.processors / 2, LONG, NAP),
+        };
         Turns {
-            most: (clock.processors as usize / 2).max(1),
+            most: (most as usize).max(1),
             ticks_per_us: u64::from(clock.ticks_per_us).max(1),
-            waiters: AtomicU32::new(0),
+            alone,
+            long,
+            nap,
+            queue: Queue::new(),
+            taken: AtomicU32::new(0),
         }
     }
 
-    /// Whether anybody sleeps for a turn.
+    /// Whether anybody waits for a turn.
+    #[inline]
     fn are_wanted(&self) -> bool {
-        self.waiters.load(Ordering::Relaxed) > 0
+        !self.queue.is_empty()
     }
 
     /// Microseconds since `start`, ticks.
@@ -112,12 +156,17 @@ impl Turns {
     }
 
     /// Begins a wait.
-    pub(super) fn begin(&self, counts: Counts) -> Wait {
+    pub(super) fn begin(&self, counts: Counts) -> Wait<'_> {
         let start = ticks();
         Wait {
+            turns: self,
             start,
             last_call: start,
             counts,
+            napped: None,
+            promoted: false,
+            passed: PASSED_ON.load(Ordering::Acquire),
+            given: false,
         }
     }
 
@@ -132,14 +181,19 @@ impl Turns {
         (self.since(wait.start) > PATIENCE_IN_ALL).then_some(TooLong::InAll)
     }
 
-    /// Sleeps until a turn is passed on, or for a nap: a turn that nobody wants any more is passed on by nobody.
-    fn sleep(&self) {
-        let seen = PASSED_ON.load(Ordering::Acquire);
-        let waiters = u64::from(self.waiters.fetch_add(1, Ordering::Relaxed)) + 1;
-        let nap = Duration::from_micros(NAP * waiters.min(COUNTED));
-        futex_wait(&PASSED_ON, seen, Some(nap));
-        self.waiters.fetch_sub(1, Ordering::Relaxed);
+    /// Sleeps in line until there may be a turn.
+    fn rest(&self, wait: &mut Wait, counts: Counts) {
         SINCE.set(0);
+        if !self.queue.stand() {
+            self.queue.sleep();
+            wait.promoted = true;
+            wait.passed = self.taken.load(Ordering::Relaxed);
+            return;
+        }
+        wait.napped = Some(counts);
+        futex_wait(&PASSED_ON, wait.passed, Some(self.nap));
+        let passed = PASSED_ON.load(Ordering::Acquire);
+        wait.given = std::mem::replace(&mut wait.passed, passed) != passed;
     }
 
     /// After a call: passes the turn on if others wait and it has been long.
@@ -157,7 +211,7 @@ impl Turns {
                 SINCE.set(ticks());
                 AT_END.ask();
             }
-            since if self.since(since) > LONG => {
+            since if self.since(since) > self.long => {
                 PASSED.set(true);
                 self.pass();
             }
@@ -165,7 +219,7 @@ impl Turns {
         }
     }
 
-    /// Wakes the thread that has waited longest, if any does.
+    /// Wakes the thread that has waited longest, if any waits.
     pub(super) fn pass(&self) {
         SINCE.set(0);
         if self.are_wanted() {
@@ -199,7 +253,7 @@ impl Client {
     #[inline]
     pub(super) fn lane_at_once(&self) -> Option<Guard<'_>> {
         if PASSED.replace(false) && self.turns.are_wanted() {
-            self.turns.sleep();
+            self.turns.queue.stand();
             return None;
         }
         if self.gathers.load(Ordering::Relaxed) {
@@ -221,9 +275,10 @@ impl Client {
     /// Waits until a turn is free, or for as long as anybody has a right to one: then a call is due in any case.
     #[cold]
     pub(super) fn await_turn(&self, wait: &mut Wait) -> bool {
-        while !self.finds_turn() {
-            match self.turns.patience_ends(wait, self.counts()) {
-                None => self.turns.sleep(),
+        while !self.finds_turn(wait) {
+            let counts = self.counts();
+            match self.turns.patience_ends(wait, counts) {
+                None => self.turns.rest(wait, counts),
                 Some(TooLong::InAll) => return true,
                 Some(TooLong::WithoutCalls) => {
                     // Who has been in one and the same call all the time, and awake, has ended in it.
@@ -251,8 +306,8 @@ impl Client {
         self.awake() < self.turns.most || self.is_interrupted()
     }
 
-    /// Whether a turn is free.
-    fn finds_turn(&self) -> bool {
+    /// Whether a turn is free for the calling thread.
+    fn finds_turn(&self, wait: &mut Wait) -> bool {
         if self.is_interrupted() {
             return true;
         }
@@ -262,16 +317,40 @@ impl Client {
         if (gathers || !self.turns.are_wanted()) && self.awake() < most {
             return true;
         }
-        let before = self.counts();
-        let slots = || self.opened().iter().zip(before);
-        let called = || slots().filter(|(slot, before)| slot.count() != *before);
-        let seen = self.turns.look(|| match gathers {
-            true => (self.awake() < most).then_some(true),
-            false => (called().count() >= most).then_some(false),
+        if !self.turns.queue.stand() {
+            return false;
+        }
+        if std::mem::take(&mut wait.given) {
+            return true;
+        }
+        if wait.promoted && wait.napped.is_none() {
+            return false;
+        }
+        if self.turns.alone {
+            return self.awake() < most;
+        }
+        let slots = |before| self.opened().iter().zip(before);
+        let called = |before| slots(before).filter(|(slot, before)| slot.count() != *before);
+        let mut seen = None;
+        let before = wait.napped.filter(|_| !gathers).unwrap_or_else(|| {
+            let before = self.counts();
+            seen = self.turns.look(|| match gathers {
+                true => (self.awake() < most).then_some(true),
+                false => (called(before).count() >= most).then_some(false),
+            });
+            before
         });
-        let have_turns = slots()
+        let have_turns = slots(before)
             .filter(|(slot, before)| slot.is_awake() || !slot.is_busy() && slot.count() != *before);
         seen.unwrap_or_else(|| have_turns.count() < most)
+    }
+
+    /// An idle lane, if there is one: best the one whose user has just passed its turn on.
+    pub(super) fn idle_slot(&self) -> Option<Guard<'_>> {
+        let passed = PASSED_SLOT.load(Ordering::Relaxed);
+        let mut slots = (0..self.opened().len()).filter(|slot| *slot != passed);
+        self.try_slot(passed)
+            .or_else(|| slots.find_map(|slot| self.try_slot(slot)))
     }
 
     /// How many calls each slot has seen that has had a lane.
@@ -291,26 +370,29 @@ mod tests {
     /// Who has the turn may have ended amid its call, or go on calling without ever having it for long.
     #[test]
     fn nobody_waits_for_ever() {
-        let turns = Turns::new(Clock::measure());
-        for (calls, expected) in [(0, TooLong::WithoutCalls), (1, TooLong::InAll)] {
-            let mut counts = [0; MOST];
-            let mut wait = turns.begin(counts);
-            let ended = (0..100_000).find_map(|_| {
-                turns.sleep();
-                counts[0] += calls;
-                turns.patience_ends(&mut wait, counts)
-            });
-            assert_eq!(ended, Some(expected));
-            assert_eq!(turns.waiters.load(Ordering::Relaxed), 0);
+        for alone in [false, true] {
+            let turns = Turns::new(Clock::measure(), alone);
+            for (calls, expected) in [(0, TooLong::WithoutCalls), (1, TooLong::InAll)] {
+                let mut counts = [0; MOST];
+                let mut wait = turns.begin(counts);
+                let ended = (0..10_000_000).find_map(|_| {
+                    turns.rest(&mut wait, counts);
+                    counts[0] += calls;
+                    turns.patience_ends(&mut wait, counts)
+                });
+                assert_eq!(ended, Some(expected));
+                drop(wait);
+                assert!(!turns.are_wanted());
+            }
         }
     }
 
     #[test]
     fn a_turn_is_passed_on_after_long_and_only_to_somebody() {
-        let turns = Turns::new(Clock::measure());
+        let turns = Turns::new(Clock::measure(), false);
         turns.called();
         assert!(!PASSED.get(), "nobody waits");
-        turns.waiters.store(1, Ordering::Relaxed);
+        turns.queue.stand();
         turns.called();
         assert!(!PASSED.get(), "it has only begun");
         std::thread::sleep(Duration::from_micros(2 * LONG));
