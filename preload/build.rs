@@ -2,7 +2,7 @@
 //! under the preload a tenth of a millisecond. What panics here aborts, so nobody unwinds across the border.
 //!
 //! What the library calls of what it exports itself is bound to that when it is linked: each such name would be looked up at each start of a
-//! program.
+//! program. What of it nearly each program goes through lies together (`start.ld`).
 
 use std::path::PathBuf;
 
@@ -15,5 +15,9 @@ fn main() -> std::io::Result<()> {
     std::fs::write(directory.join("libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n")?;
     println!("cargo::rustc-link-search=native={}", directory.display());
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
+    let order = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let order = order.join("start.ld");
+    println!("cargo::rerun-if-changed={}", order.display());
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{}", order.display());
     Ok(())
 }

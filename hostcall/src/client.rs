@@ -6,6 +6,7 @@
 //! A signal handler that interrupts a call simply takes another lane.
 #![allow(unsafe_code)]
 
+mod asked;
 mod guard;
 mod interrupt;
 mod queue;
@@ -22,6 +23,7 @@ use crate::ops::Calls;
 use crate::region::{Claim, Region};
 use crate::table::Request;
 use crate::types::{Errno, RemoteFd, Token};
+pub use asked::{Asked, Options};
 pub(crate) use guard::Guard;
 pub use interrupt::{interruptible, Interrupt};
 use slots::Slots;
@@ -37,15 +39,6 @@ const MOST: usize = 64;
 
 /// Longest sleep of a [modest](Client::be_modest) process's thread between two looks for a lane.
 const LONGEST_NAP: Duration = Duration::from_millis(256);
-
-/// How to attach.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// A session to take over: the child's side of `fork_session`, or the new image's of `hold_session`.
-    pub resume: Option<Token>,
-    /// The process's file mode creation mask; a resumed session keeps its own.
-    pub umask: u32,
-}
 
 /// One of this process's lanes.
 struct Slot {
@@ -148,12 +141,15 @@ impl Client {
         options: &Options,
         meanwhile: &mut dyn FnMut(),
     ) -> Result<&'p mut Client, AttachError> {
-        let claim = Claim {
-            process: Token::NONE,
-            resume: options.resume.unwrap_or(Token::NONE),
-            umask: options.umask,
-        };
-        let (link, region, lane, view) = Link::find(&claim, meanwhile)?;
+        let found = Link::find(&options.claim(), meanwhile)?;
+        Ok(Client::begin_in(place, options, found))
+    }
+
+    fn begin_in<'p>(
+        place: &'p mut MaybeUninit<Client>,
+        options: &Options,
+        (link, region, lane, view): (Link, Region, u32, u32),
+    ) -> &'p mut Client {
         let callers = region.has_callers();
         let turns = Turns::new(region.clock(), link.is_on_one_processor());
         let client = place.write(Client {
@@ -177,7 +173,7 @@ impl Client {
         client.slots.make();
         // SAFETY: nobody else knows the client yet.
         unsafe { *client.slots[0].lane.get() = client.start(0, lane) };
-        Ok(client)
+        client
     }
 
     fn start(&self, slot: usize, lane: u32) -> Lane {

@@ -15,6 +15,7 @@ pub mod attach;
 #[cfg(not(loom))]
 pub mod client;
 #[cfg(not(loom))]
+mod clock;
 pub mod commons;
 #[cfg(not(loom))]
 pub mod doorbell;

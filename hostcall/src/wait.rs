@@ -9,6 +9,7 @@
 //! sequentially consistent fence on both sides, one of the fences is first in their single order: if the sleeper's
 //! ([W1]), the waker's load sees `sleeping`; if the waker's ([W2]), the sleeper's last look sees the message.
 
+pub use crate::clock::{ticks, Clock};
 use crate::sync::{full_fence, give_way, relax, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -79,16 +80,20 @@ pub struct Budget {
     pub glance: u32,
     /// Whether a spinner gives way to other threads. Not on a guest's kernel, where that costs a slow system call.
     pub gives_way: bool,
+    /// Spin for a peer's first message.
+    pub first: u32,
     /// Whether a spinner that finds its peer on its processor, or while it does not know where that is keeps finding
     /// others there, goes to another one. For threads that are the host's own: it touches their affinity.
     pub moves: bool,
 }
 
 impl Budget {
-    /// The same for a thread of the host's.
+    /// The same for a thread of the host's. A program that asks for its session as it starts calls a tenth to a half of a
+    /// millisecond later: a thread that slept until then would have to be woken.
     pub const fn moving(self) -> Budget {
         Budget {
             moves: true,
+            first: 600,
             ..self
         }
     }
@@ -96,6 +101,7 @@ impl Budget {
     /// A peer on the same kernel: a sleep costs about 45 µs there and back, so longer spins cannot pay.
     pub const LOCAL: Budget = Budget {
         most: 50,
+        first: 50,
         least: 2,
         glance: 12_000,
         gives_way: true,
@@ -104,6 +110,7 @@ impl Budget {
     /// A peer on another kernel, where a doorbell costs a guest system call and a line interrupt.
     pub const DEVICE: Budget = Budget {
         most: 200,
+        first: 200,
         least: 4,
         glance: 12_000,
         gives_way: true,
@@ -139,6 +146,8 @@ pub struct Pacer {
     peer: Option<u32>,
     /// The processor that the peer knows of.
     told: u32,
+    /// No message has been awaited yet.
+    fresh: bool,
 }
 
 /// A gap of this many microseconds between two polls means that another job ran on this processor. A job gets a slice
@@ -169,6 +178,7 @@ impl Pacer {
         let budget = match clock.processors {
             0 | 1 => Budget {
                 most: budget.least,
+                first: budget.least,
                 glance: 1,
                 ..budget
             },
@@ -185,6 +195,7 @@ impl Pacer {
             moved: 0,
             peer: None,
             told: 0,
+            fresh: true,
         }
     }
 
@@ -197,6 +208,9 @@ impl Pacer {
         if self.contended > 0 {
             self.contended -= 1;
             return least.min(CALM_US * self.ticks_per_us);
+        }
+        if std::mem::take(&mut self.fresh) {
+            return u64::from(self.budget.first) * self.ticks_per_us;
         }
         if self.estimate > most {
             self.since_probe += 1;
@@ -306,47 +320,6 @@ impl Pacer {
 
     fn learn(&mut self, wait: u64) {
         self.estimate = self.estimate - self.estimate / 8 + wait / 8;
-    }
-}
-
-/// A clock that costs no system call: the processor's counter.
-#[allow(unsafe_code)]
-pub fn ticks() -> u64 {
-    #[cfg(all(target_arch = "x86_64", not(loom)))]
-    // SAFETY: RDTSC has no preconditions.
-    return unsafe { core::arch::x86_64::_rdtsc() };
-    #[cfg(all(target_arch = "aarch64", not(loom)))]
-    {
-        let count: u64;
-        // SAFETY: reads the virtual counter, which user mode may do on Linux.
-        unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) count, options(nomem, nostack)) };
-        return count;
-    }
-    #[cfg(loom)]
-    0
-}
-
-/// What waiting has to know of the host's processors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    /// Rate of [`ticks`].
-    pub ticks_per_us: u32,
-    /// Processors of the host. With one, the peer cannot run while we spin.
-    pub processors: u32,
-}
-
-impl Clock {
-    /// Measures this machine; takes about a millisecond.
-    pub fn measure() -> Clock {
-        let (start, clock) = (ticks(), std::time::Instant::now());
-        while clock.elapsed() < Duration::from_millis(1) {
-            std::hint::spin_loop();
-        }
-        let rate = (ticks() - start) / clock.elapsed().as_micros().max(1) as u64;
-        Clock {
-            ticks_per_us: rate.clamp(1, 100_000) as u32,
-            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
-        }
     }
 }
 

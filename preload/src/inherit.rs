@@ -6,7 +6,7 @@
 use crate::environment::{self, entries, is_handoff, value};
 use crate::report::say;
 use crate::route::Prefix;
-use crate::{bypass, cwd, fds, observe, session};
+use crate::{bypass, cwd, early, fds, observe, session};
 use hostcall::ops::Calls;
 use hostcall::types::{RemoteFd, Token};
 use libc::{c_char, c_int};
@@ -24,9 +24,17 @@ unsafe extern "C" fn start(
     unsafe {
         let list = environment.cast_const().cast();
         let wanted = settings(list);
-        crate::symbols::resolve();
         let bypassed = wanted.bypass.is_some_and(bypass::names_this);
-        take_over(list);
+        let token = handed_over(list);
+        let likely = || early::is_likely(session::prefix(), arguments.cast_const().cast());
+        // Before all that the host need not wait for.
+        if token.is_some() || !bypassed && likely() {
+            session::ask(token);
+        }
+        crate::symbols::resolve();
+        if let Some(token) = token {
+            take_over(token, list);
+        }
         drop_handoff(environment);
         if bypassed {
             return bypass::begin();
@@ -71,15 +79,21 @@ unsafe fn settings<'e>(list: *const *const c_char) -> Wanted<'e> {
     wanted
 }
 
-/// Attaches to the session that was handed over and believes as much of the list as the kernel confirms.
-unsafe fn take_over(list: *const *const c_char) {
-    let find = |name: &[u8]| {
-        // SAFETY: the environment.
-        unsafe { entries(list) }.find_map(|entry| value(entry.to_bytes(), name))
-    };
-    let Some(token) = find(environment::TOKEN).and_then(Token::parse) else {
-        return;
-    };
+unsafe fn find<'e>(list: *const *const c_char, name: &[u8]) -> Option<&'e [u8]> {
+    // SAFETY: the environment.
+    unsafe { entries(list) }.find_map(|entry| value(entry.to_bytes(), name))
+}
+
+/// The session that the image before has handed over.
+unsafe fn handed_over(list: *const *const c_char) -> Option<Token> {
+    // SAFETY: the environment.
+    unsafe { find(list, environment::TOKEN) }.and_then(Token::parse)
+}
+
+/// Attaches to that session and believes as much of the list as the kernel confirms.
+unsafe fn take_over(token: Token, list: *const *const c_char) {
+    // SAFETY: the environment.
+    let find = |name: &[u8]| unsafe { find(list, name) };
     let Ok(client) = session::attach(Some(token)) else {
         // A program in between that does not load the shim has passed on what was meant for it: used up since.
         return;

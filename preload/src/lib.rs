@@ -1,7 +1,7 @@
 //! LD_PRELOAD library that turns libc file calls under a prefix into host calls.
 //!
 //! [`symbols`] exports a function for each hook of the symbol table. What it calls ([`shims`]) asks [`fds`] whether a descriptor is a host file, or [`place`] (which applies the pure
-//! [`route`]; nearly all paths pass at a [`glance`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`].
+//! [`route`]; nearly all paths pass at a [`glance`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`], which may have been asked for [`early`].
 //! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program
 //! images; [`materialise`] does so for images that do not load this library ([`image`]), and for what only the guest kernel can do with
 //! a file ([`kept`] says what stays behind). [`covers`] sees what the guest mounts over host files. [`watching`] brings the host's events to inotify instances.
@@ -13,6 +13,7 @@
 mod bypass;
 mod covers;
 mod cwd;
+mod early;
 mod environment;
 mod exec;
 mod fds;

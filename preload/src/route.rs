@@ -68,6 +68,11 @@ impl Prefix {
         &self.bytes[..self.len]
     }
 
+    /// Whether a path is written as most paths into the prefix are: beginning with it.
+    pub fn holds(&self, path: &[u8]) -> bool {
+        matches!(path.strip_prefix(self.as_bytes()), Some(b"" | [b'/', ..]))
+    }
+
     /// The directory that holds the prefix.
     pub fn parent(&self) -> &[u8] {
         let bytes = self.as_bytes();
@@ -193,7 +198,7 @@ pub fn route<'p>(prefix: &Prefix, start: Start<'_>, path: &'p [u8]) -> Route<'p>
     let mut left = None;
     let mut at = 0;
     // As nearly all paths into the prefix are written.
-    if let Some(b"" | [b'/', ..]) = path.strip_prefix(prefix.as_bytes()) {
+    if prefix.holds(path) {
         inside = Some(0);
         entered = Some(prefix.len);
         at = prefix.len + 1;

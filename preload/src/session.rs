@@ -9,7 +9,7 @@ use crate::first::FIRST;
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{covers, fds, kept, limits, observe, report, watching};
+use crate::{covers, early, fds, kept, limits, observe, report, watching};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -151,7 +151,7 @@ pub fn leave_prefix() {
 
 /// Whether `fd` belongs to the client.
 pub fn owns(fd: c_int) -> bool {
-    attached().is_some_and(|client| client.owns_fd(fd))
+    early::owns(fd) || attached().is_some_and(|client| client.owns_fd(fd))
 }
 
 /// Whether this process is a child that was forked past the hooks and still carries its parent's session.
@@ -193,14 +193,24 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
     result
 }
 
+/// Asks for the session that [`attach`] will begin, or take over, and does not wait for it.
+///
+/// # Safety
+/// From the constructor only.
+pub unsafe fn ask(resume: Option<Token>) {
+    fds::touch();
+    // A child that is forked past the hooks knows by the page that it was asked for by its parent.
+    if page().is_ok() {
+        let umask = mask_for(resume);
+        // SAFETY: the caller's promise.
+        unsafe { early::ask(Options { resume, umask }) };
+    }
+}
+
 fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
     fds::touch();
     let page = page()?;
-    let umask = match resume {
-        // A resumed session has the mask already.
-        Some(_) => UMASK.load(Ordering::Relaxed) & 0o7777,
-        None => umask(),
-    };
+    let umask = mask_for(resume);
     let place = Place::free()?;
     match place.attach(&Options { resume, umask }) {
         Ok(client) => {
@@ -267,10 +277,17 @@ impl Place {
         Ok(Place { room, beside })
     }
 
-    /// Begins a session there.
+    /// Begins a session there: the one that was asked for if there is one.
     fn attach(self, options: &Options) -> Result<&'static mut Client, AttachError> {
         let start = self.room.as_mut_ptr();
-        let attached = Client::attach_in(self.room, options, &mut || make_ready(start.addr()));
+        let mut ready = || make_ready(start.addr());
+        // SAFETY: whoever has the place holds `ATTACHING`.
+        let received = unsafe { early::receive(self.room, options, &mut ready) };
+        let attached = match received {
+            // SAFETY: there is no client in the place, nor anybody else who has it.
+            None => unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) },
+            Some(attached) => attached,
+        };
         match &attached {
             Ok(_) => FILLED.store(true, Ordering::Relaxed),
             Err(_) if self.beside => {
@@ -328,6 +345,8 @@ pub fn after_fork(token: Option<Token>) {
 /// Lets go of the session without a word to the host, which takes it for the process's end unless it is the parent's.
 /// Nobody else may be in a call: this is for the child of a fork, and for a program's start.
 pub fn leave() {
+    // SAFETY: there is one thread.
+    unsafe { early::give_back() };
     let client = CURRENT.swap(std::ptr::null_mut(), Ordering::Relaxed);
     if !client.is_null() {
         // SAFETY: there is one thread, and the client, which is never unmapped, is not used after this.
@@ -384,6 +403,15 @@ pub fn set_umask(mask: u32) -> u32 {
         let _ = client.umask(hostcall::types::Mode(mask & 0o777));
     }
     old
+}
+
+/// The mask to begin a session with.
+fn mask_for(resume: Option<Token>) -> u32 {
+    match resume {
+        // A resumed session has the mask already.
+        Some(_) => UMASK.load(Ordering::Relaxed) & 0o7777,
+        None => umask(),
+    }
 }
 
 /// The current mask. The kernel tells it only by changing it; in that instant nothing is made more open.

@@ -190,6 +190,7 @@ const CLOCK: Clock = Clock {
 };
 const NO_SPIN: Budget = Budget {
     most: 0,
+    first: 0,
     least: 0,
     glance: 1,
     gives_way: false,

@@ -1,6 +1,6 @@
 //! A guest that takes all it can get: its limits answer it, and nobody else notices.
 
-use hostcall::attach::{AttachError, Hello, Welcome};
+use hostcall::attach::{AttachError, Hello, Sent, Welcome};
 use hostcall::client::Client;
 use hostcall::ops::{Calls, Op};
 use hostcall::region::{LaneState, VERSION};
@@ -304,6 +304,7 @@ fn knock(daemon: &Daemon, hello: bool) -> Option<OwnedFd> {
         let hello = Hello {
             version: VERSION,
             claim: FRESH,
+            sent: Sent::here(),
         }
         .to_bytes();
         send(connection.as_raw_fd(), &hello, MsgFlags::empty()).ok()?;

@@ -1,6 +1,6 @@
 //! Faults of other shared-memory protocols that only a running host can have, each as a test that would have caught it.
 
-use hostcall::attach::{Hello, Welcome};
+use hostcall::attach::{Hello, Sent, Welcome};
 use hostcall::client::Client;
 use hostcall::ops::{Calls, Op};
 use hostcall::region::{ARENA, CHUNK, VERSION};
@@ -48,6 +48,7 @@ fn a_peer_cannot_truncate_the_shared_file() {
     let hello = Hello {
         version: VERSION,
         claim: FRESH,
+        sent: Sent::here(),
     }
     .to_bytes();
     send(connection.as_raw_fd(), &hello, MsgFlags::empty()).unwrap();

@@ -1,7 +1,7 @@
 //! Attaching on the same kernel: a Unix socket hands over a region of this process's own; its hang-up means death.
 #![allow(unsafe_code)]
 
-use super::{map_whole, out_of_the_way, AttachError, Hello, Welcome};
+use super::{map_whole, out_of_the_way, AttachError, Hello, Sent, Welcome};
 use crate::commons::{Commons, CommonsPage};
 use crate::region::{Claim, LaneState, Region, VERSION};
 use crate::sync::give_way;
@@ -26,28 +26,48 @@ pub struct Link {
     commons: CommonsPage,
 }
 
-impl Link {
-    /// Connects, introduces the process and maps the region that comes back. Lane 0 is already being served.
-    pub fn connect(path: &'static CStr, claim: &Claim) -> Result<(Link, Region), AttachError> {
-        let (link, region, _) = Link::welcomed(path, claim, &mut || ())?;
-        Ok((link, region))
-    }
+/// Whether a host that is too busy to take a connection at once is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// At most [`PATIENCE`].
+    Waits,
+    /// Not at all.
+    Goes,
+}
 
-    /// The same with the count of changes to the guest's exports that the session's view has seen. `meanwhile` is done while hostd
-    /// wakes and answers.
-    pub fn welcomed(
+/// A process that has introduced itself and has not looked for the answer yet.
+#[derive(Debug)]
+pub struct Knock {
+    socket: OwnedFd,
+    path: &'static CStr,
+    cookie: Option<u64>,
+}
+
+impl Knock {
+    /// Connects and introduces the process.
+    pub fn begin(
         path: &'static CStr,
         claim: &Claim,
-        meanwhile: &mut dyn FnMut(),
-    ) -> Result<(Link, Region, u32), AttachError> {
-        let no_answer = |errno| AttachError::NoAnswer(path, errno);
-        let hello = Hello {
-            version: VERSION,
-            claim: *claim,
+        patience: Patience,
+    ) -> Result<Knock, AttachError> {
+        let socket =
+            introduce(path, claim, patience).map_err(|errno| AttachError::NoAnswer(path, errno))?;
+        let cookie = match patience {
+            Patience::Waits => None,
+            Patience::Goes => cookie(socket.as_raw_fd()),
         };
-        let socket = introduce(path, &hello).map_err(no_answer)?;
-        meanwhile();
-        let (welcome, files) = await_welcome(socket.as_raw_fd()).map_err(no_answer)?;
+        Ok(Knock {
+            socket,
+            path,
+            cookie,
+        })
+    }
+
+    /// The session, its region, and the count of changes to the guest's exports that its view has seen. Waits until hostd has
+    /// answered.
+    pub fn welcome(self) -> Result<(Link, Region, u32), AttachError> {
+        let no_answer = |errno| AttachError::NoAnswer(self.path, errno);
+        let (welcome, files) = await_welcome(self.socket.as_raw_fd()).map_err(no_answer)?;
         if welcome.version != VERSION {
             return Err(AttachError::Version);
         }
@@ -59,7 +79,43 @@ impl Link {
         };
         let region = map_whole(region.as_fd())?;
         let commons = CommonsPage::open(commons.as_fd()).map_err(no_answer)?;
+        let socket = self.socket;
         Ok((Link { socket, commons }, region, welcome.view))
+    }
+
+    /// Itself, unless the program has closed its descriptor past the hooks since it was begun without patience, and may have made
+    /// another of the same number.
+    pub fn untouched(self) -> Option<Knock> {
+        if self.cookie.is_some() && cookie(self.socket.as_raw_fd()) == self.cookie {
+            return Some(self);
+        }
+        // Not ours to close.
+        let _ = self.socket.into_raw_fd();
+        None
+    }
+
+    /// The socket.
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// What no other socket of the system has, socket(7) `SO_COOKIE`.
+fn cookie(socket: RawFd) -> Option<u64> {
+    let mut cookie = 0u64;
+    let mut size = size_of::<u64>() as libc::socklen_t;
+    let place = std::ptr::from_mut(&mut cookie).cast();
+    // SAFETY: a live value and its size; another descriptor's answer is an error.
+    let got =
+        unsafe { libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_COOKIE, place, &mut size) };
+    (got == 0).then_some(cookie)
+}
+
+impl Link {
+    /// Connects, introduces the process and maps the region that comes back. Lane 0 is already being served.
+    pub fn connect(path: &'static CStr, claim: &Claim) -> Result<(Link, Region), AttachError> {
+        let (link, region, _) = Knock::begin(path, claim, Patience::Waits)?.welcome()?;
+        Ok((link, region))
     }
 
     /// What the guest's processes share.
@@ -139,7 +195,7 @@ impl Link {
 }
 
 /// Connects and introduces the process: first what hostd has to know, for it has to be woken, then what only this side needs.
-fn introduce(path: &CStr, hello: &Hello) -> Result<OwnedFd, Errno> {
+fn introduce(path: &CStr, claim: &Claim, patience: Patience) -> Result<OwnedFd, Errno> {
     let bytes = path.to_bytes();
     // SAFETY: sockaddr_un is valid when zeroed; every pointer and length below is that of a live local.
     unsafe {
@@ -161,18 +217,32 @@ fn introduce(path: &CStr, hello: &Hello) -> Result<OwnedFd, Errno> {
             .iter_mut()
             .zip(bytes)
             .for_each(|(to, from)| *to = *from as libc::c_char);
-        let socket = Errno::result(
-            libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0).into(),
-        )?;
+        let goes = match patience {
+            Patience::Waits => 0,
+            Patience::Goes => libc::SOCK_NONBLOCK,
+        };
+        let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | goes;
+        let socket = Errno::result(libc::socket(libc::AF_UNIX, kind, 0).into())?;
         let socket = OwnedFd::from_raw_fd(socket as RawFd);
         let fd = socket.as_raw_fd();
-        be_patient(fd, libc::SO_SNDTIMEO);
+        if patience == Patience::Waits {
+            be_patient(fd, libc::SO_SNDTIMEO);
+        }
         let size = size_of::<libc::sockaddr_un>() as u32;
         let address = std::ptr::from_ref(&address).cast();
         Errno::result(libc::connect(fd, address, size).into())?;
+        let hello = Hello {
+            version: VERSION,
+            claim: *claim,
+            sent: Sent::here(),
+        };
         let bytes = hello.to_bytes();
         let sent = libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL);
         Errno::result(sent as i64)?;
+        if patience == Patience::Goes {
+            // The answer is waited for.
+            Errno::result(libc::fcntl(fd, libc::F_SETFL, 0).into())?;
+        }
         be_patient(fd, libc::SO_RCVTIMEO);
         Ok(OwnedFd::from_raw_fd(out_of_the_way(socket.into_raw_fd())?))
     }

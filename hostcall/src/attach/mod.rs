@@ -10,8 +10,10 @@ use crate::doorbell::{Bell, KeepErrno};
 use crate::region::{Claim, Region};
 use crate::shm::Mapping;
 use crate::types::{Errno, Token};
-use crate::wait::Budget;
+use crate::wait::{ticks, Budget};
 use crate::wire::ProtocolError;
+pub use local::Knock;
+use local::Patience;
 use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -138,7 +140,15 @@ impl Link {
         claim: &Claim,
         meanwhile: &mut dyn FnMut(),
     ) -> Result<(Link, Region, u32, u32), AttachError> {
-        let (link, region, view) = local::Link::welcomed(path, claim, meanwhile)?;
+        let knock = Knock::begin(path, claim, Patience::Waits)?;
+        meanwhile();
+        Link::welcomed(knock)
+    }
+
+    /// What came of a [`knock`]: as from [`find`](Link::find).
+    pub fn welcomed(knock: Knock) -> Result<(Link, Region, u32, u32), AttachError> {
+        let _errno = KeepErrno::new();
+        let (link, region, view) = knock.welcome()?;
         Ok((Link::Local(link), region, 0, view))
     }
 
@@ -260,6 +270,16 @@ impl Link {
     }
 }
 
+/// Introduces this process to a host on the same kernel, if one is where it is looked for first, and does not wait for the answer.
+pub fn knock(claim: &Claim) -> Option<Knock> {
+    let _errno = KeepErrno::new();
+    let path = named().unwrap_or(SOCKET);
+    if path.to_bytes().starts_with(b"/dev/") {
+        return None;
+    }
+    Knock::begin(path, claim, Patience::Goes).ok()
+}
+
 #[allow(unsafe_code)]
 fn named() -> Option<&'static CStr> {
     // SAFETY: getenv's string lives until the environment is changed; the shim reads it once at attach, as every
@@ -325,8 +345,29 @@ fn open(mapping: Mapping) -> Result<Region, AttachError> {
 pub struct Hello {
     /// [`VERSION`](crate::region::VERSION) of the guest's library.
     pub version: u32,
-    /// The claim; its process key is not used, the connection is the process.
+    /// The claim; its process key is not sent, the connection is the process.
     pub claim: Claim,
+    /// Where and when it was written.
+    pub sent: Sent,
+}
+
+/// Where and when a guest process on the same kernel spoke. hostd's thread keeps out of its way by this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// One more than the number of the processor; 0 if it is not known.
+    pub processor: u32,
+    /// By [`ticks`].
+    pub ticks: u64,
+}
+
+impl Sent {
+    /// Here and now.
+    pub fn here() -> Sent {
+        Sent {
+            processor: crate::sync::processor().map_or(0, |number| number.wrapping_add(1)),
+            ticks: ticks(),
+        }
+    }
 }
 
 /// What hostd answers; the memfds of a region and of the guest's commons come with it if `errno` is 0.
@@ -346,11 +387,11 @@ impl Hello {
 
     /// As it is sent.
     pub fn to_bytes(&self) -> [u8; Hello::SIZE] {
-        let [p0, p1] = self.claim.process.0;
         let [r0, r1] = self.claim.resume.0;
         let head = u64::from(self.version) << 32 | u64::from(self.claim.umask);
         let mut bytes = [0; Hello::SIZE];
-        let words = [crate::region::MAGIC, head, p0, p1, r0, r1];
+        let Sent { processor, ticks } = self.sent;
+        let words = [crate::region::MAGIC, head, processor.into(), ticks, r0, r1];
         bytes
             .chunks_exact_mut(8)
             .zip(words)
@@ -373,13 +414,17 @@ impl Hello {
             return Err(ProtocolError::Header("magic number of a hello"));
         }
         let claim = Claim {
-            process: Token([word(2), word(3)]),
+            process: Token::NONE,
             resume: Token([word(4), word(5)]),
             umask: word(1) as u32,
         };
         Ok(Hello {
             version: (word(1) >> 32) as u32,
             claim,
+            sent: Sent {
+                processor: word(2) as u32,
+                ticks: word(3),
+            },
         })
     }
 }
@@ -412,11 +457,19 @@ mod tests {
     #[test]
     fn greetings_round_trip() {
         let claim = Claim {
-            process: Token([1, 2]),
+            process: Token::NONE,
             resume: Token([u64::MAX, 4]),
             umask: 0o777,
         };
-        let hello = Hello { version: 7, claim };
+        let sent = Sent {
+            processor: 2,
+            ticks: u64::MAX,
+        };
+        let hello = Hello {
+            version: 7,
+            claim,
+            sent,
+        };
         assert_eq!(Hello::from_bytes(&hello.to_bytes()), Ok(hello));
         assert!(Hello::from_bytes(&hello.to_bytes()[1..]).is_err());
         assert!(Hello::from_bytes(&[0; Hello::SIZE]).is_err());

@@ -1,0 +1,44 @@
+//! The processors' counter, and how fast it is.
+
+use std::time::Duration;
+
+/// A clock that costs no system call: the processor's counter.
+#[allow(unsafe_code)]
+pub fn ticks() -> u64 {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    // SAFETY: RDTSC has no preconditions.
+    return unsafe { core::arch::x86_64::_rdtsc() };
+    #[cfg(all(target_arch = "aarch64", not(loom)))]
+    {
+        let count: u64;
+        // SAFETY: reads the virtual counter, which user mode may do on Linux.
+        unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) count, options(nomem, nostack)) };
+        return count;
+    }
+    #[cfg(loom)]
+    0
+}
+
+/// What waiting has to know of the host's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Rate of [`ticks`].
+    pub ticks_per_us: u32,
+    /// Processors of the host. With one, the peer cannot run while we spin.
+    pub processors: u32,
+}
+
+impl Clock {
+    /// Measures this machine; takes about a millisecond.
+    pub fn measure() -> Clock {
+        let (start, clock) = (ticks(), std::time::Instant::now());
+        while clock.elapsed() < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        let rate = (ticks() - start) / clock.elapsed().as_micros().max(1) as u64;
+        Clock {
+            ticks_per_us: rate.clamp(1, 100_000) as u32,
+            processors: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+        }
+    }
+}
