@@ -18,6 +18,7 @@ pub mod guardian;
 pub mod host;
 pub mod job;
 pub mod link;
+pub mod listing;
 pub mod lookout;
 pub mod paths;
 pub mod policy;

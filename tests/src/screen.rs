@@ -24,11 +24,35 @@ pub struct Look {
     pub underlined: bool,
 }
 
-struct Terminal(vt100::Parser<Answers>);
+struct Terminal {
+    parser: vt100::Parser<Answers>,
+    /// What the line of the cursor is to become, and when it has.
+    awaited: Option<(String, Option<Instant>)>,
+}
+
+impl Terminal {
+    /// The line in which the cursor is, up to it.
+    fn line(&self) -> String {
+        let screen = self.parser.screen();
+        let (row, column) = screen.cursor_position();
+        screen.contents_between(row, 0, row, column)
+    }
+
+    fn shows(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.parser.process(bytes);
+        if self.awaited.is_some() {
+            let line = self.line();
+            if let Some((_, at @ None)) = self.awaited.as_mut().filter(|(it, _)| *it == line) {
+                *at = Some(Instant::now());
+            }
+        }
+        std::mem::take(&mut self.parser.callbacks_mut().0)
+    }
+}
 
 impl std::fmt::Debug for Terminal {
     fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
-        to.write_str(&self.0.screen().contents())
+        to.write_str(&self.parser.screen().contents())
     }
 }
 
@@ -66,12 +90,14 @@ impl Screen {
     pub fn start(command: Command, rows: u16, columns: u16) -> Screen {
         let parser =
             vt100::Parser::new_with_callbacks(sized(rows), sized(columns), 0, Answers::default());
-        let terminal = Arc::new(Mutex::new(Terminal(parser)));
+        let terminal = Arc::new(Mutex::new(Terminal {
+            parser,
+            awaited: None,
+        }));
         let watched = terminal.clone();
         let typist = Typist::watched(command, rows, columns, move |bytes| {
             let mut terminal = watched.lock().unwrap_or_else(PoisonError::into_inner);
-            terminal.0.process(bytes);
-            std::mem::take(&mut terminal.0.callbacks_mut().0)
+            terminal.shows(bytes)
         });
         Screen { typist, terminal }
     }
@@ -82,20 +108,20 @@ impl Screen {
 
     /// What is on the screen, without blanks at the ends of lines.
     pub fn shown(&self) -> String {
-        let text = self.lock().0.screen().contents();
+        let text = self.lock().parser.screen().contents();
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         lines.join("\n").trim_end().to_owned()
     }
 
     /// The screen with its colours, as escape sequences.
     pub fn formatted(&self) -> String {
-        self.lock().0.screen().contents_formatted()
+        self.lock().parser.screen().contents_formatted()
     }
 
     /// How this text looks in the line of the cursor, where it is shown there first.
     pub fn look(&self, text: &str) -> Option<Look> {
         let terminal = self.lock();
-        let screen = terminal.0.screen();
+        let screen = terminal.parser.screen();
         let (row, _) = screen.cursor_position();
         let (_, columns) = screen.size();
         let line = screen.contents_between(row, 0, row, columns.get());
@@ -109,10 +135,29 @@ impl Screen {
 
     /// The line in which the cursor is, up to it.
     pub fn line(&self) -> String {
-        let terminal = self.lock();
-        let screen = terminal.0.screen();
-        let (row, column) = screen.cursor_position();
-        screen.contents_between(row, 0, row, column)
+        self.lock().line()
+    }
+
+    /// Types, and answers how long it takes until the cursor stands right behind this, which begins its line. The terminal looks
+    /// at each of its outputs: nobody competes for its processor or its screen meanwhile.
+    ///
+    /// # Panics
+    /// It does not come there.
+    pub fn takes(&mut self, keys: &str, wanted: &str) -> Duration {
+        self.lock().awaited = Some((wanted.to_owned(), None));
+        let begun = Instant::now();
+        self.types(keys);
+        loop {
+            if let Some((_, Some(at))) = self.lock().awaited {
+                return at - begun;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "no {wanted:?} on\n{}",
+                self.shown()
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Waits until the screen is as wanted.
@@ -167,7 +212,7 @@ impl Screen {
     /// Makes the window another size.
     pub fn resizes(&self, rows: u16, columns: u16) {
         let size = (sized(rows), sized(columns));
-        self.lock().0.set_size(size.0, size.1);
+        self.lock().parser.set_size(size.0, size.1);
         self.typist.resizes(rows, columns);
     }
 }

@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::files::{files, Wanted};
 use super::host::{Answer, Question};
+use super::host_paths::Found;
 use super::names;
 use super::offer::{Candidate, Offer, Then};
 use super::scan::{scan, Open, Role, Scan};
@@ -11,6 +12,7 @@ use super::typed::{Component, Typed};
 use crate::dosh::plan::Place;
 use crate::dosh::syntax::tree::Bytes;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What could stand at the cursor.
@@ -51,10 +53,22 @@ const ON_VARIABLES: &[&[u8]] = &[
 /// Whose arguments are commands.
 const ON_COMMANDS: &[&[u8]] = &[b"hash", b"man", b"type", b"whatis", b"which"];
 
+/// Has the host read the directory into which the text up to the cursor leads, so that a Tab need not wait for that.
+pub fn ahead(desk: &mut Desk, text: &[u8]) {
+    let chooser = Chooser {
+        waits: false,
+        untold: 0,
+        patience: Duration::ZERO,
+        desk,
+    };
+    chooser.look_ahead(text);
+}
+
 /// Looks for what the text up to the cursor could go on with. The host is waited for at most so long.
 pub fn choices(desk: &mut Desk, text: &[u8], patience: Duration) -> Choices {
     let mut chooser = Chooser {
         waits: false,
+        untold: 0,
         patience,
         desk,
     };
@@ -70,6 +84,8 @@ struct Chooser<'d> {
     patience: Duration,
     /// An answer is missing.
     waits: bool,
+    /// So many names more there are than are told.
+    untold: usize,
 }
 
 impl Chooser<'_> {
@@ -120,6 +136,23 @@ impl Chooser<'_> {
             },
         };
         Some(self.offer(start, &typed, &typed.component(), names))
+    }
+
+    fn look_ahead(mut self, text: &[u8]) -> Option<()> {
+        let found = self.desk.scene.with_mode(|mode| scan(text, mode));
+        let Open { start, role } = found.open.clone()?;
+        if !matches!(role, Role::Argument(_) | Role::Command(Place::Host)) {
+            return None;
+        }
+        let typed = Typed::undo(&text[start..], &self.desk.scene)?;
+        // Options are nothing that the host is asked for.
+        if typed.is_user || typed.text.starts_with(b"-") {
+            return None;
+        }
+        if let Names::HostFiles { .. } = self.names(&found, &role, &typed)? {
+            self.desk.host.ahead(typed.component().parent);
+        }
+        Some(())
     }
 
     fn last_part<'t>(&self, start: usize, raw: &'t [u8]) -> (usize, &'t [u8]) {
@@ -260,7 +293,9 @@ impl Chooser<'_> {
                 )
             }
         };
-        Offer::of_component(base, component, typed.quote, candidates)
+        let mut offer = Offer::of_component(base, component, typed.quote, candidates);
+        offer.untold = std::mem::take(&mut self.untold);
+        offer
     }
 
     fn commands(&mut self, word: &Component) -> Vec<Candidate> {
@@ -278,7 +313,7 @@ impl Chooser<'_> {
 
     fn host_programs(&mut self, word: &Component, and_own: bool) -> Vec<Candidate> {
         let answer = self.desk.host.programs(word.begin, self.patience);
-        let mut found: BTreeSet<Bytes> = self.names_of(answer).into_iter().collect();
+        let mut found: BTreeSet<Bytes> = self.found(answer).names.iter().cloned().collect();
         if and_own {
             let own = names::commands(&self.desk.scene, word.begin);
             found.extend(own);
@@ -295,30 +330,26 @@ impl Chooser<'_> {
             true => Question::Directories(path),
             false => Question::Paths(path),
         };
-        let mut found = self.ask(question);
-        found.sort();
-        let candidate = |path: Bytes| {
+        let answer = self.desk.host.ask(&question, self.patience);
+        let found = self.found(answer);
+        self.untold = found.left_out;
+        let candidate = |path: &Bytes| {
             let then = match path.ends_with(b"/") {
                 true => Then::More,
                 false => Then::Blank,
             };
             Candidate::new(path.get(component.parent.len()..).unwrap_or_default(), then)
         };
-        found.into_iter().map(candidate).collect()
+        found.names.iter().map(candidate).collect()
     }
 
-    fn ask(&mut self, question: Question) -> Vec<Bytes> {
-        let answer = self.desk.host.ask(&question, self.patience);
-        self.names_of(answer)
-    }
-
-    fn names_of(&mut self, answer: Answer) -> Vec<Bytes> {
+    fn found(&mut self, answer: Answer) -> Arc<Found> {
         match answer {
-            Answer::Names(names) => names.to_vec(),
-            Answer::Nothing => Vec::new(),
+            Answer::Names(found) => found,
+            Answer::Nothing => Arc::default(),
             Answer::Waiting => {
                 self.waits = true;
-                Vec::new()
+                Arc::default()
             }
         }
     }

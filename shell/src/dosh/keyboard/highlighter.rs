@@ -1,5 +1,6 @@
 //! How a line looks while it is typed.
 
+use super::choices::ahead;
 use super::desk::Shared;
 use super::looks::{looks, Look};
 use crate::dosh::plan::Place;
@@ -24,11 +25,12 @@ impl Highlighter {
 }
 
 impl reedline::Highlighter for Highlighter {
-    fn highlight(&self, line: &str, _cursor: usize) -> StyledText {
+    fn highlight(&self, line: &str, cursor: usize) -> StyledText {
         let mut text = StyledText::new();
         let mut at = 0;
+        let mut desk = self.desk.lock();
         if self.colours {
-            for part in looks(&mut self.desk.lock(), line, PATIENCE) {
+            for part in looks(&mut desk, line, PATIENCE) {
                 let range = part.range;
                 // An escape or a name can end within a letter that is no byte of its own.
                 let (Some(before), Some(shown)) =
@@ -48,6 +50,8 @@ impl reedline::Highlighter for Highlighter {
                 at = range.end;
             }
         }
+        // Each key comes here, and no other place of the editor's.
+        ahead(&mut desk, line.get(..cursor).unwrap_or_default().as_bytes());
         text.push((Style::new(), line[at..].to_owned()));
         text
     }

@@ -5,6 +5,7 @@
 //! asked next; the others are about lines that stand there no more.
 
 use super::host_child::{self, Asked};
+use super::host_paths::Found;
 use super::sides::Side;
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys;
@@ -23,6 +24,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A list of programs is good for so long.
 const LASTS: Duration = Duration::from_secs(5);
 
+/// Names of files are good for so long: a Tab asks for them several times, and the next one may come after a change.
+const TAB: Duration = Duration::from_secs(1);
+
+/// Who does not answer what was asked for a line for so long is not waited for at the next one: a file may hang, not the host.
+const HANGS: Duration = Duration::from_secs(1);
+
 /// Lists that are cut off are not longer than this, in bytes: a name that is not on a longer one may exist.
 const SURELY_WHOLE: usize = 120 << 10;
 
@@ -39,12 +46,14 @@ pub enum Question {
     Runs(Bytes),
     /// The host's name, the session's directory, and the home directory.
     Side,
+    /// Nothing yet: of the directory with this path somebody is about to ask.
+    Ahead(Bytes),
 }
 
 /// What is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    Names(Arc<[Bytes]>),
+    Names(Arc<Found>),
     /// It may come later.
     Waiting,
     /// There is no host, or it does not say.
@@ -84,7 +93,10 @@ pub struct Host {
     number: u32,
     /// Counts lines: what was true before a line was run may not be true behind it.
     epoch: u32,
-    answers: HashMap<Question, Answer>,
+    /// What has come, and when.
+    answers: HashMap<Question, (Instant, Answer)>,
+    /// The directory that was asked for ahead, last of this line.
+    ahead: Option<Bytes>,
     programs: Option<(Instant, Arc<[Bytes]>)>,
     silent_since: Option<Instant>,
     there: There,
@@ -97,15 +109,17 @@ impl Host {
     #[cfg(test)]
     pub fn told(said: &[(Question, &[&str])]) -> Host {
         let mut host = Host::default();
-        host.silent_since = Some(Instant::now() + Duration::from_secs(1000));
+        let far = Instant::now() + Duration::from_secs(1000);
+        host.silent_since = Some(far);
         for (question, names) in said {
             let names: Vec<Bytes> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
             if *question == Question::Programs(Bytes::new()) {
-                let far = Instant::now() + Duration::from_secs(1000);
                 host.programs = Some((far, names.clone().into()));
             }
-            host.answers
-                .insert(question.clone(), Answer::Names(names.into()));
+            host.answers.insert(
+                question.clone(),
+                (far, Answer::Names(Found::from(names).into())),
+            );
         }
         host
     }
@@ -115,14 +129,41 @@ impl Host {
         self.there = there;
         self.epoch = self.epoch.wrapping_add(1);
         self.answers.clear();
+        self.ahead = None;
+        let asked = self.line.as_ref().and_then(|line| line.asked.as_ref());
+        let is_of_line = asked.is_some_and(|(_, question, _)| *question != Question::Side);
+        if is_of_line && self.hangs(HANGS) {
+            self.hang_up();
+            // The host is there: another is asked at once.
+            self.silent_since = None;
+        }
+    }
+
+    /// Has the directory with this path read that a Tab may ask for. Nobody waits for that.
+    pub fn ahead(&mut self, parent: &[u8]) {
+        if self.ahead.as_deref() == Some(parent) {
+            return;
+        }
+        self.hear();
+        let waits = |line: &Line| line.next.is_some();
+        if !self.line.as_ref().is_some_and(waits) && self.send(&Question::Ahead(parent.to_vec())) {
+            self.ahead = Some(parent.to_vec());
+        }
+    }
+
+    /// The answer, if it has come not too long ago.
+    fn known(&self, question: &Question) -> Option<Answer> {
+        let (since, answer) = self.answers.get(question)?;
+        let passes = matches!(question, Question::Paths(_) | Question::Directories(_));
+        (!passes || since.elapsed() < TAB).then(|| answer.clone())
     }
 
     /// Asks, and waits for the answer at most so long.
     pub fn ask(&mut self, question: &Question, patience: Duration) -> Answer {
         let until = Instant::now() + patience;
         self.hear();
-        if let Some(answer) = self.answers.get(question) {
-            return answer.clone();
+        if let Some(answer) = self.known(question) {
+            return answer;
         }
         if !self.send(question) {
             return Answer::Nothing;
@@ -136,8 +177,8 @@ impl Host {
                 return Answer::Waiting;
             }
             self.hear();
-            if let Some(answer) = self.answers.get(question) {
-                return answer.clone();
+            if let Some(answer) = self.known(question) {
+                return answer;
             }
         }
     }
@@ -146,7 +187,7 @@ impl Host {
     pub fn runs(&mut self, name: &[u8], patience: Duration) -> Option<bool> {
         if name.contains(&b'/') {
             return match self.ask(&Question::Runs(name.to_vec()), patience) {
-                Answer::Names(names) => Some(!names.is_empty()),
+                Answer::Names(found) => Some(!found.names.is_empty()),
                 Answer::Waiting | Answer::Nothing => None,
             };
         }
@@ -186,7 +227,8 @@ impl Host {
                 let found = names[from..]
                     .iter()
                     .take_while(|name| name.starts_with(begin));
-                Answer::Names(found.cloned().collect())
+                let found: Vec<Bytes> = found.cloned().collect();
+                Answer::Names(Found::from(found).into())
             }
             _ => self.ask(&Question::Programs(begin.to_vec()), patience),
         }
@@ -222,7 +264,7 @@ impl Host {
     }
 
     fn take(&mut self, frame: &[u8]) {
-        let Some((number, names)) = host_child::read_answer(frame) else {
+        let Some((number, found)) = host_child::read_answer(frame) else {
             return self.hang_up();
         };
         let Some(line) = &mut self.line else { return };
@@ -231,17 +273,18 @@ impl Host {
         };
         let next = line.next.take();
         if asked == number {
-            let answer = match names {
-                Some(names) => Answer::Names(names.into()),
+            let now = Instant::now();
+            let answer = match found {
+                Some(found) => Answer::Names(found.into()),
                 None => Answer::Nothing,
             };
-            if let (Question::Programs(begin), Answer::Names(names)) = (&question, &answer) {
+            if let (Question::Programs(begin), Answer::Names(found)) = (&question, &answer) {
                 if begin.is_empty() {
-                    self.programs = Some((Instant::now(), Arc::clone(names)));
+                    self.programs = Some((now, found.names.clone().into()));
                 }
             }
             if epoch == self.epoch {
-                self.answers.insert(question, answer);
+                self.answers.insert(question, (now, answer));
             }
         }
         if let Some(next) = next {
@@ -355,119 +398,5 @@ fn is_whole(names: &[Bytes]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{Read, Write};
-
-    const SOON: Duration = Duration::from_secs(10);
-    const AT_ONCE: Duration = Duration::from_millis(1);
-
-    /// A host, and the end at which its questions arrive.
-    fn pair() -> (Host, UnixStream) {
-        let (own, other) = UnixStream::pair().expect("a pair");
-        let line = Line {
-            fd: own.into_raw_fd(),
-            child: None,
-            asked: None,
-            since: Instant::now(),
-            called: false,
-            next: None,
-            received: Bytes::new(),
-        };
-        let mut host = Host::default();
-        host.line = Some(line);
-        (host, other)
-    }
-
-    /// The next question's number and text.
-    fn hears(other: &mut UnixStream) -> (u32, Question) {
-        let mut length = [0; 4];
-        other.read_exact(&mut length).expect("a length");
-        let mut body = vec![0; u32::from_le_bytes(length) as usize];
-        other.read_exact(&mut body).expect("a question");
-        let (number, asked) = host_child::read_question(&body).expect("a question");
-        (number, asked.question)
-    }
-
-    fn paths(text: &str) -> Question {
-        Question::Paths(text.into())
-    }
-
-    fn names(names: &[&str]) -> Vec<Bytes> {
-        names.iter().map(|name| name.as_bytes().to_vec()).collect()
-    }
-
-    #[test]
-    fn nobody_waits_for_a_host_that_does_not_answer() {
-        let (mut host, mut other) = pair();
-        assert_eq!(host.ask(&paths("a"), AT_ONCE), Answer::Waiting);
-        assert_eq!(host.ask(&paths("ab"), AT_ONCE), Answer::Waiting);
-        assert_eq!(host.ask(&paths("abc"), AT_ONCE), Answer::Waiting);
-        let (number, question) = hears(&mut other);
-        assert_eq!(question, paths("a"));
-        // Late, and the last of those that came up meanwhile is the next.
-        let sent = host_child::answer(number, Some(&names(&["a1"])));
-        other.write_all(&sent).expect("an answer");
-        host.hear();
-        let (number, question) = hears(&mut other);
-        assert_eq!(question, paths("abc"));
-        let sent = host_child::answer(number, Some(&names(&["abcd"])));
-        other.write_all(&sent).expect("an answer");
-        assert_eq!(
-            host.ask(&paths("abc"), SOON),
-            Answer::Names(names(&["abcd"]).into())
-        );
-        assert!(!host.waits());
-        assert_eq!(
-            host.ask(&paths("a"), AT_ONCE),
-            Answer::Names(names(&["a1"]).into())
-        );
-    }
-
-    #[test]
-    fn another_line_asks_again() {
-        let (mut host, mut other) = pair();
-        assert_eq!(host.ask(&paths("a"), AT_ONCE), Answer::Waiting);
-        host.begin_line(There::default());
-        let (number, _) = hears(&mut other);
-        other
-            .write_all(&host_child::answer(number, None))
-            .expect("an answer");
-        // That was the answer to the line before.
-        assert_eq!(host.ask(&paths("a"), AT_ONCE), Answer::Waiting);
-        let (number, _) = hears(&mut other);
-        other
-            .write_all(&host_child::answer(number, None))
-            .expect("an answer");
-        assert_eq!(host.ask(&paths("a"), SOON), Answer::Nothing);
-    }
-
-    #[test]
-    fn a_name_that_is_not_listed_is_none_unless_the_list_is_cut() {
-        let (mut host, mut other) = pair();
-        assert_eq!(host.runs(b"make", AT_ONCE), None);
-        let (number, question) = hears(&mut other);
-        assert_eq!(question, Question::Programs(Bytes::new()));
-        let sent = host_child::answer(number, Some(&names(&["cc", "make"])));
-        other.write_all(&sent).expect("an answer");
-        host.hear();
-        assert_eq!(host.runs(b"make", AT_ONCE), Some(true));
-        assert_eq!(host.runs(b"mak", AT_ONCE), Some(false));
-        let many: Vec<Bytes> = (0..20_000)
-            .map(|n| format!("program-{n:05}").into())
-            .collect();
-        host.programs = Some((Instant::now(), many.into()));
-        assert_eq!(host.runs(b"program-00007", AT_ONCE), Some(true));
-        assert_eq!(host.runs(b"make", AT_ONCE), None);
-    }
-
-    #[test]
-    fn who_hangs_up_is_not_called_at_once() {
-        let (mut host, other) = pair();
-        drop(other);
-        assert_eq!(host.ask(&paths("a"), SOON), Answer::Nothing);
-        assert!(host.line.is_none());
-        assert_eq!(host.ask(&paths("a"), SOON), Answer::Nothing);
-        assert_eq!(host.runs(b"make", SOON), None);
-    }
-}
+#[path = "host_tests.rs"]
+mod tests;

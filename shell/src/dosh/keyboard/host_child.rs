@@ -1,10 +1,11 @@
 //! The process that asks the host, and what it and the shell say to each other.
 //!
 //! A frame is its length in 4 bytes, and what belongs to it. A question: its number in 4 bytes, what it asks for in one, the
-//! guest's working directory and a text, each behind its length in 4 bytes. An answer: the number, 1 if there is one, and the
-//! names, a NUL behind each. Numbers are little-endian. An empty frame has the editor woken.
+//! guest's working directory and a text, each behind its length in 4 bytes. An answer: the number, 1 if there is one, how
+//! many names are left out before the last in 4 bytes, and the names, a NUL behind each. Numbers are little-endian. An empty frame has the editor woken.
 
 use super::host::Question;
+use super::host_paths::{Found, Paths};
 use crate::completion;
 use crate::directory;
 use crate::dosh::syntax::tree::Bytes;
@@ -42,6 +43,7 @@ pub fn question(number: u32, asked: &Asked) -> Bytes {
         Question::Directories(text) => (2, text),
         Question::Runs(text) => (3, text),
         Question::Side => (4, &Bytes::new()),
+        Question::Ahead(text) => (5, text),
     };
     let optional = |text: &Option<Bytes>| text.clone().unwrap_or_default();
     let parts = [
@@ -80,6 +82,7 @@ pub fn read_question(body: &[u8]) -> Option<(u32, Asked)> {
         1 => Question::Paths,
         2 => Question::Directories,
         3 => Question::Runs,
+        5 => Question::Ahead,
         _ => |_| Question::Side,
     };
     let asked = Asked {
@@ -92,23 +95,31 @@ pub fn read_question(body: &[u8]) -> Option<(u32, Asked)> {
 }
 
 /// An answer's frame.
-pub fn answer(number: u32, names: Option<&[Bytes]>) -> Bytes {
+pub fn answer(number: u32, found: Option<&Found>) -> Bytes {
     let mut body = number.to_le_bytes().to_vec();
-    body.push(u8::from(names.is_some()));
-    for name in names.unwrap_or_default() {
-        body.extend_from_slice(name);
-        body.push(0);
+    body.push(u8::from(found.is_some()));
+    if let Some(found) = found {
+        body.extend((found.left_out as u32).to_le_bytes());
+        for name in &found.names {
+            body.extend_from_slice(name);
+            body.push(0);
+        }
     }
     frame(&body)
 }
 
-/// An answer's number, and the names if there is one.
-pub fn read_answer(body: &[u8]) -> Option<(u32, Option<Vec<Bytes>>)> {
+/// An answer's number, and what has been found if there is one.
+pub fn read_answer(body: &[u8]) -> Option<(u32, Option<Found>)> {
     let (number, rest) = read_number(body)?;
     let (known, rest) = rest.split_first()?;
+    if *known == 0 {
+        return Some((number, None));
+    }
+    let (left_out, rest) = read_number(rest)?;
     let names = rest.split_inclusive(|byte| *byte == 0);
     let names = names.map(|name| name[..name.len() - 1].to_vec()).collect();
-    Some((number, (*known == 1).then_some(names)))
+    let left_out = left_out as usize;
+    Some((number, Some(Found { names, left_out })))
 }
 
 fn frame(body: &[u8]) -> Bytes {
@@ -136,7 +147,7 @@ pub fn run(fd: i32) -> ! {
     }
     leave_the_shell(fd);
     let mut received = Bytes::new();
-    let mut client = None;
+    let mut asking = Asking::default();
     loop {
         while let Some(body) = take_frame(&mut received) {
             if body.is_empty() {
@@ -147,10 +158,10 @@ pub fn run(fd: i32) -> ! {
             let Some((number, asked)) = read_question(&body) else {
                 sys::exit_now(1);
             };
-            let names = find(&mut client, &asked);
-            let gone = sys::write_all(fd, &answer(number, names.as_deref())).is_err();
+            let found = asking.find(&asked);
+            let gone = sys::write_all(fd, &answer(number, found.as_ref())).is_err();
             // Without a host there is nothing to be here for.
-            if gone || client.is_none() {
+            if gone || asking.host.is_none() {
                 sys::exit_now(0);
             }
         }
@@ -186,38 +197,54 @@ pub fn leave_the_shell(fd: i32) {
     }
 }
 
-fn find(client: &mut Option<&'static Client>, asked: &Asked) -> Option<Vec<Bytes>> {
-    let _ = std::env::set_current_dir(OsStr::from_bytes(&asked.directory));
-    if client.is_some_and(Client::lost) {
-        *client = None;
-    }
-    if client.is_none() {
-        *client = host::attach().ok();
-    }
-    let host = (*client)?;
-    if let Question::Programs(begin) = &asked.question {
-        return completion::programs(host, begin).ok();
-    }
-    let session = Session::named(asked.session.as_deref().map(OsStr::from_bytes)).ok()?;
-    directory::enter(host, &session, &Prefix::named(asked.prefix.as_deref())).ok()?;
-    match &asked.question {
-        Question::Directories(begin) => completion::paths(host, begin, true).ok(),
-        Question::Runs(path) => {
-            let name = CString::new(path.clone()).ok()?;
-            let runs = host.faccessat2(DirFd::CWD, &name, libc::X_OK, AtFlags(libc::AT_EACCESS));
-            Some(runs.map(|_| path.clone()).into_iter().collect())
+/// Who asks.
+#[derive(Default)]
+struct Asking {
+    host: Option<&'static Client>,
+    paths: Paths,
+}
+
+impl Asking {
+    fn find(&mut self, asked: &Asked) -> Option<Found> {
+        let _ = std::env::set_current_dir(OsStr::from_bytes(&asked.directory));
+        if self.host.is_some_and(Client::lost) {
+            *self = Asking::default();
         }
-        Question::Side => {
-            let policy = Policy::ask(host).ok()?;
-            let directory = directory::path(host).ok()?;
-            Some(vec![
-                policy.host.into_bytes(),
-                directory,
-                policy.home.into_bytes(),
-            ])
+        if self.host.is_none() {
+            self.host = host::attach().ok();
         }
-        Question::Paths(begin) | Question::Programs(begin) => {
-            completion::paths(host, begin, false).ok()
+        let host = self.host?;
+        if let Question::Programs(begin) = &asked.question {
+            return completion::programs(host, begin).map(Found::from).ok();
+        }
+        let session = Session::named(asked.session.as_deref().map(OsStr::from_bytes)).ok()?;
+        directory::enter(host, &session, &Prefix::named(asked.prefix.as_deref())).ok()?;
+        match &asked.question {
+            Question::Runs(path) => {
+                let name = CString::new(path.clone()).ok()?;
+                let flags = AtFlags(libc::AT_EACCESS);
+                let runs = host.faccessat2(DirFd::CWD, &name, libc::X_OK, flags);
+                let names: Vec<Bytes> = runs.map(|_| path.clone()).into_iter().collect();
+                Some(Found::from(names))
+            }
+            Question::Side => {
+                let policy = Policy::ask(host).ok()?;
+                let directory = directory::path(host).ok()?;
+                let told = vec![
+                    policy.host.into_bytes(),
+                    directory,
+                    policy.home.into_bytes(),
+                ];
+                Some(Found::from(told))
+            }
+            Question::Ahead(parent) => {
+                self.paths.prepare(host, parent).ok()?;
+                Some(Found::default())
+            }
+            Question::Directories(begin) => self.paths.find(host, begin, true).ok(),
+            Question::Paths(begin) | Question::Programs(begin) => {
+                self.paths.find(host, begin, false).ok()
+            }
         }
     }
 }
@@ -243,11 +270,14 @@ mod tests {
         received.extend(rest);
         let second = take_frame(&mut received).expect("a frame");
         assert_eq!(read_question(&second), Some((8, two)));
-        let names = vec![b"a b".to_vec(), b"\n".to_vec()];
-        for names in [Some(names), Some(Vec::new()), None] {
-            let mut sent = answer(9, names.as_deref());
+        let some = Found {
+            names: vec![b"a b".to_vec(), b"\n".to_vec()],
+            left_out: 70_000,
+        };
+        for found in [Some(some), Some(Found::default()), None] {
+            let mut sent = answer(9, found.as_ref());
             let body = take_frame(&mut sent).expect("a frame");
-            assert_eq!(read_answer(&body), Some((9, names)));
+            assert_eq!(read_answer(&body), Some((9, found)));
         }
     }
 }

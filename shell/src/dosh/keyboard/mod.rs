@@ -19,6 +19,7 @@ mod highlighter;
 pub mod history;
 mod host;
 mod host_child;
+mod host_paths;
 mod leaving;
 mod listener;
 mod looks;

@@ -6,7 +6,7 @@ use crate::dosh::syntax::tree::Bytes;
 use crate::failure::plain;
 
 /// So many names are listed. An editor sees to each of them at every key.
-const MOST: usize = 500;
+pub const MOST: usize = 500;
 
 /// What follows a name that has been chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Offer {
     /// Where in the line the text begins that they replace. It ends at the cursor.
     pub start: usize,
     pub candidates: Vec<Candidate>,
+    /// How many more there are that nobody lists.
+    pub untold: usize,
     /// How much of each name stands before the start, given by an expansion.
     given: usize,
     /// How much of it has been typed.
@@ -73,6 +75,7 @@ impl Offer {
         Offer {
             start: base + component.start,
             candidates,
+            untold: 0,
             given: component.given,
             typed: component.begin.len(),
             setting: Some(Setting {
@@ -94,6 +97,7 @@ impl Offer {
         Offer {
             start,
             candidates,
+            untold: 0,
             given: 0,
             typed,
             setting: None,
@@ -111,7 +115,7 @@ impl Offer {
 
     /// How many names are not written.
     pub fn left_out(&self) -> usize {
-        self.candidates.len().saturating_sub(MOST)
+        self.candidates.len().saturating_sub(MOST) + self.untold
     }
 
     fn write(&self, candidate: &Candidate, behind: &str) -> Written {

@@ -54,7 +54,7 @@ impl Host {
             false => PATIENCE,
         };
         match self.ask(&Question::Side, patience) {
-            Answer::Names(told) => self.side = side(&told),
+            Answer::Names(told) => self.side = side(&told.names),
             Answer::Nothing => self.side = None,
             Answer::Waiting => {}
         }
