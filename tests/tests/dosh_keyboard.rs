@@ -125,6 +125,15 @@ fn a_dumb_terminal_gets_no_escapes() {
     dosh.shows("\nafter=130");
     dosh.types("history 2\n");
     dosh.shows("  echo aft''er=$?\n");
+    dosh.types("echo be''gun; sleep 100\n");
+    dosh.shows("\nbegun");
+    dosh.types("\x03");
+    dosh.until("a prompt in a line of its own", |shown| {
+        let last = shown.lines().last().unwrap_or_default();
+        shown.contains("\n^C\n") && !last.contains("^C") && last.ends_with(['#', '$'])
+    });
+    dosh.types("echo e''nd\n");
+    dosh.shows("\nend");
     dosh.types("\x04");
     assert!(dosh.ends().success());
     assert!(!dosh.raw().contains('\x1b'), "{:?}", dosh.raw());

@@ -180,6 +180,11 @@ impl Reader {
         if let Some(keyboard) = &shell.keyboard {
             self.history.ended(places, shell.status, keyboard.took);
         }
+        // The terminal has shown the key that ended it, and no editor looks for the beginning of a line.
+        let interrupted = shell.status == 128 + libc::SIGINT;
+        if interrupted && self.editor.is_none() && sys::is_terminal(0) {
+            let _ = sys::write_all(2, b"\n");
+        }
     }
 }
 
