@@ -4,6 +4,7 @@
 //! [`attach`] (processes come) and [`requests`] (their shadows ask); tools are served by [`admin`].
 
 pub mod admin;
+mod aside;
 pub mod attach;
 pub mod audit;
 pub mod complaints;
@@ -23,6 +24,7 @@ pub mod zygote;
 use crate::config::GuestConfig;
 use crate::shadow::sandbox::Policy;
 use admin::Tools;
+use aside::Aside;
 use complaints::Complaints;
 use guest::{Door, Guest, PATIENCE};
 use poller::{Key, Poller, Source};
@@ -95,6 +97,7 @@ pub struct Server {
     poller: Poller,
     guests: Vec<Guest>,
     tools: Tools,
+    aside: Aside,
     /// Connections whose introduction is still to come.
     strangers: HashMap<Key, Stranger>,
     /// Listeners that are not watched for want of descriptors, and until when.
@@ -136,6 +139,7 @@ impl Server {
             poller,
             guests,
             tools,
+            aside: Aside::new(),
             strangers: HashMap::new(),
             resting: Vec::new(),
             complaints: Complaints::default(),
@@ -226,7 +230,9 @@ impl Server {
                 if let Some(Stranger { connection, .. }) = self.strangers.remove(&key) {
                     poller.forget(&connection, key);
                     if let Some(hello) = hello? {
-                        self.guests[guest].welcome(connection, hello, poller)?;
+                        let guest = &mut self.guests[guest];
+                        self.aside.meet(hello.sent, guest.board.clock());
+                        guest.welcome(connection, hello, poller)?;
                     }
                 }
             }
@@ -293,7 +299,11 @@ impl Server {
             return Ok(());
         }
         match Guest::introduction(&connection)? {
-            Some(hello) => self.guests[guest].welcome(connection, hello, &mut self.poller),
+            Some(hello) => {
+                let guest = &mut self.guests[guest];
+                self.aside.meet(hello.sent, guest.board.clock());
+                guest.welcome(connection, hello, &mut self.poller)
+            }
             None => {
                 let key = self.poller.watch(&connection, Source::Hello { guest })?;
                 self.strangers.insert(

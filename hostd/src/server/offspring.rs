@@ -1,5 +1,6 @@
 //! Processes that hostd starts of its own program, and the lines to them: a zygote and a launcher for each guest.
 
+use super::aside;
 use nix::sys::socket::{setsockopt, socketpair, sockopt, AddressFamily, SockFlag, SockType};
 use std::io::Result;
 use std::os::fd::OwnedFd;
@@ -28,7 +29,8 @@ pub(super) fn line(room: usize) -> Result<(OwnedFd, OwnedFd)> {
 /// socketpair(2), and those of starting a process.
 pub(super) fn start(program: &Path, role: &str, guest: &str) -> Result<(Child, OwnedFd)> {
     let (ours, theirs) = line(LINE_BYTES)?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg(role)
         // Says to whoever lists processes whose it is.
         .arg(guest)
@@ -36,7 +38,7 @@ pub(super) fn start(program: &Path, role: &str, guest: &str) -> Result<(Child, O
         .envs(std::env::vars_os().filter(|(name, _)| name == "HOSTD_LOG"))
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
-        .current_dir("/")
-        .spawn()?;
+        .current_dir("/");
+    let child = aside::with_all(|| command.spawn())?;
     Ok((child, ours))
 }
