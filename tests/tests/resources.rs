@@ -33,6 +33,20 @@ fn fds_of(pid: i32) -> usize {
 }
 
 #[test]
+fn a_limit_beyond_what_the_host_grants_leaves_shadows_what_they_need() {
+    let most = std::fs::read_to_string("/proc/sys/fs/nr_open").expect("proc");
+    let most: u64 = most.trim().parse().expect("a number");
+    let daemon = Daemon::with_limits(json!({"open_files": most + 1}));
+    let file = daemon.export("file");
+    std::fs::write(&file, "data").unwrap();
+    let client = daemon.attach();
+    let path = open(&client, &file, libc::O_PATH).expect("the file");
+    let anew = client.reopen(path, OpenFlags(libc::O_RDONLY));
+    let anew = anew.expect("the shadow's way to its own descriptors").fd;
+    assert!(client.fcntl(anew, libc::F_GETFL, 0).is_ok());
+}
+
+#[test]
 fn cve_2020_10717_open_files_run_out_for_their_session_only() {
     let daemon = Daemon::with_limits(json!({"open_files": 64}));
     let before = daemon.settled_footprint();

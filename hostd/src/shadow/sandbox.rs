@@ -19,7 +19,7 @@ mod report;
 mod seccomp;
 mod view;
 
-pub use privilege::{FILE_RIGHTS, SWITCHING_RIGHTS};
+pub use privilege::{open_files, FILE_RIGHTS, SWITCHING_RIGHTS};
 pub use report::{Layer, LayerName, Report};
 pub use seccomp::{confine, seal};
 

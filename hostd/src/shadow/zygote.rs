@@ -111,6 +111,8 @@ fn serve() -> std::io::Result<()> {
         fds,
     )?;
     let confined = sandbox::enter(&policy).and_then(|report| {
+        // The host may grant fewer than configured; above them stands what the shadows keep for themselves.
+        mould.open_files = sandbox::open_files()?;
         sandbox::confine(policy.callers.as_ref())?;
         Ok(report)
     });

@@ -25,14 +25,25 @@ pub const FILE_RIGHTS: CapabilitySet = CapabilitySet::CHOWN
 /// What a shadow keeps that takes its callers' ids.
 pub const SWITCHING_RIGHTS: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
+/// What a shadow has above the guest's numbers: the way to its own descriptors, and the instance of whoever follows changes.
+const OWN: u64 = 2;
+
+/// How many open files a confined process leaves to its guest: fewer than configured where the host grants no more.
+///
+/// # Errors
+/// The limit cannot be read.
+pub fn open_files() -> Result<u64, Error> {
+    let (most, _) =
+        getrlimit(Resource::RLIMIT_NOFILE).map_err(step("reading the limit of open files"))?;
+    Ok(most.saturating_sub(OWN))
+}
+
 /// Bounds what one process can use. Must precede the change of user, who may lack the right to raise a hard limit.
 pub(super) fn limit(limits: &Limits, report: &mut Report) -> Result<(), Error> {
     let mut note = String::new();
     let (_, hard) =
         getrlimit(Resource::RLIMIT_NOFILE).map_err(step("reading the limit of open files"))?;
-    // More than the guest has: the shadow's way to its own descriptors, and the instance of whoever follows changes, stand
-    // above the guest's numbers.
-    let mut open_files = limits.open_files + 2;
+    let mut open_files = limits.open_files.saturating_add(OWN);
     if setrlimit(Resource::RLIMIT_NOFILE, open_files, open_files).is_err() {
         // An ordinary user cannot go beyond the hard limit of their login; fewer files are a working guest still.
         open_files = open_files.min(hard);
@@ -55,7 +66,7 @@ pub(super) fn limit(limits: &Limits, report: &mut Report) -> Result<(), Error> {
     }
     let detail = format!(
         "{} open files{note}, {} MiB of memory",
-        open_files.min(limits.open_files),
+        open_files.saturating_sub(OWN),
         limits.memory_mib
     );
     report.active(LayerName::Limits, detail);
