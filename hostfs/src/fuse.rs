@@ -215,7 +215,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     fn write(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         data: &[u8],
@@ -231,10 +231,12 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
             false => Place::At(offset),
         };
         let drop_privileges = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        match self
-            .fs
-            .write(&caller(req), fh.0, place, data, drop_privileges)
-        {
+        let caller = caller(req);
+        let written = self.fs.write(&caller, fh.0, place, data, drop_privileges);
+        if drop_privileges {
+            self.forget_mode(ino.0);
+        }
+        match written {
             Ok(len) => reply.written(len as u32),
             Err(errno) => reply.error(errno_of(errno)),
         }
@@ -446,7 +448,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
     fn fallocate(
         &self,
         req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         length: u64,
@@ -454,6 +456,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyEmpty,
     ) {
         let allocated = self.fs.fallocate(&caller(req), fh.0, offset, length, mode);
+        self.forget_mode(ino.0);
         empty(allocated, reply);
     }
 
@@ -478,7 +481,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         _ino_in: INodeNo,
         fh_in: FileHandle,
         offset_in: u64,
-        _ino_out: INodeNo,
+        ino_out: INodeNo,
         fh_out: FileHandle,
         offset_out: u64,
         len: u64,
@@ -486,7 +489,9 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         reply: ReplyWrite,
     ) {
         let (from, to) = ((fh_in.0, offset_in), (fh_out.0, offset_out));
-        match self.fs.copy(&caller(req), from, to, len, flags.bits()) {
+        let copied = self.fs.copy(&caller(req), from, to, len, flags.bits());
+        self.forget_mode(ino_out.0);
+        match copied {
             Ok(copied) => reply.written(copied),
             Err(errno) => reply.error(errno_of(errno)),
         }

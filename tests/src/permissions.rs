@@ -9,6 +9,7 @@ use hostcall::ids::{GuestGid, GuestUid};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RwFlags, Times};
 use hostcall::wire::{Sink, Source};
+use std::ffi::CStr;
 use std::path::Path;
 
 const CWD: DirFd = DirFd::CWD;
@@ -51,8 +52,9 @@ pub fn furnish(base: &Path) {
     for name in ["private", "listed", "searched"] {
         make(&base.join(name).join("file"), (ANN, ANN), 0o666);
     }
-    make(&base.join("suid"), (ANN, TEAM), 0o6777);
-    make(&base.join("suid2"), (ANN, TEAM), 0o6777);
+    for name in ["suid", "written", "allocated", "copied"] {
+        make(&base.join(name), (ANN, TEAM), 0o6777);
+    }
     make(&base.join("acl"), (ANN, ANN), 0o600);
     let list = acl(&[
         (0x01, 6, u32::MAX),
@@ -222,15 +224,37 @@ pub fn act(calls: &impl Calls, base: &Path) -> Vec<String> {
             .mknodat(CWD, &path("node"), Mode(libc::S_IFCHR | 0o666), 0x103)
             .map(drop),
     );
-    if let Ok(fd) = open("suid2", libc::O_WRONLY) {
-        say(
-            "write to a set-user-id file".into(),
-            calls
-                .write(fd, Offset(0), RwFlags(0), Source::new(b"x"))
-                .map(drop),
-        );
+    // Each loses its set-id bits by whoever may not give them, and at once.
+    for name in ["written", "allocated", "copied"] {
+        let before = mode_of(calls, &path(name));
+        let changed = open(name, libc::O_WRONLY).and_then(|fd| {
+            match name {
+                "written" => calls
+                    .write(fd, Offset(0), RwFlags(0), Source::new(b"x"))
+                    .map(drop),
+                "allocated" => calls.fallocate(fd, 0, 0, 100).map(drop),
+                _ => open("allocated", libc::O_RDONLY).and_then(|from| {
+                    let (here, there) = (Offset(0), Offset(0));
+                    let copied = calls.copy_file_range(from, here, fd, there, 100, 0);
+                    calls.close(from)?;
+                    copied.map(drop)
+                }),
+            }?;
+            calls.close(fd).map(drop)
+        });
+        let after = mode_of(calls, &path(name));
+        say(format!("{name} {before:o} {after:o}"), changed);
     }
     lines
+}
+
+/// What is known of a file's mode by whoever asks for nothing else.
+fn mode_of(calls: &impl Calls, path: &CStr) -> u16 {
+    let mut statx = [0; 256];
+    let (sink, mask) = (Sink::new(&mut statx), libc::STATX_MODE);
+    let asked = calls.statx(CWD, path, AtFlags(0), mask, sink);
+    let place = std::mem::offset_of!(libc::statx, stx_mode);
+    asked.map_or(0, |_| u16::from_ne_bytes([statx[place], statx[place + 1]]))
 }
 
 /// Everything below a directory with its owner, group and mode.

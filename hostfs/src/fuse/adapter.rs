@@ -102,6 +102,14 @@ impl<F: FileSystem> Adapter<F> {
         }
     }
 
+    /// Has the kernel forget what it knows of a file whose set-id bits the host may have taken away with a change of its data: the
+    /// kernel leaves that to the host and goes on believing the mode. Without its data it forgets a file at once, and waits for nobody.
+    pub(super) fn forget_mode(&self, ino: Ino) {
+        if let (true, Some(notifier)) = (self.cache != Cache::None, self.notifier.get()) {
+            notifier.inode(ino, false);
+        }
+    }
+
     /// Has the kernel forget the name of a shared file that has been opened, lest it keep the inode for it. On the keeper's
     /// thread: the kernel may be in that directory, and wait for one that serves.
     pub(super) fn forget_token(&self, token: Option<Token>) {
