@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <poll.h>
 #include <pty.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utmp.h>
@@ -37,6 +39,27 @@ static void transfers(void) {
     control.aio_fildes = -1;
     int refused = aio_fsync(O_SYNC, &control);
     printf("closed %d %d\n", refused, refused ? errno : aio_error(&control));
+}
+
+/* Those of the kernel, as libaio asks for them. */
+static void submitted(void) {
+    char text[16] = "submitted\n", back[16] = "";
+    int fd = open("b", O_RDWR | O_CREAT, 0600);
+    aio_context_t context = 0;
+    printf("set up %ld", syscall(SYS_io_setup, 4, &context));
+    struct iocb out = {.aio_fildes = fd, .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_buf = (long)text, .aio_nbytes = 10};
+    struct iocb in = {.aio_fildes = fd, .aio_lio_opcode = IOCB_CMD_PREAD, .aio_buf = (long)back, .aio_nbytes = 15};
+    for (struct iocb **one = (struct iocb *[]){&out, &in, NULL}; *one; one++) {
+        struct io_event event = {0};
+        long begun = syscall(SYS_io_submit, context, 1L, one), ended = 0;
+        if (begun == 1)
+            ended = syscall(SYS_io_getevents, context, 1L, 1L, &event, NULL);
+        printf(" %ld %ld %lld", begun, ended, (long long)event.res);
+    }
+    in.aio_fildes = -1;
+    long refused = syscall(SYS_io_submit, context, 1L, (struct iocb *[]){&in});
+    printf(" %ld %d %s", refused, errno, back);
+    close(fd);
 }
 
 static void kinds(void) {
@@ -92,6 +115,7 @@ int main(int count, char **arguments) {
         return 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
     transfers();
+    submitted();
     kinds();
     terminals();
     printf("lowest %d\n", dup(0));

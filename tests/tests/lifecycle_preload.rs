@@ -21,7 +21,7 @@ struct Case {
 const CASES: [Case; 5] = [
     Case {
         name: "waits for a FIFO's writer",
-        command: &["cat"],
+        command: &["sh", "-c", "test -p \"$0\" && read line < \"$0\""],
         file: "fifo",
     },
     Case {
@@ -70,10 +70,11 @@ impl Case {
             .expect("the program starts");
         let pid = child.id() as i32;
         let mut shadow = None;
-        eventually("its shadow", || {
+        // A program can have a shadow before it needs one.
+        eventually("its first answer", || {
             let sessions = daemon.status().sessions;
             let own = sessions.iter().find(|own| own.process == Some(pid));
-            shadow = own.and_then(|own| own.shadow);
+            shadow = own.filter(|own| own.calls > 0).and_then(|own| own.shadow);
             shadow.is_some()
         });
         // Into the middle of what it does.

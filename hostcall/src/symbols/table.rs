@@ -105,6 +105,7 @@ family asynchronous {
     call aio_read | aio_read64 (control: *mut aiocb) -> c_int;
     call aio_write | aio_write64 (control: *mut aiocb) -> c_int;
     call aio_fsync | aio_fsync64 (operation: c_int, control: *mut aiocb) -> c_int;
+    call io_submit (context: *mut c_void, count: c_long, list: *const *mut c_void) -> c_int;
     call lio_listio | lio_listio64 (mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut c_void) -> c_int;
     kernel aio_cancel | aio_cancel64 | aio_error | aio_error64 | aio_init | aio_return | aio_return64 | aio_suspend | aio_suspend64
         : "about transfers that were begun";

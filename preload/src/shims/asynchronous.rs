@@ -1,12 +1,18 @@
-//! POSIX asynchronous transfers, aio(7): libc makes them by threads of its own, past any hook, so a host file becomes one of
-//! the mount first.
+//! Asynchronous transfers, past any hook: libc's, aio(7), by threads of its own, and the kernel's, io_submit(2). So a host file
+//! becomes one of the mount first.
 #![allow(unsafe_code)]
 
-use crate::materialise;
 use crate::observe::summary::Reason;
-use crate::real::shims;
+use crate::real::{failed, shims, try_sys};
 use crate::symbols::own;
-use libc::{aiocb, c_int, c_void};
+use crate::{fds, materialise};
+use hostcall::types::Errno;
+use libc::{aiocb, c_int, c_long, c_void};
+use syscalls::Sysno;
+
+/// Where a transfer of the kernel's, `struct iocb` of `linux/aio_abi.h`, has its descriptor: behind the program's word, a key,
+/// flags, operation and priority.
+const SUBMITTED_FILE: usize = 20;
 
 /// Makes the file of a transfer one of the mount. Where there is none it stays a placeholder, and the transfer fails.
 ///
@@ -19,7 +25,42 @@ unsafe fn prepare(control: *const aiocb) {
     }
 }
 
+/// io_submit(2), with the files of the transfers made the mount's.
+///
+/// # Safety
+/// As io_submit(2); in a process with host files the pointers are good.
+unsafe fn submitted(
+    context: *mut c_void,
+    count: c_long,
+    list: *const *mut c_void,
+) -> Result<isize, Errno> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if fds::any() {
+            for at in 0..count.max(0) as usize {
+                let file = (*list.add(at)).byte_add(SUBMITTED_FILE).cast::<c_int>();
+                let _ = materialise::in_place(file.read_unaligned(), Reason::Asynchronous);
+            }
+        }
+        try_sys!(Sysno::io_submit, context, count, list)
+    }
+}
+
+/// The system call itself.
+///
+/// # Safety
+/// As io_submit(2); in a process with host files the pointers are good.
+pub unsafe fn submit(context: *mut c_void, count: c_long, list: *const *mut c_void) -> c_long {
+    // SAFETY: the caller's promise.
+    unsafe { submitted(context, count, list) }.map_or_else(failed, |count| count as c_long)
+}
+
 shims! {
+    /// Of libaio, which answers errors as negative numbers.
+    fn io_submit(context: *mut c_void, count: c_long, list: *const *mut c_void) -> c_int {
+        submitted(context, count, list).map_or_else(|errno| -errno.0, |count| count as c_int)
+    }
+
     fn aio_read(control: *mut aiocb) -> c_int {
         prepare(control);
         own::aio_read(control)

@@ -104,6 +104,7 @@ table! {
     SYS_sendfile => libc::sendfile, 4;
     SYS_splice => libc::splice, 6;
     SYS_mmap => super::map::mmap, 6;
+    SYS_io_submit => super::asynchronous::submit, 3;
     SYS_mkdirat => libc::mkdirat, 3;
     SYS_mknodat => libc::mknodat, 4;
     SYS_unlinkat => libc::unlinkat, 3;
