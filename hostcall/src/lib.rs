@@ -14,8 +14,8 @@ pub mod acting;
 pub mod attach;
 #[cfg(not(loom))]
 pub mod client;
-#[cfg(not(loom))]
 mod clock;
+#[cfg(not(loom))]
 pub mod commons;
 #[cfg(not(loom))]
 pub mod doorbell;
