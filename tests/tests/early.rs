@@ -47,6 +47,14 @@ fn is_served(daemon: &Daemon, process: u32) -> bool {
         .any(|session| session.process == Some(process as i32))
 }
 
+/// Waits until no session has a process.
+fn all_are_given_back(daemon: &Daemon) {
+    eventually("all are given back", || {
+        let sessions = daemon.status().sessions;
+        sessions.iter().all(|session| session.process.is_none())
+    });
+}
+
 /// Ends a program that waits for its standard input's end.
 fn end(mut child: Child) {
     drop(child.stdin.take());
@@ -81,13 +89,7 @@ fn who_names_a_host_file_has_a_session_and_nobody_else() {
         }
         end(child);
     }
-    eventually("all are given back", || {
-        daemon
-            .status()
-            .sessions
-            .iter()
-            .all(|session| session.process.is_none())
-    });
+    all_are_given_back(&daemon);
 }
 
 /// The numbers of the program's own descriptors, and those that it is given.
@@ -170,13 +172,7 @@ print(open(sys.argv[1]).read())"
         let ours = said(&mut python(&script, &[&file], daemon.socket()));
         assert_eq!(ours, "data\n", "{fork}");
     }
-    eventually("all are given back", || {
-        daemon
-            .status()
-            .sessions
-            .iter()
-            .all(|session| session.process.is_none())
-    });
+    all_are_given_back(&daemon);
 }
 
 /// The image that asked is gone before the answer is looked at.
@@ -194,13 +190,7 @@ fn a_new_image_begins_anew_and_nothing_is_left() {
             let ours = said(&mut python(script, &[&file, "true"], daemon.socket()));
             assert_eq!(ours, "");
         }
-        eventually("all are given back", || {
-            daemon
-                .status()
-                .sessions
-                .iter()
-                .all(|session| session.process.is_none())
-        });
+        all_are_given_back(&daemon);
         let now = daemon.settled_footprint().fds;
         let first = *before.get_or_insert(now);
         assert!(

@@ -97,7 +97,7 @@ pub struct Host {
     answers: HashMap<Question, (Instant, Answer)>,
     /// The directory that was asked for ahead, last of this line.
     ahead: Option<Bytes>,
-    programs: Option<(Instant, Arc<[Bytes]>)>,
+    programs: Option<(Instant, Arc<Found>)>,
     silent_since: Option<Instant>,
     there: There,
     /// Where the session was when that was asked for.
@@ -114,7 +114,7 @@ impl Host {
         for (question, names) in said {
             let names: Vec<Bytes> = names.iter().map(|name| name.as_bytes().to_vec()).collect();
             if *question == Question::Programs(Bytes::new()) {
-                host.programs = Some((far, names.clone().into()));
+                host.programs = Some((far, Found::from(names.clone()).into()));
             }
             host.answers.insert(
                 question.clone(),
@@ -205,7 +205,7 @@ impl Host {
             self.answers.remove(&all);
             self.ask(&all, patience);
         }
-        let (_, names) = self.programs.as_ref()?;
+        let names = &self.programs.as_ref()?.1.names;
         let known = names.binary_search_by(|other| other[..].cmp(name)).is_ok();
         (known || is_whole(names)).then_some(known)
     }
@@ -222,7 +222,8 @@ impl Host {
     /// Programs whose names begin so.
     pub fn programs(&mut self, begin: &[u8], patience: Duration) -> Answer {
         match &self.programs {
-            Some((since, names)) if since.elapsed() < LASTS && is_whole(names) => {
+            Some((since, all)) if since.elapsed() < LASTS && is_whole(&all.names) => {
+                let names = &all.names;
                 let from = names.partition_point(|name| &name[..] < begin);
                 let found = names[from..]
                     .iter()
@@ -280,7 +281,7 @@ impl Host {
             };
             if let (Question::Programs(begin), Answer::Names(found)) = (&question, &answer) {
                 if begin.is_empty() {
-                    self.programs = Some((now, found.names.clone().into()));
+                    self.programs = Some((now, Arc::clone(found)));
                 }
             }
             if epoch == self.epoch {

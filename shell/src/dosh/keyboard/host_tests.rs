@@ -101,7 +101,7 @@ fn a_name_that_is_not_listed_is_none_unless_the_list_is_cut() {
     let many: Vec<Bytes> = (0..20_000)
         .map(|n| format!("program-{n:05}").into())
         .collect();
-    host.programs = Some((Instant::now(), many.into()));
+    host.programs = Some((Instant::now(), Found::from(many).into()));
     assert_eq!(host.runs(b"program-00007", AT_ONCE), Some(true));
     assert_eq!(host.runs(b"make", AT_ONCE), None);
 }
