@@ -45,17 +45,18 @@ loom: ## model-check the ring and the wait
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release -p hostcall --lib --target-dir target/loom
 
 # The workspace's tests come last, so that the last line printed is theirs (there are no documentation tests). Tests that
-# start programs of the workspace find them built.
+# start programs of the workspace find them built. --tests takes the libraries' and programs' unit tests as well; --bins
+# would run hrun too, which has no harness (shell/Cargo.toml).
 test: setup-tests lint loom ## everything: formatting, clippy, licences, layering, loom, all tests
 	@echo "== building for the tests"
 	@$(CARGO) build --quiet --workspace --lib --bins --examples
 	@echo "== tests"
-	@$(CARGO) test --workspace --lib --bins --tests --no-fail-fast
+	@$(CARGO) test --workspace --tests --no-fail-fast
 
 test-long: test ## the same, and the tests that take minutes
 	@echo "== long tests"
 	@$(CARGO) build --quiet --release --workspace
-	@$(CARGO) test --release --workspace --lib --bins --tests -- --ignored
+	@$(CARGO) test --release --workspace --tests -- --ignored
 
 compatibility: setup-tests ## run real programs in guests, and write docs/COMPATIBILITY.md
 	@$(CARGO) build --quiet --workspace --lib --bins --examples
