@@ -15,7 +15,8 @@ use serde_json::json;
 use std::fs::{create_dir, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Acts the same on the host and on a mount, as each of the people.
 fn compare(options: &str) {
@@ -229,6 +230,42 @@ fn cached_names_open_no_doors() {
         seen.join(" ")
     });
     assert_eq!(end, End::Done("true false true false".to_owned()));
+}
+
+/// Whoever may execute a program need not be able to read it; a script is read by its interpreter.
+#[test]
+fn what_cannot_be_read_can_be_executed() {
+    let daemon = serve(json!({}));
+    let mount = Mount::of(&daemon, "cache=auto");
+    let names = [0o711, 0o644, 0o610, 0o700, 0o001].map(|mode| {
+        let names = [format!("program{mode:o}"), format!("script{mode:o}")];
+        std::fs::copy("/bin/true", daemon.export(&names[0])).unwrap();
+        std::fs::write(daemon.export(&names[1]), "#!/bin/sh\nexit 7\n").unwrap();
+        names
+            .iter()
+            .for_each(|name| own(&daemon.export(name), (ANN, TEAM), mode));
+        names
+    });
+    let paths: Vec<_> = names
+        .iter()
+        .flatten()
+        .map(|name| daemon.export(name))
+        .collect();
+    for who in PEOPLE {
+        let run = |paths: &[PathBuf], before: &dyn Fn()| {
+            as_somebody(who, before, || {
+                let ends = paths.iter().map(|path| {
+                    let end = Command::new(path).stderr(Stdio::null()).status();
+                    end.map_or_else(|error| error.to_string(), |status| status.to_string())
+                });
+                ends.collect::<Vec<_>>().join("\n")
+            })
+        };
+        let shown: Vec<_> = paths.iter().map(|path| mount.path(path)).collect();
+        let native = run(&paths, &|| {});
+        assert!(native.contains("exit status: 0"), "{who:?}: {native}");
+        assert_eq!(run(&shown, &|| mount.join()), native, "{who:?}");
+    }
 }
 
 /// Ids of the guest stand for others on the host, in owners as in lists.

@@ -19,6 +19,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The longest copy of one request: the reply has 32 bits for its length.
 const COPY: u64 = 1 << 30;
 
+/// The mark of an open for execve(2) in a request's flags, `__FMODE_EXEC` in the kernel's `include/linux/fs.h`.
+const EXECUTE: i32 = 0x20;
+
 /// Changes closer together than this may bear one time: the coarsest clock of a kernel ticks a hundred times a second.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -44,6 +47,13 @@ impl<H: Host> HostFs<H> {
             }
             // A file that can only be appended to is opened for nothing else, ioctl_iflags(2).
             Err(Errno(libc::EPERM)) if flags & libc::O_APPEND != 0 => anew(wanted | libc::O_APPEND),
+            // A program may be executed by those who may not read it; the guest kernel reads it for them.
+            Err(Errno(libc::EACCES)) if flags & EXECUTE != 0 => {
+                self.check(caller, ino, libc::X_OK)?;
+                let host = self.at_for(Whom::Session, &held);
+                self.opening(caller, || host.reopen(held.fd(), OpenFlags(wanted)))
+                    .map(|reply| (reply.fd, wanted))
+            }
             opened => opened,
         };
         let (fd, wanted) = opened?;

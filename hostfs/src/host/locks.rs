@@ -32,6 +32,21 @@ impl<H: Host> HostFs<H> {
         handle: HandleId,
         lock: &Lock,
     ) -> Result<Option<Lock>, Errno> {
+        match self.meet_lock(caller, handle, lock)? {
+            Some(_) => {
+                self.await_ends(self.handles.get(handle)?.ino);
+                self.meet_lock(caller, handle, lock)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn meet_lock(
+        &self,
+        caller: &Caller,
+        handle: HandleId,
+        lock: &Lock,
+    ) -> Result<Option<Lock>, Errno> {
         let handle = self.handles.get(handle)?;
         // By the owner's own description if there is one, for it is not in its own way.
         let own = self.lock_file(handle.ino, lock.owner);
@@ -72,15 +87,19 @@ impl<H: Host> HostFs<H> {
             false => self.ranged(caller, handle, lock),
         };
         match set() {
-            // What is in the way may be a lock that the guest has given up already, by closing the file.
             Err(Errno(libc::EAGAIN)) if patient => {
-                let ino = self.handles.get(handle)?.ino;
-                about_to_sleep();
-                self.endings.settle(self.handles.closing(ino));
+                self.await_ends(self.handles.get(handle)?.ino);
                 set()
             }
             answer => answer,
         }
+    }
+
+    /// Waits until what the guest has closed of a file is closed on the host: what is in the way of a lock may be one that the
+    /// guest has given up already.
+    fn await_ends(&self, ino: Ino) {
+        about_to_sleep();
+        self.endings.settle(self.handles.closing(ino));
     }
 
     fn whole(&self, caller: &Caller, handle: HandleId, lock: &Lock) -> Result<(), Errno> {

@@ -14,6 +14,7 @@ table![
     posix_is_of_the_process,
     ofd_against_another,
     ofd_is_of_the_description,
+    locks_end_with_the_description,
     lock_errors,
     waiting_for_a_lock,
 ];
@@ -137,6 +138,28 @@ fn ofd_is_of_the_description(run: &mut Run) {
     run.ask("probe f");
     let _ = run.close(same);
     run.ask("probe f");
+}
+
+/// By the time close(2) has returned, for whoever wants a lock and for whoever asks about one.
+fn locks_end_with_the_description(run: &mut Run) {
+    run.make(c"f", b"data");
+    let two = run.open(c"f", O_RDWR, 0);
+    for _ in 0..20 {
+        for (set, get) in [
+            (F_OFD_SETLK, F_OFD_GETLK),
+            (F_OFD_SETLK, F_GETLK),
+            (F_SETLK, F_OFD_GETLK),
+        ] {
+            let one = run.open(c"f", O_RDWR, 0);
+            run.record_lock(one, set, F_WRLCK, 0, 0);
+            let _ = run.close(one);
+            run.record_lock(two, get, F_WRLCK, 0, 0);
+        }
+        let one = run.open(c"f", O_RDWR, 0);
+        let _ = run.flock(one, LOCK_EX | LOCK_NB);
+        let _ = run.close(one);
+        let _ = run.flock(two, LOCK_SH | LOCK_NB);
+    }
 }
 
 fn lock_errors(run: &mut Run) {
