@@ -60,10 +60,12 @@ impl Cache {
             | InitFlags::FUSE_POSIX_LOCKS
             | InitFlags::FUSE_FLOCK_LOCKS
             // Without it the kernel asks for `security.capability` before every write.
-            | InitFlags::FUSE_HANDLE_KILLPRIV_V2;
+            | InitFlags::FUSE_HANDLE_KILLPRIV_V2
+            // A file opened with O_DIRECT can be mapped, and finds what the kernel has been given to write by other ways.
+            | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP;
         every
             | match self {
-                Cache::None => InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+                Cache::None => InitFlags::empty(),
                 Cache::Auto => InitFlags::FUSE_AUTO_INVAL_DATA,
                 Cache::Always => InitFlags::FUSE_WRITEBACK_CACHE | InitFlags::FUSE_CACHE_SYMLINKS,
             }

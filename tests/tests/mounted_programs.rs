@@ -319,3 +319,46 @@ fn a_running_program_is_not_truncated() {
         );
     }
 }
+
+#[test]
+fn direct_cached_and_mapped_access_agree() {
+    same_as_native(
+        r#"
+        cd "$1"
+        python3 - <<'END'
+import mmap, os
+
+SIZE = 4096
+room = mmap.mmap(-1, SIZE)
+cached = os.open("file", os.O_RDWR | os.O_CREAT)
+os.pwrite(cached, b"a" * 2 * SIZE, 0)
+direct = os.open("file", os.O_RDWR | os.O_DIRECT)
+
+def write(letter):
+    room[:] = letter * SIZE
+    print(os.pwritev(direct, [room], 0), "written directly")
+
+def seen(by):
+    os.preadv(direct, [room], 0)
+    print(by, room[:1], os.pread(cached, 1, 0))
+
+seen("written by the cache")
+write(b"b")
+seen("written directly")
+shared = mmap.mmap(cached, 2 * SIZE)
+shared[0:1] = b"c"
+seen("written by a mapping")
+write(b"d")
+print("the mapping has", shared[:1])
+other = mmap.mmap(direct, 2 * SIZE)
+other[0:1] = b"e"
+seen("written by a mapping of the direct file")
+write(b"f")
+print("the mappings have", shared[:1], other[:1])
+private = mmap.mmap(direct, SIZE, flags=mmap.MAP_PRIVATE)
+private[0:1] = b"g"
+seen("written by a private mapping")
+END
+        "#,
+    );
+}
