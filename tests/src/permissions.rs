@@ -13,6 +13,13 @@ use std::ffi::CStr;
 use std::path::Path;
 
 const CWD: DirFd = DirFd::CWD;
+const CAPABILITIES: &CStr = c"security.capability";
+/// cap_net_raw+ep, revision 2.
+const CAPABILITY: [u8; 20] = [
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+/// How files are changed that have set-id bits, and others of the names with `-capable` that have capabilities.
+const CHANGES: [&str; 3] = ["written", "allocated", "copied"];
 
 /// Users with their groups: owner, other, members of the group by either way, one of many groups, root.
 pub const PEOPLE: [(u32, u32, &[u32]); 6] = [
@@ -52,8 +59,15 @@ pub fn furnish(base: &Path) {
     for name in ["private", "listed", "searched"] {
         make(&base.join(name).join("file"), (ANN, ANN), 0o666);
     }
-    for name in ["suid", "written", "allocated", "copied"] {
-        make(&base.join(name), (ANN, TEAM), 0o6777);
+    make(&base.join("suid"), (ANN, TEAM), 0o6777);
+    for how in CHANGES {
+        make(&base.join(how), (ANN, TEAM), 0o6777);
+        let capable = base.join(format!("{how}-capable"));
+        make(&capable, (ANN, TEAM), 0o777);
+        let value = Source::new(&CAPABILITY);
+        Native::default()
+            .setxattr(CWD, &c(&capable), AtFlags(0), CAPABILITIES, value, 0)
+            .expect("a file system with capabilities");
     }
     make(&base.join("acl"), (ANN, ANN), 0o600);
     let list = acl(&[
@@ -149,22 +163,11 @@ pub fn act(calls: &impl Calls, base: &Path) -> Vec<String> {
                 .setxattr(CWD, &path(name), AtFlags(0), c"user.x", value, 0)
                 .map(drop),
         );
-        // cap_net_raw+ep, revision 2.
-        let capability = [
-            1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        ];
-        let value = Source::new(&capability);
+        let value = Source::new(&CAPABILITY);
         say(
             format!("setcap {name}"),
             calls
-                .setxattr(
-                    CWD,
-                    &path(name),
-                    AtFlags(0),
-                    c"security.capability",
-                    value,
-                    0,
-                )
+                .setxattr(CWD, &path(name), AtFlags(0), CAPABILITIES, value, 0)
                 .map(drop),
         );
         let now = Times {
@@ -224,26 +227,34 @@ pub fn act(calls: &impl Calls, base: &Path) -> Vec<String> {
             .mknodat(CWD, &path("node"), Mode(libc::S_IFCHR | 0o666), 0x103)
             .map(drop),
     );
-    // Each loses its set-id bits by whoever may not give them, and at once.
-    for name in ["written", "allocated", "copied"] {
-        let before = mode_of(calls, &path(name));
-        let changed = open(name, libc::O_WRONLY).and_then(|fd| {
-            match name {
-                "written" => calls
-                    .write(fd, Offset(0), RwFlags(0), Source::new(b"x"))
-                    .map(drop),
-                "allocated" => calls.fallocate(fd, 0, 0, 100).map(drop),
-                _ => open("allocated", libc::O_RDONLY).and_then(|from| {
-                    let (here, there) = (Offset(0), Offset(0));
-                    let copied = calls.copy_file_range(from, here, fd, there, 100, 0);
-                    calls.close(from)?;
-                    copied.map(drop)
-                }),
-            }?;
-            calls.close(fd).map(drop)
-        });
-        let after = mode_of(calls, &path(name));
-        say(format!("{name} {before:o} {after:o}"), changed);
+    let change = |name: &str, how: &str| {
+        let fd = open(name, libc::O_WRONLY)?;
+        match how {
+            "written" => calls
+                .write(fd, Offset(0), RwFlags(0), Source::new(b"x"))
+                .map(drop),
+            "allocated" => calls.fallocate(fd, 0, 0, 100).map(drop),
+            _ => open("allocated", libc::O_RDONLY).and_then(|from| {
+                let (here, there) = (Offset(0), Offset(0));
+                let copied = calls.copy_file_range(from, here, fd, there, 100, 0);
+                calls.close(from)?;
+                copied.map(drop)
+            }),
+        }?;
+        calls.close(fd).map(drop)
+    };
+    // Each loses its set-id bits by whoever may not give them, its capabilities by everybody, and at once.
+    for how in CHANGES {
+        let before = mode_of(calls, &path(how));
+        let changed = change(how, how);
+        let after = mode_of(calls, &path(how));
+        say(format!("{how} {before:o} {after:o}"), changed);
+        let capable = format!("{how}-capable");
+        let mut room = [0; 64];
+        let sink = Sink::new(&mut room);
+        say(capable.clone(), change(&capable, how));
+        let kept = calls.getxattr(CWD, &path(&capable), AtFlags(0), CAPABILITIES, sink);
+        say(format!("capabilities of {capable}"), kept.map(drop));
     }
     lines
 }

@@ -1,10 +1,12 @@
 //! Extended attributes, access control lists among them.
 
+use super::session::Acting;
 use super::{Host, HostFs, INODE};
 use crate::fs::{Caller, Ino, Sized};
 use crate::hidden;
+use crate::inode::Held;
 use hostcall::ops::Calls;
-use hostcall::types::Errno;
+use hostcall::types::{Errno, OpenFlags};
 use hostcall::wire::{Filled, Sink, Source};
 use std::ffi::CStr;
 
@@ -70,7 +72,28 @@ impl<H: Host> HostFs<H> {
     ) -> Result<(), Errno> {
         let held = self.fd(caller, ino)?;
         let host = self.at(caller, &held);
-        host.removexattr(held.fd().into(), c"", INODE, name)
+        match host.removexattr(held.fd().into(), c"", INODE, name) {
+            Err(Errno(libc::EPERM)) if name == c"security.capability" => self
+                .drop_capabilities(caller, &host, &held)
+                .map_err(|_| Errno(libc::EPERM)),
+            removed => removed.map(drop),
+        }
+    }
+
+    /// Has the host take a file's capabilities away as it does ahead of a change of the data, for whoever may change that:
+    /// the guest kernel, which asks for it at that time, has refused those who ask of themselves and may not. Of all
+    /// changes, to allocate the first byte within the file leaves the most as it was.
+    fn drop_capabilities(
+        &self,
+        caller: &Caller,
+        host: &Acting<H>,
+        held: &Held,
+    ) -> Result<(), Errno> {
+        let flags = OpenFlags(libc::O_WRONLY | libc::O_CLOEXEC);
+        let file = self
+            .opening(caller, || host.reopen(held.fd(), flags))
+            .map(|reply| host.hold(reply.fd))?;
+        host.fallocate(file.fd(), libc::FALLOC_FL_KEEP_SIZE, 0, 1)
             .map(drop)
     }
 }
