@@ -6,8 +6,10 @@ use hostcall::region::{self, Region};
 use hostcall::shm::Mapping;
 use hostcall::types::{DirFd, Errno, Mode, Offset, OpenFlags, RwFlags};
 use hostcall::wire::{Sink, Source};
-use hostcall_tests::daemon::{eventually, exports, leave, program, Daemon};
+use hostcall_tests::daemon::{descendants, eventually, exports, leave, program, Daemon};
 use hostcall_tests::witness::c;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use serde_json::json;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -53,6 +55,28 @@ fn daemon() -> (Daemon, String) {
     std::fs::write(extra.join("file"), "extra").unwrap();
     let extra = extra.to_str().unwrap().to_owned();
     (daemon, extra)
+}
+
+#[test]
+fn stopped_zygotes_and_shadows_of_every_view_end_with_hostd() {
+    let (daemon, extra) = daemon();
+    let old = daemon.attach();
+    old.nop().unwrap();
+    let mut family = descendants(daemon.pid());
+    export(&daemon, "t", &["add", &format!("{extra}:ro")]).unwrap();
+    let new = daemon.attach();
+    new.nop().unwrap();
+    old.nop().expect("a view that is not the newest is served");
+    family.extend(descendants(daemon.pid()));
+    family.sort_unstable();
+    family.dedup();
+    for pid in &family {
+        // The spare shadows of the view before are gone.
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGSTOP);
+    }
+    kill(Pid::from_raw(daemon.pid()), Signal::SIGKILL).unwrap();
+    let is_there = |pid: &i32| Path::new(&format!("/proc/{pid}")).exists();
+    eventually("none of them stays", || !family.iter().any(is_there));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::guest::{Door, Guest, Session, State};
 use super::offspring;
 use super::poller::{Key, Poller, Source};
 use crate::message::{self, FromZygote, ToZygote};
+use crate::shadow::lifeline;
 use crate::shadow::sandbox::Policy;
 use crate::shadow::title::ZYGOTE;
 use crate::shadow::{MOST_SPARES, SPARES};
@@ -87,7 +88,8 @@ impl Guest {
             home: self.jobs.home(policy),
             programs: self.jobs.policy_for_guest(),
         };
-        let mut fds = vec![self.board_fd.as_raw_fd()];
+        let lifeline = lifeline::end_for_zygote()?;
+        let mut fds = vec![lifeline.as_raw_fd(), self.board_fd.as_raw_fd()];
         if let Door::Device { memfd, .. } = &self.door {
             fds.push(memfd.as_raw_fd());
         }

@@ -8,6 +8,7 @@ pub mod hostd;
 mod import;
 pub mod jobs;
 pub mod lane;
+pub mod lifeline;
 pub mod offered;
 mod prepare;
 mod renewal;

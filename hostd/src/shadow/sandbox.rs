@@ -21,6 +21,7 @@ mod view;
 
 pub use privilege::{open_files, FILE_RIGHTS, SWITCHING_RIGHTS};
 pub use report::{Layer, LayerName, Report};
+pub(super) use seccomp::F_SETSIG;
 pub use seccomp::{confine, seal};
 
 use crate::config::{Export, HostUser, Limits};
@@ -185,7 +186,7 @@ pub enum Error {
 }
 
 /// Turns a system error into the failure of a named step.
-fn step<E: Into<io::Error>>(doing: impl Into<String>) -> impl FnOnce(E) -> Error {
+pub(super) fn step<E: Into<io::Error>>(doing: impl Into<String>) -> impl FnOnce(E) -> Error {
     move |source| Error::Step {
         doing: doing.into(),
         source: source.into(),

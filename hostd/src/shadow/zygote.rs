@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::follow::Follow;
+use super::lifeline::Lifeline;
 use super::sandbox;
 use super::session::{self, Start};
 use super::title::Title;
@@ -57,6 +58,7 @@ struct Mould {
     region: Option<Arc<Region>>,
     board: Arc<Board>,
     follow: Option<Arc<Follow>>,
+    lifeline: Lifeline,
     open_files: u64,
     callers: Option<IdMaps>,
     proc: Option<OwnedFd>,
@@ -113,6 +115,8 @@ fn serve() -> std::io::Result<()> {
     let confined = sandbox::enter(&policy).and_then(|report| {
         // The host may grant fewer than configured; above them stands what the shadows keep for themselves.
         mould.open_files = sandbox::open_files()?;
+        let moved = mould.lifeline.move_above(mould.open_files);
+        moved.map_err(sandbox::step("moving a descriptor"))?;
         sandbox::confine(policy.callers.as_ref())?;
         Ok(report)
     });
@@ -191,6 +195,7 @@ impl Mould {
             fds.next()
                 .ok_or(std::io::Error::other("a descriptor is missing"))
         };
+        let lifeline = Lifeline::hold(next()?)?;
         let slots = policy.limits.processes + super::SPARES;
         let board = Arc::new(Board::open(next()?.as_fd(), slots, jobs).map_err(errno)?);
         let region = match device {
@@ -211,6 +216,7 @@ impl Mould {
             board,
             // Without it, what the shim changes shows on the mount a little later.
             follow: Follow::create(slots).ok().map(Arc::new),
+            lifeline,
             open_files: policy.limits.open_files,
             callers: policy.callers.clone(),
             proc: sandbox::proc(),

@@ -25,8 +25,9 @@ pub const FILE_RIGHTS: CapabilitySet = CapabilitySet::CHOWN
 /// What a shadow keeps that takes its callers' ids.
 pub const SWITCHING_RIGHTS: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
-/// What a shadow has above the guest's numbers: the way to its own descriptors, and the instance of whoever follows changes.
-const OWN: u64 = 2;
+/// What a shadow has above the guest's numbers: the way to its own descriptors, the instance of whoever follows changes, and what
+/// ties it to hostd's life.
+const OWN: u64 = 3;
 
 /// How many open files a confined process leaves to its guest: fewer than configured where the host grants no more.
 ///

@@ -103,7 +103,7 @@ const DENIED_FCNTL: [i32; 5] = [
     libc::F_NOTIFY,
 ];
 /// From `asm-generic/fcntl.h`; libc has them for some targets only.
-const F_SETSIG: i32 = 10;
+pub(in crate::shadow) const F_SETSIG: i32 = 10;
 const F_SETOWN_EX: i32 = 15;
 
 /// Limits the calling process, a zygote, and all that it forks to the system calls of the op table, the base set and its
