@@ -6,7 +6,8 @@ use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
 use hostcall_tests::launch::{finish, output, start, NONE};
-use nix::unistd::geteuid;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::{geteuid, Pid};
 use serde_json::{json, Value};
 
 /// A user that programs run as and nothing else does.
@@ -137,6 +138,40 @@ fn a_program_that_kills_the_launcher_ends_with_all_that_it_started() {
     assert!(with_word(&word).is_empty(), "told only when it is true");
     let (text, _) = output(&client, &["echo", "again"]).expect("another launcher");
     assert_eq!(text, "again\n");
+}
+
+/// State of a process, proc_pid_stat(5).
+fn state(pid: i32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    state.unwrap_or('-')
+}
+
+#[test]
+fn a_program_that_stops_the_launcher_ends_with_hostd_and_all_that_it_started() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let Some(daemon) = daemon(json!({})) else {
+            return;
+        };
+        let client = daemon.attach();
+        let word = word(&daemon, "gaoler");
+        let script = format!(
+            "{UNTIED}; if (!fork) {{ {DAEMON} }}
+            open F, '/proc/' . getppid . '/stat'; kill 19, (split ' ', <F>)[3]; sleep 1000"
+        );
+        perl(&client, &script, &word);
+        let mut launchers = Vec::new();
+        eventually("it is stopped", || {
+            // A supervisor that has just been forked has its name too.
+            launchers = named(&daemon, "launcher");
+            matches!(launchers[..], [launcher] if state(launcher) == 'T')
+        });
+        kill(Pid::from_raw(daemon.pid()), signal).expect("it lives");
+        eventually("all of it is gone", || with_word(&word).is_empty());
+        eventually("so is the launcher", || state(launchers[0]) == '-');
+    }
 }
 
 #[test]

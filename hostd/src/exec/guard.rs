@@ -1,16 +1,23 @@
-//! The guard of a launcher: its parent, which kills whatever is left when the launcher dies before its time.
+//! The guard of a launcher: its parent, which kills whatever is left when the launcher dies before its time, and a launcher that
+//! does not end in time.
 //!
-//! The launcher has the rights of the user of programs, so that a program can kill it. Where hostd is root and that user is
+//! The launcher has the rights of the user of programs, so that a program can kill or stop it. Where hostd is root and that user is
 //! somebody else, nobody of theirs can kill the guard, which keeps hostd's rights and does nothing but wait. It holds the
 //! line to hostd too: that ends only when the last program has.
 #![allow(unsafe_code)]
 
+use super::jobs::GRACE;
 use super::processes::{children, kill_descendants};
+use hostcall::types::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{fork, ForkResult, Pid};
 use std::io::{Error, Result};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
+
+/// How long a launcher on which hostd has hung up may take to end all programs.
+const PATIENCE: Duration = GRACE.saturating_add(Duration::from_secs(1));
 
 /// How long the kernel is given to end what has been killed, before it is looked for again.
 const LOOK: Duration = Duration::from_millis(10);
@@ -48,6 +55,7 @@ fn stand(launcher: i32) -> ! {
     let _ = prctl::set_dumpable(false);
     // What ends a session or a terminal must not end this.
     let _ = SigSet::all().thread_block();
+    await_end(launcher);
     let mut status = 0;
     // SAFETY: plain system calls; the status is live.
     unsafe {
@@ -60,5 +68,29 @@ fn stand(launcher: i32) -> ! {
             }
         }
         libc::_exit(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Waits until the launcher has ended, or kills it when it is late.
+fn await_end(launcher: i32) {
+    // SAFETY: plain system calls on our own child, which nobody else reaps; the descriptor that comes back is ours. An array of live
+    // pollfds, and its length.
+    unsafe {
+        let Ok(pidfd) = Errno::result(libc::syscall(libc::SYS_pidfd_open, launcher, 0)) else {
+            return;
+        };
+        let pidfd = OwnedFd::from_raw_fd(pidfd as RawFd);
+        let polled = |fd, events| libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        };
+        let ended = polled(pidfd.as_raw_fd(), libc::POLLIN);
+        // The line, which the launcher reads.
+        let mut either = [ended, polled(0, libc::POLLRDHUP)];
+        while libc::poll(either.as_mut_ptr(), 2, -1) == -1 {}
+        if libc::poll(&mut { ended }, 1, PATIENCE.as_millis() as i32) == 0 {
+            libc::kill(launcher, libc::SIGKILL);
+        }
     }
 }

@@ -13,8 +13,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// How long hostd waits for the programs of its guests when it ends itself: their grace and a little more.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long hostd waits for the programs of its guests when it ends itself: longer than a launcher's guard waits to kill them.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The launcher's process and line.
 #[derive(Debug)]
