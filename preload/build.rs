@@ -6,6 +6,9 @@
 
 use std::path::PathBuf;
 
+/// Where cargo says which linker whoever builds this has chosen.
+const FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
+
 fn main() -> std::io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let directory = std::env::var_os("OUT_DIR")
@@ -18,6 +21,11 @@ fn main() -> std::io::Result<()> {
     let order = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let order = order.join("start.ld");
     println!("cargo::rerun-if-changed={}", order.display());
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{}", order.display());
+    println!("cargo::rerun-if-env-changed={FLAGS}");
+    // gold knows no `INSERT`, and would not link at all. What it links is but slower to start.
+    let is_gold = std::env::var(FLAGS).is_ok_and(|flags| flags.contains("fuse-ld=gold"));
+    if !is_gold {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{}", order.display());
+    }
     Ok(())
 }
