@@ -23,8 +23,9 @@ pub const STREAMS: Ino = FIRST + 0x100;
 /// Its name.
 pub const NAME: &CStr = c".hostcall";
 
-/// How long a shared file waits for the open that follows its look-up.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a shared file waits for the open that follows its look-up at once, unless the guest has no time for the thread that makes
+/// both. One that is given up then is opened anew, with a position of its own.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

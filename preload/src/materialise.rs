@@ -181,6 +181,16 @@ pub fn open(remote: RemoteFd) -> Result<c_int, Errno> {
     }
 }
 
+/// Whether the host's files are mounted.
+pub fn has_mount() -> bool {
+    let mut path = Line::<{ crate::route::PREFIX_MAX + 64 }>::new();
+    let prefix = std::str::from_utf8(session::prefix().as_bytes());
+    let written = prefix.is_ok_and(|prefix| write!(path, "{prefix}/.hostcall/fd\0").is_ok());
+    let path = path.bytes().as_ptr();
+    // SAFETY: a NUL-terminated path, if it was written.
+    written && unsafe { try_sys!(Sysno::faccessat, libc::AT_FDCWD, path, libc::F_OK).is_ok() }
+}
+
 /// A directory opened on the mount by its path, as long as nothing has been read of it: by a token the guest kernel would find the
 /// directory under another name, which it then takes for the only one that a directory has.
 fn open_directory(client: &Client, remote: RemoteFd, flags: c_int) -> Option<c_int> {

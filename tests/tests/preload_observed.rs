@@ -197,6 +197,23 @@ socket.send_fds(a, [b"x"], [g.fileno()])
 }
 
 #[test]
+fn a_mapping_that_the_mount_cannot_have_says_why() {
+    let script = r#"cd $1; python3 -c '
+import ctypes, errno, mmap, os, resource, sys
+libc = ctypes.CDLL(None, use_errno=True)
+f = os.open(sys.argv[1] + "/f", os.O_RDWR)
+resource.setrlimit(resource.RLIMIT_NOFILE, (f + 1, 1024))
+libc.mmap.restype = ctypes.c_ssize_t
+print(libc.mmap(None, 4096, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, f, 0))
+print(errno.errorcode[ctypes.get_errno()])
+' $1"#;
+    let Some((output, errors)) = run(script) else {
+        return;
+    };
+    assert_eq!((output.as_str(), errors.as_str()), ("-1\nEMFILE\n", ""));
+}
+
+#[test]
 fn a_trace_has_a_line_for_each_call_on_the_host() {
     let Some((output, trace)) =
         run("cd /; HOSTCALL_TRACE=1 cat $1/f $1/none /etc/hostname > /dev/null; echo $?")

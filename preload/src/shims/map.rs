@@ -6,7 +6,8 @@
 //! as zeros, where the kernel would send SIGBUS.
 //!
 //! Without a mount, a shared mapping that is only read is a copy as well and does not see later changes, and one that may
-//! write is refused with ENODEV, as by a file system that cannot map; programs fall back to read and write.
+//! write is refused with ENODEV, as by a file system that cannot map; programs fall back to read and write. Where there is a mount that
+//! cannot have the file just then, the mapping fails for that reason.
 #![allow(unsafe_code)]
 
 use crate::observe::summary;
@@ -36,24 +37,36 @@ shims! {
         offset: off64_t,
     ) -> *mut c_void {
         let own = flags & libc::MAP_ANONYMOUS != 0 || fds::host(fd).is_none();
-        if own || share(fd, flags) {
+        let shared = if own { Ok(true) } else { share(fd, flags) };
+        if shared == Ok(true) {
             let mapped = kernel(address, len, protection, flags, fd, offset);
             // A mount without a cache cannot map for sharing before Linux 6.6.
             if own || mapped != Err(Errno(libc::ENODEV)) {
                 return mapped.unwrap_or_else(failed);
             }
         }
-        copy(address, len, protection, flags, fd, offset).unwrap_or_else(failed)
+        let copied = copy(address, len, protection, flags, fd, offset);
+        copied.unwrap_or_else(|error| match shared {
+            // Not a want of ability but what has kept the mount from it.
+            Err(cause) if error == Errno(libc::ENODEV) && materialise::has_mount() => failed(cause),
+            _ => failed(error),
+        })
     }
 }
 
-/// Makes a regular host file that is to be mapped for sharing one of the mount; false if it stays the host's.
-fn share(fd: c_int, flags: c_int) -> bool {
+/// Makes a regular host file that is to be mapped for sharing one of the mount; false if it is to stay the host's.
+///
+/// # Errors
+/// There is no mount, or why it cannot have the file.
+fn share(fd: c_int, flags: c_int) -> Result<bool, Errno> {
     let shared = matches!(
         flags & libc::MAP_TYPE,
         libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE
     );
-    shared && is_regular(fd) && materialise::to_map(fd).is_ok()
+    match shared && is_regular(fd) {
+        true => materialise::to_map(fd).map(|()| true),
+        false => Ok(false),
+    }
 }
 
 fn is_regular(fd: c_int) -> bool {
