@@ -40,7 +40,7 @@ lint: ## formatting and clippy
 	@$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 
 # loom replaces atomics and threads, so its build shares nothing with the others and has a directory of its own.
-loom: ## model-check the ring and the wait
+loom: ## model-check the ring, the wait and the queue for turns
 	@echo "== model checking"
 	@RUSTFLAGS="--cfg loom" $(CARGO) test --quiet --release -p hostcall --lib --target-dir target/loom
 

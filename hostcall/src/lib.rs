@@ -21,6 +21,8 @@ pub mod commons;
 pub mod doorbell;
 #[cfg(not(loom))]
 pub mod flow;
+#[cfg(all(test, loom))]
+mod futex_model;
 pub mod handout;
 pub mod ids;
 pub mod image;
@@ -34,6 +36,9 @@ pub mod ops;
 pub mod owned;
 #[cfg(not(loom))]
 pub mod protocol;
+#[cfg(all(test, loom))]
+#[path = "client/queue.rs"]
+mod queue;
 #[cfg(not(loom))]
 pub mod region;
 pub mod ring;

@@ -3,20 +3,30 @@
 //! Each takes a ticket. Only the first in line looks for a turn; the others sleep until it leaves and wakes the next. One
 //! that never leaves, for a signal handler has jumped out of its wait, is passed over after a while.
 
+#[cfg(not(loom))]
 use crate::doorbell::{futex_wait, futex_wake};
+#[cfg(loom)]
+use crate::futex_model::{futex_wait, futex_wake};
+use crate::sync::{full_fence, AtomicU32, Ordering};
 use crate::wait::Wakeup;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long one may be the first in line while another waits behind it: many turns.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Places to sleep at. Tickets beyond them share one, and wake in vain now and then.
-const PLACES: usize = 32;
+const PLACES: usize = if cfg!(loom) { 2 } else { 32 };
 
+/// The queue in which the thread stands, and its ticket. A handler that interrupts the wait stands there in its place.
+type Ticket = Cell<Option<(usize, u32)>>;
+
+#[cfg(not(loom))]
 thread_local! {
-    /// The queue in which the thread stands, and its ticket. A handler that interrupts the wait stands there in its place.
-    static TICKET: Cell<Option<(usize, u32)>> = const { Cell::new(None) };
+    static TICKET: Ticket = const { Cell::new(None) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static TICKET: Ticket = Cell::new(None);
 }
 
 /// A queue of threads.
@@ -30,11 +40,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) const fn new() -> Queue {
+    pub(super) fn new() -> Queue {
         Queue {
             next: AtomicU32::new(0),
             first: AtomicU32::new(0),
-            places: [const { AtomicU32::new(0) }; PLACES],
+            places: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }
 
@@ -49,7 +59,7 @@ impl Queue {
     }
 
     fn ticket(&self) -> Option<u32> {
-        let (queue, ticket) = TICKET.get()?;
+        let (queue, ticket) = TICKET.with(Cell::get)?;
         (queue == self.name()).then_some(ticket)
     }
 
@@ -66,7 +76,10 @@ impl Queue {
     pub(super) fn stand(&self) -> bool {
         let ticket = self.ticket().unwrap_or_else(|| {
             let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-            TICKET.set(Some((self.name(), ticket)));
+            // [Q1] Orders taking a ticket before the look for who is first; pairs with [Q2]. Else whoever leaves could see nobody
+            // behind it, while this one sees it still there and sleeps.
+            full_fence();
+            TICKET.with(|own| own.set(Some((self.name(), ticket))));
             ticket
         });
         self.has_come(ticket)
@@ -92,7 +105,7 @@ impl Queue {
     /// Takes the calling thread out of line, if it stands there.
     pub(super) fn leave(&self) {
         if let Some(ticket) = self.ticket() {
-            TICKET.set(None);
+            TICKET.with(|own| own.set(None));
             self.advance(ticket);
         }
     }
@@ -102,7 +115,12 @@ impl Queue {
         let next = ticket.wrapping_add(1);
         let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
         let moved = self.first.compare_exchange(ticket, next, success, failure);
-        if moved.is_ok() && !self.is_empty() {
+        if moved.is_err() {
+            return;
+        }
+        // [Q2] Orders leaving before the look for who is behind; pairs with [Q1].
+        full_fence();
+        if !self.is_empty() {
             let place = self.place(next);
             place.fetch_add(1, Ordering::Release);
             futex_wake(place, i32::MAX);
@@ -174,5 +192,69 @@ mod tests {
         assert!(queue.stand());
         queue.leave();
         assert!(queue.is_empty());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::futex_model::let_time_fly;
+    use loom::sync::{Arc, Mutex};
+    use loom::thread;
+
+    /// Threads change where they need not at most so often. More finds nothing more here and takes minutes.
+    const PREEMPTIONS: usize = 3;
+
+    /// Some threads wait for a turn each, behind so many that have died in line, or are not in this copy of the process. The
+    /// tickets in the order of the turns.
+    fn turns(threads: usize, dead: u32, check: fn(Vec<u32>)) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(PREEMPTIONS);
+        builder.check(move || {
+            let shared = Arc::new((Queue::new(), Mutex::new(Vec::new())));
+            shared.0.next.store(dead, Ordering::Relaxed);
+            let turn = |(queue, turns): &(Queue, Mutex<Vec<u32>>)| {
+                while !queue.stand() {
+                    queue.sleep();
+                }
+                turns.lock().unwrap().extend(queue.ticket());
+                queue.leave();
+            };
+            let other = || {
+                let shared = shared.clone();
+                thread::spawn(move || turn(&shared))
+            };
+            let others: Vec<_> = (1..threads).map(|_| other()).collect();
+            turn(&shared);
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert!(shared.0.is_empty());
+            let turns = shared.1.lock().unwrap().clone();
+            check(turns);
+        });
+    }
+
+    /// [Q1]/[Q2]: no interleaving loses the wake-up. (Without either fence this model deadlocks.)
+    #[test]
+    fn nobody_is_forgotten_and_who_came_first_is_first() {
+        let_time_fly(false);
+        turns(3, 0, |turns| assert_eq!(turns, [0, 1, 2]));
+    }
+
+    #[test]
+    fn who_has_died_in_line_is_passed_over() {
+        let_time_fly(true);
+        turns(2, 2, |mut turns| {
+            turns.sort_unstable();
+            assert_eq!(turns, [2, 3]);
+        });
+    }
+
+    #[test]
+    fn who_is_passed_over_alive_has_a_turn_too() {
+        let_time_fly(true);
+        turns(3, 0, |mut turns| {
+            turns.sort_unstable();
+            assert_eq!(turns, [0, 1, 2]);
+        });
     }
 }
