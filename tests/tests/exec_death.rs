@@ -157,6 +157,28 @@ fn one_supervisor_waits_for_a_program_and_can_be_spared() {
 }
 
 #[test]
+fn a_supervisor_that_is_killed_amid_the_handing_over_costs_no_program() {
+    let daemon = daemon();
+    let client = daemon.attach();
+    let job = start(&client, &["true"], [NONE; 3]).expect("started");
+    assert_eq!(finish(&client, job), JobState::Exited(0));
+    let mut waiting = Vec::new();
+    eventually("one waits, and no other is left", || {
+        let (busy, idle) = supervisors(&daemon);
+        waiting = idle;
+        busy.is_empty() && waiting.len() == 1
+    });
+    kill(Pid::from_raw(waiting[0]), Signal::SIGSTOP).expect("it lives");
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| start(&client, &["sh", "-c", "exit 5"], [NONE; 3]));
+        eventually("it has its task", || daemon.status().jobs.len() == 1);
+        end(waiting[0]);
+        let job = starting.join().expect("an answer").expect("started");
+        assert_eq!(finish(&client, job), JobState::Exited(5));
+    });
+}
+
+#[test]
 fn a_guard_that_is_killed_leaves_no_leader() {
     let daemon = daemon();
     let client = daemon.attach();

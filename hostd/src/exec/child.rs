@@ -57,6 +57,36 @@ struct Said {
 }
 
 impl Task {
+    /// One as it comes from hostd: with descriptors for the words, the directory and those streams that are files; the others
+    /// are `null`.
+    ///
+    /// # Errors
+    /// `InvalidData` if a descriptor is missing; those of duplicating one.
+    pub fn of(
+        umask: u32,
+        files: [bool; 3],
+        (terminal, bare): (Terminal, bool),
+        fds: Vec<OwnedFd>,
+        null: &OwnedFd,
+    ) -> std::io::Result<Task> {
+        let mut fds = fds.into_iter();
+        let mut next = || {
+            fds.next()
+                .ok_or(std::io::Error::from(std::io::ErrorKind::InvalidData))
+        };
+        let (words, directory) = (next()?.into(), next()?.into());
+        let mut stream = |is_file: bool| if is_file { next() } else { null.try_clone() };
+        let streams = [stream(files[0])?, stream(files[1])?, stream(files[2])?];
+        Ok(Task {
+            words,
+            directory,
+            bare,
+            streams,
+            terminal,
+            umask,
+        })
+    }
+
     /// Sends it to a supervisor, with the line on which that reports.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A job as the launcher keeps it, and what its supervisor reports of it.
 
-use super::child::PERMIT;
+use super::child::{Task, PERMIT};
 use super::jobs::{Job, Session};
 use hostcall::types::Errno;
 use std::io::{ErrorKind, Read, Write};
@@ -14,6 +14,8 @@ pub(super) struct Entry {
     line: Vec<u8>,
     /// Whether it joins the group of another.
     joins: bool,
+    /// What another supervisor is to do if this one ends before it reports anything.
+    pub again: Option<Task>,
 }
 
 impl Entry {
@@ -28,6 +30,7 @@ impl Entry {
             job: Job::new(session, report, seconds),
             line: Vec::new(),
             joins,
+            again: None,
         }
     }
 

@@ -10,7 +10,7 @@
 use super::child::Task;
 use super::message::Change;
 use super::processes::{children, kill_descendants, signal_descendants, signal_group};
-use super::supervisor::{is_closed, move_program, wake};
+use super::supervisor::{move_program, wake};
 use hostcall::types::Errno;
 use std::cell::Cell;
 use std::net::Shutdown;
@@ -76,11 +76,6 @@ impl Session {
         task.hand_over(&self.line, &theirs)?;
         wake(self.leader)?;
         Ok(ours)
-    }
-
-    /// Whether somebody has killed the supervisor.
-    pub fn is_gone(&self) -> bool {
-        is_closed(&self.line)
     }
 
     fn lives(&self) -> bool {

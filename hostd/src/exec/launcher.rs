@@ -8,7 +8,7 @@
 use super::child::{self, Failure, Report, Task};
 use super::entry::Entry;
 use super::jobs::{self, Session};
-use super::message::{Change, FromLauncher, JobId, Terminal, ToLauncher};
+use super::message::{Change, FromLauncher, JobId, ToLauncher};
 use super::terminals::Terminals;
 use super::{guard, list, null, supervisor, Policy};
 use crate::message;
@@ -40,6 +40,9 @@ pub fn run() -> ! {
     };
     std::process::exit(code)
 }
+
+/// The session of a program that a supervisor has been told of, and the line on which that reports.
+type Begun = (Rc<Session>, UnixStream);
 
 struct Launcher {
     /// The line to hostd.
@@ -241,7 +244,7 @@ impl Launcher {
                 bare,
                 beside,
             } => {
-                let task = self.task(umask, files, (terminal, bare), fds);
+                let task = Task::of(umask, files, (terminal, bare), fds, &self.null);
                 self.start(id, task, beside);
             }
             ToLauncher::Permit { id } => self.permit(id),
@@ -322,14 +325,15 @@ impl Launcher {
     /// Has a supervisor start a program: one of its own, or that of another job.
     fn start(&mut self, id: JobId, task: Result<Task>, beside: Option<JobId>) {
         let started = task.and_then(|task| match beside {
-            None => self.start_alone(&task),
-            Some(other) => self.start_beside(other, &task),
+            None => self.start_alone(task),
+            Some(other) => self.start_beside(other, &task).map(|begun| (begun, None)),
         });
         match started {
-            Ok((session, report)) => {
+            Ok(((session, report), again)) => {
                 let leader = session.leader;
                 let seconds = self.policy.config.seconds;
-                let entry = Entry::new(session, report, seconds, beside.is_some());
+                let mut entry = Entry::new(session, report, seconds, beside.is_some());
+                entry.again = again;
                 self.jobs.insert(id, entry);
                 let forked = FromLauncher::Forked {
                     id,
@@ -344,38 +348,7 @@ impl Launcher {
         }
     }
 
-    fn task(
-        &self,
-        umask: u32,
-        files: [bool; 3],
-        (terminal, bare): (Terminal, bool),
-        fds: Vec<OwnedFd>,
-    ) -> Result<Task> {
-        let mut fds = fds.into_iter();
-        let mut next = || {
-            fds.next()
-                .ok_or(std::io::Error::from(ErrorKind::InvalidData))
-        };
-        let (words, directory) = (next()?.into(), next()?.into());
-        let mut stream = |is_file: bool| {
-            if is_file {
-                next()
-            } else {
-                self.null.try_clone()
-            }
-        };
-        let streams = [stream(files[0])?, stream(files[1])?, stream(files[2])?];
-        Ok(Task {
-            words,
-            directory,
-            bare,
-            streams,
-            terminal,
-            umask,
-        })
-    }
-
-    fn start_beside(&self, other: JobId, task: &Task) -> Result<(Rc<Session>, UnixStream)> {
+    fn start_beside(&self, other: JobId, task: &Task) -> Result<Begun> {
         let other = self.jobs.get(&other);
         let other = other.ok_or(std::io::Error::from_raw_os_error(libc::ESRCH))?;
         let started = other.job.session.start(task);
@@ -387,11 +360,16 @@ impl Launcher {
         Ok((other.job.session.clone(), report))
     }
 
-    fn start_alone(&mut self, task: &Task) -> Result<(Rc<Session>, UnixStream)> {
-        let spare = self.spare.take().filter(|spare| !spare.is_gone());
-        let session = spare.map_or_else(|| self.fork(), Ok)?;
-        let report = session.start(task)?;
-        Ok((Rc::new(session), report))
+    /// The task comes back where the supervisor was a spare one, which somebody may have killed before it could take it.
+    fn start_alone(&mut self, task: Task) -> Result<(Begun, Option<Task>)> {
+        if let Some(spare) = self.spare.take() {
+            if let Ok(report) = spare.start(&task) {
+                return Ok(((Rc::new(spare), report), Some(task)));
+            }
+        }
+        let session = self.fork()?;
+        let report = session.start(&task)?;
+        Ok(((Rc::new(session), report), None))
     }
 
     /// Forks a supervisor. Copying this process takes as long as all else until a program is executed, so one stands ready.
@@ -427,6 +405,7 @@ impl Launcher {
         let Some(entry) = self.jobs.get_mut(&id) else {
             return;
         };
+        entry.again = None;
         match serde_json::from_slice(line) {
             Ok(Report::Wants(about)) => self.tell(&FromLauncher::Wants { id, about }, &[]),
             Ok(Report::Running(pid)) => {
@@ -464,9 +443,13 @@ impl Launcher {
 
     /// A supervisor is gone before its time, and its program with it.
     fn lose_child(&mut self, id: JobId) {
-        let Some(entry) = self.jobs.get(&id) else {
+        let Some(entry) = self.jobs.get_mut(&id) else {
             return;
         };
+        if let Some(task) = entry.again.take() {
+            self.remove(id);
+            return self.start(id, Ok(task), None);
+        }
         if !entry.job.runs() {
             let errno = entry.lost();
             return self.refuse(id, errno.into());

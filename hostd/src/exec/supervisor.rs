@@ -196,7 +196,7 @@ pub(super) fn wake(supervisor: i32) -> Result<(), nix::Error> {
 }
 
 /// Whether the other end of a line is closed.
-pub(super) fn is_closed(line: &UnixStream) -> bool {
+fn is_closed(line: &UnixStream) -> bool {
     let mut polled = [PollFd::new(line.as_fd(), PollFlags::empty())];
     let hung_up = |fd: &PollFd<'_>| {
         fd.revents()
