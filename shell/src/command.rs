@@ -50,8 +50,8 @@ pub struct Hrun {
     /// Use no terminal on the host
     #[arg(short = 'T', long, overrides_with = "terminal")]
     pub no_terminal: bool,
-    /// Have a variable cross to the host: the guest's, or one with this value. $HOSTCALL_ENV names more: NAME[/p]:…, where p
-    /// translates the value as a path
+    /// Have a variable cross to the host: the guest's, or one with this value. $HOSTCALL_ENV names more: NAME[/p], separated by
+    /// colons, where p translates the value as a path
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = OsStringValueParser::new().try_map(|text| parse_option(text.as_bytes())))]
     pub env: Vec<Named>,
     /// Translate arguments that are paths under the prefix to the host's names

@@ -94,3 +94,22 @@ fn a_stream_that_is_missing_stays_missing() {
         }
     }
 }
+
+#[test]
+fn a_missing_script_is_told_in_one_line_and_commands_taken_for_one_with_the_cure() {
+    for (words, expected) in [
+        (
+            &["no-such-script"][..],
+            "dosh: no-such-script: No such file or directory\n",
+        ),
+        (
+            &["--explain", "a | hrun b"],
+            "dosh: a | hrun b: No such file or directory; commands follow -c\n",
+        ),
+    ] {
+        let mut command = std::process::Command::new(program("dosh"));
+        let output = command.args(words).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+        assert_eq!(output.status.code(), Some(127));
+    }
+}

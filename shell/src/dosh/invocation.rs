@@ -164,11 +164,13 @@ fn run(shell: &mut Shell, commands: Commands, startup: &Startup) -> Run {
             Ok(text) => shell.run_whole(&text),
             Err(error) => {
                 let missing = error.kind() == std::io::ErrorKind::NotFound;
-                shell.complain(format_args!(
-                    "{}: {}",
-                    String::from_utf8_lossy(&path),
-                    sys::reason(error)
-                ));
+                let cure = match missing && path.contains(&b' ') {
+                    true => "; commands follow -c",
+                    false => "",
+                };
+                let path = String::from_utf8_lossy(&path);
+                let told = format!("dosh: {path}: {}{cure}\n", sys::reason(error));
+                let _ = sys::write_all(2, told.as_bytes());
                 Err(Flow::Exit(if missing { 127 } else { 126 }))
             }
         },
