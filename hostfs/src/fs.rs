@@ -190,6 +190,8 @@ pub struct Space {
 pub enum Place {
     /// To this offset.
     At(u64),
+    /// To this offset, from what the kernel has cached of the file, by whichever open file it chose.
+    Back(u64),
     /// To the end, wherever the host finds that.
     End,
 }

@@ -224,10 +224,11 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        // A page that was written through a mapping, or is written back, has its place in the file.
-        let paged = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) || self.cache.writes_back();
-        let place = match flags.0 & libc::O_APPEND != 0 && !paged {
-            true => Place::End,
+        // A kernel that writes back knows where the end is.
+        let appends = flags.0 & libc::O_APPEND != 0 && !self.cache.writes_back();
+        let place = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+            true => Place::Back(offset),
+            false if appends => Place::End,
             false => Place::At(offset),
         };
         let drop_privileges = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);

@@ -358,6 +358,12 @@ print("the mappings have", shared[:1], other[:1])
 private = mmap.mmap(direct, SIZE, flags=mmap.MAP_PRIVATE)
 private[0:1] = b"g"
 seen("written by a private mapping")
+# The end lies within what a direct transfer has to be a multiple of.
+alone = os.open("alone", os.O_RDWR | os.O_CREAT | os.O_DIRECT)
+os.ftruncate(alone, SIZE + 100)
+tail = mmap.mmap(alone, SIZE + 100)
+tail[SIZE:SIZE + 4] = b"tail"
+tail.flush()
 END
         "#,
     );

@@ -186,19 +186,47 @@ impl<H: Host> HostFs<H> {
         let fd = held.fd();
         let (at, flags) = match (&handle.what, place) {
             (What::Stream(_), _) => (Offset::CURRENT, 0),
-            (_, Place::At(offset)) => (position(offset)?, 0),
+            (_, Place::At(offset) | Place::Back(offset)) => (position(offset)?, 0),
             (_, Place::End) => (Offset::CURRENT, libc::RWF_APPEND),
         };
         let host = self.through(caller, &handle, held);
         let written = match (&handle.what, place) {
-            (What::Shared(shared), Place::At(offset)) => host.write_shared(shared, offset, data)?,
-            _ => host.write_at(fd, handle.known(), at, RwFlags(flags), data)?,
+            (What::Shared(shared), Place::At(offset) | Place::Back(offset)) => {
+                host.write_shared(shared, offset, data)?
+            }
+            (_, place) => match host.write_at(fd, handle.known(), at, RwFlags(flags), data) {
+                Err(Errno(libc::EINVAL)) if matches!(place, Place::Back(_)) => {
+                    self.write_cached(caller, &handle, at, data)?
+                }
+                written => written?,
+            },
         };
         handle.written.store(true, Ordering::Relaxed);
         if drop_privileges {
             take_privileges(&host, fd)?;
         }
         Ok(written)
+    }
+
+    /// Writes what the guest kernel had in its cache and the host does not take by an open file with `O_DIRECT`, because of
+    /// its length, by a description without.
+    fn write_cached(
+        &self,
+        caller: &Caller,
+        handle: &Handle,
+        at: Offset,
+        data: &[u8],
+    ) -> Result<usize, Errno> {
+        if handle.flags & libc::O_DIRECT == 0 {
+            return Err(Errno(libc::EINVAL));
+        }
+        let direct = handle.held()?;
+        let host = self.for_opener(handle, direct);
+        let flags = OpenFlags(libc::O_WRONLY | libc::O_CLOEXEC);
+        let cached = self
+            .opening(caller, || host.reopen(direct.fd(), flags))
+            .map(|reply| host.hold(reply.fd))?;
+        host.write_at(cached.fd(), Known::Nothing, at, RwFlags(0), data)
     }
 
     pub(super) fn flush_file(

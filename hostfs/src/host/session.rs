@@ -312,6 +312,12 @@ impl<H: Host> HostFs<H> {
         self.at_for(whom, held)
     }
 
+    /// Makes calls for whoever opened a file.
+    pub(super) fn for_opener(&self, handle: &Handle, held: &Held) -> Acting<H> {
+        let opener = handle.opener.clone().map_or(Whom::Session, Whom::Caller);
+        self.at_for(opener, held)
+    }
+
     /// Makes calls where a descriptor leads.
     pub(super) fn at_for(&self, whom: Whom, held: &Held) -> Acting<H> {
         Acting::new(&self.session_of(held), whom)
