@@ -62,7 +62,9 @@ impl Cache {
             // Without it the kernel asks for `security.capability` before every write.
             | InitFlags::FUSE_HANDLE_KILLPRIV_V2
             // A file opened with O_DIRECT can be mapped, and finds what the kernel has been given to write by other ways.
-            | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP;
+            | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
+            // A handle of name_to_handle_at(2) would be good until the kernel forgets the file, for the host finds none by number.
+            | InitFlags::FUSE_NO_EXPORT_SUPPORT;
         every
             | match self {
                 Cache::None => InitFlags::empty(),

@@ -368,3 +368,31 @@ END
         "#,
     );
 }
+
+/// From Linux 6.9 on, which can be told so.
+#[test]
+fn there_are_no_handles_that_would_go_stale() {
+    if !may_mount() {
+        return;
+    }
+    let mounted = Mounted::start("auto");
+    std::fs::write(mounted.host("file"), "").unwrap();
+    let said = script(
+        r#"
+        python3 - "$1" <<'END'
+import ctypes, os, platform, sys
+
+room = ctypes.create_string_buffer(bytes([128] + [0] * 7) + bytes(128))
+libc = ctypes.CDLL(None, use_errno=True)
+made = libc.name_to_handle_at(-100, os.fsencode(sys.argv[1]), room, ctypes.byref(ctypes.c_int()), 0)
+kernel = tuple(map(int, platform.release().split(".")[:2]))
+print(os.strerror(ctypes.get_errno()) if made else "a handle", kernel >= (6, 9))
+END
+        "#,
+        &[&mounted.path("file")],
+    );
+    assert!(
+        ["Operation not supported True\n", "a handle False\n"].contains(&said.as_str()),
+        "{said}"
+    );
+}
