@@ -1,9 +1,10 @@
 //! Who the guest's callers are: ids from the request, supplementary groups from what the guest kernel shows of the thread.
 //!
 //! A wrong list of groups must never grant more. So one is believed for [`FRESH`] only and for the very ids that it was
-//! read with; a thread that cannot be looked at, or has other ids than its request, is nobody: its request fails, unless
-//! it is made through an open file, which then acts as whoever opened that. Besides, the guest kernel has checked the
-//! request by its own, exact knowledge before it was sent.
+//! read with. For a thread that has other ids than its request the guest kernel acts as somebody else, such as whoever
+//! mounted an overlay or registered a personality with io_uring(7): that one has no supplementary groups. A thread that
+//! cannot be looked at is nobody: its request fails, unless it is made through an open file, which then acts as whoever
+//! opened that. Besides, the guest kernel has checked the request by its own, exact knowledge before it was sent.
 
 use crate::fs::Caller;
 use hostcall::acting::Credentials;
@@ -71,7 +72,7 @@ impl People {
 }
 
 /// The supplementary groups in proc_pid_status(5), if it is that of a thread with the caller's ids: as the file-system ids
-/// or, for access(2), the real ones.
+/// or, for access(2), the real ones. None where the ids are others, and no answer where there are no ids.
 fn groups(status: &str, caller: &Caller) -> Option<Vec<GuestGid>> {
     let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     let ids = |name: &str| -> Option<Vec<u32>> {
@@ -79,10 +80,11 @@ fn groups(status: &str, caller: &Caller) -> Option<Vec<GuestGid>> {
         words.map(|word| word.parse().ok()).collect()
     };
     let has = |name: &str, id: u32| {
-        ids(name).is_some_and(|ids| ids.first() == Some(&id) || ids.get(3) == Some(&id))
+        let ids = ids(name)?;
+        Some(*ids.first()? == id || *ids.get(3)? == id)
     };
-    if !has("Uid:", caller.uid.0) || !has("Gid:", caller.gid.0) {
-        return None;
+    if !has("Uid:", caller.uid.0)? || !has("Gid:", caller.gid.0)? {
+        return Some(Vec::new());
     }
     let groups = ids("Groups:")?;
     (groups.len() <= MOST_GROUPS).then(|| groups.into_iter().map(GuestGid).collect())
@@ -108,8 +110,8 @@ mod tests {
         let list = Some(vec![GuestGid(4), GuestGid(24), GuestGid(1001)]);
         assert_eq!(groups(STATUS, &caller(0, 7)), list);
         assert_eq!(groups(STATUS, &caller(1000, 1001)), list);
-        assert_eq!(groups(STATUS, &caller(1001, 7)), None);
-        assert_eq!(groups(STATUS, &caller(0, 1002)), None);
+        assert_eq!(groups(STATUS, &caller(1001, 7)), Some(Vec::new()));
+        assert_eq!(groups(STATUS, &caller(0, 1002)), Some(Vec::new()));
         assert_eq!(groups("", &caller(0, 0)), None);
         let none = "Uid:\t1\t1\t1\t1\nGid:\t1\t1\t1\t1\nGroups:\t\n";
         assert_eq!(groups(none, &caller(1, 1)), Some(Vec::new()));

@@ -4,13 +4,14 @@
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd};
 use hostcall::wire::Source;
-use hostcall_tests::confined::{forked, End};
+use hostcall_tests::confined::{forked, own_mounts, End};
 use hostcall_tests::daemon::Daemon;
 use hostcall_tests::mount::Mount;
 use hostcall_tests::native::Native;
 use hostcall_tests::people::{acl, look, make, mapped, own, serve, ANN, BOB, TEAM};
 use hostcall_tests::permissions::{as_somebody, furnish, listing, natively, PEOPLE};
 use hostcall_tests::witness::c;
+use nix::mount::MsFlags;
 use serde_json::json;
 use std::fs::{create_dir, File, OpenOptions};
 use std::io::{Read, Write};
@@ -265,6 +266,42 @@ fn what_cannot_be_read_can_be_executed() {
         let native = run(&paths, &|| {});
         assert!(native.contains("exit status: 0"), "{who:?}: {native}");
         assert_eq!(run(&shown, &|| mount.join()), native, "{who:?}");
+    }
+}
+
+/// The guest kernel reads the layers of an overlay by the rights of whoever mounted it, for whoever looks.
+#[test]
+fn the_layers_of_an_overlay_are_its_mounters() {
+    let daemon = serve(json!({}));
+    let mount = Mount::of(&daemon, "cache=none");
+    let layers = ["above", "below"].map(|name| daemon.export(name));
+    for layer in &layers {
+        create_dir(layer).unwrap();
+        make(&layer.join("file"), (ANN, TEAM), 0o640);
+        own(layer, (ANN, TEAM), 0o755);
+    }
+    let merged = daemon.directory.join("merged");
+    create_dir(&merged).unwrap();
+    let look = |who, before: &dyn Fn(), layers: [PathBuf; 2]| {
+        let enter = || {
+            before();
+            own_mounts();
+            let options = layers.each_ref().map(|layer| layer.display().to_string());
+            let options = format!("lowerdir={}", options.join(":"));
+            let (kind, flags) = (Some("overlay"), MsFlags::MS_RDONLY);
+            nix::mount::mount(kind, &merged, kind, flags, Some(options.as_str())).unwrap();
+        };
+        as_somebody(who, enter, || {
+            let names = std::fs::read_dir(&merged).map(Iterator::count);
+            let text = std::fs::read(merged.join("file")).map_err(|error| error.kind());
+            format!("{names:?} {text:?}")
+        })
+    };
+    for who in PEOPLE {
+        let native = look(who, &|| {}, layers.clone());
+        assert!(native.starts_with("Ok(1)"), "{native}");
+        let shown = layers.each_ref().map(|layer| mount.path(layer));
+        assert_eq!(look(who, &|| mount.join(), shown), native, "{who:?}");
     }
 }
 
