@@ -53,6 +53,10 @@ fn close(fd: c_int) {
     let Some(slot) = TABLE.get(fd as u32 as usize) else {
         return;
     };
+    // Nothing is asked of the host for any other number: it may be one of the library's own, closed while there is no session.
+    if slot.load(Ordering::Acquire) == 0 {
+        return;
+    }
     // Before the slot is empty: another thread may then begin another session.
     let client = session::client();
     let word = slot.swap(0, Ordering::AcqRel);
