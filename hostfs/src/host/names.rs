@@ -36,9 +36,14 @@ impl<H: Host> HostFs<H> {
             // A name that will not be found again: what the file is reached by is a descriptor of its own.
             let path = OpenFlags(libc::O_PATH | libc::O_CLOEXEC);
             let path = host.hold_path(host.reopen(file.fd(), path)?.fd);
+            let entry = self.entry(caller, &stat, Some(path.clone()), None);
+            if stat.kind() == libc::S_IFREG {
+                // Nobody need have looked at the directory where it has a name.
+                self.watch_file(entry.attr.ino, path.session(), path.fd());
+            }
             Entry {
                 cacheable: false,
-                ..self.entry(caller, &stat, Some(path), None)
+                ..entry
             }
         } else {
             // The guest kernel would open a FIFO or a device of its own; as a regular file it asks us.
