@@ -8,6 +8,7 @@
 //! Nothing in shared memory is trusted, read twice or lent as a slice.
 #![deny(unsafe_code)]
 
+pub mod access;
 #[cfg(not(loom))]
 pub mod acting;
 #[cfg(not(loom))]

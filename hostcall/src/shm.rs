@@ -4,6 +4,7 @@
 //! formed: a [`Window`] hands out a pointer for a system call or copies; it never lends a slice.
 #![allow(unsafe_code)]
 
+use crate::access;
 use crate::types::Errno;
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -196,77 +197,42 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
-/// Copies between a window and raw memory of the calling program, whose validity that program answers for. What lies in the
-/// window already ([`flow`](crate::flow)) stays there.
+/// Copies between a window and raw memory of the calling program: how many bytes are left, for there may be less memory than
+/// the program says. What lies in the window already ([`flow`](crate::flow)) stays there.
 ///
 /// # Safety
-/// `memory` must be valid for writing `len` bytes, `window` at least as long.
-pub(crate) unsafe fn window_to_memory(window: Window<'_>, memory: *mut u8, len: usize) {
+/// What can be written of `len` bytes at `memory` may be written; `window` is at least as long.
+pub(crate) unsafe fn window_to_memory(window: Window<'_>, memory: *mut u8, len: usize) -> usize {
     debug_assert!(len <= window.len());
     if memory == window.as_ptr() {
-        return;
+        return 0;
     }
     // SAFETY: the caller's promise.
-    unsafe { copy(window.as_ptr(), memory, len) }
+    unsafe { access::copy(window.as_ptr(), memory, len) }
 }
 
 /// The other direction of [`window_to_memory`].
 ///
 /// # Safety
-/// `memory` must be valid for reading `len` bytes, `window` at least as long.
-pub(crate) unsafe fn memory_to_window(memory: *const u8, window: Window<'_>, len: usize) {
+/// What can be read of `len` bytes at `memory` may be read; `window` is at least as long.
+pub(crate) unsafe fn memory_to_window(memory: *const u8, window: Window<'_>, len: usize) -> usize {
     debug_assert!(len <= window.len());
     if memory == window.as_ptr() {
-        return;
+        return 0;
     }
     // SAFETY: the caller's promise.
     unsafe {
         match len {
-            ..LARGE => copy(memory, window.as_ptr(), len),
-            LARGE.. => copy_past_the_cache(memory, window.as_ptr(), len),
+            ..LARGE => access::copy(memory, window.as_ptr(), len),
+            // The other side has read the lines of a window, so that a plain store waits for each to be taken out of
+            // another processor's cache, which may be far away.
+            LARGE.. => access::copy_past_the_cache(memory, window.as_ptr(), len),
         }
     }
 }
 
 /// Bytes from which a copy goes past the cache: what is shorter the other side finds there sooner than in memory.
 const LARGE: usize = 32 << 10;
-
-/// memcpy by stores that do not fetch the lines that they overwrite. The other side has read those of a window, so that
-/// a plain store waits for each to be taken out of another processor's cache, which may be far away.
-///
-/// # Safety
-/// Both ranges are valid for `len` bytes and do not overlap.
-#[cfg(target_arch = "x86_64")]
-unsafe fn copy_past_the_cache(from: *const u8, to: *mut u8, len: usize) {
-    use core::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
-    const LINE: usize = 64;
-    let head = to.align_offset(LINE).min(len);
-    let end = len - (len - head) % LINE;
-    // SAFETY: the caller's promise; SSE2 belongs to every x86-64, and from `head` on `to` is aligned as the stores ask.
-    unsafe {
-        copy(from, to, head);
-        for at in (head..end).step_by(LINE) {
-            let (from, to) = (from.add(at).cast::<__m128i>(), to.add(at).cast::<__m128i>());
-            let line = [0, 1, 2, 3].map(|part| _mm_loadu_si128(from.add(part)));
-            for (part, value) in line.into_iter().enumerate() {
-                _mm_stream_si128(to.add(part), value);
-            }
-        }
-        copy(from.add(end), to.add(end), len - end);
-        // No release store waits for such stores by itself.
-        _mm_sfence();
-    }
-}
-
-/// memcpy, where there are no such stores.
-///
-/// # Safety
-/// Both ranges are valid for `len` bytes and do not overlap.
-#[cfg(not(target_arch = "x86_64"))]
-unsafe fn copy_past_the_cache(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { copy(from, to, len) }
-}
 
 #[cfg(test)]
 mod tests {

@@ -58,8 +58,8 @@ pub trait Request {
     type Reply: Reply;
     /// Writes all fields.
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
-    /// Fetches what the reply left in the chunk into the request's sinks.
-    fn fetch(&self, chunk: Window<'_>, filled: usize);
+    /// Fetches what the reply left in the chunk, `filled` bytes, into the request's sinks: how many the program has room for.
+    fn fetch(&self, chunk: Window<'_>, filled: usize) -> usize;
     /// Writes the call as a trace shows it: `name(field, …)`. Allocates nothing.
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
@@ -200,9 +200,9 @@ macro_rules! ops {
                         $( $field.put(_writer)?; )*
                         Ok(())
                     }
-                    fn fetch(&self, _chunk: Window<'_>, _filled: usize) {
+                    fn fetch(&self, _chunk: Window<'_>, filled: usize) -> usize {
                         let Self { $($field),* } = self;
-                        $( $field.fetch(_chunk, _filled); )*
+                        filled $( .min($field.fetch(_chunk, filled)) )*
                     }
                     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                         let Self { $($field),* } = self;

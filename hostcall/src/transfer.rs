@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use crate::acting::{Approach, As};
+use crate::client::add_surplus;
 use crate::ops::{request, Calls};
 use crate::region::{ARENA, CHUNK};
 use crate::ring::DEPTH;
@@ -28,7 +29,7 @@ pub enum Known {
 /// Reads into `vectors`, readv(2), preadv2(2): the bytes read, which may be fewer than asked for.
 ///
 /// # Safety
-/// Every buffer must be writable for its length.
+/// What there is of the buffers must be writable.
 pub unsafe fn read_vectored<'c>(
     caller: impl Into<As<'c>>,
     fd: RemoteFd,
@@ -41,7 +42,7 @@ pub unsafe fn read_vectored<'c>(
 }
 
 /// # Safety
-/// Every buffer must be writable for its length.
+/// What there is of the buffers must be writable.
 unsafe fn read_known(
     caller: As<'_>,
     fd: RemoteFd,
@@ -74,7 +75,7 @@ unsafe fn read_known(
 /// Writes `vectors`, writev(2), pwritev2(2): the bytes written, which may be fewer than given.
 ///
 /// # Safety
-/// Every buffer must be readable for its length.
+/// What there is of the buffers must be readable.
 pub unsafe fn write_vectored<'c>(
     caller: impl Into<As<'c>>,
     fd: RemoteFd,
@@ -87,7 +88,7 @@ pub unsafe fn write_vectored<'c>(
 }
 
 /// # Safety
-/// Every buffer must be readable for its length.
+/// What there is of the buffers must be readable.
 unsafe fn write_known(
     caller: As<'_>,
     fd: RemoteFd,
@@ -242,7 +243,7 @@ fn transfer<'v, R: Request + Copy>(
     let mut approach = Some(approach);
     let mut flying = [None::<(R, usize)>; DEPTH];
     let (mut skip, mut sent, mut calls, mut received, mut done) = (0, 0, 0usize, 0usize, 0);
-    let mut end = None;
+    let (mut end, mut ended) = (None, false);
     loop {
         while end.is_none()
             && calls - received < shape.depth
@@ -265,7 +266,14 @@ fn transfer<'v, R: Request + Copy>(
                 _ if calls > received => flags::LINK,
                 _ => 0,
             };
-            lane.send(&request, shape.flags | link)?;
+            match lane.send(&request, shape.flags | link) {
+                // What is in flight before it is written.
+                Err(Errno(libc::EFAULT)) if calls > 0 => {
+                    end = Some(Err(Errno(libc::EFAULT)));
+                    break;
+                }
+                sent => sent?,
+            }
             flying[calls % DEPTH] = Some((request, len));
             (skip, sent, calls) = (skip + len, sent + len, calls + 1);
         }
@@ -278,16 +286,16 @@ fn transfer<'v, R: Request + Copy>(
         let answer = lane.receive(R::OP)?;
         received += 1;
         match lane.finish(&request, answer) {
-            // Behind a short chunk there are only cancelled ones.
-            _ if end.is_some() => {}
+            // Behind a short chunk there are only cancelled ones, unless it is the program's memory that was too short.
+            outcome if ended => add_surplus(outcome.map_or(0, &moved)),
             Ok(reply) => {
                 let n = moved(reply);
                 done += n;
                 if n < len {
-                    end = Some(Ok(()));
+                    (end, ended) = (Some(Ok(())), true);
                 }
             }
-            Err(errno) => end = Some(Err(errno)),
+            Err(errno) => (end, ended) = (Some(Err(errno)), true),
         }
     }
     match end {

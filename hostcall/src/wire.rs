@@ -239,8 +239,10 @@ pub trait Field<'a>: Sized {
     /// Takes the value out of hostile words.
     fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError>;
 
-    /// Fetches what a reply left in the chunk: its first `filled` bytes.
-    fn fetch(&self, _chunk: Window<'_>, _filled: usize) {}
+    /// Fetches what a reply left in the chunk, its first `filled` bytes: how many the program has room for.
+    fn fetch(&self, _chunk: Window<'_>, filled: usize) -> usize {
+        filled
+    }
 
     /// Writes the value as a trace shows it.
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
@@ -490,8 +492,9 @@ impl Span<'_> {
         }
     }
 
-    /// Calls `f` with each piece of the first `limit` bytes and its place in the whole.
-    fn pieces(&self, limit: usize, mut f: impl FnMut(*mut u8, usize, usize)) {
+    /// Calls `f` with each piece of the first `limit` bytes and its place in the whole, until one is not moved whole: how many
+    /// bytes were. `f` says how many of a piece are left.
+    fn pieces(&self, limit: usize, mut f: impl FnMut(*mut u8, usize, usize) -> usize) -> usize {
         let mut done = 0;
         let first = std::iter::once((self.first, self.first_len));
         for (ptr, len) in first.chain(
@@ -500,9 +503,13 @@ impl Span<'_> {
                 .map(|vector| (vector.iov_base.cast(), vector.iov_len)),
         ) {
             let len = len.min(self.len.min(limit) - done);
-            f(ptr, len, done);
-            done += len;
+            let left = f(ptr, len, done);
+            done += len - left;
+            if left > 0 {
+                break;
+            }
         }
+        done
     }
 }
 
@@ -513,13 +520,13 @@ macro_rules! span {
         pub struct $name<'a>(Span<'a>, PhantomData<&'a mut [u8]>);
 
         impl<'a> $name<'a> {
-            #[doc = concat!("`len` bytes at `ptr`.\n\n# Safety\nThe range must be ", $access, " for `'a`.")]
+            #[doc = concat!("`len` bytes at `ptr`.\n\n# Safety\nWhat there is of the range must be ", $access, " for `'a`.")]
             #[allow(unsafe_code)]
             pub unsafe fn from_raw(ptr: *mut u8, len: usize) -> $name<'a> {
                 $name(Span::one(ptr, len), PhantomData)
             }
 
-            #[doc = concat!("The `len` bytes that begin `skip` bytes into the first of `vectors`.\n\n# Safety\nEvery buffer must be ", $access, " for `'a`, `skip` within the first, `len` within all.")]
+            #[doc = concat!("The `len` bytes that begin `skip` bytes into the first of `vectors`.\n\n# Safety\nWhat there is of the buffers must be ", $access, " for `'a`, `skip` within the first, `len` within all.")]
             #[allow(unsafe_code)]
             pub unsafe fn from_vectors(vectors: &'a [iovec], skip: usize, len: usize) -> $name<'a> {
                 let Some((head, rest)) = vectors.split_first() else { return $name(Span::one(std::ptr::dangling_mut(), 0), PhantomData) };
@@ -571,15 +578,14 @@ impl<'a> Source<'a> {
         let fits = room.len().min(len);
         self.0.pieces(fits, |ptr, len, at| {
             let Some(room) = room.part(at, len) else {
-                return;
+                return len;
             };
             #[allow(unsafe_code)]
             // SAFETY: the piece is readable by the constructor's promise; the room has its length.
             unsafe {
                 memory_to_window(ptr, room, len)
-            };
-        });
-        fits
+            }
+        })
     }
 }
 
@@ -592,13 +598,16 @@ impl<'a> Field<'a> for Source<'a> {
             .room()
             .part(0, self.len())
             .ok_or(Errno(libc::E2BIG))?;
-        self.0.pieces(usize::MAX, |ptr, len, at| {
+        let moved = self.0.pieces(usize::MAX, |ptr, len, at| {
             let Some(room) = room.part(at, len) else {
-                return;
+                return len;
             };
             // SAFETY: the piece is readable by the constructor's promise; the room has its length.
-            unsafe { memory_to_window(ptr, room, len) };
+            unsafe { memory_to_window(ptr, room, len) }
         });
+        if moved < self.len() {
+            return Err(Errno(libc::EFAULT));
+        }
         writer.message.payload += self.len() as u32;
         writer.word(self.len() as u64);
         Ok(())
@@ -634,6 +643,7 @@ impl<'a> Sink<'a> {
             unsafe {
                 std::ptr::copy_nonoverlapping(bytes.as_ptr().add(at), ptr, len)
             };
+            0
         });
         Filled(filled)
     }
@@ -652,14 +662,14 @@ impl<'a> Field<'a> for Sink<'a> {
         Ok(Sink(Span::one(window.as_ptr(), window.len()), PhantomData))
     }
     #[allow(unsafe_code)]
-    fn fetch(&self, chunk: Window<'_>, filled: usize) {
+    fn fetch(&self, chunk: Window<'_>, filled: usize) -> usize {
         self.0.pieces(filled.min(chunk.len()), |ptr, len, at| {
             let Some(part) = chunk.part(at, len) else {
-                return;
+                return len;
             };
             // SAFETY: the piece is writable by the constructor's promise; the part has its length.
-            unsafe { window_to_memory(part, ptr, len) };
-        });
+            unsafe { window_to_memory(part, ptr, len) }
+        })
     }
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.len())

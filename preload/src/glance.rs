@@ -44,7 +44,7 @@ impl Marks {
         loop {
             // SAFETY: a block that holds a byte of the string or its end lies in the same page, so all of it can be read. What else is in it
             // may change meanwhile, and is not used.
-            let block = unsafe { at.read_volatile() };
+            let block = unsafe { Block::at(at) };
             let slashes = block.equal(slash);
             let found = block.equal(first) & (slashes << Block::STEP | begins) & inside;
             let ends = block.equal(Block::of(0)) & inside;
@@ -81,6 +81,28 @@ mod block {
             Block(unsafe { _mm_set1_epi64x(word as i64) })
         }
 
+        /// What stands at an address; zeros, which end a string, where there is no memory.
+        ///
+        /// # Safety
+        /// What can be read there may be read.
+        #[inline(always)]
+        pub unsafe fn at(place: *const Block) -> Block {
+            let block;
+            // SAFETY: the caller's promise; the load has an entry.
+            unsafe {
+                std::arch::asm!(
+                    "pxor {block}, {block}",
+                    "2: movdqa {block}, [{place}]",
+                    "3:",
+                    hostcall::may_fault!(),
+                    place = in(reg) place,
+                    block = out(xmm_reg) block,
+                    options(nostack, readonly, preserves_flags),
+                );
+            }
+            Block(block)
+        }
+
         /// Which bytes are equal.
         #[inline(always)]
         pub fn equal(self, other: Block) -> u64 {
@@ -107,6 +129,16 @@ mod block {
         #[inline(always)]
         pub fn of(word: u64) -> Block {
             Block(word)
+        }
+
+        /// What stands at an address.
+        ///
+        /// # Safety
+        /// It can be read.
+        #[inline(always)]
+        pub unsafe fn at(place: *const Block) -> Block {
+            // SAFETY: the caller's promise.
+            unsafe { place.read_volatile() }
         }
 
         /// Which bytes are equal, by the lowest bit of each; perhaps also some above one that is.

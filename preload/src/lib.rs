@@ -16,6 +16,7 @@ mod cwd;
 mod early;
 mod environment;
 mod exec;
+mod faults;
 mod fds;
 mod first;
 mod fork;

@@ -142,7 +142,7 @@ macro_rules! answers {
         }
     )* };
 }
-answers!(i32, i64, isize, u32);
+answers!(i32, i64, isize, u32, usize);
 
 impl<T> Answer for *mut T {
     fn show(&self, errno: Errno, f: &mut fmt::Formatter<'_>) -> fmt::Result {

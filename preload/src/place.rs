@@ -4,6 +4,7 @@
 use crate::first::FIRST;
 use crate::route::{climb, may_enter, route, Prefix, Route, Start, PREFIX_MAX};
 use crate::{covers, cwd, fds, session};
+use hostcall::access::{first, string};
 use hostcall::types::{DirFd, Errno, RemoteFd};
 use libc::{c_char, c_int};
 use std::ffi::CStr;
@@ -66,7 +67,7 @@ pub fn nowhere(path: *const c_char) -> bool {
 /// Decides a path relative to the working directory.
 ///
 /// # Safety
-/// `path` is null, [`nowhere`] or a C string that lives for `'p`.
+/// `path` is null, [`nowhere`], or a C string, if one is there, that lives for `'p`.
 #[inline]
 pub unsafe fn of<'p>(path: *const c_char, buffer: &'p mut PathBuffer) -> Result<Place<'p>, Errno> {
     // SAFETY: the caller's promise.
@@ -86,7 +87,7 @@ pub unsafe fn stays(dirfd: c_int, path: *const c_char) -> bool {
     // SAFETY: a C string, by the caller's promise.
     unsafe {
         let starts_outside = match dirfd {
-            _ if *path == b'/' as c_char => true,
+            _ if first(path) == b'/' => true,
             libc::AT_FDCWD => !cwd::on_host(),
             _ => !fds::touched(),
         };
@@ -102,8 +103,10 @@ unsafe fn stays_after_all(dirfd: c_int, path: *const c_char) -> bool {
     if nowhere(path) || path.is_null() {
         return !path.is_null();
     }
-    // SAFETY: a C string, by the caller's promise.
-    let text = unsafe { CStr::from_ptr(path) }.to_bytes();
+    // SAFETY: a C string, or none, by the caller's promise.
+    let Ok(text) = unsafe { string(path) }.map(CStr::to_bytes) else {
+        return true;
+    };
     let starts_outside = match (text.first(), dirfd) {
         (Some(b'/'), _) => true,
         (_, libc::AT_FDCWD) => !cwd::on_host(),
@@ -114,14 +117,14 @@ unsafe fn stays_after_all(dirfd: c_int, path: *const c_char) -> bool {
 
 /// Decides a path relative to `dirfd`.
 ///
-/// A null path is the guest's business unless `dirfd` is a host file; then it is the empty path. A pointer that no program can
-/// read from is the guest kernel's, which answers `EFAULT`.
+/// A null path is the guest's business unless `dirfd` is a host file; then it is the empty path. A pointer from where nothing can be
+/// read is the guest kernel's, which answers `EFAULT`.
 ///
 /// # Errors
 /// What finding out the depth of a host directory answers; only for paths that climb by `..`.
 ///
 /// # Safety
-/// `path` is null, [`nowhere`] or a C string that lives for `'p`.
+/// `path` is null, [`nowhere`], or a C string, if one is there, that lives for `'p`.
 #[inline]
 pub unsafe fn at<'p>(
     dirfd: c_int,
@@ -151,8 +154,12 @@ pub unsafe fn decide<'p>(
 ) -> Result<Place<'p>, Errno> {
     let prefix = session::prefix();
     let guest = Place::Guest { dirfd, path };
-    // SAFETY: neither null nor nowhere, so a C string, by the caller's promise.
-    let text = (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) });
+    // SAFETY: neither null nor nowhere, so a C string, or none, by the caller's promise.
+    let text = (!path.is_null()).then(|| unsafe { string(path) });
+    let text = match text.transpose() {
+        Ok(text) => text,
+        Err(_) => return Ok(guest),
+    };
     if let Some(text) = text.filter(|text| text.to_bytes().first() == Some(&b'/')) {
         let root = Start::Guest(b"/");
         return Ok(settle(prefix, root, DirFd::CWD, text, guest, buffer));
@@ -163,6 +170,7 @@ pub unsafe fn decide<'p>(
         fd => fds::host(fd).map(DirFd::from),
     };
     match (dir, text) {
+        (Some(DirFd::CWD), None) => Ok(guest),
         (Some(dir), text) => {
             let text = text.unwrap_or_default();
             match session::attached().is_some_and(covers::any) {

@@ -27,7 +27,14 @@ pub fn apart<T>(work: impl FnOnce() -> T) -> T {
 macro_rules! failure {
     ($($type:ty = $value:expr),*) => { $(impl Failure for $type { const FAILED: Self = $value; })* };
 }
-failure!(i32 = -1, i64 = -1, isize = -1, u32 = u32::MAX, () = ());
+failure!(
+    i32 = -1,
+    i64 = -1,
+    isize = -1,
+    u32 = u32::MAX,
+    usize = usize::MAX,
+    () = ()
+);
 impl<T> Failure for *mut T {
     const FAILED: Self = std::ptr::null_mut();
 }

@@ -9,7 +9,7 @@ use crate::first::FIRST;
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{covers, early, fds, kept, limits, observe, report, watching};
+use crate::{covers, early, faults, fds, kept, limits, observe, report, watching};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -221,6 +221,7 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
                 client.ids_changed(true);
             }
             limits::tell(client);
+            faults::begin();
             FAILED_AT.store(0, Ordering::Relaxed);
             // What this one loses is another loss.
             BEREFT.store(false, Ordering::Relaxed);

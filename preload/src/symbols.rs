@@ -15,8 +15,9 @@ use hostcall::types::Errno;
 use libc::{
     aiocb, c_char, c_int, c_long, c_uint, c_ulong, c_void, dev_t, dirent, dirent64, epoll_event,
     fd_set, gid_t, iovec, mmsghdr, mode_t, msghdr, nfds_t, off64_t, off_t, pid_t, pollfd,
-    posix_spawn_file_actions_t as Spawn, posix_spawnattr_t as Attributes, rlimit, sigset_t, size_t,
-    sockaddr, socklen_t, ssize_t, termios, timespec, timeval, uid_t, utimbuf, winsize, DIR,
+    posix_spawn_file_actions_t as Spawn, posix_spawnattr_t as Attributes, rlimit,
+    sigaction as Action, sighandler_t, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios,
+    timespec, timeval, uid_t, utimbuf, winsize, DIR,
 };
 use std::ffi::CStr;
 
@@ -24,8 +25,8 @@ use std::ffi::CStr;
 mod families {
     pub use crate::shims::{
         administration, asynchronous, attributes, confine, copy, create, descriptor, dir, identity,
-        io, limit, lock, makers, map, name, open, pass, raw, ready, resolve, scan, space, stat,
-        stdio, temporary, terminal, times, volume, walk, watch, working, xattr,
+        io, limit, lock, makers, map, name, open, pass, raw, ready, resolve, scan, signal, space,
+        stat, stdio, temporary, terminal, times, volume, walk, watch, working, xattr,
     };
     pub(super) use crate::{exec, fork, popen, spawn};
 }

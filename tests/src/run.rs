@@ -432,8 +432,8 @@ impl<R: Request> Request for Borrowed<'_, R> {
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         self.0.encode(writer)
     }
-    fn fetch(&self, chunk: Window<'_>, filled: usize) {
-        self.0.fetch(chunk, filled);
+    fn fetch(&self, chunk: Window<'_>, filled: usize) -> usize {
+        self.0.fetch(chunk, filled)
     }
     fn show(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.show(f)

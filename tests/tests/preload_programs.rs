@@ -62,6 +62,11 @@ fn seldom_used_functions_as_natively() {
 }
 
 #[test]
+fn bad_pointers_as_natively() {
+    compiled("faults");
+}
+
+#[test]
 fn names_as_natively() {
     compiled("names");
 }

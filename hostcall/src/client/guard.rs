@@ -15,6 +15,7 @@ use crate::table::{Reply, Request};
 use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup};
 use crate::wire::{Message, Reader};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -27,6 +28,23 @@ const LONGEST_PATIENCE: Duration = Duration::from_millis(3200);
 
 /// A sleep that a thread does nothing before: to call another in its place would cost more.
 const SHORT: Duration = Duration::from_micros(500);
+
+thread_local! {
+    /// Bytes that reads of this thread have brought and its memory could not take.
+    static SURPLUS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many bytes this thread has read on the host, since it was asked last, that its memory could not take: as many too far
+/// is the position of the file.
+pub fn take_surplus() -> usize {
+    SURPLUS.take()
+}
+
+/// More such bytes.
+#[cold]
+pub(crate) fn add_surplus(bytes: usize) {
+    SURPLUS.set(SURPLUS.get() + bytes);
+}
 
 /// A doorbell before whose longer sleeps the thread does what it is to do.
 struct Heralded<'r>(Bell<'r>);
@@ -281,8 +299,31 @@ impl Guard<'_> {
             return Err(client.lose());
         };
         let mut reader = Reader::new(answer, chunk, &mut []).map_err(|_| client.lose())?;
-        request.fetch(chunk, answer.payload as usize);
+        let brought = answer.payload as usize;
+        let taken = request.fetch(chunk, brought);
+        if taken < brought {
+            return Guard::cut::<R>(answer, chunk, taken);
+        }
         R::Reply::decode(&mut reader).map_err(|_| client.lose())
+    }
+
+    /// The reply of which the program's memory could take only the first bytes. What a read(2) brought so far it has read, as on a
+    /// local file; everything else is worth nothing if it is not whole.
+    #[cold]
+    fn cut<R: Request>(
+        answer: Message,
+        chunk: Window<'_>,
+        taken: usize,
+    ) -> Result<R::Reply, Errno> {
+        add_surplus(answer.payload as usize - taken);
+        if R::OP != Op::Read || taken == 0 {
+            return Err(Errno(libc::EFAULT));
+        }
+        let payload = taken as u32;
+        let shorter = Message { payload, ..answer };
+        Reader::new(shorter, chunk, &mut [])
+            .and_then(|mut reader| R::Reply::decode(&mut reader))
+            .map_err(|_| Errno(libc::EFAULT))
     }
 }
 

@@ -4,7 +4,7 @@
 ///
 /// A row reads: road, names with the same signature, the signature of what is hooked, `: "reason"` where there is no hook.
 /// Types are those of libc; `File`, `Glob`, `Select`, `Compare`, `GlobError`, `Visit`, `PlainVisit`, `Strings`, `Spawn` and
-/// `Attributes` are glibc's own, for which the libc crate has no usable type. The first name of a row is also the name of
+/// `Attributes` are glibc's own, for which the libc crate has no usable type; `Action` is `struct sigaction`. The first name of a row is also the name of
 /// the function that serves it, in the module that the family is called after.
 #[macro_export]
 macro_rules! symbols {
@@ -444,6 +444,13 @@ family confine {
 /// System calls by number
 family raw {
     asm syscall : "as many arguments as the call has";
+}
+
+/// What is done at a signal
+family signal {
+    call sigaction | __sigaction (signal: c_int, new: *const Action, old: *mut Action) -> c_int;
+    call signal | bsd_signal | ssignal (number: c_int, handler: sighandler_t) -> sighandler_t;
+    call sysv_signal | __sysv_signal (signal: c_int, handler: sighandler_t) -> sighandler_t;
 }
 
 /// Limits of resources

@@ -6,6 +6,7 @@ use super::ready::NOW;
 use crate::real::{finish, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{fds, session};
+use hostcall::access::{get, put};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset, RemoteFd};
 use libc::{c_int, c_uint, c_void, iovec, off_t, pollfd, size_t, ssize_t};
@@ -20,12 +21,26 @@ const MOST: usize = 0x7fff_f000;
 /// # Safety
 /// `offset` is null or points to the program's offset.
 unsafe fn position(offset: *const off_t) -> Result<Offset, Errno> {
-    // SAFETY: the caller's promise.
-    match unsafe { offset.as_ref() }.copied() {
-        None => Ok(Offset::CURRENT),
-        Some(offset @ 0..) => Ok(Offset(offset)),
-        Some(_) => Err(Errno(libc::EINVAL)),
+    match offset.is_null() {
+        true => Ok(Offset::CURRENT),
+        // SAFETY: the caller's promise.
+        false => match unsafe { get(offset) }? {
+            offset @ 0.. => Ok(Offset(offset)),
+            _ => Err(Errno(libc::EINVAL)),
+        },
     }
+}
+
+/// Moves the program's offset behind what was copied.
+///
+/// # Safety
+/// As for [`position`].
+unsafe fn advance(offset: *mut off_t, by: usize) -> Result<(), Errno> {
+    if offset.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the caller's promise.
+    unsafe { put(offset, &(get(offset)? + by as off_t)) }
 }
 
 /// Whether a guest descriptor is open.
@@ -55,9 +70,7 @@ shims! {
                 let len = len.min(MOST) as u64;
                 let copied = session::client()?.copy_file_range(source, start, target, end, len, flags)?.copied;
                 for offset in [from_offset, to_offset] {
-                    if let Some(offset) = offset.as_mut() {
-                        *offset += copied as off_t;
-                    }
+                    advance(offset, copied as usize)?;
                 }
                 Ok(copied as ssize_t)
             })()),
@@ -196,9 +209,7 @@ unsafe fn draw(from: Side, target: Side, offset: *mut off_t, len: usize) -> Resu
         }
     }
     // SAFETY: the caller's promise.
-    if let Some(offset) = unsafe { offset.as_mut() } {
-        *offset += moved as off_t;
-    }
+    unsafe { advance(offset, moved) }?;
     Ok(moved as ssize_t)
 }
 
@@ -345,8 +356,6 @@ unsafe fn send(from: Side, to: Side, offset: *mut off_t, len: usize) -> Result<s
         }
     }
     // SAFETY: the calling program's offset.
-    if let Some(offset) = unsafe { offset.as_mut() } {
-        *offset += moved as off_t;
-    }
+    unsafe { advance(offset, moved) }?;
     Ok(moved as ssize_t)
 }

@@ -6,6 +6,7 @@ use super::open::refuse_reserved;
 use crate::real::{done, finish, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{fds, kept, session, watching};
+use hostcall::access::{get, put};
 use hostcall::handout::{self, Handout};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
@@ -78,14 +79,27 @@ unsafe fn control(
             Ok(reply.value)
         }
         command if is_lock(command) => {
-            let lock = argument as *mut libc::flock;
-            if lock.is_null() {
-                return Err(Errno(libc::EFAULT));
-            }
             // SAFETY: for these commands the program passes a struct flock.
-            unsafe { record_lock(remote, command, &mut *lock) }.map(|()| 0)
+            unsafe { with_lock(argument, |lock| record_lock(remote, command, lock)) }
         }
         _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// Does something with the struct flock at the argument of fcntl(2).
+///
+/// # Safety
+/// As for the call.
+unsafe fn with_lock(
+    argument: usize,
+    act: impl FnOnce(&mut libc::flock) -> Result<(), Errno>,
+) -> Result<c_int, Errno> {
+    let place = argument as *mut libc::flock;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut lock = get(place)?;
+        act(&mut lock)?;
+        put(place, &lock).map(|()| 0)
     }
 }
 
@@ -210,7 +224,8 @@ unsafe fn control_any(
     }
     if let (Some(remote), true) = (kept::of(fd), is_lock(command) && argument != 0) {
         // SAFETY: for these commands the program passes a struct flock.
-        return done(unsafe { kept_lock(fd, remote, command, &mut *(argument as *mut _)) });
+        let locked = unsafe { with_lock(argument, |lock| kept_lock(fd, remote, command, lock)) };
+        return finish(locked);
     }
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         fds::release_reserved();

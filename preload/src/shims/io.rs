@@ -4,6 +4,8 @@
 use crate::real::{apart, done, finish, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session, watching};
+use hostcall::access::{copy, get};
+use hostcall::client::{take_surplus, Client};
 use hostcall::ops::Calls;
 use hostcall::region::CHUNK;
 use hostcall::transfer::{read_vectored, write_vectored};
@@ -15,51 +17,143 @@ use syscalls::Sysno;
 /// Reads into one buffer: a single call if it fits a chunk, else pipelined chunks.
 ///
 /// # Safety
-/// `buffer` must be writable for `len` bytes.
+/// What there is of `len` bytes at `buffer` must be writable.
 pub unsafe fn read_host(
     fd: RemoteFd,
     buffer: *mut c_void,
     len: size_t,
     offset: Offset,
 ) -> Result<ssize_t, Errno> {
-    let client = session::client()?;
-    if len <= CHUNK {
-        // SAFETY: the caller's promise.
-        let sink = unsafe { Sink::from_raw(buffer.cast(), len) };
-        let reply = client.read(fd, offset, RwFlags(0), sink)?;
-        return Ok(reply.filled.0 as ssize_t);
-    }
     let vector = [iovec {
         iov_base: buffer,
         iov_len: len,
     }];
+    if len > CHUNK {
+        // SAFETY: the caller's promise.
+        return unsafe { read_many(fd, &vector, offset, RwFlags(0)) };
+    }
+    let client = session::client()?;
     // SAFETY: the caller's promise.
-    unsafe { read_vectored(client, fd, offset, RwFlags(0), &vector) }.map(|n| n as ssize_t)
+    let sink = unsafe { Sink::from_raw(buffer.cast(), len) };
+    let read = client.read(fd, offset, RwFlags(0), sink);
+    match read.map(|reply| reply.filled.0) {
+        Ok(n) if n == len => Ok(n as ssize_t),
+        shorter => taken(client, fd, offset, shorter),
+    }
 }
 
 /// Writes one buffer, like [`read_host`].
 ///
 /// # Safety
-/// `buffer` must be readable for `len` bytes.
+/// What there is of `len` bytes at `buffer` must be readable.
 pub unsafe fn write_host(
     fd: RemoteFd,
     buffer: *const c_void,
     len: size_t,
     offset: Offset,
 ) -> Result<ssize_t, Errno> {
-    let client = session::client()?;
     if len <= CHUNK {
         // SAFETY: the caller's promise.
         let source = unsafe { Source::from_raw(buffer.cast_mut().cast(), len) };
-        let reply = client.write(fd, offset, RwFlags(0), source)?;
-        return Ok(reply.written as ssize_t);
+        match session::client()?.write(fd, offset, RwFlags(0), source) {
+            Ok(reply) => return Ok(reply.written as ssize_t),
+            Err(Errno(libc::EFAULT)) => {}
+            Err(errno) => return Err(errno),
+        }
     }
     let vector = [iovec {
         iov_base: buffer.cast_mut(),
         iov_len: len,
     }];
     // SAFETY: the caller's promise.
-    unsafe { write_vectored(client, fd, offset, RwFlags(0), &vector) }.map(|n| n as ssize_t)
+    unsafe { write_many(fd, &vector, offset, RwFlags(0)) }
+}
+
+/// What a read answers that was shorter than asked for. It may have been for the program's memory: then the file's position goes back
+/// to where that ended.
+#[cold]
+fn taken(
+    client: &Client,
+    fd: RemoteFd,
+    offset: Offset,
+    read: Result<usize, Errno>,
+) -> Result<ssize_t, Errno> {
+    let surplus = take_surplus();
+    if surplus > 0 && offset == Offset::CURRENT {
+        let _ = client.lseek(fd, -(surplus as i64), libc::SEEK_CUR);
+    }
+    read.map(|n| n as ssize_t)
+}
+
+/// Reads into many buffers.
+///
+/// # Safety
+/// What there is of the buffers must be writable.
+unsafe fn read_many(
+    fd: RemoteFd,
+    list: &[iovec],
+    offset: Offset,
+    flags: RwFlags,
+) -> Result<ssize_t, Errno> {
+    let client = session::client()?;
+    // SAFETY: the caller's promise.
+    let read = unsafe { read_vectored(client, fd, offset, flags, list) };
+    taken(client, fd, offset, read)
+}
+
+/// Writes many buffers: as far as there is memory, for a call is not sent with less than it says.
+///
+/// # Safety
+/// What there is of the buffers must be readable.
+unsafe fn write_many(
+    fd: RemoteFd,
+    list: &[iovec],
+    offset: Offset,
+    flags: RwFlags,
+) -> Result<ssize_t, Errno> {
+    let client = session::client()?;
+    // SAFETY: the caller's promise.
+    let write = |list: &[iovec]| unsafe { write_vectored(client, fd, offset, flags, list) };
+    let written = match write(list) {
+        Err(Errno(libc::EFAULT)) => {
+            // SAFETY: the caller's promise.
+            let whole = |vector: &&iovec| unsafe { present(vector) == vector.iov_len };
+            let count = list.iter().take_while(whole).count();
+            match list.get(count) {
+                Some(cut) if count == 0 => {
+                    // SAFETY: the caller's promise.
+                    let iov_len = unsafe { present(cut) };
+                    if iov_len == 0 {
+                        return Err(Errno(libc::EFAULT));
+                    }
+                    write(&[iovec { iov_len, ..*cut }])
+                }
+                _ => write(&list[..count]),
+            }
+        }
+        written => written,
+    };
+    written.map(|n| n as ssize_t)
+}
+
+/// How many bytes of a buffer can be read.
+///
+/// # Safety
+/// What can be read of it may be read.
+unsafe fn present(vector: &iovec) -> usize {
+    let mut room = [0u8; 4096];
+    let mut done = 0;
+    while done < vector.iov_len {
+        let step = room.len().min(vector.iov_len - done);
+        let from = vector.iov_base.cast::<u8>().wrapping_add(done);
+        // SAFETY: the caller's promise, and a live array.
+        let left = unsafe { copy(from, room.as_mut_ptr(), step) };
+        done += step - left;
+        if left > 0 {
+            break;
+        }
+    }
+    done
 }
 
 /// An explicit offset; on the wire -1 means the file's own position, so it must not get there from here.
@@ -70,15 +164,25 @@ fn explicit(offset: off_t) -> Result<Offset, Errno> {
     }
 }
 
+/// The program's list, once each page of it has been found to be there.
+///
 /// # Safety
-/// `vectors` must point to `count` vectors.
+/// What there is at `vectors` is `count` vectors.
 unsafe fn vectors<'a>(vectors: *const iovec, count: c_int) -> Result<&'a [iovec], Errno> {
-    match count {
-        0 => Ok(&[]),
-        // SAFETY: the caller's promise.
-        1..=1024 => Ok(unsafe { std::slice::from_raw_parts(vectors, count as usize) }),
-        _ => Err(Errno(libc::EINVAL)),
+    const STEP: usize = 4096 / size_of::<iovec>();
+    if count == 0 {
+        return Ok(&[]);
     }
+    let count = match usize::try_from(count) {
+        Ok(count @ 1..=1024) => count,
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    for at in (0..count).step_by(STEP).chain([count - 1]) {
+        // SAFETY: the caller's promise.
+        unsafe { get(vectors.wrapping_add(at)) }?;
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(vectors, count) })
 }
 
 unsafe fn gather(
@@ -91,8 +195,7 @@ unsafe fn gather(
     // SAFETY: the calling program's vectors and buffers, as readv(2) has them.
     finish((|| unsafe {
         let list = vectors(list, count)?;
-        let n = read_vectored(session::client()?, fd, offset?, RwFlags(flags), list)?;
-        Ok(n as ssize_t)
+        read_many(fd, list, offset?, RwFlags(flags))
     })())
 }
 
@@ -106,8 +209,7 @@ unsafe fn scatter(
     // SAFETY: the calling program's vectors and buffers, as writev(2) has them.
     finish((|| unsafe {
         let list = vectors(list, count)?;
-        let n = write_vectored(session::client()?, fd, offset?, RwFlags(flags), list)?;
-        Ok(n as ssize_t)
+        write_many(fd, list, offset?, RwFlags(flags))
     })())
 }
 

@@ -25,6 +25,7 @@ pub mod raw;
 pub mod ready;
 pub mod resolve;
 pub mod scan;
+pub mod signal;
 pub mod slots;
 pub mod space;
 pub mod stat;

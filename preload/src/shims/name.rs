@@ -2,9 +2,10 @@
 #![allow(unsafe_code)]
 
 use super::by_place;
-use crate::place::{self, nowhere, PathBuffer, Place};
+use crate::place::{self, PathBuffer, Place};
 use crate::real::{done, errno, finish, shims, sys, try_sys};
 use crate::{cwd, session};
+use hostcall::access::{copy, string};
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno};
 use hostcall::wire::Sink;
@@ -50,14 +51,12 @@ fn apart(ends: Ends<'_>) -> Errno {
     let ((Place::Guest { path, .. }, _) | (_, Place::Guest { path, .. })) = ends else {
         return Errno(libc::EXDEV);
     };
-    if path.is_null() || nowhere(path) {
-        return Errno(libc::EFAULT);
-    }
     // SAFETY: the calling program's path.
-    match unsafe { CStr::from_ptr(path) }.count_bytes() {
-        0 => Errno(libc::ENOENT),
-        len if len >= libc::PATH_MAX as usize => Errno(libc::ENAMETOOLONG),
-        _ => Errno(libc::EXDEV),
+    match unsafe { string(path) }.map(CStr::count_bytes) {
+        Err(errno) => errno,
+        Ok(0) => Errno(libc::ENOENT),
+        Ok(len) if len >= libc::PATH_MAX as usize => Errno(libc::ENAMETOOLONG),
+        Ok(_) => Errno(libc::EXDEV),
     }
 }
 
@@ -130,10 +129,10 @@ unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) 
             path,
             |dirfd, path| sys!(Sysno::symlinkat, target, dirfd, path),
             |dir, path| {
-                if target.is_null() || nowhere(target) {
-                    return done::<()>(Err(Errno(libc::EFAULT)));
-                }
-                let target = CStr::from_ptr(target);
+                let target = match string(target) {
+                    Ok(target) => target,
+                    Err(errno) => return done::<()>(Err(errno)),
+                };
                 if target.count_bytes() >= libc::PATH_MAX as usize {
                     return done::<()>(Err(Errno(libc::ENAMETOOLONG)));
                 }
@@ -148,7 +147,7 @@ unsafe fn symlink_any(target: *const c_char, dirfd: c_int, path: *const c_char) 
 /// that is where following the link leads.
 ///
 /// # Safety
-/// `buffer` must be writable for `len` bytes.
+/// What there is of `len` bytes at `buffer` must be writable.
 unsafe fn read_link(
     dir: DirFd,
     path: &CStr,
@@ -172,9 +171,10 @@ unsafe fn read_link(
     for part in [prefix, target] {
         let taken = part.len().min(len - filled);
         // SAFETY: inside the buffer, by the caller's promise.
-        unsafe {
-            std::ptr::copy_nonoverlapping(part.as_ptr(), buffer.cast::<u8>().add(filled), taken)
-        };
+        let left = unsafe { copy(part.as_ptr(), buffer.cast::<u8>().add(filled), taken) };
+        if left > 0 {
+            return Err(Errno(libc::EFAULT));
+        }
         filled += taken;
     }
     Ok(filled as ssize_t)
@@ -184,20 +184,21 @@ unsafe fn read_link(
 /// is no such link, or no path leads to the file any more.
 ///
 /// # Safety
-/// `path` is null, [`nowhere`] or a C string; `buffer` must be writable for `len` bytes.
+/// `path` is a C string, or none; `buffer` must be writable for `len` bytes.
 unsafe fn name_of_open(path: *const c_char, buffer: *mut c_char, len: size_t) -> Option<ssize_t> {
     // SAFETY: the caller's promise.
     unsafe {
         let remote = super::open::named_descriptor(path)?;
         // `/dev/stdin` and its like are links to such links.
-        if CStr::from_ptr(path).to_bytes().starts_with(b"/dev/std") || len as isize <= 0 {
+        if string(path).ok()?.to_bytes().starts_with(b"/dev/std") || len as isize <= 0 {
             return None;
         }
         let mut room = [0u8; crate::route::PREFIX_MAX + libc::PATH_MAX as usize];
         let found = cwd::path_of(remote, &mut room).ok()?;
         let filled = found.len().min(len);
-        std::ptr::copy_nonoverlapping(found.as_ptr(), buffer.cast(), filled);
-        Some(filled as ssize_t)
+        // The guest kernel's to refuse, then.
+        let left = copy(found.as_ptr(), buffer.cast(), filled);
+        (left == 0).then_some(filled as ssize_t)
     }
 }
 

@@ -3,9 +3,9 @@
 
 use super::by_place;
 use crate::fds;
-use crate::place::nowhere;
 use crate::real::{apart, done, finish, set_errno, shims, sys, try_sys};
 use crate::{kept, session, watching};
+use hostcall::access::string;
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RemoteFd};
 use libc::{c_char, c_int, c_uint, c_void, mode_t};
@@ -72,13 +72,13 @@ unsafe fn open_guest(dirfd: c_int, path: *const c_char, flags: c_int, mode: mode
 /// The host file that `/dev/stdin`, `/dev/fd/N` or `/proc/self/fd/N` names: the guest kernel would find the placeholder.
 ///
 /// # Safety
-/// `path` is null, [`nowhere`] or a C string.
+/// `path` is a C string, or none.
 pub unsafe fn named_descriptor(path: *const c_char) -> Option<RemoteFd> {
-    if !fds::any() || path.is_null() || nowhere(path) {
+    if !fds::any() {
         return None;
     }
     // SAFETY: the caller's promise.
-    let path = unsafe { CStr::from_ptr(path) }.to_bytes();
+    let path = unsafe { string(path) }.ok()?.to_bytes();
     let number = match path {
         b"/dev/stdin" => Some(0),
         b"/dev/stdout" => Some(1),

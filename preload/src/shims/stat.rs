@@ -5,6 +5,7 @@ use super::by_place;
 use super::open::refuse_reserved;
 use crate::real::{done, shims, sys};
 use crate::{fds, session};
+use hostcall::access::put;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, RemoteFd};
 use hostcall::wire::Sink;
@@ -52,9 +53,9 @@ pub fn metadata_of(fd: RemoteFd) -> Result<libc::statx, Errno> {
 }
 
 /// The same facts in the older structure.
-fn convert(from: &libc::statx, to: &mut libc::stat) {
+fn convert(from: &libc::statx) -> libc::stat {
     // SAFETY: a stat of zeros is valid; it has private padding that cannot be named.
-    *to = unsafe { std::mem::zeroed() };
+    let mut to: libc::stat = unsafe { std::mem::zeroed() };
     to.st_dev = libc::makedev(from.stx_dev_major, from.stx_dev_minor);
     to.st_ino = from.stx_ino;
     to.st_nlink = from.stx_nlink as _;
@@ -71,13 +72,15 @@ fn convert(from: &libc::statx, to: &mut libc::stat) {
     to.st_mtime_nsec = from.stx_mtime.tv_nsec.into();
     to.st_ctime = from.stx_ctime.tv_sec;
     to.st_ctime_nsec = from.stx_ctime.tv_nsec.into();
+    to
 }
 
 unsafe fn stat_host(dir: DirFd, path: &CStr, flags: c_int, to: *mut libc::stat) -> c_int {
-    done(metadata(dir, path, flags, BASIC).map(|stats| {
-        // SAFETY: the calling program's structure.
-        convert(&stats, unsafe { &mut *to });
-    }))
+    done(
+        metadata(dir, path, flags, BASIC)
+            // SAFETY: the calling program's structure.
+            .and_then(|stats| unsafe { put(to, &convert(&stats)) }),
+    )
 }
 
 #[inline(always)]
@@ -161,7 +164,7 @@ shims! {
             |dirfd, path| sys!(Sysno::statx, dirfd, path, flags, mask, to),
             |dir, path| {
                 // A null path with AT_EMPTY_PATH is the descriptor itself, like the empty one.
-                done(metadata(dir, path, flags, mask).map(|stats| *to = stats))
+                done(metadata(dir, path, flags, mask).and_then(|stats| put(to, &stats)))
             }
         )
     }

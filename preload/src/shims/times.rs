@@ -5,6 +5,7 @@ use super::attributes::of_inode;
 use super::by_place;
 use crate::real::{done, shims, try_sys};
 use crate::{fds, session};
+use hostcall::access::get;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, Times};
 use libc::{c_char, c_int, timespec, timeval};
@@ -26,7 +27,7 @@ unsafe fn from_spec(times: *const timespec) -> Result<[timespec; 2], Errno> {
     match times.is_null() {
         true => Ok(now()),
         // SAFETY: the caller's promise.
-        false => Ok(unsafe { *times.cast() }),
+        false => unsafe { get(times.cast()) },
     }
 }
 
@@ -37,7 +38,7 @@ unsafe fn from_val(times: *const timeval) -> Result<[timespec; 2], Errno> {
         return Ok(now());
     }
     // SAFETY: the caller's promise.
-    let times: [timeval; 2] = unsafe { *times.cast() };
+    let times: [timeval; 2] = unsafe { get(times.cast()) }?;
     match times
         .iter()
         .all(|time| (0..1_000_000).contains(&time.tv_usec))

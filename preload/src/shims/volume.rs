@@ -6,6 +6,7 @@ use super::open::refuse_reserved;
 use crate::real::{done, finish, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session};
+use hostcall::access::put;
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Errno};
 use hostcall::wire::Sink;
@@ -59,7 +60,7 @@ unsafe fn statfs_any(path: *const c_char, to: *mut libc::statfs) -> c_int {
             libc::AT_FDCWD,
             path,
             |_, path| sys!(Sysno::statfs, path, to),
-            |dir, path| done(file_system_named(dir, path).map(|stats| *to = stats))
+            |dir, path| done(file_system_named(dir, path).and_then(|stats| put(to, &stats)))
         )
     }
 }
@@ -91,7 +92,7 @@ shims! {
 
     fn fstatfs(fd: c_int, to: *mut libc::statfs) -> c_int {
         match fds::host(fd) {
-            Some(remote) => done(file_system(remote.into(), c"").map(|stats| *to = stats)),
+            Some(remote) => done(file_system(remote.into(), c"").and_then(|stats| put(to, &stats))),
             None if refuse_reserved(fd) => -1,
             None => sys!(Sysno::fstatfs, fd, to),
         }
@@ -102,13 +103,13 @@ shims! {
             libc::AT_FDCWD,
             path,
             |_, path| own::statvfs(path, to),
-            |dir, path| done(file_system_named(dir, path).map(|stats| *to = convert_vfs(&stats)))
+            |dir, path| done(file_system_named(dir, path).and_then(|stats| put(to, &convert_vfs(&stats))))
         )
     }
 
     fn fstatvfs(fd: c_int, to: *mut libc::statvfs) -> c_int {
         match fds::host(fd) {
-            Some(remote) => done(file_system(remote.into(), c"").map(|stats| *to = convert_vfs(&stats))),
+            Some(remote) => done(file_system(remote.into(), c"").and_then(|stats| put(to, &convert_vfs(&stats)))),
             None if refuse_reserved(fd) => -1,
             None => own::fstatvfs(fd, to),
         }

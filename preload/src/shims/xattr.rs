@@ -4,6 +4,7 @@
 use super::by_place;
 use crate::real::{done, finish, shims, sys};
 use crate::{fds, session};
+use hostcall::access::string;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd};
 use hostcall::wire::{Sink, Source};
@@ -29,8 +30,9 @@ unsafe fn get(
     len: size_t,
 ) -> ssize_t {
     // SAFETY: the calling program's name and buffer.
-    let (name, sink) = unsafe { (CStr::from_ptr(name), Sink::from_raw(value.cast(), len)) };
-    finish(session::client().and_then(|client| {
+    let (name, sink) = unsafe { (string(name), Sink::from_raw(value.cast(), len)) };
+    finish(name.and_then(|name| {
+        let client = session::client()?;
         Ok(sized(
             client.getxattr(dir, path, AtFlags(flags), name, sink)?.size,
         ))
@@ -58,20 +60,19 @@ unsafe fn set(
     // SAFETY: the calling program's name and value.
     let (name, value) = unsafe {
         (
-            CStr::from_ptr(name),
+            string(name),
             Source::from_raw(value.0.cast_mut().cast(), value.1),
         )
     };
-    done(
-        session::client()
-            .and_then(|client| client.setxattr(dir, path, AtFlags(flags), name, value, create)),
-    )
+    done(name.and_then(|name| {
+        session::client()?.setxattr(dir, path, AtFlags(flags), name, value, create)
+    }))
 }
 
 unsafe fn remove(dir: DirFd, path: &CStr, flags: c_int, name: *const c_char) -> c_int {
     // SAFETY: the calling program's name.
-    let name = unsafe { CStr::from_ptr(name) };
-    done(session::client().and_then(|client| client.removexattr(dir, path, AtFlags(flags), name)))
+    let name = unsafe { string(name) };
+    done(name.and_then(|name| session::client()?.removexattr(dir, path, AtFlags(flags), name)))
 }
 
 shims! {
