@@ -81,6 +81,8 @@ pub struct Shell {
     pub held: Vec<i32>,
     /// Where `getopts` is within an argument.
     pub option_offset: usize,
+    /// `$_`: the last word of the simple command before.
+    pub last_argument: Bytes,
     /// When `SECONDS` had this value.
     pub since: (Instant, i64),
     /// What standard error was before the redirections of a command that is about to begin.
@@ -123,6 +125,7 @@ impl Shell {
             terminal: None,
             held: Vec::new(),
             option_offset: 0,
+            last_argument: Bytes::new(),
             since: (Instant::now(), 0),
             trace_to: None,
             keyboard: None,
@@ -316,7 +319,7 @@ impl Shell {
         }
         match name {
             b"OPTIND" => self.option_offset = 0,
-            b"RANDOM" | b"SECONDS" | b"HPWD" | b"HOLDPWD" => return self.restart(name),
+            b"RANDOM" | b"SECONDS" | b"HPWD" | b"HOLDPWD" | b"_" => return self.restart(name),
             _ => {}
         }
         Ok(())
@@ -329,12 +332,13 @@ impl Shell {
 
     /// What the shell makes up keeps no value: one that is assigned says where it goes on from, if it is of that kind.
     fn restart(&mut self, name: &[u8]) -> Run {
-        let text = self.variables.get(name).unwrap_or_default();
-        let number = std::str::from_utf8(text).ok().map(str::trim);
+        let text = self.variables.get(name).unwrap_or_default().to_vec();
+        let number = std::str::from_utf8(&text).ok().map(str::trim);
         let number = number.and_then(|text| text.parse().ok()).unwrap_or(0);
         match name {
             b"SECONDS" => self.since = (Instant::now(), number),
             b"RANDOM" => self.seed = spread(number),
+            b"_" => self.last_argument = text,
             _ => {}
         }
         let result = self.variables.unset(name);

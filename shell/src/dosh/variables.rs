@@ -21,14 +21,34 @@ pub struct Variable {
     pub value: Option<Value>,
     pub exported: bool,
     pub readonly: bool,
+    /// Assigned in front of a command, for its time.
+    pub passed: bool,
 }
 
 /// The variable may not be changed.
 #[derive(Debug)]
 pub struct ReadOnly(pub Bytes);
 
-/// What a function's end, or a command's, brings back.
-type Frame = Vec<(Bytes, Option<Variable>)>;
+/// Whose end brings back what was hidden.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Of `local` variables.
+    Function,
+    /// Of assignments in front of a command.
+    Command,
+}
+
+#[derive(Clone)]
+struct Frame {
+    scope: Scope,
+    hidden: Vec<(Bytes, Option<Variable>)>,
+}
+
+impl Frame {
+    fn hides(&self, name: &[u8]) -> bool {
+        self.hidden.iter().any(|(hidden, _)| hidden == name)
+    }
+}
 
 #[derive(Clone, Default)]
 pub struct Variables {
@@ -50,7 +70,7 @@ impl Variables {
                 let variable = Variable {
                     value: Some(Value::Text(value)),
                     exported: true,
-                    readonly: false,
+                    ..Variable::default()
                 };
                 variables.table.insert(name, variable);
             } else {
@@ -60,6 +80,8 @@ impl Variables {
         }
         // IFS is not inherited: a program shall not be made to split its words differently.
         variables.table.remove(&b"IFS"[..]);
+        // The program's path, for the program only.
+        variables.table.remove(&b"_"[..]);
         variables.put(b"IFS", b" \t\n".to_vec());
         variables
     }
@@ -195,13 +217,17 @@ impl Variables {
     }
 
     /// Opens a scope.
-    pub fn push_frame(&mut self) {
-        self.frames.push(Frame::new());
+    pub fn push_frame(&mut self, scope: Scope) {
+        self.frames.push(Frame {
+            scope,
+            hidden: Vec::new(),
+        });
     }
 
     /// Closes a scope: what it has hidden is there again.
     pub fn pop_frame(&mut self) {
-        for (name, saved) in self.frames.pop().unwrap_or_default().into_iter().rev() {
+        let hidden = self.frames.pop().map(|frame| frame.hidden);
+        for (name, saved) in hidden.unwrap_or_default().into_iter().rev() {
             match saved {
                 Some(variable) => drop(self.table.insert(name.clone(), variable)),
                 None => drop(self.table.remove(&name)),
@@ -214,16 +240,29 @@ impl Variables {
     pub fn hide(&mut self, name: &[u8]) {
         let saved = self.table.get(name).cloned();
         if let Some(frame) = self.frames.last_mut() {
-            if !frame.iter().any(|(hidden, _)| hidden == name) {
-                frame.push((name.to_vec(), saved));
+            if !frame.hides(name) {
+                frame.hidden.push((name.to_vec(), saved));
             }
         }
     }
 
-    /// Whether a scope is open, and whether it hides the variable already.
-    pub fn is_hidden(&self, name: &[u8]) -> bool {
-        let hides = |frame: &Frame| frame.iter().any(|(hidden, _)| hidden == name);
-        self.frames.last().is_some_and(hides)
+    /// Hides a variable until the function ends, whatever commands are around this one; false if it was hidden already.
+    pub fn make_local(&mut self, name: &[u8]) -> bool {
+        let of_function = |frame: &Frame| frame.scope == Scope::Function;
+        let Some(at) = self.frames.iter().rposition(of_function) else {
+            return false;
+        };
+        let mut saved = self.table.get(name).cloned();
+        for frame in self.frames[at + 1..].iter_mut().rev() {
+            if let Some(entry) = frame.hidden.iter().position(|(hidden, _)| hidden == name) {
+                saved = frame.hidden.remove(entry).1;
+            }
+        }
+        let new = !self.frames[at].hides(name);
+        if new {
+            self.frames[at].hidden.push((name.to_vec(), saved));
+        }
+        new
     }
 
     fn changed(&mut self, name: &[u8]) {

@@ -127,25 +127,20 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             let message = format!("`{}': not a valid identifier", shown(word));
             return Ok(shell.refuse_with(&words[0], message, 1));
         }
-        if inside && !shell.variables.is_hidden(name) {
-            if shell
-                .variables
-                .lookup(name)
-                .is_some_and(|variable| variable.readonly)
-            {
-                return Ok(shell.refuse_with(
-                    &words[0],
-                    format_args!("{}: readonly variable", shown(name)),
-                    1,
-                ));
+        if inside {
+            let outer = shell.variables.lookup(name).cloned().unwrap_or_default();
+            if outer.readonly {
+                let message = format!("{}: readonly variable", shown(name));
+                return Ok(shell.refuse_with(&words[0], message, 1));
             }
-            let exported = shell
-                .variables
-                .lookup(name)
-                .is_some_and(|outer| outer.exported);
-            shell.variables.hide(name);
-            let _ = shell.variables.unset(name);
-            shell.variables.attributes(name).exported = exported;
+            let new = shell.variables.make_local(name);
+            // What was assigned in front of the call is meant for the function.
+            if new && !outer.passed {
+                let _ = shell.variables.unset(name);
+            }
+            let variable = shell.variables.attributes(name);
+            variable.exported = outer.exported;
+            variable.passed &= !new;
         }
         if let Some(value) = value {
             shell.assign(name, value.to_vec())?;

@@ -3,6 +3,8 @@
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::{Bytes, Index, Name};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 pub enum Value {
     Unset,
@@ -109,6 +111,11 @@ impl Shell {
             }
             b"RANDOM" => self.random() as i64,
             b"BASHPID" => i64::from(std::process::id()),
+            b"UID" => nix::unistd::getuid().as_raw().into(),
+            b"EUID" => nix::unistd::geteuid().as_raw().into(),
+            b"HOSTNAME" => return nix::unistd::gethostname().ok().map(OsString::into_vec),
+            b"OSTYPE" => return Some(b"linux-gnu".to_vec()),
+            b"_" => return Some(self.last_argument.clone()),
             b"HPWD" => return self.host_directory(false),
             b"HOLDPWD" => return self.host_directory(true),
             b"PIPESTATUS" => return self.pipe_statuses().into_iter().next(),

@@ -2,6 +2,7 @@
 
 use super::redirect::Failed;
 use super::simple::Call;
+use crate::dosh::builtins;
 use crate::dosh::expand::pattern;
 use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::stack;
@@ -70,6 +71,11 @@ impl Shell {
             } => self.count(first, condition, step, body),
             Kind::Case { word, arms } => self.case(word, arms),
             Kind::Function(function) => {
+                if builtins::find(&function.name).is_some_and(|it| it.special) {
+                    let name = String::from_utf8_lossy(&function.name).into_owned();
+                    self.complain(format_args!("`{name}': is a special built-in"));
+                    return Err(Flow::Abort(2));
+                }
                 self.functions
                     .insert(function.name.clone(), Rc::clone(function));
                 self.status = 0;

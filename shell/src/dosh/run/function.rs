@@ -2,6 +2,7 @@
 
 use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::{Bytes, Function};
+use crate::dosh::variables::Scope;
 use std::rc::Rc;
 
 impl Shell {
@@ -12,10 +13,10 @@ impl Shell {
         let arguments = std::mem::replace(&mut self.arguments, fields);
         let loops = std::mem::take(&mut self.loops);
         self.depth += 1;
-        self.variables.push_frame();
-        let line = self.line;
+        self.variables.push_frame(Scope::Function);
+        let (line, last) = (self.line, self.last_argument.clone());
         let result = self.command(&function.body, &Rc::from(&b""[..]), false);
-        self.line = line;
+        (self.line, self.last_argument) = (line, last);
         self.variables.pop_frame();
         self.depth -= 1;
         self.loops = loops;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 impl Shell {
     /// Runs each stage in a process of its own, and waits for all.
     pub fn piped(&mut self, stages: &[Command], text: &Rc<[u8]>) -> Run {
+        self.line = stages.last().map_or(self.line, |stage| stage.line);
         let job = self.start_stages(stages, text, true)?;
         self.foreground(job);
         Ok(())

@@ -152,6 +152,11 @@ impl Shell {
             .ok()
             .and_then(|digits| digits.parse::<i32>().ok());
         let Some(from) = number.filter(|_| digits.iter().all(u8::is_ascii_digit)) else {
+            // `>&file` of csh, as `&>file`.
+            if fd == 1 && !text.is_empty() {
+                let file = self.open_for(Mode::Write, &text);
+                return Ok(file.and_then(|file| self.place_both(file, saved)));
+            }
             let text = String::from_utf8_lossy(&text);
             self.complain(format_args!("{text}: ambiguous redirect"));
             return Ok(Err(Failed));

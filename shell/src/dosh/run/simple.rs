@@ -6,6 +6,7 @@ use crate::dosh::plan::Place;
 use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::{Assignment, Bytes, Redirect, Simple};
 use crate::dosh::sys;
+use crate::dosh::variables::Scope;
 use crate::failure::MISSING;
 use std::rc::Rc;
 
@@ -34,6 +35,9 @@ impl Shell {
         let Some(name) = fields.first() else {
             return self.assign_only(call);
         };
+        if let Some(last) = fields.last() {
+            self.last_argument.clone_from(last);
+        }
         if let Some(builtin) = builtins::find(name) {
             let function = match builtin.special {
                 true => None,
@@ -90,7 +94,7 @@ impl Shell {
         self.trace_to = saved.errors();
         let assigns = !call.simple.assignments.is_empty();
         if assigns {
-            self.variables.push_frame();
+            self.variables.push_frame(Scope::Command);
         }
         let result = match self.assign_for(&call.simple.assignments) {
             Ok(()) => run(self),
@@ -112,7 +116,8 @@ impl Shell {
         for assignment in assignments {
             self.variables.hide(&assignment.name);
             self.assign_one(assignment)?;
-            self.variables.attributes(&assignment.name).exported = true;
+            let variable = self.variables.attributes(&assignment.name);
+            (variable.exported, variable.passed) = (true, true);
             self.trace_assignment(assignment)?;
         }
         Ok(())
