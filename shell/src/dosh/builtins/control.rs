@@ -105,8 +105,11 @@ pub fn go_back(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 }
 
 pub fn eval(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let text = words.get(1..).unwrap_or_default().join(&b' ');
-    shell.run_text(&text, shell.line)?;
+    let words = match words {
+        [_, end, rest @ ..] if end == b"--" => rest,
+        words => words.get(1..).unwrap_or_default(),
+    };
+    shell.run_text(&words.join(&b' '), shell.line)?;
     Ok(shell.status)
 }
 

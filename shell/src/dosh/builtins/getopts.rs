@@ -2,9 +2,21 @@
 
 use super::shown;
 use crate::dosh::shell::{Run, Shell};
+use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
 
 pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
+    let status = next_option(shell, words)?;
+    match words.get(2).filter(|name| !is_name(name)) {
+        Some(name) => {
+            let message = format!("`{}': not a valid identifier", shown(name));
+            Ok(shell.refuse_with(b"getopts", message, 1))
+        }
+        None => Ok(status),
+    }
+}
+
+fn next_option(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let [_, letters, name, given @ ..] = words else {
         return Ok(shell.refuse_with(b"getopts", "usage: getopts optstring name [arg ...]", 2));
     };
@@ -87,7 +99,9 @@ fn finish(
     index: usize,
     offset: usize,
 ) -> Run {
-    shell.assign(name, letter.to_vec())?;
+    if is_name(name) {
+        shell.assign(name, letter.to_vec())?;
+    }
     match argument {
         Some(argument) => shell.assign(b"OPTARG", argument)?,
         None => drop(shell.variables.unset(b"OPTARG")),

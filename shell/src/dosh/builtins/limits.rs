@@ -7,11 +7,11 @@ use crate::dosh::sys;
 
 pub fn umask(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
-    let mut symbolic = false;
+    let (mut symbolic, mut as_command) = (false, false);
     while let Some((letter, _)) = letters.next() {
         match letter {
             b'S' => symbolic = true,
-            b'p' => {}
+            b'p' => as_command = true,
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
                 return Ok(shell.refuse_with(b"umask", message, 2));
@@ -35,7 +35,12 @@ pub fn umask(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
                 format!("u={},g={},o={}\n", class(6), class(3), class(0))
             }
         };
-        return Ok(shell.put(b"umask", text.as_bytes()));
+        let head = match (as_command, symbolic) {
+            (false, _) => "",
+            (true, false) => "umask ",
+            (true, true) => "umask -S ",
+        };
+        return Ok(shell.put(b"umask", format!("{head}{text}").as_bytes()));
     };
     let mask = match word.first().is_some_and(u8::is_ascii_digit) {
         true => std::str::from_utf8(word)

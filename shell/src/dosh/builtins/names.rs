@@ -4,6 +4,10 @@ use super::{declare::split, shown, Letters};
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::quoting::quote_always;
 use crate::dosh::syntax::tree::Bytes;
+use crate::dosh::sys;
+use std::ffi::OsStr;
+use std::fs::metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 const RESERVED: &[&str] = &[
@@ -42,8 +46,12 @@ fn meaning(shell: &mut Shell, name: &[u8], path: Option<&[u8]>) -> Option<Meanin
         Some(path) => shell.search(name, path),
         None => shell.find_program(name),
     };
-    let executable = |path: &Bytes| crate::dosh::sys::may(path, libc::X_OK);
-    found.filter(executable).map(Meaning::File)
+    found.filter(is_program).map(Meaning::File)
+}
+
+fn is_program(path: &Bytes) -> bool {
+    let is_file = metadata(OsStr::from_bytes(path)).is_ok_and(|meta| meta.is_file());
+    is_file && sys::may(path, libc::X_OK)
 }
 
 /// All that a name stands for, first what it means.
@@ -61,10 +69,16 @@ fn meanings(shell: &mut Shell, name: &[u8]) -> Vec<Meaning> {
         false => Meaning::Builtin,
     }));
     let path = shell.variables.get(b"PATH").unwrap_or_default().to_vec();
-    for directory in path.split(|byte| *byte == b':') {
-        let found = shell.search(name, directory);
-        all.extend(found.map(Meaning::File));
-    }
+    let files: Vec<Bytes> = match name.contains(&b'/') {
+        true => vec![name.to_vec()],
+        false => {
+            let directories = path.split(|byte| *byte == b':');
+            directories
+                .filter_map(|directory| shell.search(name, directory))
+                .collect()
+        }
+    };
+    all.extend(files.into_iter().filter(is_program).map(Meaning::File));
     all
 }
 
@@ -72,12 +86,15 @@ fn meanings(shell: &mut Shell, name: &[u8]) -> Vec<Meaning> {
 pub fn kind(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
     let (mut short, mut path, mut all) = (false, false, false);
+    // Which meanings do not count.
+    let (mut no_functions, mut files_only) = (false, false);
     while let Some((letter, _)) = letters.next() {
         match letter {
             b't' => short = true,
-            b'p' | b'P' => path = true,
+            b'p' => path = true,
+            b'P' => (path, files_only) = (true, true),
             b'a' => all = true,
-            b'f' => {}
+            b'f' => no_functions = true,
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
                 return Ok(shell.refuse_with(b"type", message, 2));
@@ -87,10 +104,15 @@ pub fn kind(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     let mut text = Bytes::new();
     for name in letters.operands() {
-        let found = match all {
-            true => meanings(shell, name),
-            false => Vec::from_iter(meaning(shell, name, None)),
-        };
+        let mut found = meanings(shell, name);
+        found.retain(|meaning| match meaning {
+            Meaning::File(_) => true,
+            Meaning::Function(_) => !no_functions && !files_only,
+            _ => !files_only,
+        });
+        if !all {
+            found.truncate(1);
+        }
         if found.is_empty() {
             status = 1;
             if !short && !path {
@@ -175,11 +197,15 @@ pub fn command(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 }
 
 pub fn builtin(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let Some(name) = words.get(1) else {
+    let words = match words {
+        [_, end, rest @ ..] if end == b"--" => rest,
+        words => words.get(1..).unwrap_or_default(),
+    };
+    let Some(name) = words.first() else {
         return Ok(0);
     };
     match super::find(name) {
-        Some(builtin) => (builtin.run)(shell, &words[1..]),
+        Some(builtin) => (builtin.run)(shell, words),
         None => Ok(shell.refuse_with(
             b"builtin",
             format_args!("{}: not a shell builtin", shown(name)),

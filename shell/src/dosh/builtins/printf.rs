@@ -6,7 +6,7 @@ use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::quoting::{digits, quote};
 use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
-use crate::dosh::{syntax::arithmetic, sys};
+use crate::dosh::sys;
 use std::ffi::CString;
 
 pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
@@ -127,6 +127,34 @@ struct Conversion {
     precision: Option<usize>,
 }
 
+/// What a conversion can show.
+#[derive(Clone, Copy)]
+enum Range {
+    Signed,
+    Unsigned,
+}
+
+/// The constant of C that a text begins with, at most the largest there is, and where it ends.
+fn leading_number(text: &[u8]) -> (u128, usize) {
+    let (base, start) = match text {
+        [b'0', b'x' | b'X', digit, ..] if digit.is_ascii_hexdigit() => (16, 2),
+        [b'0', ..] => (8, 0),
+        _ => (10, 0),
+    };
+    let mut number = 0u128;
+    let mut end = start;
+    while let Some(digit) = text
+        .get(end)
+        .and_then(|byte| char::from(*byte).to_digit(base))
+    {
+        number = number
+            .saturating_mul(base.into())
+            .saturating_add(digit.into());
+        end += 1;
+    }
+    (number, end)
+}
+
 struct Output<'a> {
     text: Bytes,
     arguments: &'a [Bytes],
@@ -211,7 +239,7 @@ impl Output<'_> {
         if let [b'*', tail @ ..] = rest {
             *rest = tail;
             let argument = self.argument().unwrap_or_default().to_vec();
-            return Some(self.integer(&argument));
+            return Some(self.integer(&argument, Range::Signed));
         }
         digits(rest, 10, 9).map(i64::from)
     }
@@ -231,7 +259,7 @@ impl Output<'_> {
                 return ended;
             }
             b'd' | b'i' => {
-                let value = self.integer(given);
+                let value = self.integer(given, Range::Signed);
                 let sign = match value {
                     value if value < 0 => "-",
                     _ if conversion.plus => "+",
@@ -241,11 +269,11 @@ impl Output<'_> {
                 self.pad_number(sign, &value.unsigned_abs().to_string(), conversion);
             }
             b'u' => {
-                let value = self.integer(given) as u64;
+                let value = self.integer(given, Range::Unsigned) as u64;
                 self.pad_number("", &value.to_string(), conversion);
             }
             b'o' => {
-                let value = self.integer(given) as u64;
+                let value = self.integer(given, Range::Unsigned) as u64;
                 let text = format!("{value:o}");
                 let prefix = if conversion.alternate && value != 0 {
                     "0"
@@ -255,7 +283,7 @@ impl Output<'_> {
                 self.pad_number(prefix, &text, conversion);
             }
             b'x' | b'X' => {
-                let value = self.integer(given) as u64;
+                let value = self.integer(given, Range::Unsigned) as u64;
                 let (prefix, text) = match letter {
                     b'x' => ("0x", format!("{value:x}")),
                     _ => ("0X", format!("{value:X}")),
@@ -342,31 +370,39 @@ impl Output<'_> {
         }
     }
 
-    /// The number that an argument is: `'x` is the byte's. What follows a number is refused.
-    fn integer(&mut self, text: &[u8]) -> i64 {
+    /// The number that an argument is: `'x` is the byte's. What follows a number, or is too large, is refused.
+    fn integer(&mut self, text: &[u8], range: Range) -> i64 {
         if let [b'\'' | b'"', rest @ ..] = text {
             return rest.first().map_or(0, |byte| i64::from(*byte));
         }
-        let trimmed = text.trim_ascii_start();
-        let (sign, rest) = match trimmed {
-            [b'-', rest @ ..] => (-1i64, rest),
-            [b'+', rest @ ..] => (1, rest),
-            rest => (1, rest),
-        };
         if text.is_empty() {
             return 0;
         }
-        let longest = (1..=rest.len()).rev().find(|end| {
-            !rest[..*end].contains(&b'#') && arithmetic::number(&rest[..*end]).is_some()
-        });
-        let Some(end) = longest else {
-            self.refuse(text, "invalid number");
-            return 0;
+        let (negative, rest) = match text.trim_ascii_start() {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            rest => (false, rest),
         };
-        if end < rest.len() {
+        let (magnitude, end) = leading_number(rest);
+        if end == 0 || end < rest.len() {
             self.refuse(text, "invalid number");
         }
-        sign.wrapping_mul(arithmetic::number(&rest[..end]).unwrap_or(0))
+        let most = match (range, negative) {
+            (Range::Signed, true) => i64::MIN.unsigned_abs(),
+            (Range::Signed, false) => i64::MAX as u64,
+            (Range::Unsigned, _) => u64::MAX,
+        };
+        match u64::try_from(magnitude) {
+            Ok(value) if value <= most && negative => value.wrapping_neg() as i64,
+            Ok(value) if value <= most => value as i64,
+            _ => {
+                self.refuse(text, "number out of range");
+                match (range, negative) {
+                    (Range::Signed, true) => i64::MIN,
+                    _ => most as i64,
+                }
+            }
+        }
     }
 
     fn double(&mut self, text: &[u8]) -> f64 {
@@ -383,7 +419,7 @@ impl Output<'_> {
                 .and_then(|text| text.parse::<f64>().ok())
         };
         if let [b'0', b'x' | b'X', ..] = trimmed {
-            return self.integer(text) as f64;
+            return self.integer(text, Range::Signed) as f64;
         }
         let longest = (1..=trimmed.len()).rev().find(|end| parsed(end).is_some());
         if longest != Some(trimmed.len()) {

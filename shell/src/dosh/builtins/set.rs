@@ -24,7 +24,7 @@ pub fn set(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
                 return Ok(0);
             }
             [b'-', letters @ ..] => (true, letters),
-            [b'+', letters @ ..] if !letters.is_empty() => (false, letters),
+            [b'+', letters @ ..] => (false, letters),
             _ => {
                 shell.arguments = rest.to_vec();
                 return Ok(0);

@@ -1,5 +1,6 @@
 //! `test` and `[` (XCU test).
 
+use super::declare::element;
 use super::shown;
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::tree::Bytes;
@@ -12,7 +13,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 type Verdict = Result<bool, String>;
 
-const UNARY: &[u8] = b"bcdefghknoprstuvwxzGLNOS";
+const UNARY: &[u8] = b"abcdefghknoprstuvwxzGLNOS";
 
 pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut arguments: Vec<&[u8]> = words[1..].iter().map(|word| &word[..]).collect();
@@ -165,9 +166,28 @@ pub fn unary(shell: &mut Shell, op: &[u8], operand: &[u8]) -> Verdict {
             None => Err(format!("{}: integer expression expected", shown(operand))),
         },
         b"-o" => Ok(shell.options.is_on(operand).unwrap_or(false)),
-        b"-v" => Ok(shell.variables.get(operand).is_some()),
+        b"-v" => has_value(shell, operand),
         op => Err(format!("{}: unary operator expected", shown(op))),
     }
+}
+
+/// Whether a variable, or an element of an array, has a value.
+fn has_value(shell: &mut Shell, name: &[u8]) -> Verdict {
+    let Some((array, index)) = element(name) else {
+        return Ok(shell.variables.get(name).is_some());
+    };
+    let indices = |shell: &Shell| -> Vec<i64> {
+        let elements = shell.variables.elements(array);
+        elements.iter().map(|(at, _)| *at).collect()
+    };
+    if matches!(index, b"@" | b"*") {
+        return Ok(!indices(shell).is_empty());
+    }
+    let index = shell.arithmetic_text(index, 0);
+    let index = index.map_err(|_| format!("{}: bad array subscript", shown(name)))?;
+    let indices = indices(shell);
+    let end = indices.last().map_or(0, |last| last + 1);
+    Ok(indices.contains(&if index < 0 { end + index } else { index }))
 }
 
 /// A primary with two operands.

@@ -19,6 +19,10 @@ pub fn trap(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             return Ok(shell.put(b"trap", format!("{}\n", names.join("\n")).as_bytes()));
         }
         Some(b"--") => rest = &rest[1..],
+        Some(option @ [b'-', _, ..]) => {
+            let message = format!("{}: invalid option", shown(option));
+            return Err(shell.fail_with(b"trap", message, 2));
+        }
         Some(_) => {}
     }
     let Some((first, conditions)) = rest.split_first() else {

@@ -1,11 +1,12 @@
 //! Arithmetic expansion: expressions are evaluated (XCU 2.6.4).
 
 use crate::dosh::shell::{Run, Shell};
+use crate::dosh::stack;
 use crate::dosh::syntax::arithmetic::{self, decimal};
 use crate::dosh::syntax::tree::{Arithmetic, Binary, Expr, Unary};
 
 /// A variable whose value is an expression can name another; no deeper than this.
-const DEEPEST: u32 = 100;
+const DEEPEST: u32 = 1024;
 
 impl Shell {
     pub fn arithmetic(&mut self, arithmetic: &Arithmetic) -> Run<i64> {
@@ -106,7 +107,7 @@ impl Shell {
             }
             return Ok(0);
         };
-        if depth >= DEEPEST {
+        if depth >= DEEPEST || stack::is_low() {
             return Err(self.fail("expression recursion level exceeded"));
         }
         self.arithmetic_text(&text, depth + 1)

@@ -33,7 +33,8 @@ pub fn expand(parts: Vec<Part>) -> Vec<Vec<Part>> {
         }
     }
     let words = alternatives(&pieces);
-    if words.len() == 1 {
+    // A sequence of one shortens its word; what holds no list stays whole.
+    if words.len() == 1 && words[0].len() == pieces.len() {
         return vec![parts];
     }
     words.into_iter().map(|word| join(&word)).collect()
@@ -172,6 +173,7 @@ mod tests {
         assert_eq!(words("{08..10}"), ["08", "09", "10"]);
         assert_eq!(words("{c..a}"), ["c", "b", "a"]);
         assert_eq!(words("{1..7..3}"), ["1", "4", "7"]);
+        assert_eq!(words("a{3..3}"), ["a3"]);
     }
 
     #[test]

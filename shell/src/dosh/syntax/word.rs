@@ -135,11 +135,11 @@ impl Parser {
                     && !(matches!(byte, b'<' | b'>') && self.source.second() == Some(b'('))
             }
             Stop::Regex => {
-                *depth += i32::from(byte == b'(') - i32::from(byte == b')' && *depth > 0);
+                let at_top = *depth == 0;
+                *depth += i32::from(byte == b'(') - i32::from(byte == b')' && !at_top);
                 match byte {
                     b'\n' => true,
-                    b' ' | b'\t' | b';' | b'&' => *depth == 0,
-                    b')' => false,
+                    b' ' | b'\t' | b';' | b'&' | b')' => at_top,
                     _ => false,
                 }
             }
