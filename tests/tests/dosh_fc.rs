@@ -37,6 +37,7 @@ fn lines_are_listed_by_number_distance_and_beginning() {
         ("fc -l 2", &[two, three]),
         ("fc -l 1 +2", &[one, two]),
         ("fc -l 2 1", &[two, one]),
+        ("fc -lr 2 1", &[two, one]),
         ("fc -l tr echo", &[two, three]),
         ("fc -l -100 1", &[one]),
         ("fc -l 1 100", &[one, two, three]),
@@ -63,6 +64,7 @@ fn a_line_runs_again_in_the_place_of_the_one_that_asks() {
         ("fc -s a=cc 1", "echo cc=1", "cc=1"),
         ("fc -s echo", "echo b=2", "b=2"),
         ("fc -s -3", "echo a=1", "a=1"),
+        ("fc -e - b=d", "echo d=2", "d=2"),
     ] {
         let mut dosh = after_three();
         let shown = dosh.does(line);
@@ -92,6 +94,9 @@ fn lines_are_edited_before_they_run() {
         "{shown}"
     );
     assert!(!shown.contains("dosh-fc"), "{shown}");
+    // Nor is anything run if nothing is left.
+    let shown = dosh.does("fc -e 'cp /dev/null'; echo $?");
+    assert!(shown.ends_with("echo $?\n0\n%"), "{shown}");
     // What the editor refuses does not run.
     let shown = dosh.does("fc -e false; echo $?");
     assert!(shown.ends_with("echo $?\n1\n%"), "{shown}");

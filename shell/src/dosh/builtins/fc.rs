@@ -40,6 +40,8 @@ impl<'w> Asked<'w> {
                 b'n' => asked.bare = true,
                 b'r' => asked.newest_first = true,
                 b's' => asked.again = true,
+                // As in other shells, which had no other letter for it.
+                b'e' if operand == b"-" => asked.again = true,
                 b'e' => asked.editor = Some(operand),
                 letter => return Err(format!("-{}: invalid option", char::from(letter))),
             }
@@ -118,7 +120,7 @@ fn range<'p>(past: &'p [Entry], asked: &Asked) -> Result<Vec<&'p Entry>, String>
         [first, last, ..] => (find(first)?, find(last)?),
     };
     let mut found: Vec<&Entry> = past[first.min(last)..=first.max(last)].iter().collect();
-    if asked.newest_first != (first > last) {
+    if asked.newest_first || first > last {
         found.reverse();
     }
     Ok(found)
@@ -182,7 +184,10 @@ fn edit(shell: &mut Shell, asked: &Asked, past: &[Entry]) -> Run<i32> {
         Err(error) => return Ok(shell.refuse_with(b"fc", sys::reason(error), 1)),
     };
     drop(file);
-    run(shell, text.strip_suffix(b"\n").unwrap_or(&text))
+    match text.trim_ascii_end() {
+        b"" => Ok(0),
+        text => run(shell, text),
+    }
 }
 
 /// Runs lines as if they had been entered in the place of the one that asks for them, and shows them.
