@@ -1,7 +1,7 @@
 //! A program's memory, accessed as a kernel accesses it: where there is none a copy ends, and no signal is the program's.
 //!
-//! Each instruction here that touches such memory has an entry in a section of the object file which says where to go on if it
-//! faults, as in the kernel (Linux `Documentation/arch/x86/exception-tables.rst`). Whoever handles SIGSEGV and SIGBUS of the process asks
+//! Each instruction here that touches such memory, and each call of libc's that does, has an entry in a section of the object file which
+//! says where to go on if it faults, as in the kernel (Linux `Documentation/arch/x86/exception-tables.rst`). Whoever handles SIGSEGV and SIGBUS of the process asks
 //! [`landing`]. A process without such a handler gets the signal, and so does each on other processors than x86-64, which have no
 //! entries.
 #![allow(unsafe_code)]
@@ -28,9 +28,22 @@ macro_rules! may_fault {
     };
 }
 
-/// Where a thread goes on that has faulted at an instruction; `None` if it is not one of those that may.
+/// What a thread had in its registers when it faulted.
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    /// The instruction.
+    pub instruction: usize,
+    /// The stack.
+    pub stack: usize,
+    /// `r12`, in which a [copy] keeps where the stack was.
+    pub before: usize,
+    /// `r13`, in which it keeps where to go on.
+    pub landing: usize,
+}
+
+/// Where a thread goes on that has faulted, and where its stack is then; `None` if it has not faulted in an access.
 #[cfg(target_arch = "x86_64")]
-pub fn landing(instruction: usize) -> Option<usize> {
+pub fn landing(at: Registers) -> Option<(usize, usize)> {
     /// An entry: distances from the fields themselves.
     #[repr(C)]
     struct Entry {
@@ -54,44 +67,71 @@ pub fn landing(instruction: usize) -> Option<usize> {
         );
         std::slice::from_raw_parts(start, end.offset_from(start) as usize)
     };
-    let entry = entries
+    let by_itself = entries
         .iter()
-        .find(|entry| target(&entry.instruction) == instruction)?;
-    Some(target(&entry.landing))
+        .find(|entry| target(&entry.instruction) == at.instruction)
+        .map(|entry| (target(&entry.landing), at.stack));
+    // libc's memcpy(3) has nothing on the stack but where it returns to.
+    by_itself.or_else(|| {
+        let is_called = at.stack.wrapping_add(size_of::<usize>()) == at.before
+            && entries
+                .iter()
+                .any(|entry| target(&entry.landing) == at.landing);
+        is_called.then_some((at.landing, at.before))
+    })
 }
 
-/// Where a thread goes on that has faulted at an instruction: nowhere.
+/// Where a thread goes on that has faulted: nowhere.
 #[cfg(not(target_arch = "x86_64"))]
-pub fn landing(_instruction: usize) -> Option<usize> {
+pub fn landing(_at: Registers) -> Option<(usize, usize)> {
     None
 }
 
-/// Copies ascending, each byte once, as far as both ranges can be accessed: how many bytes are left.
+/// Copies ascending, as far as both ranges can be accessed: how many bytes are left.
 ///
 /// # Safety
 /// What can be accessed of the ranges may be read and written; they do not overlap.
 #[cfg(target_arch = "x86_64")]
+#[inline]
 pub unsafe fn copy(from: *const u8, to: *mut u8, len: usize) -> usize {
+    let faulted: usize;
+    // SAFETY: the caller's promise. The call is libc's, from which a thread that faults there comes back by the registers that it keeps
+    // for its caller.
+    unsafe {
+        std::arch::asm!(
+            "mov r12, rsp",
+            "lea r13, [rip + 3f]",
+            "call {memcpy}",
+            "2:",
+            "xor r13d, r13d",
+            "3:",
+            may_fault!(),
+            memcpy = sym libc::memcpy,
+            in("rdi") to,
+            in("rsi") from,
+            in("rdx") len,
+            out("r12") _,
+            out("r13") faulted,
+            clobber_abi("C"),
+        );
+        match faulted {
+            0 => 0,
+            _ => copy_exactly(from, to, len),
+        }
+    }
+}
+
+/// [`copy`] to the last byte that can be accessed.
+///
+/// # Safety
+/// As for [`copy`].
+#[cfg(target_arch = "x86_64")]
+#[cold]
+unsafe fn copy_exactly(from: *const u8, to: *mut u8, len: usize) -> usize {
     let left;
     // SAFETY: the caller's promise; whatever faults has an entry. After a fault in a block its bytes are tried one by one.
     unsafe {
         std::arch::asm!(
-            "cmp {len}, 64",
-            "jb 5f",
-            "4:",
-            "20: movups {a}, [rsi]",
-            "21: movups {b}, [rsi + 16]",
-            "22: movups {c}, [rsi + 32]",
-            "23: movups {d}, [rsi + 48]",
-            "24: movups [rdi], {a}",
-            "25: movups [rdi + 16], {b}",
-            "26: movups [rdi + 32], {c}",
-            "27: movups [rdi + 48], {d}",
-            "add rsi, 64",
-            "add rdi, 64",
-            "sub {len}, 64",
-            "cmp {len}, 64",
-            "jae 4b",
             "5:",
             "cmp {len}, 16",
             "jb 7f",
@@ -105,19 +145,11 @@ pub unsafe fn copy(from: *const u8, to: *mut u8, len: usize) -> usize {
             "mov rcx, {len}",
             "30: rep movsb",
             "8:",
-            may_fault!("20b", "7b"),
-            may_fault!("21b", "7b"),
-            may_fault!("22b", "7b"),
-            may_fault!("23b", "7b"),
-            may_fault!("24b", "7b"),
-            may_fault!("25b", "7b"),
-            may_fault!("26b", "7b"),
-            may_fault!("27b", "7b"),
             may_fault!("28b", "7b"),
             may_fault!("29b", "7b"),
             may_fault!("30b", "8b"),
             len = inout(reg) len => _,
-            a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _, d = out(xmm_reg) _,
+            a = out(xmm_reg) _,
             inout("rsi") from => _,
             inout("rdi") to => _,
             out("rcx") left,
@@ -343,9 +375,10 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
     fn a_copy_is_whole_wherever_it_begins_and_ends() {
         let from: Vec<u8> = (0..1000).map(|at| (at % 251) as u8).collect();
-        for copy in [copy, copy_past_the_cache] {
+        for copy in [copy, copy_exactly, copy_past_the_cache] {
             for (skip, at) in [(0, 0), (1, 0), (0, 1), (80, 0), (3, 63), (7, 64)] {
                 for len in [0, 1, 15, 16, 17, 63, 64, 65, 129, 700] {
                     let mut to = vec![255u8; 1000];

@@ -8,7 +8,7 @@
 
 use crate::real::try_sys;
 use crate::symbols::own;
-use hostcall::access;
+use hostcall::access::{self, Registers};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::mem::zeroed;
 use std::ptr::{null, null_mut};
@@ -172,10 +172,17 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c
 #[cfg(target_arch = "x86_64")]
 unsafe fn land(context: *mut ucontext_t) -> bool {
     // SAFETY: the caller's promise.
-    let at = unsafe { &mut (*context).uc_mcontext.gregs[libc::REG_RIP as usize] };
-    let landing = access::landing(*at as usize);
-    if let Some(landing) = landing {
-        *at = landing as i64;
+    let registers = unsafe { &mut (*context).uc_mcontext.gregs };
+    let of = |register: c_int| registers[register as usize] as usize;
+    let landing = access::landing(Registers {
+        instruction: of(libc::REG_RIP),
+        stack: of(libc::REG_RSP),
+        before: of(libc::REG_R12),
+        landing: of(libc::REG_R13),
+    });
+    if let Some((instruction, stack)) = landing {
+        registers[libc::REG_RIP as usize] = instruction as i64;
+        registers[libc::REG_RSP as usize] = stack as i64;
     }
     landing.is_some()
 }
