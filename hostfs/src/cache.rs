@@ -53,7 +53,6 @@ impl Cache {
         let every = InitFlags::FUSE_ASYNC_READ
             | InitFlags::FUSE_BIG_WRITES
             | InitFlags::FUSE_MAX_PAGES
-            | InitFlags::FUSE_ASYNC_DIO
             | InitFlags::FUSE_PARALLEL_DIROPS
             | InitFlags::FUSE_DO_READDIRPLUS
             | InitFlags::FUSE_READDIRPLUS_AUTO
@@ -67,7 +66,9 @@ impl Cache {
             | InitFlags::FUSE_NO_EXPORT_SUPPORT;
         every
             | match self {
-                Cache::None => InitFlags::empty(),
+                // Where there is a cache, what a reader puts into it while a write with O_DIRECT is under way stays there, for
+                // the kernel takes out what is stale only after writes that it has waited for.
+                Cache::None => InitFlags::FUSE_ASYNC_DIO,
                 Cache::Auto => InitFlags::FUSE_AUTO_INVAL_DATA,
                 Cache::Always => InitFlags::FUSE_WRITEBACK_CACHE | InitFlags::FUSE_CACHE_SYMLINKS,
             }
@@ -133,6 +134,13 @@ mod tests {
         assert!(!Cache::Auto
             .features()
             .contains(InitFlags::FUSE_WRITEBACK_CACHE));
+    }
+
+    #[test]
+    fn direct_writes_overtake_nothing_where_there_is_a_cache() {
+        let overtakes = |mode: Cache| mode.features().contains(InitFlags::FUSE_ASYNC_DIO);
+        assert!(overtakes(Cache::None));
+        assert!(!overtakes(Cache::Auto) && !overtakes(Cache::Always));
     }
 
     #[test]
