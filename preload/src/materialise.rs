@@ -45,6 +45,14 @@ pub fn all() {
     }
 }
 
+/// Makes all files that can be read or written those of the mount.
+#[cold]
+pub fn for_rings() {
+    for (fd, _) in fds::all() {
+        let _ = in_place(fd, Reason::Asynchronous);
+    }
+}
+
 /// Whether no new image takes the session over, whatever it is.
 pub fn filtered() -> bool {
     FILTERED.load(Ordering::Relaxed)

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -60,6 +62,47 @@ static void submitted(void) {
     long refused = syscall(SYS_io_submit, context, 1L, (struct iocb *[]){&in});
     printf(" %ld %d %s", refused, errno, back);
     close(fd);
+}
+
+/* One transfer by a ring, as io_uring(7) shows it. */
+static int by_ring(int ring, char *queue, struct io_uring_params *layout, struct io_uring_sqe *entry, struct io_uring_sqe asked) {
+    unsigned *tail = (unsigned *)(queue + layout->sq_off.tail), *array = (unsigned *)(queue + layout->sq_off.array);
+    unsigned *head = (unsigned *)(queue + layout->cq_off.head), mask = *(unsigned *)(queue + layout->cq_off.ring_mask);
+    *entry = asked;
+    array[*tail & *(unsigned *)(queue + layout->sq_off.ring_mask)] = 0;
+    __atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+    if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+        return -errno;
+    struct io_uring_cqe *done = (struct io_uring_cqe *)(queue + layout->cq_off.cqes);
+    int answer = done[*head & mask].res;
+    __atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
+    return answer;
+}
+
+static void rings(void) {
+    char text[16] = "by a ring\n", back[16] = "";
+    struct io_uring_params layout = {0};
+    int ring = syscall(SYS_io_uring_setup, 4, &layout), fd = open("r", O_RDWR | O_CREAT, 0600);
+    printf("ring %d\n", ring < 0 ? errno : 0);
+    if (ring < 0 || !(layout.features & IORING_FEAT_SINGLE_MMAP))
+        return;
+    int access = PROT_READ | PROT_WRITE;
+    char *queue = mmap(NULL, 65536, access, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+    struct io_uring_sqe *entry = mmap(NULL, 4096, access, MAP_SHARED, ring, IORING_OFF_SQES);
+    if (queue == MAP_FAILED || entry == MAP_FAILED)
+        return;
+    struct io_uring_sqe write = {.opcode = IORING_OP_WRITE, .fd = fd, .addr = (long)text, .len = 10};
+    struct io_uring_sqe read = {.opcode = IORING_OP_READ, .fd = fd, .addr = (long)back, .len = 7, .off = 3};
+    printf("written %d", by_ring(ring, queue, &layout, entry, write));
+    printf(" read %d %s", by_ring(ring, queue, &layout, entry, read), back);
+    close(fd);
+    fd = open("r", O_RDWR);
+    read.flags = IOSQE_FIXED_FILE;
+    read.fd = 0;
+    printf("known %ld", syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1));
+    close(fd);
+    printf(" read %d %s", by_ring(ring, queue, &layout, entry, read), back);
+    close(ring);
 }
 
 static void kinds(void) {
@@ -116,6 +159,7 @@ int main(int count, char **arguments) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     transfers();
     submitted();
+    rings();
     kinds();
     terminals();
     printf("lowest %d\n", dup(0));

@@ -1,13 +1,13 @@
-//! Asynchronous transfers, past any hook: libc's, aio(7), by threads of its own, and the kernel's, io_submit(2). So a host file
-//! becomes one of the mount first.
+//! Asynchronous transfers, past any hook: libc's, aio(7), by threads of its own, and the kernel's, io_submit(2) and io_uring(7). So a
+//! host file becomes one of the mount first.
 #![allow(unsafe_code)]
 
 use crate::observe::summary::Reason;
-use crate::real::{failed, shims, try_sys};
+use crate::real::{failed, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{fds, materialise};
 use hostcall::types::Errno;
-use libc::{aiocb, c_int, c_long, c_void};
+use libc::{aiocb, c_int, c_long, c_uint, c_void};
 use syscalls::Sysno;
 
 /// Where a transfer of the kernel's, `struct iocb` of `linux/aio_abi.h`, has its descriptor: behind the program's word, a key,
@@ -53,6 +53,53 @@ unsafe fn submitted(
 pub unsafe fn submit(context: *mut c_void, count: c_long, list: *const *mut c_void) -> c_long {
     // SAFETY: the caller's promise.
     unsafe { submitted(context, count, list) }.map_or_else(failed, |count| count as c_long)
+}
+
+/// io_uring_enter(2). Which files are meant stands in memory that the kernel may be reading already, so all of them are made the
+/// mount's: a program that has rings has few others.
+///
+/// # Safety
+/// As the system call.
+pub unsafe fn enter(
+    ring: c_uint,
+    submitted: c_uint,
+    wanted: c_uint,
+    flags: c_uint,
+    argument: *const c_void,
+    size: usize,
+) -> c_int {
+    if submitted > 0 && fds::any() {
+        materialise::for_rings();
+    }
+    // SAFETY: the caller's arguments.
+    unsafe {
+        sys!(
+            Sysno::io_uring_enter,
+            ring,
+            submitted,
+            wanted,
+            flags,
+            argument,
+            size
+        )
+    }
+}
+
+/// io_uring_register(2), which may be told files by a list, in one of several forms.
+///
+/// # Safety
+/// As the system call.
+pub unsafe fn register(
+    ring: c_uint,
+    operation: c_uint,
+    argument: *mut c_void,
+    count: c_uint,
+) -> c_int {
+    if fds::any() {
+        materialise::for_rings();
+    }
+    // SAFETY: the caller's arguments.
+    unsafe { sys!(Sysno::io_uring_register, ring, operation, argument, count) }
 }
 
 shims! {

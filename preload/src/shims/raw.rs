@@ -1,7 +1,7 @@
 //! syscall(2): programs that enter the kernel by number reach the same functions as by name.
 //!
 //! What concerns no file goes to the kernel as libc's own function does it: no frame of ours stands on the stack, for a
-//! clone(2) returns twice. What has a form of its own (`io_uring`, the 32-bit calls) is left to the kernel too, which sees
+//! clone(2) returns twice. What has a form of its own (the 32-bit calls) is left to the kernel too, which sees
 //! the mount.
 #![allow(unsafe_code)]
 
@@ -105,6 +105,8 @@ table! {
     SYS_splice => libc::splice, 6;
     SYS_mmap => super::map::mmap, 6;
     SYS_io_submit => super::asynchronous::submit, 3;
+    SYS_io_uring_enter => super::asynchronous::enter, 6;
+    SYS_io_uring_register => super::asynchronous::register, 4;
     SYS_mkdirat => libc::mkdirat, 3;
     SYS_mknodat => libc::mknodat, 4;
     SYS_unlinkat => libc::unlinkat, 3;
