@@ -11,6 +11,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -86,6 +87,10 @@ static void structures(int fd)
     TELL(setxattr("f", "user.x", "v", 1, 0));
     TELL(getxattr("f", "user.x", edge, 1));
     TELL(listxattr("f", edge, 100));
+    TELL(syscall(SYS_getcwd, edge, 4096));
+    TELL(syscall(SYS_getcwd, NULL, 4096));
+    TELL(syscall(SYS_getcwd, NULL, 1));
+    TELL(syscall(SYS_getcwd, large, 0));
     TELL(symlink("f", "l"));
     TELL(readlink("l", edge, 10));
 }

@@ -8,6 +8,7 @@
 use crate::real::{finish, set_errno, try_sys};
 use crate::symbols::Row;
 use crate::{fds, materialise, observe};
+use hostcall::access::copy;
 use hostcall::types::Errno;
 use libc::{c_int, c_long};
 use syscalls::Sysno;
@@ -195,16 +196,22 @@ table! {
 
 /// The call answers the length of the text, its NUL included; libc's function the buffer.
 unsafe fn working_directory(buffer: usize, room: usize) -> c_long {
-    // SAFETY: the caller's buffer; a null one is the kernel's to refuse.
+    const MOST: usize = libc::PATH_MAX as usize;
+    let mut text = [0u8; MOST];
+    // SAFETY: the caller's buffer, and a live one, whose text libc ends.
     unsafe {
-        if buffer == 0 {
-            set_errno(Errno(libc::EFAULT));
+        if libc::getcwd(text.as_mut_ptr().cast(), MOST).is_null() {
             return -1;
         }
-        match libc::getcwd(buffer as *mut _, room) {
-            found if found.is_null() => -1,
-            found => libc::strlen(found) as c_long + 1,
-        }
+        let len = libc::strlen(text.as_ptr().cast()) + 1;
+        // The length is looked at first.
+        let refused = match len <= room {
+            false => libc::ERANGE,
+            true if copy(text.as_ptr(), buffer as *mut u8, len) > 0 => libc::EFAULT,
+            true => return len as c_long,
+        };
+        set_errno(Errno(refused));
+        -1
     }
 }
 

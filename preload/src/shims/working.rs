@@ -6,6 +6,7 @@ use super::open::refuse_reserved;
 use crate::real::{done, finish, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{cwd, materialise, session};
+use hostcall::access::copy;
 use hostcall::types::Errno;
 use libc::{c_char, c_int, mode_t, size_t};
 use syscalls::Sysno;
@@ -29,13 +30,13 @@ unsafe fn current(buffer: *mut c_char, len: size_t) -> Result<*mut c_char, Errno
     if !buffer.is_null() && len == 0 {
         return Err(Errno(libc::EINVAL));
     }
-    let mut room = [0u8; MOST + crate::route::PREFIX_MAX];
-    let path = cwd::host_path(&mut room)?;
-    let needed = path.len() + 1;
+    let mut room = [0u8; MOST + crate::route::PREFIX_MAX + 1];
+    let needed = cwd::host_path(&mut room[..MOST + crate::route::PREFIX_MAX])?.len() + 1;
     if len != 0 && len < needed {
         return Err(Errno(libc::ERANGE));
     }
-    // SAFETY: malloc has no precondition; what follows fits the buffer by the check above.
+    room[needed - 1] = 0;
+    // SAFETY: malloc has no precondition; the text fits the buffer by the check above.
     unsafe {
         let to = match buffer.is_null() {
             true => libc::malloc(len.max(needed)).cast(),
@@ -44,9 +45,10 @@ unsafe fn current(buffer: *mut c_char, len: size_t) -> Result<*mut c_char, Errno
         if to.is_null() {
             return Err(Errno(libc::ENOMEM));
         }
-        std::ptr::copy_nonoverlapping(path.as_ptr().cast(), to, path.len());
-        *to.add(path.len()) = 0;
-        Ok(to)
+        match copy(room.as_ptr(), to.cast(), needed) {
+            0 => Ok(to),
+            _ => Err(Errno(libc::EFAULT)),
+        }
     }
 }
 
