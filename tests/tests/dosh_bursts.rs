@@ -39,6 +39,14 @@ fn lines_that_come_with_a_line_run_before_those_that_are_typed_behind_it() {
 }
 
 #[test]
+fn keys_that_need_an_editor_come_to_it() {
+    let mut dosh = Dosh::bare();
+    dosh.types("echo one >>out\r\x1b[A\x7f\x7f\x7ft\x7fout; echo two >>out\r\x01# ");
+    assert_eq!(written(&dosh, "two\n"), "one\none\ntwo\n");
+    dosh.at("% # ");
+}
+
+#[test]
 fn a_burst_in_vi_mode_is_done_key_by_key() {
     let mut dosh = Dosh::bare();
     dosh.does("set -o vi");

@@ -35,42 +35,46 @@ impl Beyond {
         self.lock().clear();
     }
 
-    /// One line of it. Keys that need an editor give it the line, as far as it goes without them.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// One line of it. If keys need an editor, all stays for it, and there is no text.
     pub fn line(&self) -> Typed {
         let mut events = self.lock();
         let mut text = String::new();
-        let mut edited = false;
-        while let Some(event) = events.pop_front() {
+        for (at, event) in events.iter().enumerate() {
             match event {
                 Event::Paste(pasted) => {
                     text.push_str(&pasted.replace("\r\n", "\n").replace('\r', "\n"));
                 }
-                Event::Key(key) if ends_line(&key) => {
-                    return match edited {
-                        true => Typed::Part(text),
-                        false => Typed::Line(text.into_bytes()),
-                    };
+                Event::Key(key) if ends_line(key) => {
+                    events.drain(..=at);
+                    return Typed::Line(text.into_bytes());
                 }
                 Event::Key(key) => match (key.code, key.modifiers) {
                     (KeyCode::Char(letter), KeyModifiers::NONE | KeyModifiers::SHIFT) => {
                         text.push(letter);
                     }
-                    (KeyCode::Char('c' | 'u'), KeyModifiers::CONTROL) => text.clear(),
-                    (KeyCode::Char('d'), KeyModifiers::CONTROL) if text.is_empty() => {
-                        return Typed::End;
-                    }
-                    (KeyCode::Char('h'), KeyModifiers::CONTROL) | (KeyCode::Backspace, _) => {
-                        text.pop();
-                    }
-                    _ => edited = true,
+                    _ => return Typed::Part(String::new()),
                 },
                 _ => {}
             }
         }
+        events.clear();
         match text.is_empty() {
             true => Typed::Nothing,
             false => Typed::Part(text),
         }
+    }
+
+    /// The keys of one line, for the editor.
+    pub fn keys(&self) -> Vec<Event> {
+        let mut events = self.lock();
+        let ends = |event: &Event| matches!(event, Event::Key(key) if ends_line(key));
+        let end = events.iter().position(ends);
+        let end = end.map_or(events.len(), |at| at + 1);
+        events.drain(..end).collect()
     }
 }
 
@@ -92,7 +96,6 @@ mod tests {
             let (code, modifiers) = match letter {
                 '\r' => (KeyCode::Enter, KeyModifiers::NONE),
                 '\t' => (KeyCode::Tab, KeyModifiers::NONE),
-                '\x7f' => (KeyCode::Backspace, KeyModifiers::NONE),
                 letter if letter.is_control() => {
                     let letter = char::from(letter as u8 | 0x60);
                     (KeyCode::Char(letter), KeyModifiers::CONTROL)
@@ -106,19 +109,20 @@ mod tests {
 
     #[test]
     fn lines_come_one_by_one() {
-        let keys = beyond("one\rt\x7ftwo\nx\x15three");
+        let keys = beyond("one\rtwo\nthree");
         assert_eq!(keys.line(), Typed::Line(b"one".to_vec()));
         assert_eq!(keys.line(), Typed::Line(b"two".to_vec()));
         assert_eq!(keys.line(), Typed::Part("three".to_owned()));
         assert_eq!(keys.line(), Typed::Nothing);
-        assert_eq!(beyond("\x04x").line(), Typed::End);
     }
 
     #[test]
-    fn a_line_that_needs_an_editor_does_not_run() {
+    fn a_line_that_needs_an_editor_is_left_to_it() {
         let keys = beyond("ls us\t\rnext\r");
-        assert_eq!(keys.line(), Typed::Part("ls us".to_owned()));
+        assert_eq!(keys.line(), Typed::Part(String::new()));
+        assert_eq!(keys.keys().len(), 7);
         assert_eq!(keys.line(), Typed::Line(b"next".to_vec()));
+        assert!(keys.is_empty());
     }
 
     #[test]

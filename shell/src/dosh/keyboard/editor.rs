@@ -114,6 +114,9 @@ impl Editor {
         let read = loop {
             let read = wake::while_reading(watches, || {
                 terminal::take_newlines()?;
+                if !self.beyond.is_empty() {
+                    wake::wake();
+                }
                 editor.read_line(prompt)
             });
             editor = editor.with_immediately_accept(false);

@@ -41,10 +41,20 @@ impl<M: EditMode> EditMode for Keys<M> {
             self.beyond.push(event);
             return ReedlineEvent::None;
         }
-        self.over = gives_up(&event);
-        match ReedlineRawEvent::try_from(event) {
-            Ok(event) => self.mode.parse_event(event),
-            Err(()) => ReedlineEvent::None,
+        let mut keys = self.beyond.keys();
+        keys.push(event);
+        let mut keys = keys.into_iter();
+        let mut events = Vec::new();
+        while let (false, Some(key)) = (self.over, keys.next()) {
+            self.over = gives_up(&key);
+            if let Ok(key) = ReedlineRawEvent::try_from(key) {
+                events.push(self.mode.parse_event(key));
+            }
+        }
+        keys.for_each(|key| self.beyond.push(key));
+        match events.len() {
+            1 => events.remove(0),
+            _ => ReedlineEvent::Multiple(events),
         }
     }
 
