@@ -92,7 +92,7 @@ static void rings(void) {
     if (queue == MAP_FAILED || entry == MAP_FAILED)
         return;
     struct io_uring_sqe write = {.opcode = IORING_OP_WRITE, .fd = fd, .addr = (long)text, .len = 10};
-    struct io_uring_sqe read = {.opcode = IORING_OP_READ, .fd = fd, .addr = (long)back, .len = 7, .off = 3};
+    struct io_uring_sqe read = {.opcode = IORING_OP_READ, .fd = fd, .addr = (long)back, .len = sizeof back - 1, .off = 3};
     printf("written %d", by_ring(ring, queue, &layout, entry, write));
     printf(" read %d %s", by_ring(ring, queue, &layout, entry, read), back);
     close(fd);
