@@ -7,6 +7,7 @@ use crate::place::{self, PathBuffer, Place};
 use crate::real::{finish, kernel, set_errno, shims, try_sys};
 use crate::symbols::{own, Row};
 use crate::{fds, materialise, observe, session};
+use hostcall::access;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, Errno};
 use libc::{c_char, c_int};
@@ -115,10 +116,12 @@ unsafe fn execute(
             // The guest kernel finds a program of the host on the mount, if there is one: by the path as it was given,
             // for it stands where the shadow stands. Without one it cannot map what it does not have.
             Place::Host { dir, path: found } => {
-                let how = AtFlags(libc::AT_EACCESS | flags & libc::AT_EMPTY_PATH);
+                let at = flags & (libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW);
+                let how = AtFlags(libc::AT_EACCESS | at);
                 session::client()?.faccessat2(dir, found, libc::X_OK, how)?;
-                // A file that is named by its descriptor alone.
-                let dirfd = match flags & libc::AT_EMPTY_PATH != 0 && found.is_empty() {
+                // By its descriptor alone, or from a directory that the guest kernel knows only by a placeholder.
+                let by_descriptor = access::first(path) != b'/' && fds::host(dirfd).is_some();
+                let dirfd = match by_descriptor {
                     true => materialise::to_execute(dirfd)?,
                     false => dirfd,
                 };

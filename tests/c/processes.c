@@ -144,6 +144,24 @@ static void execs(const char *d)
     close(keep), close(drop), close(low);
 }
 
+/* From a directory's descriptor, which an interpreter finds the script by as well. */
+static void execs_at(const char *d)
+{
+    char *vector[] = {"script", NULL}, *environment[] = {NULL};
+    int script = make(d, "script", "#!/bin/sh\nexit 5\n"), directory = open(d, O_RDONLY | O_DIRECTORY);
+    fchmod(script, 0755);
+    close(script);
+    symlink("script", in(d, "link"));
+    EXEC("in a directory", execveat(directory, "script", vector, environment, 0));
+    EXEC("by a link", execveat(directory, "link", vector, environment, 0));
+    EXEC("no link", execveat(directory, "link", vector, environment, AT_SYMLINK_NOFOLLOW));
+    EXEC("up and down", execveat(directory, "../x/../no-such", vector, environment, 0));
+    EXEC("missing there", execveat(directory, "no-such", vector, environment, 0));
+    EXEC("no directory", execveat(open(in(d, "script"), O_RDONLY), "script", vector, environment, 0));
+    EXEC("of no descriptor", execveat(-1, "script", vector, environment, 0));
+    close(directory);
+}
+
 static void spawns(const char *d)
 {
     char *vector[] = {"self", "child", "s", NULL}, *environment[] = {"VARIABLE=spawned", NULL};
@@ -197,7 +215,7 @@ int main(int count, char **arguments)
     if (count > 1 && !strcmp(arguments[1], "child")) return child(count, arguments);
     readlink("/proc/self/exe", self, sizeof self);
     const char *d = arguments[1];
-    forks(d), execs(d), spawns(d), systems(d);
+    forks(d), execs(d), execs_at(d), spawns(d), systems(d);
     say("end");
     return 0;
 }
