@@ -1,15 +1,12 @@
 //! The line editor: reedline, with the shell's keys.
 
-use super::beyond::Beyond;
 use super::completer::Completer;
 use super::desk::Shared;
 use super::highlighter::Highlighter;
 use super::history::History;
-use super::keys::Keys;
-use super::plain::Typed;
 use super::prompt::Prompt;
 use super::validator::Validator;
-use super::{terminal, wake};
+use super::wake;
 use crate::dosh::shell::Shell;
 use nu_ansi_term::{Color, Style};
 use reedline::{
@@ -35,7 +32,6 @@ const MENU: &str = "completion";
 pub struct Editor {
     editor: Option<Reedline>,
     desk: Shared,
-    beyond: Beyond,
     /// The keys that it has are vi's, and insert text; nothing if they may be in another state.
     vi: Option<bool>,
 }
@@ -64,14 +60,8 @@ impl Editor {
         Editor {
             editor: Some(editor),
             desk,
-            beyond: Beyond::default(),
             vi: None,
         }
-    }
-
-    /// A line that has come with one before it.
-    pub fn typed(&self) -> Typed {
-        self.beyond.line()
     }
 
     /// Has the next line begin with this.
@@ -105,42 +95,23 @@ impl Editor {
         };
         let vi = shell.options.is_on(b"vi") == Some(true);
         if self.vi.replace(vi) != Some(vi) {
-            editor = editor.with_edit_mode(match vi {
-                true => self::vi(self.beyond.clone()),
-                false => emacs(self.beyond.clone()),
-            });
+            editor = editor.with_edit_mode(if vi { self::vi() } else { emacs() });
         }
         let watches = shell.traps.action(wake::WORKED).is_none();
         let read = loop {
-            let read = wake::while_reading(watches, || {
-                terminal::take_newlines()?;
-                if !self.beyond.is_empty() {
-                    wake::wake();
-                }
-                editor.read_line(prompt)
-            });
-            editor = editor.with_immediately_accept(false);
+            let read = wake::while_reading(watches, || editor.read_line(prompt));
             break match read {
                 Ok(Signal::Success(line)) => {
-                    self.beyond.fill();
                     self.desk.learn(&line);
                     Read::Line(line)
                 }
                 Ok(Signal::CtrlC) => {
-                    self.beyond.clear();
                     self.vi = None;
                     Read::Interrupted
                 }
                 Ok(Signal::CtrlD) => Read::End,
                 Ok(Signal::HostCommand(_)) => {
                     turn_to_host(&mut editor);
-                    let (text, enter) = match self.beyond.line() {
-                        Typed::Line(line) => (String::from_utf8(line).unwrap_or_default(), true),
-                        Typed::Part(text) => (text, false),
-                        Typed::Nothing | Typed::End => continue,
-                    };
-                    editor.run_edit_commands(&[EditCommand::InsertString(text)]);
-                    editor = editor.with_immediately_accept(enter);
                     continue;
                 }
                 Ok(_) => Read::Broken,
@@ -204,13 +175,13 @@ fn bind(keys: &mut Keybindings) {
     keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, back);
 }
 
-fn emacs(beyond: Beyond) -> Box<dyn EditMode> {
+fn emacs() -> Box<dyn EditMode> {
     let mut keys = default_emacs_keybindings();
     bind(&mut keys);
-    Box::new(Keys::of(Emacs::new(keys), beyond))
+    Box::new(Emacs::new(keys))
 }
 
-fn vi(beyond: Beyond) -> Box<dyn EditMode> {
+fn vi() -> Box<dyn EditMode> {
     let mut keys = [
         default_vi_insert_keybindings(),
         default_vi_normal_keybindings(),
@@ -218,5 +189,5 @@ fn vi(beyond: Beyond) -> Box<dyn EditMode> {
     ];
     keys.iter_mut().for_each(bind);
     let [insert, normal, visual] = keys;
-    Box::new(Keys::of(Vi::new(insert, normal, visual), beyond))
+    Box::new(Vi::new(insert, normal, visual))
 }

@@ -42,15 +42,6 @@ pub enum Typed {
     End,
 }
 
-impl Typed {
-    pub fn or_else(self, otherwise: impl FnOnce() -> Typed) -> Typed {
-        match self {
-            Typed::Nothing => otherwise(),
-            typed => typed,
-        }
-    }
-}
-
 /// Takes one line of what was typed. What follows it stays in the terminal: it can be meant for the line's command. Of a line that was
 /// not ended nothing can be read, and the editor gets it as it is, but where it was typed between the last Enter and the editor's end.
 pub fn typed() -> Typed {

@@ -110,7 +110,7 @@ impl Reader {
                 break Input::Leaves(GONE);
             }
             let read = match &mut self.editor {
-                Some(editor) => match editor.typed().or_else(plain::typed) {
+                Some(editor) => match plain::typed() {
                     Typed::Line(line) => break self.typed(shell, line, first),
                     Typed::End => break Input::End,
                     typed => {
