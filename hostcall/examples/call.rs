@@ -37,6 +37,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     time("nop", 100_000, &mut || {
         let _ = client.nop();
     });
+    time("lseek", 100_000, &mut || {
+        let _ = client.lseek(fd, 0, libc::SEEK_SET);
+    });
+    time("stat", 100_000, &mut || {
+        let _ = client.stat(DirFd::CWD, &path, AtFlags(0));
+    });
     let mut statx = [0u8; 256];
     time("statx", 100_000, &mut || {
         let _ = client.statx(DirFd::CWD, &path, AtFlags(0), 0x7ff, Sink::new(&mut statx));

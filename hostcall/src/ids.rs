@@ -62,7 +62,7 @@ macro_rules! travels {
     ($name:ident, $kind:literal) => {
         impl<'a> Field<'a> for $name {
             const TYPE: &'static str = $kind;
-            const WORDS: usize = 1;
+            const SIZE: usize = 4;
             fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
                 self.0.put(writer)
             }
@@ -128,13 +128,13 @@ impl fmt::Debug for Groups<'_> {
 
 impl<'a> Field<'a> for Groups<'a> {
     const TYPE: &'static str = "groups";
-    const WORDS: usize = 1;
+    const SIZE: usize = 4;
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         self.count()?;
         writer.bytes(self.0)
     }
     fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        reader.private().map(Groups)
+        reader.bytes().map(Groups)
     }
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

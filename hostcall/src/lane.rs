@@ -55,7 +55,7 @@ impl GuestEnd {
             ..Message::default()
         };
         let chunk = payload(arena, self.calls.slot(), &frame).map_err(|_| Errno(libc::EINVAL))?;
-        let mut writer = Writer::new(R::OP as u32, chunk);
+        let mut writer = Writer::new(R::OP as u32, R::SCALARS, chunk);
         request.encode(&mut writer)?;
         self.calls.publish(
             &page.calls.0,

@@ -20,6 +20,7 @@ mod clock;
 pub mod commons;
 #[cfg(not(loom))]
 pub mod doorbell;
+mod fields;
 #[cfg(not(loom))]
 pub mod flow;
 #[cfg(all(test, loom))]
@@ -29,6 +30,7 @@ pub mod ids;
 pub mod image;
 #[cfg(not(loom))]
 pub mod lane;
+pub mod metadata;
 #[cfg(not(loom))]
 pub mod observer;
 #[cfg(not(loom))]
@@ -44,6 +46,7 @@ mod queue;
 pub mod region;
 pub mod ring;
 pub mod shm;
+pub mod span;
 pub mod symbols;
 mod sync;
 #[cfg(not(loom))]

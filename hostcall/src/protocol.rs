@@ -2,11 +2,12 @@
 //!
 //! A test compares it with the file; `UPDATE_DOCS=1 cargo test -p hostcall protocol` rewrites the file.
 
+use crate::metadata::SIZE;
 use crate::ops::Op;
 use crate::region::{LanePage, ARENA, CHUNK, MAGIC, MOST_LANES, PAGE, VERSION};
 use crate::ring::{Entry, DEPTH};
 use crate::table::FieldSpec;
-use crate::wire::{flags, PATH_MAX, WORDS};
+use crate::wire::{flags, HEAD, PATH_MAX};
 use std::fmt::Write;
 use std::mem::offset_of;
 
@@ -65,17 +66,21 @@ A call in slot *n* of its ring has chunk *n* for its payload, and so has its rep
 ## Entry
 
 {} bytes: the sequence word is stored last (release) and polled by the consumer (acquire); then the code (number of the
-op, or errno of a reply, 0 for success), flags, bytes of payload, and {WORDS} words for the fields.
+op, or errno of a reply, 0 for success), flags, bytes of payload, and a head of {HEAD} bytes.
 
 | flag of a call | meaning |
 |---|---|
 | {:#x} LINK | goes on where the call before ended; if that was short or failed, the answer is `ECANCELED` |
 | {:#x} WIDE | the payload may fill the whole arena; nothing else is in flight |
 
-Fields stand in their order, one word each unless said otherwise. A *path* is bytes without NUL in the payload, ended by
-one (at most {PATH_MAX} bytes), its word the length; *bytes* are payload, their word the length; a *capacity* is the room for what
-comes back, and the *bytes* of a reply are the first ones of the chunk, as many as its payload says. A *job state* is 0 none,
-1 exited, 2 died of a signal, 3 stopped, 4 continued, then eight bits of exit code or signal, then a bit for a core file.",
+Scalars stand first in the head in the order of their fields, each at its own size. Behind them come, in their order, the bytes of
+what the receiver copies before it looks at them: a *path*, whose scalar is the length (4), bytes without NUL ended by one, at most
+{PATH_MAX}; *groups*, whose scalar is the length (4), ids of 4 bytes; *metadata*, {SIZE} bytes without a scalar: mode, links, owner,
+group (4 each), size, device, inode, device that it is, blocks (8 each), size of a block, nanoseconds of the times of access, of change of
+data, of any change (4 each), their seconds (8 each). What of these the head does not hold goes on at the start of the payload. *Bytes* are
+payload in one piece, their scalar the length (4); a *capacity* (4) is the room for what comes back, and the *bytes* of a
+reply are the first ones of the chunk, as many as its payload says. A *job state* (4) is 0 none, 1 exited, 2 died of a signal,
+3 stopped, 4 continued, then eight bits of exit code or signal, then a bit for a core file.",
         size_of::<Entry>(),
         flags::LINK,
         flags::WIDE,
@@ -136,9 +141,9 @@ fn paragraph(doc: &str) -> String {
 }
 
 fn fields(fields: &[FieldSpec]) -> String {
-    let field = |field: &FieldSpec| match field.words {
-        0 | 1 => format!("{}: {}", field.name, field.kind),
-        words => format!("{}: {} ({words} words)", field.name, field.kind),
+    let field = |field: &FieldSpec| match field.size {
+        0 => format!("{}: {}", field.name, field.kind),
+        size => format!("{}: {} ({size})", field.name, field.kind),
     };
     match fields {
         [] => "()".to_owned(),

@@ -7,7 +7,7 @@
 
 use crate::shm::Window;
 use crate::types::Errno;
-use crate::wire::{Message, ProtocolError, Reader, Writer};
+use crate::wire::{Message, ProtocolError, Reader, Writer, HEAD};
 use std::fmt;
 
 /// What the table says of one op.
@@ -33,9 +33,9 @@ pub struct OpSpec {
     pub syscalls: &'static [i64],
     /// Their names, `SYS_` before each.
     pub syscall_names: &'static [&'static str],
-    /// Names, types and word counts of the request's fields.
+    /// Names, types and sizes of the request's fields.
     pub request: &'static [FieldSpec],
-    /// Names, types and word counts of the reply's fields.
+    /// Names, types and sizes of the reply's fields.
     pub reply: &'static [FieldSpec],
 }
 
@@ -46,14 +46,16 @@ pub struct FieldSpec {
     pub name: &'static str,
     /// Type, as `docs/PROTOCOL.md` names it.
     pub kind: &'static str,
-    /// Words of the entry that it takes.
-    pub words: usize,
+    /// Bytes of the entry's head that it takes as a scalar.
+    pub size: usize,
 }
 
 /// A call that can be sent.
 pub trait Request {
     /// Its row.
     const OP: crate::ops::Op;
+    /// Bytes of its scalar fields.
+    const SCALARS: usize;
     /// What comes back.
     type Reply: Reply;
     /// Writes all fields.
@@ -66,6 +68,8 @@ pub trait Request {
 
 /// An answer that can be sent back.
 pub trait Reply: Sized {
+    /// Bytes of its scalar fields.
+    const SCALARS: usize;
     /// Writes all fields.
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
     /// Reads all fields.
@@ -105,7 +109,7 @@ impl<'f, 'g> Line<'f, 'g> {
 /// Encodes the outcome of a handler as a reply message.
 pub(crate) fn answer<R: Reply>(outcome: Result<R, Errno>, chunk: Window<'_>) -> Message {
     let encoded = outcome.and_then(|reply| {
-        let mut writer = Writer::new(0, chunk);
+        let mut writer = Writer::new(0, R::SCALARS, chunk);
         reply.encode(&mut writer)?;
         Ok(writer.finish())
     });
@@ -113,6 +117,12 @@ pub(crate) fn answer<R: Reply>(outcome: Result<R, Errno>, chunk: Window<'_>) -> 
         code: errno.0 as u32,
         ..Message::default()
     })
+}
+
+/// So many bytes, which must fit into a head: a row with more scalars does not compile.
+pub(crate) const fn within_head(scalars: usize) -> usize {
+    assert!(scalars <= HEAD);
+    scalars
 }
 
 macro_rules! ops {
@@ -167,7 +177,7 @@ macro_rules! ops {
                         reply: &[$(FieldSpec {
                             name: stringify!($out),
                             kind: <$out_type as Field>::TYPE,
-                            words: <$out_type as Field>::WORDS,
+                            size: <$out_type as Field>::SIZE,
                         }),*],
                     };
                     SPEC
@@ -188,13 +198,15 @@ macro_rules! ops {
                     pub(super) const FIELDS: &'static [FieldSpec] = &[$(FieldSpec {
                         name: stringify!($field),
                         kind: <$type as Field>::TYPE,
-                        words: <$type as Field>::WORDS,
+                        size: <$type as Field>::SIZE,
                     }),*];
                 }
 
                 impl $(<$life>)? Request for $Name $(<$life>)? {
                     const OP: Op = Op::$Name;
+                    const SCALARS: usize = within_head(0 $( + <$type as Field>::SIZE )*);
                     type Reply = reply::$Name;
+                    #[inline(always)]
                     fn encode(&self, _writer: &mut Writer<'_>) -> Result<(), Errno> {
                         let Self { $($field),* } = self;
                         $( $field.put(_writer)?; )*
@@ -225,11 +237,14 @@ macro_rules! ops {
                 pub struct $Name { $(pub $out: $out_type),* }
 
                 impl Reply for $Name {
+                    const SCALARS: usize = within_head(0 $( + <$out_type as Field>::SIZE )*);
+                    #[inline(always)]
                     fn encode(&self, _writer: &mut Writer<'_>) -> Result<(), Errno> {
                         let Self { $($out),* } = self;
                         $( $out.put(_writer)?; )*
                         Ok(())
                     }
+                    #[inline(always)]
                     fn decode(_reader: &mut Reader<'_>) -> Result<Self, ProtocolError> {
                         Ok(Self { $($out: Field::take(_reader)?),* })
                     }
@@ -270,7 +285,7 @@ macro_rules! ops {
                         $( self.0.field(Op::$Name, stringify!($field), $field.extent()); )*
                         let answer = self.0.answer(Op::$Name)?;
                         let mut nothing = vec![0; answer.payload as usize];
-                        let mut reader = Reader::new(answer, Window::of(&mut nothing), &mut []).map_err(|_| Errno(libc::EIO))?;
+                        let mut reader = Reader::new(answer, <reply::$Name as Reply>::SCALARS, Window::of(&mut nothing), &mut []).map_err(|_| Errno(libc::EIO))?;
                         reply::$Name::decode(&mut reader).map_err(|_| Errno(libc::EIO))
                     }
                 )*
@@ -281,11 +296,11 @@ macro_rules! ops {
         ///
         /// An error means that the peer broke the protocol; an errno is a normal answer inside the message.
         pub fn dispatch<H: Handler>(handler: &mut H, call: Message, chunk: Window<'_>, scratch: &mut [u8]) -> Result<Message, ProtocolError> {
-            let mut reader = Reader::new(call, chunk, scratch)?;
             let op = Op::from_number(call.code).ok_or(ProtocolError::UnknownOp(call.code as u16))?;
             Ok(match op { $($(
                 Op::$Name => {
-                    let request = request::$Name { $($field: Field::take(&mut reader)?),* };
+                    let mut _reader = Reader::new(call, <request::$Name as Request>::SCALARS, chunk, scratch)?;
+                    let request = request::$Name { $($field: Field::take(&mut _reader)?),* };
                     answer(handler.$method(request), chunk)
                 }
             )*)* })
@@ -294,14 +309,11 @@ macro_rules! ops {
         /// Writes the call as `name(field, …)`; `chunk` holds a private copy of its payload.
         pub(crate) fn show_call(call: Message, chunk: Window<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let mut scratch = vec![0; SCRATCH];
-            let (Some(op), Ok(mut _reader)) = (Op::from_number(call.code), Reader::new(call, chunk, &mut scratch)) else {
-                return write!(f, "op{}(…)", call.code);
-            };
+            let Some(op) = Op::from_number(call.code) else { return write!(f, "op{}(…)", call.code) };
             match op { $($(
                 Op::$Name => {
-                    #[allow(unused_mut)]
-                    let mut decode = || Ok::<_, ProtocolError>(request::$Name { $($field: Field::take(&mut _reader)?),* });
-                    match decode() {
+                    let reader = Reader::new(call, <request::$Name as Request>::SCALARS, chunk, &mut scratch);
+                    match reader.and_then(|mut _reader| Ok(request::$Name { $($field: Field::take(&mut _reader)?),* })) {
                         Ok(request) => request.show(f),
                         Err(_) => write!(f, "{}(?)", op.spec().name),
                     }
@@ -316,11 +328,13 @@ macro_rules! ops {
             }
             let Some(op) = Op::from_number(op) else { return f.write_str("?") };
             let mut nothing = vec![0; answer.payload as usize];
-            let Ok(mut reader) = Reader::new(answer, Window::of(&mut nothing), &mut []) else { return f.write_str("?") };
             match op { $($(
-                Op::$Name => match reply::$Name::decode(&mut reader) {
-                    Ok(reply) => reply.show(f),
-                    Err(_) => f.write_str("?"),
+                Op::$Name => {
+                    let reader = Reader::new(answer, <reply::$Name as Reply>::SCALARS, Window::of(&mut nothing), &mut []);
+                    match reader.and_then(|mut reader| reply::$Name::decode(&mut reader)) {
+                        Ok(reply) => reply.show(f),
+                        Err(_) => f.write_str("?"),
+                    }
                 }
             )*)* }
         }

@@ -1,20 +1,24 @@
-//! How the fields of a call travel: six words in the entry, bytes in the lane's chunk.
+//! How the fields of a call travel: in the entry as far as it reaches, then in the lane's chunk.
+//!
+//! The entry's head holds the scalar fields one behind the other, then the first bytes of what the receiver copies to
+//! private memory (a path, a file's metadata): most calls that find a file by name cost one cache line. What the
+//! host's kernel reads or fills itself ([`Source`], [`Sink`]) lies in the chunk in one piece, behind what of the private bytes had
+//! to go there.
 //!
 //! A field knows how to [`put`](Field::put) itself and how to [`take`](Field::take) itself back out of hostile
 //! words. Everything taken has been copied or bounded first, so a handler never sees a value that can change.
 
-use crate::shm::{memory_to_window, window_to_memory, Window};
-use crate::types::{
-    AtFlags, DirFd, Errno, JobState, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times,
-    Token,
-};
-use libc::iovec;
+use crate::shm::Window;
+pub use crate::span::{Filled, Sink, Source};
+use crate::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use std::ffi::CStr;
 use std::fmt;
-use std::marker::PhantomData;
 
-/// Words of an entry that carry scalar fields.
+/// Words of an entry's head.
 pub const WORDS: usize = 6;
+
+/// Bytes of an entry's head.
+pub const HEAD: usize = 8 * WORDS;
 
 /// Longest path or name in bytes with its NUL, `PATH_MAX` of the host.
 pub const PATH_MAX: usize = libc::PATH_MAX as usize;
@@ -44,8 +48,8 @@ pub enum ProtocolError {
         /// What the entry claims.
         claimed: u64,
     },
-    /// More fields than an entry has words.
-    Words,
+    /// More fields than a head has room for.
+    Head,
     /// A header field that does not hold what this version writes.
     Header(&'static str),
 }
@@ -61,7 +65,7 @@ impl fmt::Display for ProtocolError {
             ProtocolError::Length { room, claimed } => {
                 write!(f, "length {claimed} exceeds the {room} bytes of the chunk")
             }
-            ProtocolError::Words => f.write_str("too many fields for an entry"),
+            ProtocolError::Head => f.write_str("too many fields for an entry"),
             ProtocolError::Header(what) => write!(f, "bad {what}"),
         }
     }
@@ -78,8 +82,30 @@ pub struct Message {
     pub flags: u32,
     /// Bytes of the chunk that the message uses.
     pub payload: u32,
-    /// Scalar fields.
+    /// The head: scalar fields, each at its own size, then the first of the private bytes.
     pub words: [u64; WORDS],
+}
+
+impl Message {
+    /// The same with another head.
+    #[inline(always)]
+    pub fn with_head(self, head: [u8; HEAD]) -> Message {
+        let mut words = [0; WORDS];
+        for (word, bytes) in words.iter_mut().zip(head.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        Message { words, ..self }
+    }
+
+    /// The head's bytes.
+    #[inline(always)]
+    pub fn head(&self) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
+        for (bytes, word) in head.as_chunks_mut().0.iter_mut().zip(self.words) {
+            *bytes = word.to_le_bytes();
+        }
+        head
+    }
 }
 
 /// Flags of a call.
@@ -93,71 +119,109 @@ pub mod flags {
     pub const ALL: u32 = LINK | WIDE;
 }
 
-/// Builds a message: fields go in, words and payload come out.
+/// Builds a message: fields go in, an entry and the chunk's bytes come out.
 pub struct Writer<'w> {
     message: Message,
-    used: usize,
+    head: [u8; HEAD],
+    /// Where the next scalar goes in the head.
+    scalar: usize,
+    /// Where the next private byte goes in the head.
+    private: usize,
     window: Window<'w>,
 }
 
 impl<'w> Writer<'w> {
-    /// Starts a message whose payload goes to `window`.
-    pub fn new(code: u32, window: Window<'w>) -> Writer<'w> {
+    /// Starts a message with `scalars` bytes of scalar fields. What its head does not hold goes to `window`.
+    #[inline(always)]
+    pub fn new(code: u32, scalars: usize, window: Window<'w>) -> Writer<'w> {
         Writer {
             message: Message {
                 code,
                 ..Message::default()
             },
-            used: 0,
+            head: [0; HEAD],
+            scalar: 0,
+            private: scalars,
             window,
         }
     }
 
-    /// Appends one word. The op table's own test holds that no op needs more than [`WORDS`].
-    pub fn word(&mut self, word: u64) {
-        debug_assert!(self.used < WORDS);
-        if let Some(slot) = self.message.words.get_mut(self.used) {
-            *slot = word;
-            self.used += 1;
+    /// Appends a scalar. The op table holds by an assertion that no op has more of them than a head.
+    #[inline(always)]
+    pub fn scalar<const N: usize>(&mut self, bytes: [u8; N]) {
+        let place = self.head.get_mut(self.scalar..self.scalar + N);
+        debug_assert!(place.is_some());
+        if let Some(place) = place {
+            place.copy_from_slice(&bytes);
+            self.scalar += N;
         }
     }
 
-    fn room(&self) -> Window<'w> {
-        let start = self.message.payload as usize;
-        self.window
-            .part(start, self.window.len() - start)
-            .unwrap_or(self.window)
+    /// What of the window is free.
+    pub(crate) fn room(&self) -> Window<'w> {
+        self.window.behind(self.message.payload as usize)
     }
 
-    /// Appends payload bytes and their length as a word.
+    /// Counts bytes that have been put at the start of the [`room`](Self::room), and appends their number.
+    pub(crate) fn fill(&mut self, len: usize) {
+        self.message.payload += len as u32;
+        self.scalar((len as u32).to_le_bytes());
+    }
+
+    /// Says that an answer's bytes, so many, lie in the window already.
+    pub(crate) fn leave(&mut self, len: usize) {
+        self.message.payload = len as u32;
+    }
+
+    /// Appends private bytes and their number.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        self.room()
-            .copy_in(bytes)
-            .ok_or(Errno(libc::ENAMETOOLONG))?;
-        self.message.payload += bytes.len() as u32;
-        self.word(bytes.len() as u64);
+        self.private(bytes).ok_or(Errno(libc::ENAMETOOLONG))?;
+        self.scalar((bytes.len() as u32).to_le_bytes());
         Ok(())
     }
 
+    /// Appends private bytes of which both sides know how many they are: what is left of the head takes the first.
+    #[inline(always)]
+    pub(crate) fn private(&mut self, bytes: &[u8]) -> Option<()> {
+        let place = self.head.get_mut(self.private..)?;
+        let (near, far) = bytes.split_at(bytes.len().min(place.len()));
+        self.private += near.len();
+        place.get_mut(..near.len())?.copy_from_slice(near);
+        if !far.is_empty() {
+            self.room().copy_in(far)?;
+            self.message.payload += far.len() as u32;
+        }
+        Some(())
+    }
+
     /// The finished message.
+    #[inline(always)]
     pub fn finish(self) -> Message {
-        self.message
+        self.message.with_head(self.head)
     }
 }
 
 /// Takes a hostile message apart.
 pub struct Reader<'r> {
     message: Message,
-    used: usize,
-    at: usize,
+    head: [u8; HEAD],
+    /// Where the next scalar lies in the head.
+    scalar: usize,
+    /// Where the next private byte lies in the head.
+    private: usize,
+    /// Bytes of the payload that have been taken.
+    taken: usize,
     window: Window<'r>,
     scratch: &'r mut [u8],
 }
 
 impl<'r> Reader<'r> {
-    /// Reads `message`, whose payload lies in `window`; paths are copied to `scratch` ([`SCRATCH`] bytes).
+    /// Reads `message` with `scalars` bytes of scalar fields, whose payload lies in `window`; private bytes are copied
+    /// to `scratch` ([`SCRATCH`] bytes).
+    #[inline(always)]
     pub fn new(
         message: Message,
+        scalars: usize,
         window: Window<'r>,
         scratch: &'r mut [u8],
     ) -> Result<Reader<'r>, ProtocolError> {
@@ -169,60 +233,90 @@ impl<'r> Reader<'r> {
         }
         Ok(Reader {
             message,
-            used: 0,
-            at: 0,
+            head: message.head(),
+            scalar: 0,
+            private: scalars,
+            taken: 0,
             window,
             scratch,
         })
     }
 
-    /// The next word.
-    pub fn word(&mut self) -> Result<u64, ProtocolError> {
-        let word = self
-            .message
-            .words
-            .get(self.used)
-            .copied()
-            .ok_or(ProtocolError::Words)?;
-        self.used += 1;
-        Ok(word)
+    /// The next scalar.
+    #[inline(always)]
+    pub fn scalar<const N: usize>(&mut self) -> Result<[u8; N], ProtocolError> {
+        let bytes = self.head.get(self.scalar..self.scalar + N);
+        self.scalar += N;
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(ProtocolError::Head)
     }
 
-    /// The next `claimed` payload bytes, bounded by what the message says it carries.
-    fn shared(&mut self, claimed: u64) -> Result<Window<'r>, ProtocolError> {
-        let room = self.message.payload as usize - self.at;
-        let len = usize::try_from(claimed).ok().filter(|len| *len <= room);
-        let part = len.and_then(|len| self.window.part(self.at, len));
-        let part = part.ok_or(ProtocolError::Length { room, claimed })?;
-        self.at += part.len();
+    /// Bytes of the chunk that the message uses.
+    pub(crate) fn payload(&self) -> usize {
+        self.message.payload as usize
+    }
+
+    /// The next `claimed` bytes of the payload, bounded by what the message says it has.
+    fn part(&mut self, claimed: usize) -> Result<Window<'r>, ProtocolError> {
+        let room = self.payload() - self.taken;
+        let fits = Some(claimed).filter(|claimed| *claimed <= room);
+        let part = fits.and_then(|len| self.window.part(self.taken, len));
+        let part = part.ok_or(ProtocolError::Length {
+            room,
+            claimed: claimed as u64,
+        })?;
+        self.taken += claimed;
         Ok(part)
     }
 
-    /// The next payload bytes as a private copy.
-    pub(crate) fn private(&mut self) -> Result<&'r [u8], ProtocolError> {
-        let claimed = self.word()?;
-        let shared = self.shared(claimed)?;
-        if shared.len() > self.scratch.len() {
+    /// The next bytes of the payload, as many as a scalar says, where they lie.
+    pub(crate) fn shared(&mut self) -> Result<Window<'r>, ProtocolError> {
+        let claimed = u32::from_le_bytes(self.scalar()?);
+        self.part(claimed as usize)
+    }
+
+    /// Copies the next private bytes, each shared one once.
+    #[inline(always)]
+    fn fill(&mut self, to: &mut [u8]) -> Result<(), ProtocolError> {
+        let left = self.head.get(self.private..).unwrap_or_default();
+        let (near, far) = to.split_at_mut(to.len().min(left.len()));
+        near.copy_from_slice(&left[..near.len()]);
+        self.private += near.len();
+        if !far.is_empty() {
+            let part = self.part(far.len())?;
+            part.copy_out(far).ok_or(ProtocolError::Head)?;
+        }
+        Ok(())
+    }
+
+    /// The next private bytes, as many as a scalar says.
+    pub(crate) fn bytes(&mut self) -> Result<&'r [u8], ProtocolError> {
+        let claimed = u32::from_le_bytes(self.scalar()?) as usize;
+        if claimed > self.scratch.len() {
             return Err(ProtocolError::Length {
                 room: self.scratch.len(),
-                claimed,
+                claimed: claimed as u64,
             });
         }
-        let (copy, rest) = std::mem::take(&mut self.scratch).split_at_mut(shared.len());
+        let (copy, rest) = std::mem::take(&mut self.scratch).split_at_mut(claimed);
         self.scratch = rest;
-        shared.copy_out(copy).ok_or(ProtocolError::Length {
-            room: copy.len(),
-            claimed,
-        })?;
+        self.fill(copy)?;
         Ok(copy)
     }
 
-    /// The part of the chunk that a reply may fill, at most `claimed` bytes.
-    fn space(&self, claimed: u64) -> Window<'r> {
-        let len = usize::try_from(claimed)
-            .unwrap_or(usize::MAX)
-            .min(self.window.len());
-        self.window.part(0, len).unwrap_or(self.window)
+    /// The next private bytes, of which both sides know how many they are.
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], ProtocolError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The part of the chunk that a reply may fill: at most what a scalar says.
+    pub(crate) fn space(&mut self) -> Result<Window<'r>, ProtocolError> {
+        let claimed = u32::from_le_bytes(self.scalar()?) as usize;
+        let len = claimed.min(self.window.len());
+        Ok(self.window.part(0, len).unwrap_or(self.window))
     }
 }
 
@@ -230,8 +324,8 @@ impl<'r> Reader<'r> {
 pub trait Field<'a>: Sized {
     /// The field's type as `docs/PROTOCOL.md` names it.
     const TYPE: &'static str;
-    /// Words it takes.
-    const WORDS: usize;
+    /// Bytes of the head that it takes as a scalar.
+    const SIZE: usize;
 
     /// Appends the value.
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
@@ -265,41 +359,42 @@ pub enum Extent {
 }
 
 macro_rules! scalar {
-    ($type:ty, $name:literal, |$v:ident| $to:expr, |$w:ident| $from:expr, $format:literal) => {
+    ($type:ty, $name:literal) => {
         impl<'a> Field<'a> for $type {
             const TYPE: &'static str = $name;
-            const WORDS: usize = 1;
+            const SIZE: usize = size_of::<$type>();
+            #[inline(always)]
             fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-                let $v = *self;
-                writer.word($to);
+                writer.scalar(self.to_le_bytes());
                 Ok(())
             }
+            #[inline(always)]
             fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-                let $w = reader.word()?;
-                Ok($from)
+                reader.scalar().map(<$type>::from_le_bytes)
             }
             fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let $v = *self;
-                write!(f, $format, $v)
+                write!(f, "{self}")
             }
         }
     };
 }
 
-// Words are cut to the field's width, never range-checked: each bit pattern is a value that the system call itself judges.
-scalar!(u64, "u64", |v| v, |w| w, "{}");
-scalar!(i64, "i64", |v| v as u64, |w| w as i64, "{}");
-scalar!(u32, "u32", |v| v.into(), |w| w as u32, "{}");
-scalar!(i32, "i32", |v| v as u64, |w| w as i32, "{}");
+// Each bit pattern is a value, which the system call itself judges.
+scalar!(u64, "u64");
+scalar!(i64, "i64");
+scalar!(u32, "u32");
+scalar!(i32, "i32");
 
 macro_rules! newtype {
     ($type:ident($inner:ty), $name:literal, |$v:ident, $f:ident| $show:expr) => {
         impl<'a> Field<'a> for $type {
             const TYPE: &'static str = $name;
-            const WORDS: usize = 1;
+            const SIZE: usize = size_of::<$inner>();
+            #[inline(always)]
             fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
                 self.0.put(writer)
             }
+            #[inline(always)]
             fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
                 <$inner as Field>::take(reader).map($type)
             }
@@ -331,125 +426,11 @@ newtype!(
     }
 );
 
-impl<'a> Field<'a> for Token {
-    const TYPE: &'static str = "token";
-    const WORDS: usize = 2;
-    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        self.0.iter().for_each(|word| writer.word(*word));
-        Ok(())
-    }
-    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        Ok(Token([reader.word()?, reader.word()?]))
-    }
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl<'a> Field<'a> for Times {
-    const TYPE: &'static str = "times";
-    const WORDS: usize = 3;
-    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        self.atime.put(writer)?;
-        self.mtime.put(writer)?;
-        writer.word(u64::from(self.atime_nsec) << 32 | u64::from(self.mtime_nsec));
-        Ok(())
-    }
-    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        let (atime, mtime, nsec) = (i64::take(reader)?, i64::take(reader)?, reader.word()?);
-        Ok(Times {
-            atime,
-            mtime,
-            atime_nsec: (nsec >> 32) as u32,
-            mtime_nsec: nsec as u32,
-        })
-    }
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "[{}.{:09}, {}.{:09}]",
-            self.atime, self.atime_nsec, self.mtime, self.mtime_nsec
-        )
-    }
-}
-
-impl<'a> Field<'a> for RecordLock {
-    const TYPE: &'static str = "record lock";
-    const WORDS: usize = 4;
-    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        writer.word(u64::from(self.kind as u16) << 16 | u64::from(self.whence as u16));
-        self.start.put(writer)?;
-        self.len.put(writer)?;
-        self.pid.put(writer)
-    }
-    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        let word = reader.word()?;
-        let (start, len, pid) = (i64::take(reader)?, i64::take(reader)?, i32::take(reader)?);
-        Ok(RecordLock {
-            kind: (word >> 16) as i16,
-            whence: word as i16,
-            start,
-            len,
-            pid,
-        })
-    }
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{{type={}, whence={}, start={}, len={}}}",
-            self.kind, self.whence, self.start, self.len
-        )
-    }
-}
-
-impl<'a> Field<'a> for JobState {
-    const TYPE: &'static str = "job state";
-    const WORDS: usize = 1;
-    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        let word =
-            |kind: u64, code: u8, core: bool| kind | u64::from(code) << 8 | u64::from(core) << 16;
-        writer.word(match *self {
-            JobState::None => 0,
-            JobState::Exited(code) => word(1, code, false),
-            JobState::Signalled { signal, core } => word(2, signal, core),
-            JobState::Stopped(signal) => word(3, signal, false),
-            JobState::Continued => 4,
-        });
-        Ok(())
-    }
-    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        let word = reader.word()?;
-        let code = (word >> 8) as u8;
-        match word as u8 {
-            0 => Ok(JobState::None),
-            1 => Ok(JobState::Exited(code)),
-            2 => Ok(JobState::Signalled {
-                signal: code,
-                core: word >> 16 & 1 != 0,
-            }),
-            3 => Ok(JobState::Stopped(code)),
-            4 => Ok(JobState::Continued),
-            _ => Err(ProtocolError::Header("job state")),
-        }
-    }
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            JobState::None => f.write_str("none"),
-            JobState::Exited(code) => write!(f, "exited {code}"),
-            JobState::Signalled { signal, core } => {
-                let core = if *core { " with a core file" } else { "" };
-                write!(f, "died of signal {signal}{core}")
-            }
-            JobState::Stopped(signal) => write!(f, "stopped by signal {signal}"),
-            JobState::Continued => f.write_str("continued"),
-        }
-    }
-}
-
 /// A path, name or target: bytes without NUL, at most [`PATH_MAX`] with the NUL that ends them.
 impl<'a> Field<'a> for &'a CStr {
     const TYPE: &'static str = "path";
-    const WORDS: usize = 1;
+    const SIZE: usize = 4;
+    #[inline]
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         let bytes = self.to_bytes_with_nul();
         if bytes.len() > PATH_MAX {
@@ -459,7 +440,7 @@ impl<'a> Field<'a> for &'a CStr {
     }
     fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
         // A NUL inside would make the checked name and the used one differ (CVE-2026-47243).
-        CStr::from_bytes_with_nul(reader.private()?)
+        CStr::from_bytes_with_nul(reader.bytes()?)
             .map_err(|_| ProtocolError::Header("path termination"))
     }
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -468,232 +449,5 @@ impl<'a> Field<'a> for &'a CStr {
     }
     fn extent(&self) -> Extent {
         Extent::Private(self.as_ptr() as usize, self.to_bytes_with_nul().len())
-    }
-}
-
-/// Memory that a call copies from or to: one piece, or one piece and the heads of further buffers.
-///
-/// On the guest's side it is the calling program's memory, on the host's a part of the chunk.
-#[derive(Clone, Copy, Debug)]
-struct Span<'a> {
-    first: *mut u8,
-    first_len: usize,
-    rest: &'a [iovec],
-    len: usize,
-}
-
-impl Span<'_> {
-    fn one(first: *mut u8, len: usize) -> Self {
-        Span {
-            first,
-            first_len: len,
-            rest: &[],
-            len,
-        }
-    }
-
-    /// Calls `f` with each piece of the first `limit` bytes and its place in the whole, until one is not moved whole: how many
-    /// bytes were. `f` says how many of a piece are left.
-    fn pieces(&self, limit: usize, mut f: impl FnMut(*mut u8, usize, usize) -> usize) -> usize {
-        let mut done = 0;
-        let first = std::iter::once((self.first, self.first_len));
-        for (ptr, len) in first.chain(
-            self.rest
-                .iter()
-                .map(|vector| (vector.iov_base.cast(), vector.iov_len)),
-        ) {
-            let len = len.min(self.len.min(limit) - done);
-            let left = f(ptr, len, done);
-            done += len - left;
-            if left > 0 {
-                break;
-            }
-        }
-        done
-    }
-}
-
-macro_rules! span {
-    ($(#[$doc:meta])* $name:ident, $access:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct $name<'a>(Span<'a>, PhantomData<&'a mut [u8]>);
-
-        impl<'a> $name<'a> {
-            #[doc = concat!("`len` bytes at `ptr`.\n\n# Safety\nWhat there is of the range must be ", $access, " for `'a`.")]
-            #[allow(unsafe_code)]
-            pub unsafe fn from_raw(ptr: *mut u8, len: usize) -> $name<'a> {
-                $name(Span::one(ptr, len), PhantomData)
-            }
-
-            #[doc = concat!("The `len` bytes that begin `skip` bytes into the first of `vectors`.\n\n# Safety\nWhat there is of the buffers must be ", $access, " for `'a`, `skip` within the first, `len` within all.")]
-            #[allow(unsafe_code)]
-            pub unsafe fn from_vectors(vectors: &'a [iovec], skip: usize, len: usize) -> $name<'a> {
-                let Some((head, rest)) = vectors.split_first() else { return $name(Span::one(std::ptr::dangling_mut(), 0), PhantomData) };
-                // SAFETY: within the first buffer by the caller's promise.
-                let first = unsafe { head.iov_base.cast::<u8>().add(skip) };
-                $name(Span { first, first_len: (head.iov_len - skip).min(len), rest, len }, PhantomData)
-            }
-
-            /// First byte, for a system call only: on the host the bytes may change while one looks at them.
-            pub fn as_ptr(&self) -> *mut u8 {
-                self.0.first
-            }
-
-            /// Length in bytes.
-            pub fn len(&self) -> usize {
-                self.0.len
-            }
-
-            /// Whether there is no byte.
-            pub fn is_empty(&self) -> bool {
-                self.0.len == 0
-            }
-        }
-    };
-}
-
-span! {
-    /// Bytes that go to the host.
-    Source, "readable"
-}
-
-span! {
-    /// Room for bytes that come back.
-    Sink, "writable"
-}
-
-impl<'a> Source<'a> {
-    /// All of `bytes`.
-    pub fn new(bytes: &'a [u8]) -> Source<'a> {
-        Source(
-            Span::one(bytes.as_ptr().cast_mut(), bytes.len()),
-            PhantomData,
-        )
-    }
-
-    /// Copies its start to private memory, each byte once, as many as fit; says how many.
-    pub fn copy_out(&self, to: &mut [u8]) -> usize {
-        let (room, len) = (Window::of(to), self.len());
-        let fits = room.len().min(len);
-        self.0.pieces(fits, |ptr, len, at| {
-            let Some(room) = room.part(at, len) else {
-                return len;
-            };
-            #[allow(unsafe_code)]
-            // SAFETY: the piece is readable by the constructor's promise; the room has its length.
-            unsafe {
-                memory_to_window(ptr, room, len)
-            }
-        })
-    }
-}
-
-impl<'a> Field<'a> for Source<'a> {
-    const TYPE: &'static str = "bytes";
-    const WORDS: usize = 1;
-    #[allow(unsafe_code)]
-    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        let room = writer
-            .room()
-            .part(0, self.len())
-            .ok_or(Errno(libc::E2BIG))?;
-        let moved = self.0.pieces(usize::MAX, |ptr, len, at| {
-            let Some(room) = room.part(at, len) else {
-                return len;
-            };
-            // SAFETY: the piece is readable by the constructor's promise; the room has its length.
-            unsafe { memory_to_window(ptr, room, len) }
-        });
-        if moved < self.len() {
-            return Err(Errno(libc::EFAULT));
-        }
-        writer.message.payload += self.len() as u32;
-        writer.word(self.len() as u64);
-        Ok(())
-    }
-    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        let claimed = reader.word()?;
-        let window = reader.shared(claimed)?;
-        Ok(Source(
-            Span::one(window.as_ptr(), window.len()),
-            PhantomData,
-        ))
-    }
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{} bytes]", self.len())
-    }
-    fn extent(&self) -> Extent {
-        Extent::Shared(self.as_ptr() as usize, self.len())
-    }
-}
-
-impl<'a> Sink<'a> {
-    /// All of `bytes`.
-    pub fn new(bytes: &'a mut [u8]) -> Sink<'a> {
-        Sink(Span::one(bytes.as_mut_ptr(), bytes.len()), PhantomData)
-    }
-
-    /// Puts private bytes at its start, as many as fit.
-    pub fn fill(&self, bytes: &[u8]) -> Filled {
-        let filled = bytes.len().min(self.len());
-        self.0.pieces(filled, |ptr, len, at| {
-            #[allow(unsafe_code)]
-            // SAFETY: the piece is writable by the constructor's promise; `at + len <= filled <= bytes.len()`.
-            unsafe {
-                std::ptr::copy_nonoverlapping(bytes.as_ptr().add(at), ptr, len)
-            };
-            0
-        });
-        Filled(filled)
-    }
-}
-
-impl<'a> Field<'a> for Sink<'a> {
-    const TYPE: &'static str = "capacity";
-    const WORDS: usize = 1;
-    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        writer.word(self.len() as u64);
-        Ok(())
-    }
-    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        let claimed = reader.word()?;
-        let window = reader.space(claimed);
-        Ok(Sink(Span::one(window.as_ptr(), window.len()), PhantomData))
-    }
-    #[allow(unsafe_code)]
-    fn fetch(&self, chunk: Window<'_>, filled: usize) -> usize {
-        self.0.pieces(filled.min(chunk.len()), |ptr, len, at| {
-            let Some(part) = chunk.part(at, len) else {
-                return len;
-            };
-            // SAFETY: the piece is writable by the constructor's promise; the part has its length.
-            unsafe { window_to_memory(part, ptr, len) }
-        })
-    }
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.len())
-    }
-    fn extent(&self) -> Extent {
-        Extent::Shared(self.as_ptr() as usize, self.len())
-    }
-}
-
-/// How many bytes of a call's [`Sink`] were filled; part of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Filled(pub usize);
-
-impl<'a> Field<'a> for Filled {
-    const TYPE: &'static str = "bytes";
-    const WORDS: usize = 0;
-    fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        writer.message.payload = self.0 as u32;
-        Ok(())
-    }
-    fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
-        Ok(Filled(reader.message.payload as usize))
-    }
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
     }
 }

@@ -131,10 +131,18 @@ pub unsafe fn at<'p>(
     path: *const c_char,
     buffer: &'p mut PathBuffer,
 ) -> Result<Place<'p>, Errno> {
+    let (prefix, guest) = (session::prefix(), Place::Guest { dirfd, path });
+    // SAFETY: a C string, or none, by the caller's promise.
+    let text = (!nowhere(path) && !path.is_null()).then(|| unsafe { string(path) });
+    if let Some(Ok(text)) = text.filter(|text| text.is_ok_and(|text| prefix.holds(text.to_bytes())))
+    {
+        let root = Start::Guest(b"/");
+        return Ok(settle(prefix, root, DirFd::CWD, text, guest, buffer));
+    }
     // SAFETY: the caller's promise.
     unsafe {
         match stays_after_all(dirfd, path) {
-            true => Ok(Place::Guest { dirfd, path }),
+            true => Ok(guest),
             false => decide(dirfd, path, buffer),
         }
     }

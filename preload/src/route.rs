@@ -118,8 +118,18 @@ pub enum Route<'p> {
     Host(&'p [u8]),
 }
 
+/// Whether a component of a path begins with a dot, `.` and `..` among them. The whole is looked at, many bytes at a time.
+fn has_dots(path: &[u8]) -> bool {
+    let pairs = path.iter().zip(path.get(1..).unwrap_or_default());
+    let found = pairs.fold(false, |found, (a, b)| found | (*a == b'/') & (*b == b'.'));
+    found || path.first() == Some(&b'.')
+}
+
 /// How many levels above its start a relative path climbs at most.
 pub fn climb(path: &[u8]) -> u32 {
+    if !has_dots(path) {
+        return 0;
+    }
     let (mut level, mut highest) = (0i64, 0i64);
     for component in path.split(|&byte| byte == b'/') {
         match component {
@@ -176,6 +186,15 @@ fn is_the_mounts(path: &[u8]) -> bool {
 
 /// Decides a path. Absolute paths start at `Guest(b"/")`.
 pub fn route<'p>(prefix: &Prefix, start: Start<'_>, path: &'p [u8]) -> Route<'p> {
+    // As nearly all paths into the prefix are written.
+    if prefix.holds(path) && !has_dots(&path[prefix.len..]) {
+        return Route::Host(&path[prefix.len..]);
+    }
+    follow(prefix, start, path)
+}
+
+/// The same component by component.
+fn follow<'p>(prefix: &Prefix, start: Start<'_>, path: &'p [u8]) -> Route<'p> {
     let mut outside = Outside {
         matched: 0,
         astray: 0,
@@ -197,12 +216,6 @@ pub fn route<'p>(prefix: &Prefix, start: Start<'_>, path: &'p [u8]) -> Route<'p>
     let mut entered = None;
     let mut left = None;
     let mut at = 0;
-    // As nearly all paths into the prefix are written.
-    if prefix.holds(path) {
-        inside = Some(0);
-        entered = Some(prefix.len);
-        at = prefix.len + 1;
-    }
     while at < path.len() {
         let end = path[at..]
             .iter()

@@ -3,7 +3,8 @@
 use crate::random::Random;
 use hostcall::ops::Op;
 use hostcall::shm::Window;
-use hostcall::wire::{Message, Writer};
+use hostcall::table::FieldSpec;
+use hostcall::wire::{Field, Message, Source, Writer, HEAD};
 
 /// Where the words and bytes of generated calls come from: a random sequence, or a fuzzer's input.
 pub trait Choices {
@@ -18,23 +19,63 @@ pub trait Choices {
 /// Builds a well-formed call of an op in `chunk`, by the fields that its row declares.
 pub fn call(op: Op, choices: &mut impl Choices, chunk: Window<'_>) -> Message {
     let spec = op.spec();
-    let mut writer = Writer::new(spec.number.into(), chunk);
+    let scalars = spec.request.iter().map(|field| field.size).sum();
+    let mut writer = Writer::new(spec.number.into(), scalars, chunk);
     for field in spec.request {
-        // A payload that the chunk does not hold is left out, and its word with it: malformed, which is welcome here.
+        // A payload that the chunk does not hold is left out, and its length with it: malformed, which is welcome here.
         let _ = match field.kind {
             "path" => {
                 let mut path = choices.path();
                 path.push(0);
                 writer.bytes(&path)
             }
-            "bytes" | "groups" => writer.bytes(&choices.bytes()),
+            "groups" => writer.bytes(&choices.bytes()),
+            "bytes" => {
+                let bytes = choices.bytes();
+                Source::new(&bytes).put(&mut writer)
+            }
             _ => {
-                (0..field.words).for_each(|_| writer.word(choices.word()));
+                for size in pieces(field) {
+                    let word = choices.word();
+                    match size {
+                        8 => writer.scalar(word.to_le_bytes()),
+                        _ => writer.scalar((word as u32).to_le_bytes()),
+                    }
+                }
                 Ok(())
             }
         };
     }
     writer.finish()
+}
+
+/// The numbers that make a scalar, by their sizes.
+fn pieces(field: &FieldSpec) -> impl Iterator<Item = usize> {
+    let (long, short) = (field.size / 8, field.size % 8);
+    std::iter::repeat_n(8, long).chain((short > 0).then_some(short))
+}
+
+/// How many choices a call of an op takes.
+pub fn choices(op: Op) -> usize {
+    let of = |field: &FieldSpec| pieces(field).count().max(1);
+    op.spec().request.iter().map(of).sum()
+}
+
+/// A call by hand: these scalars, each cut to its size, these bytes behind them in the head, and so much payload.
+pub fn forged(op: Op, scalars: &[u64], private: &[u8], payload: u32) -> Message {
+    let (mut head, mut values) = (Vec::with_capacity(HEAD), scalars.iter());
+    for size in op.spec().request.iter().flat_map(pieces) {
+        let value = values.next().copied().unwrap_or(0);
+        head.extend_from_slice(&value.to_le_bytes()[..size]);
+    }
+    head.extend_from_slice(private);
+    head.resize(HEAD, 0);
+    let message = Message {
+        code: op as u32,
+        payload,
+        ..Message::default()
+    };
+    message.with_head(head.try_into().expect("as many bytes"))
 }
 
 /// Random choices around a small set of names and descriptors, so that many calls succeed.

@@ -6,6 +6,7 @@
 
 mod exec;
 
+use hostcall::metadata::Metadata;
 use hostcall::ops::{
     self, reply, request, Calls, FileCalls, MetaCalls, PathCalls, SessionCalls, WatchCalls,
 };
@@ -39,7 +40,7 @@ impl Calls for Native {
     fn call<R: Request>(&self, request: R) -> Result<R::Reply, Errno> {
         let mut room = vec![0; ROOM];
         let window = Window::of(&mut room);
-        let mut writer = Writer::new(R::OP as u32, window);
+        let mut writer = Writer::new(R::OP as u32, R::SCALARS, window);
         request.encode(&mut writer)?;
         let mut scratch = vec![0; SCRATCH];
         let mut handler = Libc(self);
@@ -50,7 +51,10 @@ impl Calls for Native {
             return Err(Errno(answer.code as i32));
         }
         request.fetch(window, answer.payload as usize);
-        R::Reply::decode(&mut Reader::new(answer, window, &mut []).map_err(broken)?).map_err(broken)
+        R::Reply::decode(
+            &mut Reader::new(answer, R::Reply::SCALARS, window, &mut []).map_err(broken)?,
+        )
+        .map_err(broken)
     }
 }
 
@@ -636,6 +640,19 @@ impl MetaCalls for Libc<'_> {
         done(unsafe { libc::statx(dirfd.0, path.as_ptr(), flags.0, mask, sink.as_ptr().cast()) })?;
         Ok(reply::Statx {
             filled: Filled(size_of::<libc::statx>()),
+        })
+    }
+
+    fn stat(&mut self, request: request::Stat<'_>) -> Result<reply::Stat, Errno> {
+        let request::Stat { dirfd, path, flags } = request;
+        // SAFETY: stat is valid when zeroed; a NUL-terminated path.
+        let data = unsafe {
+            let mut data: libc::stat = std::mem::zeroed();
+            done(libc::fstatat(dirfd.0, path.as_ptr(), &mut data, flags.0))?;
+            data
+        };
+        Ok(reply::Stat {
+            stat: Metadata::from(&data),
         })
     }
 

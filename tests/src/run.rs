@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::native::Native;
-use crate::shown::{digest, entries, moment};
+use crate::shown::{difference, digest, entries, moment};
 use crate::way::Way;
 use hostcall::client::{Client, Options};
 use hostcall::ops::{Calls, Op, Trace};
@@ -254,8 +254,15 @@ impl Run {
         let answer = asked.map_or_else(|errno| errno.to_string(), |_| "0".to_owned());
         let call = format!("statx({}, \"{name}\", {flags:#x}) = {answer}", dir.0);
         self.record(Op::Statx, call);
-        if asked.is_err() {
+        let brief = self.caller.stat(dir, path, AtFlags(flags));
+        let call = brief.map_or_else(|errno| errno.to_string(), |_| "0".to_owned());
+        let call = format!("stat({}, \"{name}\", {flags:#x}) = {call}", dir.0);
+        self.record(Op::Stat, call);
+        let (Ok(_), Ok(brief)) = (asked, brief) else {
             return;
+        };
+        if let Some(difference) = difference(&brief.stat, &data) {
+            self.note(difference);
         }
         let directory = u32::from(data.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
         let size = if directory { 0 } else { data.stx_size };
@@ -428,6 +435,7 @@ struct Borrowed<'r, R>(&'r R);
 
 impl<R: Request> Request for Borrowed<'_, R> {
     const OP: Op = R::OP;
+    const SCALARS: usize = R::SCALARS;
     type Reply = R::Reply;
     fn encode(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         self.0.encode(writer)
@@ -443,7 +451,7 @@ impl<R: Request> Request for Borrowed<'_, R> {
 /// The call as a trace shows it.
 fn line<R: Request>(request: &R, reply: &Result<R::Reply, Errno>) -> String {
     let mut room = vec![0; 1 << 20];
-    let mut writer = Writer::new(R::OP as u32, Window::of(&mut room));
+    let mut writer = Writer::new(R::OP as u32, R::SCALARS, Window::of(&mut room));
     if request.encode(&mut writer).is_err() {
         return format!(
             "{}(too long) = {:?}",
@@ -455,7 +463,7 @@ fn line<R: Request>(request: &R, reply: &Result<R::Reply, Errno>) -> String {
     let payload = room[..call.payload as usize].to_vec();
     let answer = match reply {
         Ok(reply) => {
-            let mut writer = Writer::new(0, Window::of(&mut room));
+            let mut writer = Writer::new(0, R::Reply::SCALARS, Window::of(&mut room));
             reply.encode(&mut writer).expect("a decoded reply encodes");
             writer.finish()
         }

@@ -1,5 +1,6 @@
 //! How what was found is written down, so that two runs can be compared.
 
+use hostcall::metadata::Metadata;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 
@@ -38,4 +39,26 @@ pub fn entries(mut packed: &[u8]) -> Vec<String> {
         packed = &packed[len..];
     }
     names
+}
+
+/// In what stat(2) tells another thing than statx(2) did before it.
+pub fn difference(stat: &Metadata, of: &libc::statx) -> Option<String> {
+    let time = |time: &libc::statx_timestamp| (time.tv_sec, time.tv_nsec);
+    let told = Metadata {
+        mode: of.stx_mode.into(),
+        links: of.stx_nlink,
+        uid: of.stx_uid,
+        gid: of.stx_gid,
+        size: of.stx_size,
+        device: libc::makedev(of.stx_dev_major, of.stx_dev_minor),
+        inode: of.stx_ino,
+        is_device: libc::makedev(of.stx_rdev_major, of.stx_rdev_minor),
+        blocks: of.stx_blocks,
+        block: of.stx_blksize,
+        // Between the two the preload library reads a link, for its length.
+        accessed: stat.accessed,
+        modified: time(&of.stx_mtime),
+        changed: time(&of.stx_ctime),
+    };
+    (*stat != told).then(|| format!("stat tells {stat:?}, statx {told:?}"))
 }

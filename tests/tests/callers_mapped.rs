@@ -241,7 +241,7 @@ fn a_caller_outside_the_map_is_refused_and_leaves_no_rights_behind() {
 fn encode<R: Request>(peer: &mut Peer, request: &R, link: bool) {
     let slot = peer.calls.slot();
     let chunk = peer.arena().part(slot * CHUNK, CHUNK).unwrap();
-    let mut writer = Writer::new(R::OP as u32, chunk);
+    let mut writer = Writer::new(R::OP as u32, R::SCALARS, chunk);
     request.encode(&mut writer).unwrap();
     let mut message = writer.finish();
     message.flags = if link { flags::LINK } else { 0 };

@@ -38,7 +38,7 @@ const EVIL: [u64; 16] = [
 /// Fields as they should be, but for one.
 struct But {
     good: Vec<u64>,
-    /// Which one, counted over words, paths and bytes.
+    /// Which one, counted over numbers, paths and bytes.
     at: usize,
     evil: u64,
     seen: usize,
@@ -160,8 +160,7 @@ fn every_field_of_every_call_about_programs_is_judged() {
     let (answered, ended) = unharmed(&daemon, || {
         let (mut answered, mut ended) = (0, 0);
         for op in ops {
-            let fields = op.spec().request.iter().map(|field| field.words.max(1));
-            for at in 0..fields.sum::<usize>() {
+            for at in 0..generator::choices(op) {
                 let mut victim = Victim::new(&daemon);
                 for evil in EVIL {
                     match victim.call(op, good(op), at, evil, Vec::new()) {

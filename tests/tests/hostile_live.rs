@@ -3,9 +3,9 @@
 use hostcall::ops::Op;
 use hostcall::region::CHUNK;
 use hostcall::ring::mock;
-use hostcall::wire::{flags, Message};
+use hostcall::wire::{flags, Message, HEAD};
 use hostcall_tests::daemon::Daemon;
-use hostcall_tests::generator::{self, Likely};
+use hostcall_tests::generator::{self, forged, Likely};
 use hostcall_tests::peer::{corrupt, wake_host, Peer};
 use hostcall_tests::random::Random;
 use hostcall_tests::snapshot::snapshot;
@@ -62,56 +62,45 @@ const FAULTS: &[(&str, Fault)] = &[
         })
     }),
     ("path longer than the payload", |peer| {
-        peer.send(Message {
-            payload: 8,
-            words: [9; 6],
-            ..op(Op::Chdir)
-        })
+        peer.send(forged(Op::Chdir, &[HEAD as u64 + 5], &[b'x'; HEAD - 4], 8))
     }),
     ("path length underflows", |peer| {
-        peer.send(Message {
-            payload: 8,
-            words: [u64::MAX; 6],
-            ..op(Op::Chdir)
-        })
+        peer.send(forged(Op::Chdir, &[u64::MAX], b"abc", 8))
     }),
     ("path longer than PATH_MAX", |peer| {
-        peer.send(Message {
-            payload: CHUNK as u32,
-            words: [CHUNK as u64; 6],
-            ..op(Op::Chdir)
-        })
+        peer.send(forged(
+            Op::Chdir,
+            &[CHUNK as u64],
+            &[b'x'; HEAD - 4],
+            CHUNK as u32,
+        ))
     }),
     ("path without its NUL", |peer| {
+        peer.send(forged(Op::Chdir, &[4], b"abcd", 0));
+    }),
+    ("longer path without its NUL", |peer| {
         peer.arena().copy_in(b"abcd").unwrap();
-        peer.send(Message {
-            payload: 4,
-            words: [4; 6],
-            ..op(Op::Chdir)
-        });
+        peer.send(forged(Op::Chdir, &[HEAD as u64], &[b'x'; HEAD - 4], 4));
     }),
     ("path with a NUL inside", |peer| {
+        peer.send(forged(Op::Chdir, &[4], b"a\0d\0", 0));
+    }),
+    ("longer path with a NUL inside", |peer| {
         peer.arena().copy_in(b"a\0d\0").unwrap();
-        peer.send(Message {
-            payload: 4,
-            words: [4; 6],
-            ..op(Op::Chdir)
-        });
+        peer.send(forged(Op::Chdir, &[HEAD as u64], &[b'x'; HEAD - 4], 4));
     }),
     ("second path overlaps the end", |peer| {
         peer.arena().copy_in(b"abc\0").unwrap();
-        peer.send(Message {
-            payload: 4,
-            words: [0, 4, 0, 1, 0, 0],
-            ..op(Op::Renameat2)
-        });
+        let first = HEAD as u64 - 16;
+        peer.send(forged(
+            Op::Renameat2,
+            &[0, first, 0, 1],
+            &[b'x'; HEAD - 20],
+            4,
+        ));
     }),
     ("data longer than the payload", |peer| {
-        peer.send(Message {
-            payload: 1,
-            words: [3, 0, 0, 2, 0, 0],
-            ..op(Op::Write)
-        })
+        peer.send(forged(Op::Write, &[3, 0, 0, 2], b"", 1));
     }),
     ("sequence jumps", |peer| {
         mock::corrupt(&peer.page().calls.0, 0, 0, 2);

@@ -22,10 +22,6 @@ const MAX_LINES: usize = 500;
 /// Longer files, each with the reason.
 const LONG: &[(&str, &str)] = &[
     (
-        "hostcall/src/wire.rs",
-        "one codec; its tests stand beside it",
-    ),
-    (
         "hostd/tests/guest_boot.rs",
         "one life of a guest after another, one harness",
     ),

@@ -7,8 +7,9 @@ use hostcall::region::{LaneState, VERSION};
 use hostcall::types::{
     DirFd, Errno, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Token,
 };
-use hostcall::wire::{Message, Sink};
+use hostcall::wire::Sink;
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
+use hostcall_tests::generator::forged;
 use hostcall_tests::peer::{Peer, FRESH};
 use hostcall_tests::witness::{c, unharmed};
 use nix::sys::socket::{
@@ -226,13 +227,9 @@ fn two_to_the_63_bytes_are_refused_or_cut_short() {
         // Capacities of all sizes, from a peer that does not mind what its client would refuse.
         let mut peer = Peer::attach(daemon.socket()).unwrap();
         for (op, capacity) in [(Op::Getcwd, 0), (Op::Read, 3), (Op::Getdents, 1)] {
-            let mut words = [0; 6];
-            words[capacity] = 1 << 63;
-            peer.send(Message {
-                code: op as u32,
-                words,
-                ..Message::default()
-            });
+            let mut scalars = [0; 4];
+            scalars[capacity] = 1 << 31;
+            peer.send(forged(op, &scalars, b"", 0));
             assert!(peer.reply(LIMIT).is_some(), "{op:?}");
         }
     });

@@ -7,7 +7,8 @@ use hostcall::shm::{sealed_memfd, Mapping, Window};
 use hostcall::table::Witness;
 use hostcall::types::Errno;
 use hostcall::wait::Clock;
-use hostcall::wire::{flags, Extent, Field, Message, ProtocolError, Reader, SCRATCH, WORDS};
+use hostcall::wire::{flags, Extent, Field, Message, ProtocolError, Reader, HEAD, SCRATCH};
+use hostcall_tests::generator::forged;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,29 +62,19 @@ fn dispatch(message: Message, bytes: &[u8]) -> Result<bool, ProtocolError> {
     Ok(spy.0.calls == 1)
 }
 
-fn message(op: Op, payload: usize, words: [u64; WORDS]) -> Message {
-    Message {
-        code: op as u32,
-        flags: 0,
-        payload: payload as u32,
-        words,
-    }
-}
-
 #[test]
 fn hgfs_cve_2008_2098_lengths_that_overflow_are_refused() {
+    let far = [b'x'; HEAD - 4];
     for claimed in [
-        5,
+        HEAD as u64 + 1,
         1 << 16,
         1 << 31,
-        1 << 32,
-        (1 << 32) + 4,
-        1 << 63,
-        u64::MAX - 3,
-        u64::MAX,
+        (1 << 32) - 44,
+        u32::MAX as u64 - 3,
+        u32::MAX as u64,
     ] {
-        let path = dispatch(message(Op::Chdir, 4, [claimed; 6]), b"abc\0");
-        let data = dispatch(message(Op::Write, 4, [3, 0, 0, claimed, 0, 0]), b"abcd");
+        let path = dispatch(forged(Op::Chdir, &[claimed], &far, 4), b"abc\0");
+        let data = dispatch(forged(Op::Write, &[3, 0, 0, claimed], b"", 4), b"abcd");
         for found in [path, data] {
             assert!(
                 matches!(found, Err(ProtocolError::Length { .. })),
@@ -91,14 +82,21 @@ fn hgfs_cve_2008_2098_lengths_that_overflow_are_refused() {
             );
         }
     }
-    assert_eq!(dispatch(message(Op::Chdir, 4, [4; 6]), b"abc\0"), Ok(true));
+    assert_eq!(
+        dispatch(forged(Op::Chdir, &[4], b"abc\0", 0), b""),
+        Ok(true)
+    );
+    let whole = forged(Op::Chdir, &[HEAD as u64], &far, 4);
+    assert_eq!(dispatch(whole, b"abc\0"), Ok(true));
 }
 
 #[test]
 fn dpdk_86566_a_second_length_does_not_underflow() {
-    // The first path takes the whole payload; what is left is nothing, not nothing minus something.
-    for second in [1, 2, 4, u64::MAX] {
-        let found = dispatch(message(Op::Renameat2, 4, [0, 4, 0, second, 0, 0]), b"abc\0");
+    // The first path takes head and payload whole; what is left is nothing, not nothing minus something.
+    let near = [b'x'; HEAD - 20];
+    for second in [1, 2, 4, 64] {
+        let scalars = [0, near.len() as u64 + 4, 0, second, 0];
+        let found = dispatch(forged(Op::Renameat2, &scalars, &near, 4), b"abc\0");
         assert!(
             matches!(found, Err(ProtocolError::Length { room: 0, .. })),
             "{found:?}"
@@ -121,16 +119,19 @@ fn cve_2018_1059_a_range_never_runs_on_into_what_follows() {
             payload: CHUNK as u32 + 1,
             ..Message::default()
         };
-        assert!(Reader::new(long, chunk, &mut []).is_err());
+        assert!(Reader::new(long, 0, chunk, &mut []).is_err());
     }
     let wide = Message {
         flags: flags::WIDE,
         payload: ARENA as u32 + 1,
         ..Message::default()
     };
-    assert!(Reader::new(wide, payload(arena, 3, &wide).unwrap(), &mut []).is_err());
+    assert!(Reader::new(wide, 0, payload(arena, 3, &wide).unwrap(), &mut []).is_err());
     assert!(payload(arena, DEPTH, &Message::default()).is_err());
 }
+
+/// The first word of a head with a path of [`HEAD`] bytes, and the first four of them.
+const LONG: u64 = HEAD as u64 | 0x7878_7878 << 32;
 
 /// What was checked is what is used, though the peer flips every word between the two, and though a compiler might
 /// like to load twice (XSA-155).
@@ -141,15 +142,19 @@ fn dpdk_86848_xsa_155_no_word_is_fetched_twice() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                for value in [4, u64::MAX, 4, CHUNK as u64 + 1] {
-                    (0..DEPTH).for_each(|slot| mock::corrupt(&ring, slot, 3, value));
-                    (0..DEPTH).for_each(|slot| mock::corrupt(&ring, slot, 4, value));
+                let long = CHUNK as u64 + 1;
+                for (payload, head) in [(4, LONG), (u64::MAX, u64::MAX), (4, LONG), (long, long)] {
+                    (0..DEPTH).for_each(|slot| mock::corrupt(&ring, slot, 3, payload));
+                    (0..DEPTH).for_each(|slot| mock::corrupt(&ring, slot, 4, head));
                 }
             }
         });
         let (mut producer, mut consumer) = (Producer::default(), Consumer::default());
         for _ in 0..200_000 {
-            producer.publish(&ring, message(Op::Chdir, 4, [4; 6]));
+            producer.publish(
+                &ring,
+                forged(Op::Chdir, &[HEAD as u64], &[b'x'; HEAD - 4], 4),
+            );
             let call = consumer.poll(&ring).unwrap().unwrap();
             match dispatch_small(call) {
                 Ok(()) => reached += 1,
@@ -196,7 +201,7 @@ fn cve_2025_22224_a_checked_name_does_not_change() {
                 break;
             }
             let mut reader =
-                Reader::new(message(Op::Chdir, 10, [10; 6]), arena, &mut scratch).unwrap();
+                Reader::new(forged(Op::Chdir, &[10], b"", 10), HEAD, arena, &mut scratch).unwrap();
             match <&CStr>::take(&mut reader) {
                 Ok(name) => {
                     let checked = name.to_owned();

@@ -6,8 +6,9 @@ use hostcall::ops::{Calls, Op};
 use hostcall::region::{ARENA, CHUNK, VERSION};
 use hostcall::ring::DEPTH;
 use hostcall::types::{AtFlags, DirFd, Mode, Offset, OpenFlags, RwFlags};
-use hostcall::wire::{Message, Sink, WORDS};
+use hostcall::wire::{Sink, HEAD};
 use hostcall_tests::daemon::{leave, Daemon};
+use hostcall_tests::generator::forged;
 use hostcall_tests::peer::{Peer, FRESH};
 use hostcall_tests::witness::{c, unharmed};
 use nix::sys::socket::{
@@ -20,15 +21,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
-
-fn message(op: Op, payload: usize, words: [u64; WORDS]) -> Message {
-    Message {
-        code: op as u32,
-        flags: 0,
-        payload: payload as u32,
-        words,
-    }
-}
 
 #[test]
 fn a_peer_cannot_truncate_the_shared_file() {
@@ -96,7 +88,7 @@ fn dpdk_86846_lane_numbers_out_of_range_are_ignored() {
                 .store(if round % 2 == 0 { u32::MAX } else { 0 }, Ordering::Relaxed);
             peer.link.attention(lane);
         }
-        peer.send(message(Op::Nop, 0, [0; 6]));
+        peer.send(forged(Op::Nop, &[], b"", 0));
         assert_eq!(peer.reply(LIMIT).unwrap().code, 0);
     }
     assert!(lanes < 255);
@@ -133,7 +125,7 @@ fn dpdk_86847_a_ring_that_never_ends_ends_with_its_session() {
                 // Every slot always holds the next lap, so that the consumer never finds the ring empty.
                 let page = region.page(0).unwrap();
                 while !stop.load(Ordering::Relaxed) {
-                    calls.publish(&page.calls.0, message(Op::Nop, 0, [0; 6]));
+                    calls.publish(&page.calls.0, forged(Op::Nop, &[], b"", 0));
                     hostcall_tests::peer::wake_host(page);
                 }
             });
@@ -160,7 +152,7 @@ fn resident(pid: i32) -> u64 {
 fn cve_2016_5403_submitting_without_reaping_costs_the_host_nothing() {
     let daemon = Daemon::start();
     let mut peer = Peer::attach(daemon.socket()).unwrap();
-    peer.send(message(Op::Nop, 0, [0; 6]));
+    peer.send(forged(Op::Nop, &[], b"", 0));
     peer.reply(LIMIT).unwrap();
     let shadow = daemon.status().sessions[0].shadow.unwrap();
     let answered = || daemon.status().sessions[0].calls;
@@ -168,7 +160,7 @@ fn cve_2016_5403_submitting_without_reaping_costs_the_host_nothing() {
     let mut sent = answered();
     for _ in 0..300 {
         for _ in 0..DEPTH {
-            peer.send(message(Op::Nop, 0, [0; 6]));
+            peer.send(forged(Op::Nop, &[], b"", 0));
             sent += 1;
         }
         // Long enough for four calls; a slower machine would make the peer overrun its own calls, which is a fault.
@@ -250,15 +242,13 @@ fn cve_2025_22226_nothing_lies_behind_what_a_call_returns() {
     // The same by a peer that claims more room than there is: nothing but the ten bytes in the whole arena.
     let mut peer = Peer::attach(daemon.socket()).unwrap();
     let name = path.as_bytes_with_nul();
-    peer.arena().copy_in(name).unwrap();
-    peer.send(message(
-        Op::Openat,
-        name.len(),
-        [libc::AT_FDCWD as u64, name.len() as u64, 0, 0, 0, 0],
-    ));
-    let fd = peer.reply(LIMIT).unwrap().words[0];
+    let (near, far) = name.split_at(name.len().min(HEAD - 16));
+    peer.arena().copy_in(far).unwrap();
+    let scalars = [libc::AT_FDCWD as u64, name.len() as u64];
+    peer.send(forged(Op::Openat, &scalars, near, far.len() as u32));
+    let fd = peer.reply(LIMIT).unwrap().words[0] & u64::from(u32::MAX);
     peer.arena().copy_in(&vec![0xaa; ARENA]).unwrap();
-    peer.send(message(Op::Read, 0, [fd, 0, 0, u64::MAX, 0, 0]));
+    peer.send(forged(Op::Read, &[fd, 0, 0, u64::MAX], b"", 0));
     let reply = peer.reply(LIMIT).unwrap();
     assert_eq!((reply.code, reply.payload), (0, 10));
     let mut arena = vec![0; ARENA];

@@ -298,7 +298,8 @@ impl Guard<'_> {
         else {
             return Err(client.lose());
         };
-        let mut reader = Reader::new(answer, chunk, &mut []).map_err(|_| client.lose())?;
+        let mut reader =
+            Reader::new(answer, R::Reply::SCALARS, chunk, &mut []).map_err(|_| client.lose())?;
         let brought = answer.payload as usize;
         let taken = request.fetch(chunk, brought);
         if taken < brought {
@@ -321,7 +322,7 @@ impl Guard<'_> {
         }
         let payload = taken as u32;
         let shorter = Message { payload, ..answer };
-        Reader::new(shorter, chunk, &mut [])
+        Reader::new(shorter, R::Reply::SCALARS, chunk, &mut [])
             .and_then(|mut reader| R::Reply::decode(&mut reader))
             .map_err(|_| Errno(libc::EFAULT))
     }

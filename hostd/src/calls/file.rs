@@ -1,28 +1,32 @@
 //! Open files: reading, writing, positions, space, locks.
 #![allow(unsafe_code)]
 
+use super::kernel::kernel;
 use super::{done, Caller};
 use hostcall::ops::{reply, request, FileCalls};
 use hostcall::types::{Errno, Offset, RecordLock, RemoteFd, RwFlags};
 use hostcall::wire::Filled;
+use syscalls::Sysno;
 
 impl Caller {
-    fn transferred(&mut self, moved: i64, asked: usize) -> Result<usize, Errno> {
-        let moved = Errno::result(moved)? as usize;
+    fn transferred(&mut self, moved: Result<i64, Errno>, asked: usize) -> Result<usize, Errno> {
+        let moved = moved? as usize;
         self.complete = moved == asked;
         Ok(moved)
     }
 }
 
 impl FileCalls for Caller {
+    #[inline]
     fn close(&mut self, request: request::Close) -> Result<reply::Close, Errno> {
         let fd = self.session.fds.remove(request.fd)?;
         self.session.before_close(fd);
         // SAFETY: the descriptor is the guest's and no longer in its table.
-        done(unsafe { libc::close(fd) })?;
+        unsafe { kernel!(Sysno::close, fd) }?;
         Ok(reply::Close {})
     }
 
+    #[inline]
     fn read(&mut self, request: request::Read) -> Result<reply::Read, Errno> {
         let request::Read {
             fd,
@@ -41,12 +45,14 @@ impl FileCalls for Caller {
         // SAFETY: the sink is a window inside the lane's arena, which stays mapped while the lane is served.
         let moved = unsafe {
             match (offset, flags) {
-                (Offset::CURRENT, RwFlags(0)) => libc::read(fd, iov.iov_base, iov.iov_len) as i64,
+                (Offset::CURRENT, RwFlags(0)) => {
+                    kernel!(Sysno::read, fd, iov.iov_base, iov.iov_len)
+                }
                 (Offset(offset), RwFlags(0)) => {
-                    libc::pread(fd, iov.iov_base, iov.iov_len, offset) as i64
+                    kernel!(Sysno::pread64, fd, iov.iov_base, iov.iov_len, offset)
                 }
                 (Offset(offset), RwFlags(flags)) => {
-                    libc::preadv2(fd, &iov, 1, offset, flags) as i64
+                    Errno::result(libc::preadv2(fd, &iov, 1, offset, flags) as i64)
                 }
             }
         };
@@ -58,6 +64,7 @@ impl FileCalls for Caller {
         })
     }
 
+    #[inline]
     fn write(&mut self, request: request::Write) -> Result<reply::Write, Errno> {
         let request::Write {
             fd,
@@ -73,12 +80,14 @@ impl FileCalls for Caller {
         // SAFETY: as in `read`.
         let moved = unsafe {
             match (offset, flags) {
-                (Offset::CURRENT, RwFlags(0)) => libc::write(fd, iov.iov_base, iov.iov_len) as i64,
+                (Offset::CURRENT, RwFlags(0)) => {
+                    kernel!(Sysno::write, fd, iov.iov_base, iov.iov_len)
+                }
                 (Offset(offset), RwFlags(0)) => {
-                    libc::pwrite(fd, iov.iov_base, iov.iov_len, offset) as i64
+                    kernel!(Sysno::pwrite64, fd, iov.iov_base, iov.iov_len, offset)
                 }
                 (Offset(offset), RwFlags(flags)) => {
-                    libc::pwritev2(fd, &iov, 1, offset, flags) as i64
+                    Errno::result(libc::pwritev2(fd, &iov, 1, offset, flags) as i64)
                 }
             }
         };
@@ -88,10 +97,11 @@ impl FileCalls for Caller {
         Ok(reply::Write { written })
     }
 
+    #[inline]
     fn lseek(&mut self, request: request::Lseek) -> Result<reply::Lseek, Errno> {
         let fd = self.session.fds.get(request.fd)?;
         // SAFETY: plain system call.
-        let offset = Errno::result(unsafe { libc::lseek(fd, request.offset, request.whence) })?;
+        let offset = unsafe { kernel!(Sysno::lseek, fd, request.offset, request.whence) }?;
         Ok(reply::Lseek { offset })
     }
 
@@ -173,9 +183,9 @@ impl FileCalls for Caller {
         let fd = self.session.fds.get(request.fd)?;
         let sink = request.sink;
         // SAFETY: the sink is a window inside the lane's arena, which stays mapped while the lane is served.
-        let filled = unsafe { libc::syscall(libc::SYS_getdents64, fd, sink.as_ptr(), sink.len()) };
+        let filled = unsafe { kernel!(Sysno::getdents64, fd, sink.as_ptr(), sink.len()) }?;
         Ok(reply::Getdents {
-            filled: Filled(Errno::result(filled)? as usize),
+            filled: Filled(filled as usize),
         })
     }
 

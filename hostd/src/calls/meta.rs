@@ -2,12 +2,16 @@
 #![allow(unsafe_code)]
 
 use super::attribute::Target;
+use super::kernel::{kernel, STAT_AT};
 use super::translate::{self, is_acl};
 use super::{done, Caller};
+use hostcall::metadata::Metadata;
 use hostcall::ops::{reply, request, MetaCalls};
 use hostcall::types::{AtFlags, Errno};
 use hostcall::wire::{Filled, Sink};
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use syscalls::Sysno;
 
 /// Whether a call means the inode of a descriptor, whatever that was opened for. What functions of libc take (fchmod,
 /// futimens, fgetxattr) is an open file, which an `O_PATH` descriptor is not.
@@ -59,6 +63,7 @@ impl Caller {
 }
 
 impl MetaCalls for Caller {
+    #[inline]
     fn statx(&mut self, request: request::Statx) -> Result<reply::Statx, Errno> {
         let request::Statx {
             dirfd,
@@ -71,6 +76,27 @@ impl MetaCalls for Caller {
         Ok(reply::Statx {
             filled: self.metadata(dirfd, path, flags, mask, sink)?,
         })
+    }
+
+    #[inline]
+    fn stat(&mut self, request: request::Stat) -> Result<reply::Stat, Errno> {
+        let request::Stat { dirfd, path, flags } = request;
+        let dirfd = self.dir(dirfd, path)?;
+        let mut data = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: a NUL-terminated private path; the structure is ours, and filled where the call succeeds.
+        let data = unsafe {
+            // The path that is not there costs the kernel a look at it all the same.
+            match path.is_empty() && flags.0 == libc::AT_EMPTY_PATH && dirfd >= 0 {
+                true => kernel!(Sysno::fstat, dirfd, data.as_mut_ptr()),
+                false => kernel!(STAT_AT, dirfd, path.as_ptr(), data.as_mut_ptr(), flags.0),
+            }?;
+            data.assume_init()
+        };
+        let mut stat = Metadata::from(&data);
+        if let Some(maps) = &self.session.translated {
+            translate::show_metadata(&mut stat, maps);
+        }
+        Ok(reply::Stat { stat })
     }
 
     fn statfs(&mut self, request: request::Statfs) -> Result<reply::Statfs, Errno> {

@@ -8,6 +8,7 @@ mod attribute;
 pub mod exec;
 pub(crate) mod file;
 mod identity;
+mod kernel;
 pub(crate) mod link;
 mod meta;
 mod path;

@@ -1,12 +1,15 @@
 //! Names: finding, making and removing files. The kernel walks the path inside the view.
 #![allow(unsafe_code)]
 
+use super::kernel::kernel;
 use super::{done, Caller};
 use hostcall::ops::{reply, request, PathCalls};
 use hostcall::types::{AtFlags, Errno};
 use hostcall::wire::Filled;
+use syscalls::Sysno;
 
 impl PathCalls for Caller {
+    #[inline]
     fn openat(&mut self, request: request::Openat) -> Result<reply::Openat, Errno> {
         let request::Openat {
             dirfd,
@@ -21,8 +24,7 @@ impl PathCalls for Caller {
         let changes = flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
         let _change = changes.then(|| self.session.change());
         // SAFETY: a NUL-terminated private path.
-        let fd =
-            Errno::result(unsafe { libc::openat(dirfd, path.as_ptr(), flags, mode.0) }.into())?;
+        let fd = unsafe { kernel!(Sysno::openat, dirfd, path.as_ptr(), flags, mode.0) }?;
         Ok(reply::Openat {
             fd: self.session.fds.insert(fd as i32),
         })

@@ -2,6 +2,7 @@
 
 use crate::idmap::IdMaps;
 use hostcall::ids::{GuestGid, GuestUid, HostGid, HostUid};
+use hostcall::metadata::Metadata;
 use hostcall::types::Errno;
 use std::ffi::CStr;
 
@@ -34,6 +35,12 @@ pub fn owner(
 pub fn show_statx(data: &mut libc::statx, maps: &IdMaps) {
     data.stx_uid = maps.uids.shown(HostUid(data.stx_uid)).0;
     data.stx_gid = maps.gids.shown(HostGid(data.stx_gid)).0;
+}
+
+/// Shows metadata as the guest is to see it.
+pub fn show_metadata(data: &mut Metadata, maps: &IdMaps) {
+    data.uid = maps.uids.shown(HostUid(data.uid)).0;
+    data.gid = maps.gids.shown(HostGid(data.gid)).0;
 }
 
 /// Whether an extended attribute is an access control list, acl(5), whose value holds ids.

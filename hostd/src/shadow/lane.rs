@@ -196,10 +196,12 @@ impl Lane {
         // A spare shadow's thread sleeps here, and looks for calls when there is somebody to make them.
         session.await_adoption();
         while let Next::Call(call, chunk) = end.next(page, arena, &bell)? {
-            let answer = match head.tracing.load(Ordering::Relaxed) {
-                0 => execute(&mut caller, call, chunk, &mut scratch)?,
-                _ => traced(&mut caller, call, chunk, &mut scratch)?,
-            };
+            let traced = head.tracing.load(Ordering::Relaxed) != 0;
+            let traced = traced.then(|| Traced::begin(call, chunk));
+            let answer = execute(&mut caller, call, chunk, &mut scratch)?;
+            if let Some(traced) = traced {
+                traced.end(session, answer);
+            }
             // Before the answer, whose release publishes it: a guest that has the answer cancels a later call only.
             self.unanswered
                 .store(call_number(end.answered() + 1), Ordering::Relaxed);
@@ -253,27 +255,38 @@ fn count(session: &Session, call: &Message, answer: &Message) {
     }
 }
 
-fn traced(
-    caller: &mut Caller,
+/// A call that a trace shows.
+struct Traced {
     call: Message,
-    chunk: Window<'_>,
-    scratch: &mut [u8],
-) -> Result<Message, ProtocolError> {
-    let mut payload = vec![0; (call.payload as usize).min(TRACED_BYTES).min(chunk.len())];
-    // The head of the payload, copied before the call may overwrite it.
-    let _ = chunk.copy_out(&mut payload);
-    let start = Instant::now();
-    let answer = execute(caller, call, chunk, scratch)?;
-    let took = start.elapsed();
-    let line = format!(
-        "{} <{:.6}>",
-        Trace {
+    /// The head of the payload, which the call may overwrite.
+    payload: Vec<u8>,
+    start: Instant,
+}
+
+impl Traced {
+    #[cold]
+    fn begin(call: Message, chunk: Window<'_>) -> Traced {
+        let mut payload = vec![0; (call.payload as usize).min(TRACED_BYTES).min(chunk.len())];
+        let _ = chunk.copy_out(&mut payload);
+        Traced {
             call,
-            payload: &payload,
-            answer
-        },
-        took.as_secs_f64()
-    );
-    caller.session.trace(line);
-    Ok(answer)
+            payload,
+            start: Instant::now(),
+        }
+    }
+
+    #[cold]
+    fn end(self, session: &Session, answer: Message) {
+        let took = self.start.elapsed();
+        let line = format!(
+            "{} <{:.6}>",
+            Trace {
+                call: self.call,
+                payload: &self.payload,
+                answer
+            },
+            took.as_secs_f64()
+        );
+        session.trace(line);
+    }
 }

@@ -181,7 +181,7 @@ unsafe fn device_control(
             Ok(0)
         }
         libc::FIONREAD => {
-            let size = super::stat::metadata_of(remote)?.stx_size as i64;
+            let size = super::stat::metadata_of(remote)?.size as i64;
             let position = client.lseek(remote, 0, libc::SEEK_CUR)?.offset;
             let rest = (size - position).clamp(0, c_int::MAX.into());
             // SAFETY: the request's argument is a pointer to an int.

@@ -97,7 +97,7 @@ fn read_ahead(fd: RemoteFd, offset: off_t, count: size_t) -> Result<(), Errno> {
     if ![libc::O_RDONLY, libc::O_RDWR].contains(&mode) {
         return Err(Errno(libc::EBADF));
     }
-    let kind = u32::from(super::stat::metadata_of(fd)?.stx_mode) & libc::S_IFMT;
+    let kind = super::stat::metadata_of(fd)?.mode & libc::S_IFMT;
     if kind != libc::S_IFREG && kind != libc::S_IFBLK {
         return Err(Errno(libc::EINVAL));
     }
@@ -115,7 +115,7 @@ fn allocate(fd: RemoteFd, offset: off_t, len: off_t) -> Result<(), Errno> {
     match client.fallocate(fd, 0, offset, len) {
         Err(Errno(libc::EOPNOTSUPP)) => {
             let place = super::stat::metadata_of(fd)?;
-            if end > place.stx_size as i64 {
+            if end > place.size as i64 {
                 client.ftruncate(fd, end)?;
             }
             Ok(())

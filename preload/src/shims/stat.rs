@@ -6,6 +6,7 @@ use super::open::refuse_reserved;
 use crate::real::{done, shims, sys};
 use crate::{fds, session};
 use hostcall::access::put;
+use hostcall::metadata::Metadata;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno, RemoteFd};
 use hostcall::wire::Sink;
@@ -18,11 +19,8 @@ use syscalls::Sysno;
 /// chance, and then `cp` and `mv` would take two files for the same one. Kernels give out 12 bits.
 const HOST_DEVICE: u32 = 1 << 19;
 
-/// What stat(2) needs of statx(2).
-const BASIC: c_uint = libc::STATX_BASIC_STATS;
-
 /// statx(2) on the host, with host devices told apart.
-fn metadata(dir: DirFd, path: &CStr, flags: c_int, mask: c_uint) -> Result<libc::statx, Errno> {
+fn extended(dir: DirFd, path: &CStr, flags: c_int, mask: c_uint) -> Result<libc::statx, Errno> {
     let mut stats = MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the structure is ours for the call.
     let sink = unsafe { Sink::from_raw(stats.as_mut_ptr().cast(), size_of::<libc::statx>()) };
@@ -30,10 +28,14 @@ fn metadata(dir: DirFd, path: &CStr, flags: c_int, mask: c_uint) -> Result<libc:
     // SAFETY: zeros and any bytes over them are a statx.
     let mut stats = unsafe { stats.assume_init() };
     stats.stx_dev_major |= HOST_DEVICE;
-    if u32::from(stats.stx_mode) & libc::S_IFMT == libc::S_IFLNK && stats.stx_size > 0 {
+    if is_link(stats.stx_mode.into()) && stats.stx_size > 0 {
         stats.stx_size += lengthened(dir, path)?;
     }
     Ok(stats)
+}
+
+fn is_link(mode: u32) -> bool {
+    mode & libc::S_IFMT == libc::S_IFLNK
 }
 
 /// By how much the target of a symbolic link is longer as readlink(2) shows it. Programs make room for it by the link's size.
@@ -48,38 +50,46 @@ fn lengthened(dir: DirFd, path: &CStr) -> Result<u64, Errno> {
 }
 
 /// Metadata of an open host file.
-pub fn metadata_of(fd: RemoteFd) -> Result<libc::statx, Errno> {
-    metadata(fd.into(), c"", libc::AT_EMPTY_PATH, BASIC)
+pub fn metadata_of(fd: RemoteFd) -> Result<Metadata, Errno> {
+    let asked = session::client()?.stat(fd.into(), c"", AtFlags(libc::AT_EMPTY_PATH))?;
+    Ok(asked.stat)
 }
 
-/// The same facts in the older structure.
-fn convert(from: &libc::statx) -> libc::stat {
+/// The same facts in libc's structure, with host devices told apart.
+fn convert(from: &Metadata) -> libc::stat {
     // SAFETY: a stat of zeros is valid; it has private padding that cannot be named.
     let mut to: libc::stat = unsafe { std::mem::zeroed() };
-    to.st_dev = libc::makedev(from.stx_dev_major, from.stx_dev_minor);
-    to.st_ino = from.stx_ino;
-    to.st_nlink = from.stx_nlink as _;
-    to.st_mode = from.stx_mode.into();
-    to.st_uid = from.stx_uid;
-    to.st_gid = from.stx_gid;
-    to.st_rdev = libc::makedev(from.stx_rdev_major, from.stx_rdev_minor);
-    to.st_size = from.stx_size as _;
-    to.st_blksize = from.stx_blksize as _;
-    to.st_blocks = from.stx_blocks as _;
-    to.st_atime = from.stx_atime.tv_sec;
-    to.st_atime_nsec = from.stx_atime.tv_nsec.into();
-    to.st_mtime = from.stx_mtime.tv_sec;
-    to.st_mtime_nsec = from.stx_mtime.tv_nsec.into();
-    to.st_ctime = from.stx_ctime.tv_sec;
-    to.st_ctime_nsec = from.stx_ctime.tv_nsec.into();
+    let (major, minor) = (libc::major(from.device), libc::minor(from.device));
+    to.st_dev = libc::makedev(major | HOST_DEVICE, minor);
+    to.st_ino = from.inode;
+    to.st_nlink = from.links as _;
+    to.st_mode = from.mode;
+    to.st_uid = from.uid;
+    to.st_gid = from.gid;
+    to.st_rdev = from.is_device;
+    to.st_size = from.size as _;
+    to.st_blksize = from.block as _;
+    to.st_blocks = from.blocks as _;
+    (to.st_atime, to.st_atime_nsec) = (from.accessed.0, from.accessed.1.into());
+    (to.st_mtime, to.st_mtime_nsec) = (from.modified.0, from.modified.1.into());
+    (to.st_ctime, to.st_ctime_nsec) = (from.changed.0, from.changed.1.into());
     to
+}
+
+fn stat_of(dir: DirFd, path: &CStr, flags: c_int) -> Result<libc::stat, Errno> {
+    let asked = session::client()?.stat(dir, path, AtFlags(flags))?;
+    let mut stats = convert(&asked.stat);
+    if is_link(stats.st_mode) && stats.st_size > 0 {
+        stats.st_size += lengthened(dir, path)? as i64;
+    }
+    Ok(stats)
 }
 
 unsafe fn stat_host(dir: DirFd, path: &CStr, flags: c_int, to: *mut libc::stat) -> c_int {
     done(
-        metadata(dir, path, flags, BASIC)
+        stat_of(dir, path, flags)
             // SAFETY: the calling program's structure.
-            .and_then(|stats| unsafe { put(to, &convert(&stats)) }),
+            .and_then(|stats| unsafe { put(to, &stats) }),
     )
 }
 
@@ -164,7 +174,7 @@ shims! {
             |dirfd, path| sys!(Sysno::statx, dirfd, path, flags, mask, to),
             |dir, path| {
                 // A null path with AT_EMPTY_PATH is the descriptor itself, like the empty one.
-                done(metadata(dir, path, flags, mask).and_then(|stats| put(to, &stats)))
+                done(extended(dir, path, flags, mask).and_then(|stats| put(to, &stats)))
             }
         )
     }
