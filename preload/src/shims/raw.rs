@@ -1,13 +1,13 @@
 //! syscall(2): programs that enter the kernel by number reach the same functions as by name.
 //!
 //! What concerns no file goes to the kernel as libc's own function does it: no frame of ours stands on the stack, for a
-//! clone(2) returns twice. What has a form of its own (the 32-bit calls) is left to the kernel too, which sees
+//! clone(2) onto another stack returns twice. What has a form of its own (the 32-bit calls) is left to the kernel too, which sees
 //! the mount.
 #![allow(unsafe_code)]
 
 use crate::real::{finish, set_errno, try_sys};
 use crate::symbols::Row;
-use crate::{fds, materialise, observe};
+use crate::{fds, fork, materialise, observe};
 use hostcall::access::copy;
 use hostcall::types::Errno;
 use libc::{c_int, c_long};
@@ -17,11 +17,15 @@ use syscalls::Sysno;
 macro_rules! table {
     ($( $(#[$attribute:meta])* $number:ident => $name:path, $count:tt; )*) => {
         /// Whether a call may concern a file.
-        extern "C" fn concerns_files(number: c_long) -> bool {
+        ///
+        /// # Safety
+        /// The arguments are the first ones of the system call.
+        unsafe extern "C" fn concerns_files(number: c_long, a: usize, b: usize) -> bool {
             !observe::bypassed() && match number {
                 libc::SYS_getcwd => true,
                 $( $(#[$attribute])* libc::$number => true, )*
-                _ => false,
+                // SAFETY: the caller's promise.
+                _ => unsafe { fork::forks(number, a, b) },
             }
         }
 
@@ -42,10 +46,8 @@ macro_rules! table {
                 match number {
                     libc::SYS_getcwd => working_directory(a, b),
                     $( $(#[$attribute])* libc::$number => table!(@call $name, $count, all), )*
-                    _ => {
-                        set_errno(Errno(libc::ENOSYS));
-                        -1
-                    }
+                    // The only ones besides.
+                    _ => fork::by_number(number, [a, b, c, d, e]).into(),
                 }
             };
             match observe::armed() {
@@ -152,10 +154,20 @@ table! {
     SYS_recvmsg => libc::recvmsg, 3;
     SYS_inotify_add_watch => libc::inotify_add_watch, 3;
     SYS_inotify_rm_watch => libc::inotify_rm_watch, 2;
+    SYS_epoll_ctl => libc::epoll_ctl, 4;
+    SYS_ppoll => super::ready::ppoll_by_number, 5;
+    SYS_pselect6 => super::ready::pselect_by_number, 6;
+    SYS_chroot => libc::chroot, 1;
     #[cfg(target_arch = "x86_64")]
     SYS_open => super::open::open, 3;
     #[cfg(target_arch = "x86_64")]
     SYS_creat => super::open::creat, 2;
+    #[cfg(target_arch = "x86_64")]
+    SYS_poll => libc::poll, 3;
+    #[cfg(target_arch = "x86_64")]
+    SYS_select => super::ready::select_by_number, 5;
+    #[cfg(target_arch = "x86_64")]
+    SYS_mknod => libc::mknod, 3;
     #[cfg(target_arch = "x86_64")]
     SYS_stat => libc::stat, 2;
     #[cfg(target_arch = "x86_64")]
