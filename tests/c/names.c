@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
@@ -80,6 +82,22 @@ int main(int count, char **arguments)
     facts("trailing slash", stat("file/", &s), &s);
     facts("empty", stat("", &s), &s);
     facts("missing", stat("none", &s), &s);
+    resolved("file/..");
+    resolved("file/./../file");
+    resolved("../z/file");
+    say("times of nothing %d %s", futimens(AT_FDCWD, NULL), why());
+    say("times of no path %d %s", utimensat(AT_FDCWD, NULL, NULL, 0), why());
+    int place = open(".", O_RDONLY);
+    say("times of no path %d %s", utimensat(place, NULL, NULL, 0), why());
+    say("by number %ld %s", syscall(SYS_utimensat, AT_FDCWD, NULL, NULL, 0), why());
+    errno = 0;
+    say("by number %ld %s", syscall(SYS_utimensat, place, NULL, NULL, 0), why());
+    uint64_t how[3] = {O_RDONLY};
+    int first = dup(place);
+    close(first);
+    int opened = syscall(SYS_openat2, place, "file", how, sizeof how);
+    say("the lowest number %d", opened == first);
+    close(opened), close(place);
     chdir("../../..");
     say("back %s", getcwd(where, sizeof where));
     /* Out of the directory altogether and back in. */

@@ -9,6 +9,7 @@ use crate::real::{finish, set_errno, try_sys};
 use crate::symbols::Row;
 use crate::{fds, fork, materialise, observe};
 use hostcall::access::copy;
+use hostcall::attach::out_of_the_way;
 use hostcall::types::Errno;
 use libc::{c_int, c_long};
 use syscalls::Sysno;
@@ -122,7 +123,7 @@ table! {
     SYS_fchmodat2 => libc::fchmodat, 4;
     SYS_fchown => libc::fchown, 3;
     SYS_fchownat => libc::fchownat, 5;
-    SYS_utimensat => set_times, 4;
+    SYS_utimensat => super::times::by_number, 4;
     SYS_getxattr => libc::getxattr, 4;
     SYS_lgetxattr => libc::lgetxattr, 4;
     SYS_fgetxattr => libc::fgetxattr, 4;
@@ -242,7 +243,9 @@ unsafe fn open_as_told(
     fds::release_reserved();
     finish(match fds::host(dirfd) {
         None => opened(dirfd),
+        // Out of the way: what is opened gets the lowest number.
         Some(_) => materialise::to_execute(dirfd).and_then(|directory| {
+            let directory = out_of_the_way(directory)?;
             let opened = opened(directory);
             // SAFETY: plain system call; nobody else has seen the number.
             let _ = unsafe { try_sys!(Sysno::close, directory) };
@@ -259,22 +262,6 @@ unsafe fn access(dirfd: c_int, path: *const libc::c_char, mode: c_int) -> c_int 
 unsafe fn change_mode(dirfd: c_int, path: *const libc::c_char, mode: libc::mode_t) -> c_int {
     // SAFETY: the caller's path; the call has no flags.
     unsafe { libc::fchmodat(dirfd, path, mode, 0) }
-}
-
-/// Without a path the call means the descriptor itself, as futimens(3) does.
-unsafe fn set_times(
-    dirfd: c_int,
-    path: *const libc::c_char,
-    times: *const libc::timespec,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: the caller's arguments.
-    unsafe {
-        match path.is_null() {
-            true => libc::futimens(dirfd, times),
-            false => libc::utimensat(dirfd, path, times, flags),
-        }
-    }
 }
 
 /// The call has the offset in two words, of which the first is whole on a 64-bit machine.
