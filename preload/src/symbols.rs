@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::exec::Strings;
+use crate::fork::Act;
 use crate::observe;
 use crate::real::{finish, Function};
 use crate::shims::libio::File;

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static char name[4096];
@@ -164,7 +165,14 @@ static void readiness(const char *d) {
     FD_ZERO(&r); FD_ZERO(&w);
     FD_SET(fd, &r); FD_SET(pair[0], &r); FD_SET(fd, &w);
     say("select %d %d %d %d", select(pair[1] + 1, &r, &w, NULL, NULL), FD_ISSET(fd, &r) != 0, FD_ISSET(pair[0], &r) != 0, FD_ISSET(fd, &w) != 0);
+    for (int way = 0; way < 2; way++) {
+        struct timespec none = {0};
+        say("poll by number %ld %x", way ? syscall(SYS_poll, list, 3, 0) : syscall(SYS_ppoll, list, 3, &none, NULL, 8), list[0].revents);
+        FD_ZERO(&r); FD_SET(fd, &r);
+        say("select by number %ld %d", way ? syscall(SYS_select, fd + 1, &r, NULL, NULL, NULL) : syscall(SYS_pselect6, fd + 1, &r, NULL, NULL, NULL, NULL), FD_ISSET(fd, &r) != 0);
+    }
     int epoll = epoll_create1(0);
+    say("epoll by number %ld %s", syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){EPOLLIN}), why());
     struct epoll_event event = {EPOLLIN, {0}};
     say("epoll %d %s", epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), why());
     close(fd), close(pair[0]), close(pair[1]), close(epoll);

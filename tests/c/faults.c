@@ -2,12 +2,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -71,6 +74,12 @@ static void transfers(int fd)
     TELL(writev(fd, (void *)(edge - sizeof *list), 2));
     TELL(sendfile(fd, fd, (void *)edge, 10));
     TELL(copy_file_range(fd, (void *)edge, fd, NULL, 10, 0));
+    unsigned long context = 0;
+    void *submitted[] = {edge, (void *)-1L, NULL};
+    TELL(syscall(SYS_io_setup, 1, &context));
+    TELL(syscall(SYS_io_submit, context, 1, edge));
+    for (int at = 0; at < 3; at++)
+        TELL(syscall(SYS_io_submit, context, 1, submitted + at));
 }
 
 static void structures(int fd)
@@ -81,6 +90,12 @@ static void structures(int fd)
     TELL(fstatfs(fd, (void *)(edge - 8)));
     TELL(fcntl(fd, F_SETLK, edge));
     TELL(fcntl(fd, F_GETLK, -1L));
+    static const struct flock fixed = {.l_type = F_WRLCK, .l_len = 1};
+    TELL(fcntl(fd, F_SETLK, &fixed));
+    TELL(fcntl(fd, F_OFD_SETLK, &fixed));
+    TELL(fcntl(fd, F_GETLK, &fixed));
+    TELL(ioctl(fd, FIONBIO, edge));
+    TELL(ioctl(fd, FIONREAD, edge));
     TELL(utimensat(AT_FDCWD, "f", (void *)edge, 0));
     TELL(setxattr("f", edge, "v", 1, 0));
     TELL(setxattr("f", "user.x", edge, 1, 0));
@@ -93,6 +108,36 @@ static void structures(int fd)
     TELL(syscall(SYS_getcwd, large, 0));
     TELL(symlink("f", "l"));
     TELL(readlink("l", edge, 10));
+}
+
+static void readiness(int fd)
+{
+    struct pollfd *last = (void *)(edge - sizeof *last), many[70];
+    *last = (struct pollfd){fd, POLLIN};
+    TELL(poll(last, 1, 0));
+    TELL(last->revents);
+    TELL(poll(last, 2, 0));
+    TELL(poll((void *)edge, 1, 0));
+    TELL(poll((void *)-1L, 1, 0));
+    TELL(poll(NULL, 1, 0));
+    TELL(poll(last, -1, 0));
+    TELL(ppoll((void *)edge, 1, NULL, NULL));
+    for (int at = 0; at < 70; at++)
+        many[at] = (struct pollfd){at == 66 ? fd : -1, POLLOUT};
+    TELL(poll(many, 70, -1));
+    TELL(many[66].revents);
+    fd_set set, other;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    other = set;
+    TELL(select(fd + 1, &set, &other, NULL, NULL));
+    TELL(FD_ISSET(fd, &set) + FD_ISSET(fd, &other));
+    TELL(select(fd + 1, NULL, NULL, &other, &(struct timeval){0}));
+    TELL(FD_ISSET(fd, &other));
+    TELL(select(fd + 1, (void *)edge, NULL, NULL, NULL));
+    TELL(select(fd + 1, &set, (void *)-1L, NULL, NULL));
+    TELL(select(-1, &set, (void *)edge, NULL, NULL));
+    TELL(pselect(fd + 1, NULL, NULL, (void *)edge, NULL, NULL));
 }
 
 static void paths(void)
@@ -183,6 +228,7 @@ int main(int argc, char **argv)
     int fd = open("f", O_RDWR | O_CREAT | O_TRUNC, 0600);
     transfers(fd);
     structures(fd);
+    readiness(fd);
     paths();
     maps(fd);
     signals(fd);

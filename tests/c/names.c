@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
@@ -29,6 +31,33 @@ static void resolved(const char *path)
     free(found);
 }
 
+/* Names on two file systems: what is wrong with either is found before that they are two. */
+static void apart(const char *d)
+{
+    char here[PATH_MAX], deep[PATH_MAX], lost[PATH_MAX];
+    snprintf(here, sizeof here, "%s/apart", d);
+    snprintf(deep, sizeof deep, "%s/apart/below", d);
+    snprintf(lost, sizeof lost, "%s/none/below", d);
+    int file = open(here, O_CREAT | O_RDWR, 0600), closed = 999, elsewhere = open("/etc/passwd", O_RDONLY), root = open("/", O_RDONLY);
+    const char *mine[] = {here, deep, lost, ""}, *others[] = {"/etc/passwd", "/etc/free", "/etc/passwd/below", "/etc/none/below", ""};
+    for (int at = 0; at < 4; at++)
+        for (int other = 0; other < 5; other++) {
+            const char *a = mine[at], *b = others[other];
+            say("link %d %d: %d %s", at, other, link(a, b), why());
+            say("link back: %d %s", link(b, a), why());
+            say("rename: %d %s", rename(a, b), why());
+            say("rename back: %d %s", rename(b, a), why());
+        }
+    int places[] = {file, closed, elsewhere, root, AT_FDCWD};
+    for (int at = 0; at < 5; at++) {
+        say("linkat %d: %d %s", at, linkat(places[at], "etc/passwd", AT_FDCWD, here, 0), why());
+        say("back: %d %s", linkat(AT_FDCWD, here, places[at], "etc/free", 0), why());
+        say("renameat: %d %s", renameat(places[at], "etc/passwd", AT_FDCWD, here), why());
+        say("back: %d %s", renameat(AT_FDCWD, here, places[at], "etc/free"), why());
+    }
+    close(file), close(elsewhere), close(root), unlink(here);
+}
+
 int main(int count, char **arguments)
 {
     (void)count;
@@ -36,6 +65,7 @@ int main(int count, char **arguments)
     struct stat s, t;
     char text[PATH_MAX * 2], where[PATH_MAX];
     umask(022);
+    apart(d);
     say("chdir %d %s", chdir(d), getcwd(where, sizeof where));
     say("getcwd small %d %s", getcwd(where, 2) != NULL, why());
     say("getcwd 0 %d %s", getcwd(where, 0) != NULL, why());
@@ -52,6 +82,22 @@ int main(int count, char **arguments)
     facts("trailing slash", stat("file/", &s), &s);
     facts("empty", stat("", &s), &s);
     facts("missing", stat("none", &s), &s);
+    resolved("file/..");
+    resolved("file/./../file");
+    resolved("../z/file");
+    say("times of nothing %d %s", futimens(AT_FDCWD, NULL), why());
+    say("times of no path %d %s", utimensat(AT_FDCWD, NULL, NULL, 0), why());
+    int place = open(".", O_RDONLY);
+    say("times of no path %d %s", utimensat(place, NULL, NULL, 0), why());
+    say("by number %ld %s", syscall(SYS_utimensat, AT_FDCWD, NULL, NULL, 0), why());
+    errno = 0;
+    say("by number %ld %s", syscall(SYS_utimensat, place, NULL, NULL, 0), why());
+    uint64_t how[3] = {O_RDONLY};
+    int first = dup(place);
+    close(first);
+    int opened = syscall(SYS_openat2, place, "file", how, sizeof how);
+    say("the lowest number %d", opened == first);
+    close(opened), close(place);
     chdir("../../..");
     say("back %s", getcwd(where, sizeof where));
     /* Out of the directory altogether and back in. */

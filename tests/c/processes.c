@@ -2,7 +2,10 @@
 #define _GNU_SOURCE
 #include "plain.h"
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -52,6 +55,45 @@ static int child(int count, char **arguments)
     for (char **entry = environ; *entry; entry++)
         if (!strncmp(*entry, "HOSTCALL_TOKEN", 14) || !strncmp(*entry, "HOSTCALL_FDS", 12)) say("left over %s", *entry);
     return 7;
+}
+
+/* A child of clone(2): what it opens, where it goes and what it closes is its own, unless it shares memory and all. */
+static int cloned(void *file)
+{
+    char text[8] = {0}, where[4096];
+    int fd = *(int *)file;
+    ssize_t got = read(fd, text, 2);
+    say("clone read %zd %s", got, text);
+    say("clone relative %d", access("marker", F_OK));
+    say("clone moves %d", chdir("/"));
+    close(fd);
+    say("clone stands in %s", getcwd(where, sizeof where));
+    return 9;
+}
+
+static void clones(const char *d)
+{
+    char where[4096];
+    int fd = make(d, "cloned", "0123456789");
+    char *stack = (char *)malloc(65536) + 65536;
+    say("there %d", chdir(d));
+    close(open("marker", O_CREAT | O_WRONLY, 0600));
+    status("clone", clone(cloned, stack, SIGCHLD, &fd));
+    say("clone of nothing %d %s", clone(NULL, stack, SIGCHLD, &fd), why());
+    int tid = 0, child = clone(cloned, stack, SIGCHLD | CLONE_PARENT_SETTID, &fd, &tid);
+    say("told %d", child == tid);
+    status("clone", child);
+    for (int way = 0; way < 3; way++) {
+        struct { unsigned long flags, others[3], exit_signal, rest[3]; } words = {.exit_signal = SIGCHLD};
+        int child = way == 0 ? syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : way == 1 ? syscall(SYS_clone3, &words, sizeof words) : syscall(SYS_fork);
+        if (child == 0)
+            _exit(cloned(&fd));
+        status("by number", child);
+    }
+    say("position %ld at %s", lseek(fd, 0, SEEK_CUR), getcwd(where, sizeof where));
+    status("with all that is shared", clone(cloned, stack, SIGCHLD | CLONE_VM | CLONE_VFORK | CLONE_FS | CLONE_FILES, &fd));
+    say("position %ld %s", lseek(fd, 0, SEEK_CUR), why());
+    say("moved to %s", getcwd(where, sizeof where));
 }
 
 static void forks(const char *d)
@@ -215,7 +257,7 @@ int main(int count, char **arguments)
     if (count > 1 && !strcmp(arguments[1], "child")) return child(count, arguments);
     readlink("/proc/self/exe", self, sizeof self);
     const char *d = arguments[1];
-    forks(d), execs(d), execs_at(d), spawns(d), systems(d);
+    forks(d), clones(d), execs(d), execs_at(d), spawns(d), systems(d);
     say("end");
     return 0;
 }

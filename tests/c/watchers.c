@@ -203,6 +203,37 @@ static void overflow(void)
     act("rm -r o");
 }
 
+/* What the program has done before it reads, it finds: all of it, and as much as fits into its buffer. */
+static void at_once(void)
+{
+    char buffer[4096];
+    int bytes = 0, count = 0;
+    begin(IN_NONBLOCK);
+    mkdir("a", 0700);
+    watch("a", IN_ALL_EVENTS);
+    for (int i = 0; i < 100; i++) {
+        close(open("a/f", O_WRONLY | O_CREAT, 0600));
+        unlink("a/f");
+        tell(buffer, read(fd, buffer, sizeof buffer));
+        say("no more %zd %s", read(fd, buffer, sizeof buffer), why());
+    }
+    mkdir("a/d", 0700);
+    ioctl(fd, FIONREAD, &bytes);
+    say("unread %d", bytes);
+    rmdir("a/d");
+    for (size_t room = 32; room <= 96; room += 32)
+        say("of few bytes %zd", read(fd, buffer, room));
+    /* More than the library's queue holds. */
+    for (int i = 0; i < 2000; i++) {
+        close(open("a/f", O_WRONLY | O_CREAT, 0600));
+        unlink("a/f");
+    }
+    for (ssize_t got; (got = read(fd, buffer, sizeof buffer)) > 0; count += got)
+        ;
+    say("all in all %d", count);
+    rmdir("a");
+}
+
 int main(int argc, char **argv)
 {
     start(argv);
@@ -215,7 +246,7 @@ int main(int argc, char **argv)
     act("mkdir ends");
     struct { const char *name; void (*run)(void); } cases[] = {
         { "threads", threads }, { "duplicates", duplicates }, { "children", children }, { "turns", turns },
-        { "overflow", overflow },
+        { "overflow", overflow }, { "at once", at_once },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (!strcmp(argv[3], cases[i].name))

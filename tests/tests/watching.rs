@@ -114,6 +114,11 @@ fn more_events_than_are_kept() {
     case(&["local"], "watchers", "host", "overflow");
 }
 
+#[test]
+fn own_changes_are_found_at_once() {
+    case(&KINDS, "watchers", "own", "at once");
+}
+
 /// What the scripts share: `ask COMMAND` has the host do something, `await FILE TEXT` waits for a text in a file.
 const SHARED: &str = r#"
 cd "$1"

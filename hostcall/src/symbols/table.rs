@@ -3,8 +3,8 @@
 /// The rows of the [symbol table](crate::symbols), handed to a macro of the caller's.
 ///
 /// A row reads: road, names with the same signature, the signature of what is hooked, `: "reason"` where there is no hook.
-/// Types are those of libc; `File`, `Glob`, `Select`, `Compare`, `GlobError`, `Visit`, `PlainVisit`, `Strings`, `Spawn` and
-/// `Attributes` are glibc's own, for which the libc crate has no usable type; `Action` is `struct sigaction`. The first name of a row is also the name of
+/// Types are those of libc; `File`, `Glob`, `Select`, `Compare`, `GlobError`, `Visit`, `PlainVisit`, `Strings`, `Spawn`,
+/// `Attributes` and `Act` are glibc's own, for which the libc crate has no usable type; `Action` is `struct sigaction`. The first name of a row is also the name of
 /// the function that serves it, in the module that the family is called after.
 #[macro_export]
 macro_rules! symbols {
@@ -375,7 +375,8 @@ family fork {
     call _exit | _Exit (status: c_int) -> c_int;
     call daemon (stay: c_int, keep: c_int) -> c_int;
     kernel exit | quick_exit | abort : "ends the process, after what it has to do";
-    kernel clone | __clone | unshare : "a child made so begins a session of its own, without the host files of its parent";
+    call clone | __clone (act: Act, stack: *mut c_void, flags: c_int, argument: *mut c_void, parent: usize, local: usize, child: usize) -> c_int;
+    kernel unshare : "what the process shared it goes on with by itself";
 }
 
 /// Program images

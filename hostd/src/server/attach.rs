@@ -11,7 +11,7 @@ use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::{Errno, Token};
 use hostcall::wait::{Clock, AWAKE};
 use nix::sys::socket::{recv, sendmsg, sockopt, ControlMessage, MsgFlags};
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,12 +20,14 @@ use std::time::{Duration, Instant};
 const MOST_RINGS: i32 = 1024;
 
 impl Guest {
-    /// Reads the introduction of a process that has connected; `Ok(None)` while it is still to come.
+    /// Reads the introduction of a process that has connected; `Ok(None)` while it is still to come, and the end of the file if it
+    /// never will.
     pub fn introduction(connection: &OwnedFd) -> Result<Option<Hello>> {
         let mut bytes = [0; Hello::SIZE + 1];
         match recv(connection.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(None),
             Err(error) => Err(error.into()),
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(len) => Hello::from_bytes(&bytes[..len])
                 .map(Some)
                 .map_err(std::io::Error::other),

@@ -29,7 +29,7 @@ use complaints::Complaints;
 use guest::{Door, Guest, PATIENCE};
 use poller::{Key, Poller, Source};
 use std::collections::HashMap;
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -196,6 +196,12 @@ impl Server {
                 return self
                     .complaints
                     .of(format_args!("a command-line tool: {error}"))
+            }
+            // It has ended before it came to that.
+            Source::Listener { .. } | Source::Hello { .. }
+                if error.kind() == ErrorKind::UnexpectedEof =>
+            {
+                return
             }
             Source::Listener { guest } => (guest, "a process that connects"),
             Source::Hello { guest } => (guest, "a process that introduces itself"),

@@ -6,6 +6,7 @@ use crate::observe::summary::Reason;
 use crate::real::{failed, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{fds, materialise};
+use hostcall::access::get;
 use hostcall::types::Errno;
 use libc::{aiocb, c_int, c_long, c_uint, c_void};
 use syscalls::Sysno;
@@ -28,7 +29,7 @@ unsafe fn prepare(control: *const aiocb) {
 /// io_submit(2), with the files of the transfers made the mount's.
 ///
 /// # Safety
-/// As io_submit(2); in a process with host files the pointers are good.
+/// As io_submit(2).
 unsafe fn submitted(
     context: *mut c_void,
     count: c_long,
@@ -38,8 +39,15 @@ unsafe fn submitted(
     unsafe {
         if fds::any() {
             for at in 0..count.max(0) as usize {
-                let file = (*list.add(at)).byte_add(SUBMITTED_FILE).cast::<c_int>();
-                let _ = materialise::in_place(file.read_unaligned(), Reason::Asynchronous);
+                // What cannot be read the kernel refuses, after the transfers before it.
+                let Ok(control) = get(list.wrapping_add(at)) else {
+                    break;
+                };
+                let Ok(file) = get(control.wrapping_byte_add(SUBMITTED_FILE).cast::<c_int>())
+                else {
+                    break;
+                };
+                let _ = materialise::in_place(file, Reason::Asynchronous);
             }
         }
         try_sys!(Sysno::io_submit, context, count, list)
@@ -49,7 +57,7 @@ unsafe fn submitted(
 /// The system call itself.
 ///
 /// # Safety
-/// As io_submit(2); in a process with host files the pointers are good.
+/// As io_submit(2).
 pub unsafe fn submit(context: *mut c_void, count: c_long, list: *const *mut c_void) -> c_long {
     // SAFETY: the caller's promise.
     unsafe { submitted(context, count, list) }.map_or_else(failed, |count| count as c_long)

@@ -80,17 +80,19 @@ unsafe fn control(
         }
         command if is_lock(command) => {
             // SAFETY: for these commands the program passes a struct flock.
-            unsafe { with_lock(argument, |lock| record_lock(remote, command, lock)) }
+            unsafe { with_lock(command, argument, |lock| record_lock(remote, command, lock)) }
         }
         _ => Err(Errno(libc::EINVAL)),
     }
 }
 
-/// Does something with the struct flock at the argument of fcntl(2).
+/// Does something with the struct flock at the argument of fcntl(2). It is written to only where the command asks: a program may
+/// have what it requests in memory that cannot be written.
 ///
 /// # Safety
 /// As for the call.
 unsafe fn with_lock(
+    command: c_int,
     argument: usize,
     act: impl FnOnce(&mut libc::flock) -> Result<(), Errno>,
 ) -> Result<c_int, Errno> {
@@ -99,7 +101,10 @@ unsafe fn with_lock(
     unsafe {
         let mut lock = get(place)?;
         act(&mut lock)?;
-        put(place, &lock).map(|()| 0)
+        match asks(command) {
+            true => put(place, &lock).map(|()| 0),
+            false => Ok(0),
+        }
     }
 }
 
@@ -109,6 +114,11 @@ fn is_lock(command: c_int) -> bool {
         command,
         F_GETLK | F_SETLK | F_SETLKW | F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW
     )
+}
+
+/// Whether a command of locks is a question.
+fn asks(command: c_int) -> bool {
+    matches!(command, libc::F_GETLK | libc::F_OFD_GETLK)
 }
 
 /// [`record_lock`] for a file of the mount whose locks are the shadow's: its position is the guest kernel's.
@@ -136,7 +146,7 @@ pub fn record_lock(fd: RemoteFd, command: c_int, lock: &mut libc::flock) -> Resu
         len: lock.l_len,
         pid: lock.l_pid,
     };
-    let asks = matches!(command, libc::F_GETLK | libc::F_OFD_GETLK);
+    let asks = asks(command);
     let client = session::client()?;
     let try_it = || client.lock(fd, command, asked).map(|reply| reply.lock);
     let in_the_way = |answer: &Result<RecordLock, Errno>| match answer {
@@ -170,7 +180,7 @@ unsafe fn device_control(
         libc::FIONCLEX => mark_cloexec(fd, false).map(|()| 0),
         libc::FIONBIO => {
             // SAFETY: the request's argument is a pointer to an int.
-            let on = unsafe { *(argument as *const c_int) } != 0;
+            let on = unsafe { get(argument as *const c_int) }? != 0;
             let old = client.fcntl(remote, libc::F_GETFL, 0)?.value;
             let new = if on {
                 old | libc::O_NONBLOCK
@@ -185,8 +195,7 @@ unsafe fn device_control(
             let position = client.lseek(remote, 0, libc::SEEK_CUR)?.offset;
             let rest = (size - position).clamp(0, c_int::MAX.into());
             // SAFETY: the request's argument is a pointer to an int.
-            unsafe { *(argument as *mut c_int) = rest as c_int };
-            Ok(0)
+            unsafe { put(argument as *mut c_int, &(rest as c_int)) }.map(|()| 0)
         }
         libc::FICLONE | libc::FICLONERANGE => Err(Errno(libc::EOPNOTSUPP)),
         request if request == handout::REQUEST.into() => {
@@ -224,7 +233,11 @@ unsafe fn control_any(
     }
     if let (Some(remote), true) = (kept::of(fd), is_lock(command) && argument != 0) {
         // SAFETY: for these commands the program passes a struct flock.
-        let locked = unsafe { with_lock(argument, |lock| kept_lock(fd, remote, command, lock)) };
+        let locked = unsafe {
+            with_lock(command, argument, |lock| {
+                kept_lock(fd, remote, command, lock)
+            })
+        };
         return finish(locked);
     }
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
@@ -283,8 +296,7 @@ shims! {
                 done::<()>(Err(Errno(libc::EXDEV)))
             }
             None if request == libc::FIONREAD && watching::is(fd) => {
-                *(argument as *mut c_int) = watching::unread(fd);
-                0
+                done(put(argument as *mut c_int, &watching::unread(fd)))
             }
             None => sys!(Sysno::ioctl, fd, request, argument),
         }

@@ -46,17 +46,63 @@ unsafe fn both(
     })())
 }
 
-/// What the guest kernel says of two ends that are not on one side: it reads both paths before it looks at them.
-fn apart(ends: Ends<'_>) -> Errno {
-    let ((Place::Guest { path, .. }, _) | (_, Place::Guest { path, .. })) = ends else {
-        return Errno(libc::EXDEV);
+/// What a call asks of an end before it finds that the two are of two file systems.
+#[derive(Clone, Copy)]
+enum Asks {
+    /// That there is such a file, by flags of fstatat(2).
+    File(c_int),
+    /// That there is a directory for the name.
+    Directory,
+    /// That, and that the name is free.
+    Free,
+}
+
+/// What a kernel says of two ends that are not on one side.
+///
+/// # Safety
+/// The paths are the calling program's.
+unsafe fn apart(ends: [((c_int, *const c_char), Asks); 2]) -> Errno {
+    for ((dirfd, path), asks) in ends {
+        // SAFETY: the caller's promise.
+        if let Err(errno) = unsafe { look(dirfd, path, asks) } {
+            return errno;
+        }
+    }
+    Errno(libc::EXDEV)
+}
+
+/// Looks for an end.
+///
+/// # Safety
+/// As for [`apart`].
+unsafe fn look(dirfd: c_int, path: *const c_char, asks: Asks) -> Result<(), Errno> {
+    let exists = |path: *const c_char, flags: c_int| {
+        // SAFETY: a path, and a structure that is written to.
+        match unsafe { libc::fstatat(dirfd, path, &mut std::mem::zeroed(), flags) } {
+            0 => Ok(()),
+            _ => Err(errno()),
+        }
     };
-    // SAFETY: the calling program's path.
-    match unsafe { string(path) }.map(CStr::count_bytes) {
-        Err(errno) => errno,
-        Ok(0) => Errno(libc::ENOENT),
-        Ok(len) if len >= libc::PATH_MAX as usize => Errno(libc::ENAMETOOLONG),
-        Ok(_) => Errno(libc::EXDEV),
+    if let Asks::File(flags) = asks {
+        return exists(path, flags);
+    }
+    // SAFETY: the caller's promise.
+    let text = unsafe { string(path) }?.to_bytes();
+    if text.is_empty() {
+        return Err(Errno(libc::ENOENT));
+    }
+    if text.len() >= libc::PATH_MAX as usize {
+        return Err(Errno(libc::ENAMETOOLONG));
+    }
+    let name = text.iter().rposition(|byte| *byte != b'/').unwrap_or(0);
+    let directory = text[..name].iter().rposition(|byte| *byte == b'/');
+    let directory = directory.map_or(b".".as_slice(), |slash| &text[..=slash]);
+    let mut room = [0; libc::PATH_MAX as usize];
+    room[..directory.len()].copy_from_slice(directory);
+    exists(room.as_ptr().cast(), 0)?;
+    match asks {
+        Asks::Free if exists(path, libc::AT_SYMLINK_NOFOLLOW).is_ok() => Err(Errno(libc::EEXIST)),
+        _ => Ok(()),
     }
 }
 
@@ -74,7 +120,7 @@ unsafe fn rename_any(
             (Place::Host { dir: a, path: p }, Place::Host { dir: b, path: q }) => {
                 session::client()?.renameat2(a, p, b, q, flags).map(|_| ())
             }
-            ends => Err(apart(ends)),
+            _ => Err(apart([(from, Asks::Directory), (to, Asks::Directory)])),
         })
     }
 }
@@ -105,7 +151,14 @@ unsafe fn link_any(
                     .linkat(a, p, b, q, AtFlags(flags))
                     .map(|_| ())
             }
-            ends => Err(apart(ends)),
+            _ => {
+                let follow = match flags & libc::AT_SYMLINK_FOLLOW {
+                    0 => libc::AT_SYMLINK_NOFOLLOW,
+                    _ => 0,
+                };
+                let file = Asks::File(follow | flags & libc::AT_EMPTY_PATH);
+                Err(apart([(from, file), (to, Asks::Free)]))
+            }
         })
     }
 }

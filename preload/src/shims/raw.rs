@@ -1,14 +1,15 @@
 //! syscall(2): programs that enter the kernel by number reach the same functions as by name.
 //!
 //! What concerns no file goes to the kernel as libc's own function does it: no frame of ours stands on the stack, for a
-//! clone(2) returns twice. What has a form of its own (the 32-bit calls) is left to the kernel too, which sees
+//! clone(2) onto another stack returns twice. What has a form of its own (the 32-bit calls) is left to the kernel too, which sees
 //! the mount.
 #![allow(unsafe_code)]
 
 use crate::real::{finish, set_errno, try_sys};
 use crate::symbols::Row;
-use crate::{fds, materialise, observe};
+use crate::{fds, fork, materialise, observe};
 use hostcall::access::copy;
+use hostcall::attach::out_of_the_way;
 use hostcall::types::Errno;
 use libc::{c_int, c_long};
 use syscalls::Sysno;
@@ -17,11 +18,15 @@ use syscalls::Sysno;
 macro_rules! table {
     ($( $(#[$attribute:meta])* $number:ident => $name:path, $count:tt; )*) => {
         /// Whether a call may concern a file.
-        extern "C" fn concerns_files(number: c_long) -> bool {
+        ///
+        /// # Safety
+        /// The arguments are the first ones of the system call.
+        unsafe extern "C" fn concerns_files(number: c_long, a: usize, b: usize) -> bool {
             !observe::bypassed() && match number {
                 libc::SYS_getcwd => true,
                 $( $(#[$attribute])* libc::$number => true, )*
-                _ => false,
+                // SAFETY: the caller's promise.
+                _ => unsafe { fork::forks(number, a, b) },
             }
         }
 
@@ -42,10 +47,8 @@ macro_rules! table {
                 match number {
                     libc::SYS_getcwd => working_directory(a, b),
                     $( $(#[$attribute])* libc::$number => table!(@call $name, $count, all), )*
-                    _ => {
-                        set_errno(Errno(libc::ENOSYS));
-                        -1
-                    }
+                    // The only ones besides.
+                    _ => fork::by_number(number, [a, b, c, d, e]).into(),
                 }
             };
             match observe::armed() {
@@ -120,7 +123,7 @@ table! {
     SYS_fchmodat2 => libc::fchmodat, 4;
     SYS_fchown => libc::fchown, 3;
     SYS_fchownat => libc::fchownat, 5;
-    SYS_utimensat => set_times, 4;
+    SYS_utimensat => super::times::by_number, 4;
     SYS_getxattr => libc::getxattr, 4;
     SYS_lgetxattr => libc::lgetxattr, 4;
     SYS_fgetxattr => libc::fgetxattr, 4;
@@ -152,10 +155,20 @@ table! {
     SYS_recvmsg => libc::recvmsg, 3;
     SYS_inotify_add_watch => libc::inotify_add_watch, 3;
     SYS_inotify_rm_watch => libc::inotify_rm_watch, 2;
+    SYS_epoll_ctl => libc::epoll_ctl, 4;
+    SYS_ppoll => super::ready::ppoll_by_number, 5;
+    SYS_pselect6 => super::ready::pselect_by_number, 6;
+    SYS_chroot => libc::chroot, 1;
     #[cfg(target_arch = "x86_64")]
     SYS_open => super::open::open, 3;
     #[cfg(target_arch = "x86_64")]
     SYS_creat => super::open::creat, 2;
+    #[cfg(target_arch = "x86_64")]
+    SYS_poll => libc::poll, 3;
+    #[cfg(target_arch = "x86_64")]
+    SYS_select => super::ready::select_by_number, 5;
+    #[cfg(target_arch = "x86_64")]
+    SYS_mknod => libc::mknod, 3;
     #[cfg(target_arch = "x86_64")]
     SYS_stat => libc::stat, 2;
     #[cfg(target_arch = "x86_64")]
@@ -230,7 +243,9 @@ unsafe fn open_as_told(
     fds::release_reserved();
     finish(match fds::host(dirfd) {
         None => opened(dirfd),
+        // Out of the way: what is opened gets the lowest number.
         Some(_) => materialise::to_execute(dirfd).and_then(|directory| {
+            let directory = out_of_the_way(directory)?;
             let opened = opened(directory);
             // SAFETY: plain system call; nobody else has seen the number.
             let _ = unsafe { try_sys!(Sysno::close, directory) };
@@ -247,22 +262,6 @@ unsafe fn access(dirfd: c_int, path: *const libc::c_char, mode: c_int) -> c_int 
 unsafe fn change_mode(dirfd: c_int, path: *const libc::c_char, mode: libc::mode_t) -> c_int {
     // SAFETY: the caller's path; the call has no flags.
     unsafe { libc::fchmodat(dirfd, path, mode, 0) }
-}
-
-/// Without a path the call means the descriptor itself, as futimens(3) does.
-unsafe fn set_times(
-    dirfd: c_int,
-    path: *const libc::c_char,
-    times: *const libc::timespec,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: the caller's arguments.
-    unsafe {
-        match path.is_null() {
-            true => libc::futimens(dirfd, times),
-            false => libc::utimensat(dirfd, path, times, flags),
-        }
-    }
 }
 
 /// The call has the offset in two words, of which the first is whole on a 64-bit machine.

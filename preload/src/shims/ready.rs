@@ -2,12 +2,17 @@
 #![allow(unsafe_code)]
 
 use super::io::fortify;
-use crate::real::{set_errno, shims};
+use crate::real::{set_errno, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session};
+use hostcall::access::copy;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
-use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
+use libc::{
+    c_int, c_ulong, c_void, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec,
+    timeval,
+};
+use syscalls::Sysno;
 
 /// What a ready file answers of what is asked for.
 const READY: i16 =
@@ -16,20 +21,14 @@ const READY: i16 =
 /// Has the guest kernel ask about its own descriptors only and adds the host files.
 ///
 /// # Safety
-/// `list` must point to `count` entries.
+/// What there is of `count` entries at `list` is the program's.
 unsafe fn poll_mixed(list: *mut pollfd, count: nfds_t, real: impl FnOnce(bool) -> c_int) -> c_int {
-    let list = match count {
-        0 => return real(false),
-        // SAFETY: the caller's promise.
-        _ => unsafe { std::slice::from_raw_parts_mut(list, count as usize) },
-    };
-    let hosts = list
-        .iter()
-        .filter(|one| fds::host(one.fd).is_some())
-        .count() as c_int;
-    if hosts == 0 {
+    // SAFETY: the caller's promise.
+    if !fds::any() || !unsafe { asks_for_hosts(list, count as usize) } {
         return real(false);
     }
+    // SAFETY: as many entries have been read.
+    let list = unsafe { std::slice::from_raw_parts_mut(list, count as usize) };
     // The kernel skips negative descriptors. `!fd` is its own inverse, and negative for every valid one.
     let flip = |list: &mut [pollfd]| {
         let ours = list
@@ -49,6 +48,33 @@ unsafe fn poll_mixed(list: *mut pollfd, count: nfds_t, real: impl FnOnce(bool) -
         ready += c_int::from(one.revents != 0);
     }
     ready
+}
+
+/// Whether a whole list can be read and has a host file in it. Of any other the guest kernel says what it is.
+///
+/// # Safety
+/// As for [`poll_mixed`].
+unsafe fn asks_for_hosts(list: *const pollfd, count: usize) -> bool {
+    const NOBODY: pollfd = pollfd {
+        fd: -1,
+        events: 0,
+        revents: 0,
+    };
+    let mut room = [NOBODY; 64];
+    let mut found = false;
+    for start in (0..count.min(fds::MOST)).step_by(room.len()) {
+        let part = &mut room[..(count - start).min(64)];
+        // SAFETY: the caller's promise.
+        let left = unsafe {
+            let from = list.wrapping_add(start).cast();
+            copy(from, part.as_mut_ptr().cast(), size_of_val(part))
+        };
+        if left > 0 {
+            return false;
+        }
+        found |= part.iter().any(|one| fds::host(one.fd).is_some());
+    }
+    found && count <= fds::MOST
 }
 
 /// No time to wait.
@@ -101,62 +127,140 @@ shims! {
     }
 }
 
+/// The system calls themselves, which write to the time that they are given.
+///
+/// # Safety
+/// As the system call.
+pub unsafe fn ppoll_by_number(
+    list: *mut pollfd,
+    count: nfds_t,
+    timeout: *mut timespec,
+    mask: *const c_void,
+    size: size_t,
+) -> c_int {
+    let real = |ready| {
+        let mut now = NOW;
+        let timeout = if ready { &raw mut now } else { timeout };
+        // SAFETY: the caller's arguments.
+        unsafe { sys!(Sysno::ppoll, list, count, timeout, mask, size) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { poll_mixed(list, count, real) }
+}
+
+/// As above.
+///
+/// # Safety
+/// As the system call.
+pub unsafe fn pselect_by_number(
+    count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *mut timespec,
+    mask: *const c_void,
+) -> c_int {
+    let real = |ready| {
+        let mut now = NOW;
+        let timeout = if ready { &raw mut now } else { timeout };
+        // SAFETY: the caller's arguments.
+        unsafe { sys!(Sysno::pselect6, count, read, write, except, timeout, mask) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { select_mixed(count, [read, write, except], real) }
+}
+
+/// As above.
+///
+/// # Safety
+/// As the system call.
+#[cfg(target_arch = "x86_64")]
+pub unsafe fn select_by_number(
+    count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *mut timeval,
+) -> c_int {
+    let real = |ready| {
+        let mut now = timeval {
+            tv_sec: 0,
+            tv_usec: 0,
+        };
+        let timeout = if ready { &raw mut now } else { timeout };
+        // SAFETY: the caller's arguments.
+        unsafe { sys!(Sysno::select, count, read, write, except, timeout) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { select_mixed(count, [read, write, except], real) }
+}
+
+/// The bits of a set.
+type Set = [c_ulong; libc::FD_SETSIZE / BITS];
+const BITS: usize = c_ulong::BITS as usize;
+const NOTHING: Set = [0; libc::FD_SETSIZE / BITS];
+
 /// [`poll_mixed`] for sets: host files are taken out of the sets for the kernel and put back as ready.
 ///
 /// # Safety
-/// The sets are null or hold `count` bits.
+/// What there is of `count` bits at the sets that are not null is the program's.
 unsafe fn select_mixed(
     count: c_int,
     sets: [*mut fd_set; 3],
     real: impl FnOnce(bool) -> c_int,
 ) -> c_int {
-    let limit = (libc::FD_SETSIZE as c_int).min(count);
-    let asked = |fd| {
-        // SAFETY: as below.
-        let has = |set: &*mut fd_set| !set.is_null() && unsafe { libc::FD_ISSET(fd, *set) };
-        sets.iter().any(has)
+    let limit = (libc::FD_SETSIZE as c_int).min(count).max(0);
+    if !fds::any() && !(0..limit).any(fds::is_reserved) {
+        return real(false);
+    }
+    let words = (limit as usize).div_ceil(BITS);
+    let sets = sets.map(<*mut fd_set>::cast::<c_ulong>);
+    let mut asked = [NOTHING; 3];
+    for (set, asked) in sets
+        .iter()
+        .zip(&mut asked)
+        .filter(|(set, _)| !set.is_null())
+    {
+        let bytes = words * size_of::<c_ulong>();
+        // SAFETY: the caller's promise, and no more than a set has.
+        let left = unsafe { copy(set.cast(), asked.as_mut_ptr().cast(), bytes) };
+        if left > 0 {
+            // The guest kernel's to refuse.
+            return real(false);
+        }
+    }
+    let those = |which: &dyn Fn(c_int) -> bool| {
+        let mut set = NOTHING;
+        for fd in (0..limit).filter(|fd| which(*fd)) {
+            set[fd as usize / BITS] |= 1 << (fd as usize % BITS);
+        }
+        set
+    };
+    let count_of = |asked: &[Set], those: &Set| {
+        let words = asked.iter().flat_map(|set| set.iter().zip(those));
+        words.map(|(a, b)| (a & b).count_ones()).sum::<u32>() as c_int
     };
     // The kernel takes a number that is kept for an open one.
-    if (0..limit).any(|fd| fds::is_reserved(fd) && asked(fd)) {
+    if count_of(&asked, &those(&fds::is_reserved)) > 0 {
         fds::release_reserved();
     }
-    let mut ours: [fd_set; 2] = [empty(), empty()];
-    let mut ready = 0;
-    if fds::any() {
-        for fd in (0..limit).filter(|&fd| fds::host(fd).is_some()) {
-            // SAFETY: `fd` is below the size of a set; the program's sets hold that many bits.
-            unsafe {
-                for (set, mine) in sets.iter().zip(&mut ours) {
-                    if !set.is_null() && libc::FD_ISSET(fd, *set) {
-                        libc::FD_CLR(fd, *set);
-                        libc::FD_SET(fd, mine);
-                        ready += 1;
-                    }
-                }
-                if !sets[2].is_null() {
-                    libc::FD_CLR(fd, sets[2]);
-                }
-            }
+    let hosts = those(&|fd| fds::host(fd).is_some());
+    // SAFETY: what has been read of the program's sets is theirs to be written, by the caller's promise.
+    let change = |set: usize, word: usize, change: &dyn Fn(c_ulong) -> c_ulong| unsafe {
+        if asked[set][word] & hosts[word] != 0 {
+            let place = sets[set].add(word);
+            *place = change(*place);
         }
-    }
+    };
+    let each = |sets: usize| (0..sets).flat_map(move |set| (0..words).map(move |word| (set, word)));
+    each(3).for_each(|(set, word)| change(set, word, &|bits| bits & !hosts[word]));
+    // Nothing exceptional is to be told of a file.
+    let ready = count_of(&asked[..2], &hosts);
     let others = real(ready > 0);
-    if ready == 0 || others < 0 {
+    if others < 0 {
         return others;
     }
-    for (set, mine) in sets.iter().zip(&ours) {
-        for fd in 0..limit {
-            // SAFETY: as above; `mine` has bits only where the program's set exists.
-            unsafe {
-                if libc::FD_ISSET(fd, mine) {
-                    libc::FD_SET(fd, *set);
-                }
-            }
-        }
-    }
+    each(2)
+        .for_each(|(set, word)| change(set, word, &|bits| bits | asked[set][word] & hosts[word]));
     others + ready
-}
-
-fn empty() -> fd_set {
-    // SAFETY: an fd_set of zeros is the empty set.
-    unsafe { std::mem::zeroed() }
 }

@@ -5,6 +5,7 @@ use super::by_place;
 use crate::real::{finish, shims};
 use crate::symbols::own;
 use crate::{cwd, session};
+use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, Errno};
 use hostcall::wire::Sink;
@@ -59,6 +60,19 @@ impl Path {
     }
 }
 
+/// Sees to it that a path, which has no links, is a directory's.
+fn directory(client: &Client, path: &mut Path) -> Result<(), Errno> {
+    let len = path.len;
+    if len > 0 {
+        path.push(b"/")?;
+        let mut stats = [0u8; size_of::<libc::statx>()];
+        let sink = Sink::new(&mut stats);
+        client.statx(DirFd::CWD, path.as_c(), AtFlags(0), 0, sink)?;
+        path.cut(len);
+    }
+    Ok(())
+}
+
 /// Follows every link of a host path; what comes out is absolute on the host, the root being empty.
 fn canonical(path: &CStr) -> Result<Path, Errno> {
     let client = session::client()?;
@@ -82,7 +96,10 @@ fn canonical(path: &CStr) -> Result<Path, Errno> {
         let last = end == rest.len;
         match &rest.text()[at..end] {
             b"" | b"." => {}
-            b".." => done.pop(),
+            b".." => {
+                directory(client, &mut done)?;
+                done.pop();
+            }
             component => {
                 let parent = done.len;
                 done.push(b"/")?;
@@ -115,18 +132,8 @@ fn canonical(path: &CStr) -> Result<Path, Errno> {
     }
     // `file/` and `file/.` are no directories, which reading links has not shown.
     let slash = path.to_bytes().ends_with(b"/") || path.to_bytes().ends_with(b"/.");
-    if slash && done.len > 0 {
-        let len = done.len;
-        done.push(b"/")?;
-        let mut stats = [0u8; size_of::<libc::statx>()];
-        client.statx(
-            DirFd::CWD,
-            done.as_c(),
-            AtFlags(0),
-            0,
-            Sink::new(&mut stats),
-        )?;
-        done.cut(len);
+    if slash {
+        directory(client, &mut done)?;
     }
     Ok(done)
 }

@@ -110,16 +110,38 @@ unsafe fn by_fd(fd: c_int, times: Result<[timespec; 2], Errno>) -> c_int {
     }))
 }
 
-shims! {
-    fn utimensat(dirfd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int {
+/// The system call itself, for which no path means the descriptor.
+///
+/// # Safety
+/// As the system call.
+pub unsafe fn by_number(
+    dirfd: c_int,
+    path: *const c_char,
+    times: *const timespec,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
         match path.is_null() && dirfd != CWD {
             true => by_fd(dirfd, from_spec(times)),
             false => by_path(dirfd, path, from_spec(times), flags),
         }
     }
+}
+
+shims! {
+    fn utimensat(dirfd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int {
+        match path.is_null() {
+            true => done::<()>(Err(Errno(libc::EINVAL))),
+            false => by_path(dirfd, path, from_spec(times), flags),
+        }
+    }
 
     fn futimens(fd: c_int, times: *const timespec) -> c_int {
-        by_fd(fd, from_spec(times))
+        match fd < 0 {
+            true => done::<()>(Err(Errno(libc::EBADF))),
+            false => by_fd(fd, from_spec(times)),
+        }
     }
 
     fn utimes(path: *const c_char, times: *const timeval) -> c_int {

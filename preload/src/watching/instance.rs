@@ -56,7 +56,7 @@ pub const RUNG: u32 = libc::IN_MODIFY | libc::IN_ACCESS;
 
 /// Longest wait for the thread: longer than any it needs, unless the host hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often a thread that is to end is interrupted.
+/// How often a thread that is to end, or to bring all that there is, is interrupted.
 const AGAIN: Duration = Duration::from_millis(1);
 
 /// An instance, or room for one.
@@ -275,6 +275,28 @@ impl Instance {
     pub fn proceed(&self) {
         self.progress.fetch_add(1, Ordering::AcqRel);
         futex_wake(&self.progress, i32::MAX);
+    }
+
+    /// Has the thread bring what has happened up to now, as far as there is room for it.
+    pub fn catch_up(&self) {
+        if !self.thread.runs() {
+            return;
+        }
+        let (start, time) = (Instant::now(), self.thread.ask());
+        let is_over = || {
+            let thread = &self.thread;
+            let is_full = || thread.is_stuck() && queue::holds_any(self);
+            thread.has_answered(time) || is_full() || !thread.runs()
+        };
+        while !is_over() && start.elapsed() < PATIENCE {
+            let seen = self.progress.load(Ordering::Acquire);
+            if let Ok(client) = self.client() {
+                client.interrupt(self.thread.interrupt());
+            }
+            if !is_over() {
+                futex_wait(&self.progress, seen, Some(AGAIN));
+            }
+        }
     }
 
     /// Waits for the thread, but not for ever.

@@ -30,6 +30,9 @@ pub struct Thread {
     runs: AtomicU32,
     is_to_end: AtomicBool,
     stuck: AtomicBool,
+    /// How often it was asked to bring all that there is, and up to which time it has.
+    asked: AtomicU32,
+    answered: AtomicU32,
     interrupt: Interrupt,
 }
 
@@ -40,6 +43,8 @@ impl Thread {
             runs: AtomicU32::new(0),
             is_to_end: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
+            asked: AtomicU32::new(0),
+            answered: AtomicU32::new(0),
             interrupt: Interrupt::new(),
         }
     }
@@ -62,6 +67,16 @@ impl Thread {
     /// Has it end when it looks next.
     pub fn stop(&self) {
         self.is_to_end.store(true, Ordering::SeqCst);
+    }
+
+    /// Asks it to bring all that there is; by which time it has.
+    pub fn ask(&self) -> u32 {
+        self.asked.fetch_add(1, Ordering::SeqCst).wrapping_add(1)
+    }
+
+    /// Whether it has brought all that there was at a time.
+    pub fn has_answered(&self, time: u32) -> bool {
+        self.answered.load(Ordering::SeqCst).wrapping_sub(time) as i32 >= 0
     }
 
     fn is_to_end(&self) -> bool {
@@ -133,16 +148,33 @@ extern "C" fn run(place: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Brings events until it is to end.
+/// Brings events until it is to end. Who asks for all that there is ends its wait for more.
 fn pump(instance: &Instance, remote: RemoteFd) -> Result<(), Errno> {
     let client = instance.client()?;
+    let thread = &instance.thread;
     let mut room = [0u8; ROOM];
     let mut last = Event::NONE;
-    while !instance.thread.is_to_end() {
+    let mut waits = true;
+    while !thread.is_to_end() {
+        let asked = thread.asked.load(Ordering::SeqCst);
+        if waits != thread.has_answered(asked) {
+            waits = !waits;
+            let flags = if waits { 0 } else { libc::O_NONBLOCK };
+            client.fcntl(remote, libc::F_SETFL, flags as u64)?;
+        }
         let sink = Sink::new(&mut room);
         let filled = match client.read(remote, Offset::CURRENT, RwFlags(0), sink) {
             Ok(reply) => reply.filled.0,
-            Err(Errno(libc::EINTR)) => continue,
+            Err(Errno(libc::EAGAIN)) => {
+                thread.answered.store(asked, Ordering::SeqCst);
+                instance.proceed();
+                continue;
+            }
+            Err(Errno(libc::EINTR)) => {
+                // Whoever wants it to end says so again.
+                thread.interrupt.reset();
+                continue;
+            }
             Err(errno) => return Err(errno),
         };
         let mut rest = &room[..filled];

@@ -153,6 +153,16 @@ pub fn waiting(fd: c_int, request: libc::c_ulong) -> usize {
     }
 }
 
+/// Whether there is a first event, and it fits into a room.
+pub fn fits(instance: &Instance, room: usize) -> bool {
+    let exit = instance.exit.load(Ordering::Relaxed);
+    let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    let mut byte = 0u8;
+    // SAFETY: a live byte; no address.
+    let len = unsafe { try_sys!(Sysno::recvfrom, exit, &raw mut byte, 1, flags, 0, 0) };
+    len.is_ok_and(|len| len as usize <= room)
+}
+
 /// Waits for room, but not for long: nobody could end the wait.
 pub fn await_room(instance: &Instance) {
     let limit = libc::timespec {

@@ -64,6 +64,9 @@ pub unsafe fn read_vectors(fd: c_int, list: *const iovec, count: c_int) -> Optio
 
 /// Bytes that can be read, `FIONREAD`.
 pub fn unread(fd: c_int) -> c_int {
+    if let Some(instance) = of(fd) {
+        instance.catch_up();
+    }
     let kernels = queue::waiting(fd, libc::FIONREAD);
     let all = of(fd).map_or(kernels, |instance| {
         let rings = instance.queued.load(Ordering::Acquire) as usize * HEAD;
@@ -91,6 +94,8 @@ unsafe fn merged(
     real: &dyn Fn(*mut c_void, size_t) -> ssize_t,
 ) -> ssize_t {
     let before = errno();
+    // What the program did before it reads, it finds.
+    instance.catch_up();
     let mut filled = 0;
     loop {
         // SAFETY: `filled` is at most `len`, which the buffer has by the caller's promise.
@@ -106,8 +111,12 @@ unsafe fn merged(
             Look::Failed if filled == 0 => return -1,
             Look::TooLong | Look::Failed => break,
         }
-        // More if it is there and surely fits.
-        if len - filled < LONGEST || queue::waiting(fd, libc::FIONREAD) == 0 {
+        // More if it is there and fits.
+        let room = len - filled;
+        if room < HEAD
+            || queue::waiting(fd, libc::FIONREAD) == 0
+            || room < LONGEST && !queue::fits(instance, room)
+        {
             break;
         }
     }
