@@ -58,6 +58,18 @@ static void apart(const char *d)
     close(file), close(elsewhere), close(root), unlink(here);
 }
 
+/* Whether statx(2) names a mount that this process's own table has. */
+static int mount_is_known(const char *path) {
+    struct statx st;
+    char line[4096];
+    int known = 0;
+    if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) || !(st.stx_mask & STATX_MNT_ID)) return -1;
+    FILE *table = fopen("/proc/self/mountinfo", "r");
+    while (fgets(line, sizeof line, table)) known |= strtoul(line, NULL, 10) == st.stx_mnt_id;
+    fclose(table);
+    return known;
+}
+
 int main(int count, char **arguments)
 {
     (void)count;
@@ -239,5 +251,6 @@ int main(int count, char **arguments)
     fd = open(d, O_TMPFILE | O_RDWR, 0600);
     say("O_TMPFILE %d %zd", fd > 0, write(fd, "t", 1));
     say("umask %o %o", umask(077), umask(022));
+    say("its mount is in the table: %d", mount_is_known(d));
     return 0;
 }

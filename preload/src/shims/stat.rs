@@ -3,7 +3,8 @@
 
 use super::by_place;
 use super::open::refuse_reserved;
-use crate::real::{done, shims, sys};
+use crate::real::{done, shims, sys, try_sys};
+use crate::route::PREFIX_MAX;
 use crate::{fds, session};
 use hostcall::access::put;
 use hostcall::metadata::Metadata;
@@ -28,10 +29,36 @@ fn extended(dir: DirFd, path: &CStr, flags: c_int, mask: c_uint) -> Result<libc:
     // SAFETY: zeros and any bytes over them are a statx.
     let mut stats = unsafe { stats.assume_init() };
     stats.stx_dev_major |= HOST_DEVICE;
+    of_our_mount(&mut stats, mask & MOUNT);
     if is_link(stats.stx_mode.into()) && stats.stx_size > 0 {
         stats.stx_size += lengthened(dir, path)?;
     }
     Ok(stats)
+}
+
+/// The mount's number: `STATX_MNT_ID` or `STATX_MNT_ID_UNIQUE`.
+const MOUNT: c_uint = libc::STATX_MNT_ID | 0x4000;
+
+/// Shows, where it is asked for, the number of the guest's mount instead of the host's, which no table of the guest's has.
+fn of_our_mount(stats: &mut libc::statx, asked: c_uint) {
+    stats.stx_mask &= !MOUNT;
+    stats.stx_mnt_id = 0;
+    if asked == 0 {
+        return;
+    }
+    let (mut path, prefix) = ([0; PREFIX_MAX + 1], session::prefix().as_bytes());
+    path[..prefix.len()].copy_from_slice(prefix);
+    let mut mount = MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: a C string and a structure of ours, which zeros and any bytes over them are.
+    let (found, mount) = unsafe {
+        let at = (libc::AT_FDCWD, path.as_ptr(), mount.as_mut_ptr());
+        let found = try_sys!(Sysno::statx, at.0, at.1, libc::AT_NO_AUTOMOUNT, asked, at.2);
+        (found.is_ok(), mount.assume_init())
+    };
+    if found {
+        stats.stx_mask |= mount.stx_mask & MOUNT;
+        stats.stx_mnt_id = mount.stx_mnt_id;
+    }
 }
 
 fn is_link(mode: u32) -> bool {
