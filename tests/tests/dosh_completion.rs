@@ -163,8 +163,8 @@ fn of_very_many_names_it_is_told_how_many_more_there_are() {
         dosh.file(&format!("entry-{number:03}"));
     }
     dosh.becomes("cat en\t", "cat entry-");
-    // The last of the list comes before its first.
-    dosh.screen.types("\t\x1b[Z");
+    // The first of the list is chosen, and the last comes before it.
+    dosh.screen.types("\t\x1b[Z\x1b[Z");
     dosh.screen.shows("… 500 more");
     dosh.screen.types("\r");
     dosh.becomes("999\t", "cat entry-999 ");
