@@ -1,6 +1,7 @@
 //! Built-ins that say where execution goes on.
 
 use super::{number, shown, Letters};
+use crate::dosh::keyboard::signals;
 use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::timing::minutes;
@@ -189,11 +190,14 @@ pub fn exec(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let found = shell.find_program(first);
     let dash = if login { &b"-"[..] } else { b"" };
     let name = [dash, name.unwrap_or(first)].concat();
-    let status = shell.execute_as(name, command, found);
-    match shell.interactive {
-        true => Ok(status),
-        false => Err(Flow::Exit(status)),
+    if !shell.interactive {
+        return Err(Flow::Exit(shell.execute_as(name, command, found)));
     }
+    signals::leave(&shell.traps);
+    signals::be_stoppable(&shell.traps);
+    let status = shell.execute_as(name, command, found);
+    signals::take_back(&shell.traps);
+    Ok(status)
 }
 
 pub fn times(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
