@@ -395,3 +395,19 @@ fn traps_speak_above_the_prompt() {
         dosh.at(MARK);
     }
 }
+
+#[test]
+fn what_takes_the_shells_place_hears_signals_and_a_shell_that_stays_does_not() {
+    let mut dosh = Dosh::bare();
+    dosh.does("exec no-such-program");
+    dosh.does("kill -TERM $$; kill -TSTP $$");
+    dosh.types("exec grep SigIgn /proc/self/status >out\r");
+    let out = dosh.home.join("out");
+    let read = || std::fs::read_to_string(&out).unwrap_or_default();
+    dosh.until("the program", |_| read().ends_with('\n'));
+    let mask = read().split_whitespace().nth(1).map(str::to_owned);
+    let mask = u64::from_str_radix(&mask.expect("a mask"), 16).expect("a mask");
+    for signal in [libc::SIGTERM, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN] {
+        assert_eq!(mask >> (signal - 1) & 1, 0, "{signal}");
+    }
+}

@@ -287,6 +287,7 @@ fn emacs_and_vi_keys() {
     let mut dosh = Dosh::bare();
     dosh.types("cho typed\x01e\x05 more\r");
     dosh.shows("\ntyped more");
+    dosh.at(MARK);
     dosh.types(&format!("\x0cecho ac{LEFT}b\r"));
     dosh.shows("\nabc");
     dosh.does("set -o vi");

@@ -22,6 +22,7 @@ const NAMES: &[(u8, &str)] = &[
     (b' ', "vi"),
     (b' ', "emacs"),
     (b' ', "posix"),
+    (b'E', "errtrace"),
 ];
 
 /// Which options are on.
@@ -39,6 +40,7 @@ macro_rules! option {
 impl Options {
     option! {
         allexport = 0, errexit = 1, monitor = 2, noclobber = 3, noexec = 4, noglob = 5, nounset = 7, pipefail = 8, verbose = 9, xtrace = 10,
+        errtrace = 18,
     }
 
     /// Sets by letter; whether there is such an option.

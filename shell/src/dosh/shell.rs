@@ -197,7 +197,7 @@ impl Shell {
         self.terminal = None;
         self.jobs.leave();
         self.host.leave();
-        self.traps.enter_subshell();
+        self.traps.enter_subshell(self.options.errtrace());
     }
 
     pub fn pipe(&mut self) -> Run<(i32, i32)> {

@@ -19,6 +19,8 @@ pub struct Traps {
     parents: BTreeMap<i32, Bytes>,
     /// Signals that were ignored when the shell began stay so.
     ignored: Vec<i32>,
+    /// In how many functions the one on ERR was set: those within them have none, but under `set -E`.
+    pub error_depth: u32,
     /// At a terminal, signals ignored at entry can be trapped all the same.
     pub interactive: bool,
 }
@@ -42,11 +44,13 @@ impl Traps {
         }
     }
 
-    /// Traps are the parent's; what it ignores stays ignored.
-    pub fn enter_subshell(&mut self) {
+    /// Traps are the parent's; what it ignores stays ignored. `errors`: the action on ERR is inherited.
+    pub fn enter_subshell(&mut self, errors: bool) {
+        let stays =
+            |(condition, action): &(i32, Bytes)| action.is_empty() || errors && *condition == ERR;
         let (ignored, caught) = std::mem::take(&mut self.actions)
             .into_iter()
-            .partition(|(_, action): &(i32, Bytes)| action.is_empty());
+            .partition(stays);
         let caught: BTreeMap<i32, Bytes> = caught;
         for signal in caught.keys().filter(|signal| **signal > 0) {
             sys::set_signal(*signal, Disposition::Default);

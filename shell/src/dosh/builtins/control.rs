@@ -1,6 +1,7 @@
 //! Built-ins that say where execution goes on.
 
-use super::{number, shown};
+use super::{number, shown, Letters};
+use crate::dosh::keyboard::signals;
 use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::timing::minutes;
@@ -170,19 +171,33 @@ fn run_script(shell: &mut Shell, (text, arguments): (Bytes, &[Bytes])) -> Run<i3
 
 /// Takes the shell's place. Without a command, the caller keeps the redirections.
 pub fn exec(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let words = match words.get(1) {
-        Some(word) if word == b"--" => &words[1..],
-        _ => words,
-    };
-    let Some(command) = words.get(1..).filter(|command| !command.is_empty()) else {
+    let mut letters = Letters::new(words, b"a");
+    let (mut name, mut login) = (None, false);
+    while let Some((letter, operand)) = letters.next() {
+        match letter {
+            b'a' => name = Some(operand),
+            b'l' => login = true,
+            letter => {
+                let message = format!("-{}: invalid option", char::from(letter));
+                return Err(shell.fail_with(&words[0], message, 2));
+            }
+        }
+    }
+    let command = letters.operands();
+    let Some(first) = command.first() else {
         return Ok(0);
     };
-    let found = shell.find_program(&command[0]);
-    let status = shell.execute(command, found);
-    match shell.interactive {
-        true => Ok(status),
-        false => Err(Flow::Exit(status)),
+    let found = shell.find_program(first);
+    let dash = if login { &b"-"[..] } else { b"" };
+    let name = [dash, name.unwrap_or(first)].concat();
+    if !shell.interactive {
+        return Err(Flow::Exit(shell.execute_as(name, command, found)));
     }
+    signals::leave(&shell.traps);
+    signals::be_stoppable(&shell.traps);
+    let status = shell.execute_as(name, command, found);
+    signals::take_back(&shell.traps);
+    Ok(status)
 }
 
 pub fn times(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {

@@ -105,17 +105,22 @@ pub fn written(value: &Value) -> Bytes {
 pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
     let (mut exported, mut readonly, mut global) = (false, false, false);
+    let mut functions = false;
     while let Some((letter, _)) = letters.next() {
         match letter {
             b'x' => exported = true,
             b'r' => readonly = true,
             b'g' => global = true,
+            b'F' => functions = true,
             b'a' | b'i' | b'p' | b'f' => {}
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
                 return Ok(shell.refuse_with(&words[0], message, 2));
             }
         }
+    }
+    if functions {
+        return Ok(name_functions(shell, &words[0], letters.operands()));
     }
     let inside = shell.depth > 0 && !global;
     if words[0] == b"local" && shell.depth == 0 {
@@ -150,6 +155,27 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         variable.readonly |= readonly;
     }
     Ok(0)
+}
+
+/// Those of the names that are functions'; without names, all.
+fn name_functions(shell: &Shell, command: &[u8], names: &[Bytes]) -> i32 {
+    let mut text = Bytes::new();
+    if names.is_empty() {
+        let mut all: Vec<_> = shell.functions.keys().collect();
+        all.sort();
+        all.iter()
+            .for_each(|name| text.extend([b"declare -f ", &name[..], b"\n"].concat()));
+        return shell.put(command, &text);
+    }
+    let (known, unknown): (Vec<_>, Vec<_>) = names
+        .iter()
+        .partition(|name| shell.functions.contains_key(&name[..]));
+    for name in known {
+        text.extend([&name[..], b"\n"].concat());
+    }
+    shell
+        .put(command, &text)
+        .max(i32::from(!unknown.is_empty()))
 }
 
 pub fn unset(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {

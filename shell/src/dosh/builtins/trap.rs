@@ -44,7 +44,12 @@ pub fn trap(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
                     status = shell.refuse_with(b"trap", message, 1);
                 }
             }
-            Some(condition) => shell.traps.set(condition, action.clone()),
+            Some(condition) => {
+                if condition == ERR {
+                    shell.traps.error_depth = shell.depth;
+                }
+                shell.traps.set(condition, action.clone());
+            }
             None => {
                 let message = format!("{}: invalid signal specification", shown(word));
                 status = shell.refuse_with(b"trap", message, 1);

@@ -1,12 +1,15 @@
 //! The line editor: reedline, with the shell's keys.
 
+use super::beyond::Beyond;
 use super::completer::Completer;
 use super::desk::Shared;
 use super::highlighter::Highlighter;
 use super::history::History;
+use super::keys::Keys;
+use super::plain::{self, Typed};
 use super::prompt::Prompt;
 use super::validator::Validator;
-use super::wake;
+use super::{terminal, wake};
 use crate::dosh::shell::Shell;
 use nu_ansi_term::{Color, Style};
 use reedline::{
@@ -23,7 +26,7 @@ const TO_HOST: &str = "to host";
 /// What a line for the host begins with.
 const HOST: &str = "@ ";
 
-/// The editor is woken. That it looks by itself now and then is for the wake that coincides with a key, which crossterm loses.
+/// The editor is woken. By itself it looks so often, which ends what it reads of a terminal that is gone.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// What Tab opens.
@@ -32,6 +35,7 @@ const MENU: &str = "completion";
 pub struct Editor {
     editor: Option<Reedline>,
     desk: Shared,
+    beyond: Beyond,
     /// The keys that it has are vi's, and insert text; nothing if they may be in another state.
     vi: Option<bool>,
 }
@@ -60,7 +64,20 @@ impl Editor {
         Editor {
             editor: Some(editor),
             desk,
+            beyond: Beyond::default(),
             vi: None,
+        }
+    }
+
+    /// What was typed before. `begins`: no key of the line has come to the editor.
+    pub fn typed(&self, begins: bool) -> Typed {
+        if !begins {
+            return Typed::Nothing;
+        }
+        match self.beyond.line() {
+            Some(line) => Typed::Line(line),
+            None if self.beyond.is_empty() => plain::typed(),
+            None => Typed::Nothing,
         }
     }
 
@@ -95,11 +112,24 @@ impl Editor {
         };
         let vi = shell.options.is_on(b"vi") == Some(true);
         if self.vi.replace(vi) != Some(vi) {
-            editor = editor.with_edit_mode(if vi { self::vi() } else { emacs() });
+            editor = editor.with_edit_mode(match vi {
+                true => self::vi(self.beyond.clone()),
+                false => emacs(self.beyond.clone()),
+            });
         }
         let watches = shell.traps.action(wake::WORKED).is_none();
         let read = loop {
-            let read = wake::while_reading(watches, || editor.read_line(prompt));
+            let read = wake::while_reading(watches, || {
+                terminal::take_newlines()?;
+                self.beyond.begin();
+                if !self.beyond.is_empty() {
+                    wake::wake();
+                }
+                editor.read_line(prompt)
+            });
+            if let Ok(Signal::Success(_) | Signal::CtrlC | Signal::CtrlD) = read {
+                self.beyond.fill();
+            }
             break match read {
                 Ok(Signal::Success(line)) => {
                     self.desk.learn(&line);
@@ -175,19 +205,21 @@ fn bind(keys: &mut Keybindings) {
     keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, back);
 }
 
-fn emacs() -> Box<dyn EditMode> {
+fn emacs(beyond: Beyond) -> Box<dyn EditMode> {
     let mut keys = default_emacs_keybindings();
     bind(&mut keys);
-    Box::new(Emacs::new(keys))
+    Box::new(Keys::of(Emacs::new(keys), beyond))
 }
 
-fn vi() -> Box<dyn EditMode> {
+fn vi(beyond: Beyond) -> Box<dyn EditMode> {
     let mut keys = [
         default_vi_insert_keybindings(),
         default_vi_normal_keybindings(),
         default_vi_visual_keybindings(),
     ];
     keys.iter_mut().for_each(bind);
+    // Escape and Enter in one piece.
+    keys[0].add_binding(KeyModifiers::ALT, KeyCode::Enter, ReedlineEvent::Enter);
     let [insert, normal, visual] = keys;
-    Box::new(Vi::new(insert, normal, visual))
+    Box::new(Keys::of(Vi::new(insert, normal, visual), beyond))
 }

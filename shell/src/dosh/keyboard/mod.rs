@@ -6,6 +6,7 @@
 //!
 //! Nothing of this is there in a shell that runs a script.
 
+mod beyond;
 mod choices;
 #[cfg(test)]
 mod choices_tests;
@@ -20,6 +21,7 @@ pub mod history;
 mod host;
 mod host_child;
 mod host_paths;
+mod keys;
 mod leaving;
 mod listener;
 mod looks;

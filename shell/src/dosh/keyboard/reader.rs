@@ -105,12 +105,13 @@ impl Reader {
             keyboard.sides = sides;
         }
         self.history.follow(shell);
+        let mut begins = true;
         let input = loop {
             if sys::is_gone(0) {
                 break Input::Leaves(GONE);
             }
             let read = match &mut self.editor {
-                Some(editor) => match plain::typed() {
+                Some(editor) => match editor.typed(begins) {
                     Typed::Line(line) => break self.typed(shell, line, first),
                     Typed::End => break Input::End,
                     typed => {
@@ -139,6 +140,7 @@ impl Reader {
                     if let Err(input) = broken(shell) {
                         break input;
                     }
+                    begins = false;
                 }
             }
         };

@@ -51,6 +51,18 @@ pub fn be_stoppable(traps: &Traps) {
     }
 }
 
+/// After the shell has not become another program.
+pub fn take_back(traps: &Traps) {
+    for (signal, untrapped) in KEPT {
+        let disposition = match traps.action(signal) {
+            Some(action) if action.is_empty() => Disposition::Ignore,
+            Some(_) => Disposition::Note,
+            None => untrapped,
+        };
+        sys::set_signal(signal, disposition);
+    }
+}
+
 fn give_back(traps: &Traps, signal: i32) {
     let is_ignored = match traps.action(signal) {
         Some(action) => action.is_empty(),

@@ -3,6 +3,19 @@
 use crate::dosh::jobs::{Job, State};
 use crate::dosh::shell::Shell;
 use crate::dosh::sys;
+use nix::sys::termios::{self, InputFlags, SetArg};
+
+/// Sets the terminal as the editor does, but a newline that a program sends is Enter.
+///
+/// # Errors
+/// Of the terminal.
+pub fn take_newlines() -> std::io::Result<()> {
+    crossterm::terminal::enable_raw_mode()?;
+    let mut settings = termios::tcgetattr(std::io::stdin())?;
+    settings.input_flags.insert(InputFlags::INLCR);
+    termios::tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings)?;
+    Ok(())
+}
 
 impl Shell {
     /// Waits for the foreground, and takes the terminal for a process group of the shell's own. Answers the group that had it.

@@ -75,6 +75,11 @@ pub fn while_reading<T>(watches: bool, read: impl FnOnce() -> T) -> T {
     result
 }
 
+/// The editor looks at its keys.
+pub fn wake() {
+    let _ = sys::kill(std::process::id() as i32, libc::SIGWINCH);
+}
+
 /// In the handler of a signal.
 fn heard(signal: i32) {
     if !READING.load(Ordering::Acquire) {
@@ -91,5 +96,5 @@ fn heard(signal: i32) {
     if let Some(breaks) = BREAKS.get() {
         breaks.store(true, Ordering::Release);
     }
-    let _ = sys::kill(std::process::id() as i32, libc::SIGWINCH);
+    wake();
 }

@@ -110,7 +110,8 @@ impl Shell {
         if self.status == 0 || self.guard > 0 {
             return Ok(());
         }
-        if let Some(action) = self.traps.action(ERR).cloned() {
+        let inherits = self.depth <= self.traps.error_depth || self.options.errtrace();
+        if let Some(action) = self.traps.action(ERR).filter(|_| inherits).cloned() {
             self.guarded(|shell| shell.run_trap(&action))?;
         }
         match self.options.errexit() {

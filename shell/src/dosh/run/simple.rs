@@ -240,6 +240,11 @@ impl Shell {
 
     /// Takes the process's place; answers the status if that fails.
     pub fn execute(&mut self, fields: &[Bytes], found: Option<Bytes>) -> i32 {
+        self.execute_as(fields[0].clone(), fields, found)
+    }
+
+    /// The same by the name that a program of the guest's is told to be its own.
+    pub fn execute_as(&mut self, own: Bytes, fields: &[Bytes], found: Option<Bytes>) -> i32 {
         if self.place_of(&fields[0]) == Place::Host {
             return self.attend_one(fields, &[]);
         }
@@ -252,7 +257,9 @@ impl Shell {
             self.complain(format_args!("{name}: command not found{hint}"));
             return 127;
         };
-        let error = self.exec_path(&path, fields);
+        let mut arguments = fields.to_vec();
+        arguments[0] = own;
+        let error = self.exec_path(&path, &arguments);
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         self.complain(format_args!("{name}: {}", sys::reason(error)));
         match missing {
