@@ -105,14 +105,15 @@ pub fn written(value: &Value) -> Bytes {
 pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
     let (mut exported, mut readonly, mut global) = (false, false, false);
-    let mut functions = false;
+    let (mut functions, mut shows) = (false, false);
     while let Some((letter, _)) = letters.next() {
         match letter {
             b'x' => exported = true,
             b'r' => readonly = true,
             b'g' => global = true,
             b'F' => functions = true,
-            b'a' | b'i' | b'p' | b'f' => {}
+            b'p' if words[0] != b"local" => shows = true,
+            b'a' => {}
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
                 return Ok(shell.refuse_with(&words[0], message, 2));
@@ -121,6 +122,9 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     }
     if functions {
         return Ok(name_functions(shell, &words[0], letters.operands()));
+    }
+    if shows {
+        return Ok(show(shell, &words[0], letters.operands()));
     }
     let inside = shell.depth > 0 && !global;
     if words[0] == b"local" && shell.depth == 0 {
@@ -155,6 +159,50 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         variable.readonly |= readonly;
     }
     Ok(0)
+}
+
+/// `declare -p`: these variables, or all, each as a command that makes it anew.
+fn show(shell: &mut Shell, command: &[u8], names: &[Bytes]) -> i32 {
+    let (mut text, mut unknown) = (Bytes::new(), Vec::new());
+    if names.is_empty() {
+        for (name, variable) in shell.variables.sorted() {
+            text.extend(declaration(name, variable));
+        }
+    }
+    for name in names {
+        match shell.variables.lookup(name) {
+            Some(variable) => text.extend(declaration(name, variable)),
+            None => unknown.push(name),
+        }
+    }
+    let written = shell.put(command, &text);
+    for name in &unknown {
+        shell.refuse_with(command, format!("{}: not found", shown(name)), 1);
+    }
+    written.max(i32::from(!unknown.is_empty()))
+}
+
+fn declaration(name: &[u8], variable: &Variable) -> Bytes {
+    let is_array = matches!(variable.value, Some(Value::Array(_)));
+    let letters = [
+        (is_array, b'a'),
+        (variable.readonly, b'r'),
+        (variable.exported, b'x'),
+    ];
+    let mut letters: Bytes = letters
+        .iter()
+        .filter_map(|(has, letter)| has.then_some(*letter))
+        .collect();
+    if letters.is_empty() {
+        letters.push(b'-');
+    }
+    let mut text = [b"declare -", &letters[..], b" ", name].concat();
+    if let Some(value) = &variable.value {
+        text.push(b'=');
+        text.extend(written(value));
+    }
+    text.push(b'\n');
+    text
 }
 
 /// Those of the names that are functions'; without names, all.
