@@ -451,3 +451,47 @@ impl<'a> Field<'a> for &'a CStr {
         Extent::Private(self.as_ptr() as usize, self.to_bytes_with_nul().len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is too long for the head goes on in the payload, and what stands in the payload anyway begins behind that.
+    #[test]
+    fn private_bytes_of_any_length_leave_what_follows_them_whole() {
+        const SCALARS: usize = 3 * 4;
+        let (mut chunk, mut scratch) = ([0; 256], [0; 256]);
+        let pattern = |from: u8, len: usize| (0..len).map(|at| from + at as u8).collect::<Vec<_>>();
+        for (first, second) in
+            (0..=64).flat_map(|first| (0..=64).map(move |second| (first, second)))
+        {
+            let (a, b, c) = (pattern(0, first), pattern(100, second), pattern(200, 20));
+            let window = Window::of(&mut chunk);
+            let mut writer = Writer::new(0, SCALARS, window);
+            writer.bytes(&a).unwrap();
+            Source::new(&c).put(&mut writer).unwrap();
+            writer.bytes(&b).unwrap();
+            let message = writer.finish();
+            let beyond = (first + second).saturating_sub(HEAD - SCALARS);
+            assert_eq!(message.payload as usize, beyond + c.len());
+
+            let mut reader = Reader::new(message, SCALARS, window, &mut scratch).unwrap();
+            assert_eq!(reader.bytes(), Ok(a.as_slice()));
+            let (source, mut copy) = (Source::take(&mut reader).unwrap(), [0; 20]);
+            assert_eq!((source.copy_out(&mut copy), copy.as_slice()), (20, &c[..]));
+            assert_eq!(reader.bytes(), Ok(b.as_slice()));
+
+            // A payload that is shorter by a byte lacks it for the last field of which a part lies there.
+            let payload = message.payload - 1;
+            let shorter = Message { payload, ..message };
+            let mut reader = Reader::new(shorter, SCALARS, window, &mut scratch).unwrap();
+            let taken = [
+                reader.bytes().map(drop),
+                Source::take(&mut reader).map(drop),
+                reader.bytes().map(drop),
+            ];
+            let is_short = |part: &_| matches!(part, Err(ProtocolError::Length { .. }));
+            assert!(taken.iter().any(is_short), "{first} {second}");
+        }
+    }
+}

@@ -289,6 +289,12 @@ mod tests {
             ("/host/../../../x", Route::Left(b"../../x")),
             ("/host/.hostcall", Route::Guest),
             ("/host/./.hostcall/status", Route::Guest),
+            ("/host//.hostcall/status", Route::Guest),
+            ("/host//x", Route::Host(b"//x")),
+            ("/host/./x", Route::Host(b"/./x")),
+            ("/host/x/.", Route::Host(b"/x/.")),
+            ("/host/...", Route::Host(b"/...")),
+            ("/host/.x/../..", Route::Left(b"")),
             ("/host/.hostcalls", Route::Host(b"/.hostcalls")),
             ("/host/etc/.hostcall", Route::Host(b"/etc/.hostcall")),
         ] {
@@ -308,6 +314,7 @@ mod tests {
             (Start::Host(0), "", Route::Along),
             (Start::Host(0), "..", Route::Left(b"")),
             (Start::Host(1), "..", Route::Along),
+            (Start::Host(0), "./.x/../..", Route::Left(b"")),
             (Start::Host(1), "../../tmp", Route::Left(b"tmp")),
             (Start::Host(1), "../../host/a", Route::Host(b"/a")),
         ] {
@@ -315,6 +322,7 @@ mod tests {
         }
         assert_eq!(climb(b"a/../../b/../.."), 2);
         assert_eq!(climb(b"a/b/.."), 0);
+        assert_eq!((climb(b".x/...//y"), climb(b".x/../..")), (0, 1));
     }
 
     #[test]

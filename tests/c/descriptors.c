@@ -164,12 +164,20 @@ static void readiness(const char *d) {
     fd_set r, w;
     FD_ZERO(&r); FD_ZERO(&w);
     FD_SET(fd, &r); FD_SET(pair[0], &r); FD_SET(fd, &w);
-    say("select %d %d %d %d", select(pair[1] + 1, &r, &w, NULL, NULL), FD_ISSET(fd, &r) != 0, FD_ISSET(pair[0], &r) != 0, FD_ISSET(fd, &w) != 0);
+    int selected = select(pair[1] + 1, &r, &w, NULL, NULL);
+    say("select %d %d %d %d", selected, FD_ISSET(fd, &r) != 0, FD_ISSET(pair[0], &r) != 0, FD_ISSET(fd, &w) != 0);
+    int closed = dup(pair[0]);
+    close(closed);
+    FD_ZERO(&r); FD_ZERO(&w);
+    FD_SET(fd, &r); FD_SET(closed, &r); FD_SET(fd, &w);
+    selected = select(closed + 1, &r, NULL, &w, NULL);
+    say("select fails %d %s %d %d", selected, why(), FD_ISSET(fd, &r) != 0, FD_ISSET(fd, &w) != 0);
     for (int way = 0; way < 2; way++) {
         struct timespec none = {0};
         say("poll by number %ld %x", way ? syscall(SYS_poll, list, 3, 0) : syscall(SYS_ppoll, list, 3, &none, NULL, 8), list[0].revents);
         FD_ZERO(&r); FD_SET(fd, &r);
-        say("select by number %ld %d", way ? syscall(SYS_select, fd + 1, &r, NULL, NULL, NULL) : syscall(SYS_pselect6, fd + 1, &r, NULL, NULL, NULL, NULL), FD_ISSET(fd, &r) != 0);
+        selected = way ? syscall(SYS_select, fd + 1, &r, NULL, NULL, NULL) : syscall(SYS_pselect6, fd + 1, &r, NULL, NULL, NULL, NULL);
+        say("select by number %d %d", selected, FD_ISSET(fd, &r) != 0);
     }
     int epoll = epoll_create1(0);
     say("epoll by number %ld %s", syscall(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){EPOLLIN}), why());

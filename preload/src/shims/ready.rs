@@ -257,10 +257,9 @@ unsafe fn select_mixed(
     // Nothing exceptional is to be told of a file.
     let ready = count_of(&asked[..2], &hosts);
     let others = real(ready > 0);
-    if others < 0 {
-        return others;
-    }
-    each(2)
+    // A call that fails leaves the sets as they were.
+    let (back, ready) = if others < 0 { (3, 0) } else { (2, ready) };
+    each(back)
         .for_each(|(set, word)| change(set, word, &|bits| bits | asked[set][word] & hosts[word]));
     others + ready
 }

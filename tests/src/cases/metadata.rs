@@ -8,9 +8,11 @@ use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd, RemoteFd};
 use hostcall::wire::Sink;
 use libc::*;
+use std::ffi::CString;
 
 table![
     stat_flags,
+    stat_of_descriptors,
     statfs_of_files,
     modes,
     mode_flags,
@@ -44,6 +46,45 @@ fn stat_flags(run: &mut Run) {
     let fd = run.open(c"d", O_RDONLY, 0);
     run.stat_at(fd.into(), c".", 0);
     run.stat_at(fd.into(), c"../l", AT_SYMLINK_NOFOLLOW);
+}
+
+/// A descriptor's own metadata, whatever it was opened for, and the same descriptors as the place where a path starts.
+fn stat_of_descriptors(run: &mut Run) {
+    run.make(c"f", b"data");
+    run.symlink(c"f", c"l");
+    run.mkdir(c"d", 0o700);
+    run.mknod(c"fifo", S_IFIFO | 0o640, 0);
+    let mut places = vec![CWD];
+    for (name, flags) in [
+        (c"f", O_RDONLY),
+        (c"f", O_PATH),
+        (c"l", O_PATH | O_NOFOLLOW),
+        (c"d", O_RDONLY),
+        (c"d", O_PATH),
+        (c"fifo", O_PATH),
+    ] {
+        places.push(run.open(name, flags, 0).into());
+    }
+    let absolute = CString::new(format!("{}/l", run.base)).unwrap();
+    for place in places {
+        for path in [c"", c".", c"../l", &absolute] {
+            for flags in [
+                0,
+                AT_EMPTY_PATH,
+                AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+                AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+                AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+                AT_EMPTY_PATH | 0x4000_0000,
+            ] {
+                run.stat_at(place, path, flags);
+            }
+        }
+    }
+    // An absolute path starts nowhere else, whatever the number is.
+    for closed in [DirFd(-1), DirFd(1000)] {
+        run.stat_at(closed, c".", 0);
+        run.stat_at(closed, &absolute, 0);
+    }
 }
 
 fn statfs_of_files(run: &mut Run) {

@@ -9,6 +9,7 @@ use libc::*;
 use std::ffi::{CStr, CString};
 
 table![
+    names_of_every_length,
     long_names,
     long_paths,
     odd_names,
@@ -42,6 +43,37 @@ fn every_path_call(run: &Run, path: &CStr) {
     run.get_attribute(CWD, path, 0, c"user.x", 10);
     run.list_attributes(CWD, path, 0, 100);
     let _ = run.removexattr(CWD, path, AtFlags(0), c"user.x");
+}
+
+/// Where a name begins to go beyond an entry, and what comes behind it, depends on its length and on what else the call says.
+fn names_of_every_length(run: &mut Run) {
+    let name =
+        |first: u8, len: usize| -> Vec<u8> { (0..len).map(|at| first + (at % 10) as u8).collect() };
+    for len in 1..=64 {
+        let [short, long] = [(b'a', len), (b'0', 65 - len)].map(|(first, len)| name(first, len));
+        let [path, other] = [&short, &long].map(|name| CString::new(name.as_slice()).unwrap());
+        let attribute = [b"user.".as_slice(), &long].concat();
+        let attribute = CString::new(attribute).unwrap();
+        run.make(&path, &short);
+        run.stat(&path);
+        run.access(&path, R_OK, 0);
+        run.set_attribute(&path, &attribute, &long, 0);
+        run.get_attribute(CWD, &path, 0, &attribute, 100);
+        run.rename(&path, &other, 0);
+        run.symlink(&other, &path);
+        run.stat_at(CWD, &path, AT_SYMLINK_NOFOLLOW);
+        run.readlink(&path, 100);
+        run.link(&other, &path, 0);
+        run.unlink(&path);
+        run.link(&other, &path, 0);
+        run.stat(&path);
+        let fd = run.open(&path, O_RDONLY, 0);
+        run.get(fd, -1, 100);
+        let _ = run.close(fd);
+        run.times(&path, (1, 2), (3, 4), 0);
+        run.unlink(&other);
+        run.unlink(&path);
+    }
 }
 
 fn long_names(run: &mut Run) {
