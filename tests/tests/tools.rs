@@ -1,8 +1,10 @@
 //! Command-line tools that misbehave: guests do not notice.
 
 use hostcall::ops::Calls;
+use hostcall::types::{AtFlags, DirFd};
 use hostcall_tests::daemon::{eventually, leave, Daemon, PATIENCE};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use std::ffi::CString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,12 +103,13 @@ fn shadows_are_told_from_their_zygote_and_named_to_whoever_asks() {
     trace.write_all(b"{\"Trace\":{\"guest\":null}}\n").unwrap();
     trace.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut line = String::new();
+    let path = CString::new([b'x'; 2000]).expect("no NUL");
     let calls = AtomicBool::new(true);
     std::thread::scope(|scope| {
         // Until the reader is known to hostd, what is called is not told.
         scope.spawn(|| {
             while calls.load(Ordering::Relaxed) {
-                client.nop().unwrap();
+                let _ = client.stat(DirFd::CWD, &path, AtFlags(0));
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
@@ -114,6 +117,8 @@ fn shadows_are_told_from_their_zygote_and_named_to_whoever_asks() {
         calls.store(false, Ordering::Relaxed);
         read.expect("a line");
     });
-    assert!(line.contains(&format!("t {own} nop")), "{line:?}");
+    let (path, refused) = ("x".repeat(2000), "-1 (File name too long");
+    let call = format!(r#"t {own} stat(AT_FDCWD, "{path}", 0x0) = {refused}"#);
+    assert!(line.contains(&call), "{line:?}");
     leave(client);
 }

@@ -16,8 +16,8 @@ use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Head of a payload that a trace shows.
-const TRACED_BYTES: usize = 256;
+/// Head of a payload that a trace shows: all paths of any call.
+const TRACED_BYTES: usize = SCRATCH;
 
 /// How the guest's threads are woken; the host's own always sleep on a futex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,7 +31,7 @@ fn extended(dir: DirFd, path: &CStr, flags: c_int, mask: c_uint) -> Result<libc:
     stats.stx_dev_major |= HOST_DEVICE;
     of_our_mount(&mut stats, mask & MOUNT);
     if is_link(stats.stx_mode.into()) && stats.stx_size > 0 {
-        stats.stx_size += lengthened(dir, path)?;
+        stats.stx_size = stats.stx_size.saturating_add(lengthened(dir, path)?);
     }
     Ok(stats)
 }
@@ -107,7 +107,9 @@ fn stat_of(dir: DirFd, path: &CStr, flags: c_int) -> Result<libc::stat, Errno> {
     let asked = session::client()?.stat(dir, path, AtFlags(flags))?;
     let mut stats = convert(&asked.stat);
     if is_link(stats.st_mode) && stats.st_size > 0 {
-        stats.st_size += lengthened(dir, path)? as i64;
+        stats.st_size = stats
+            .st_size
+            .saturating_add_unsigned(lengthened(dir, path)?);
     }
     Ok(stats)
 }
