@@ -211,17 +211,19 @@ mod tests {
     #[test]
     fn one_thread_serves_what_comes_one_by_one_and_all_end() {
         let (send, threads, _) = start(4);
+        let servers = Arc::new(Mutex::new(Vec::new()));
         for _ in 0..1000 {
-            ask(&send, || {});
+            let servers = servers.clone();
+            let note = move || servers.lock().unwrap().push(std::thread::current().id());
+            ask(&send, note);
         }
         drop(send);
-        let served: Vec<usize> = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect();
-        assert_eq!(served.iter().sum::<usize>(), 1000);
-        // Each thread reads once before it knows of the others.
-        assert!(served.iter().max() >= Some(&900), "{served:?}");
+        let served = threads.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!(served.sum::<usize>(), 1000);
+        let servers = servers.lock().unwrap();
+        let changes = servers.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        // Each thread reads once before it knows of the others, and one that is held up is replaced.
+        assert!(changes < 300, "{changes} changes of thread");
     }
 
     #[test]
