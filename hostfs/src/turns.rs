@@ -223,7 +223,7 @@ mod tests {
         let servers = servers.lock().unwrap();
         let changes = servers.windows(2).filter(|pair| pair[0] != pair[1]).count();
         // Each thread reads once before it knows of the others, and one that is held up is replaced.
-        assert!(changes < 300, "{changes} changes of thread");
+        assert!(changes < 200, "{changes} changes of thread");
     }
 
     #[test]
