@@ -176,6 +176,21 @@ impl Screen {
         }
     }
 
+    /// Types keys again and again until this is on the screen.
+    ///
+    /// # Panics
+    /// It does not come.
+    pub fn types_until(&mut self, keys: &str, wanted: &str) {
+        for _ in 0..100 {
+            if self.shown().contains(wanted) {
+                return;
+            }
+            self.types(keys);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        self.shows(wanted);
+    }
+
     /// Waits until this is on the screen.
     ///
     /// # Panics
