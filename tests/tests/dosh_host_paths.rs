@@ -133,7 +133,8 @@ fn sees_changes(dosh: &mut Dosh) {
     fs::write(dosh.home.join("old/new"), "").expect("a file");
     eventually("the new file", || {
         dosh.screen.types("\t");
-        let within = Duration::from_millis(200);
+        // Another Tab behind the name would list the files of the next word.
+        let within = Duration::from_secs(1);
         dosh.screen
             .comes_to(&format!("{MARK}hrun cat old/new "), within)
     });
