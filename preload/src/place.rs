@@ -133,11 +133,13 @@ pub unsafe fn at<'p>(
 ) -> Result<Place<'p>, Errno> {
     let (prefix, guest) = (session::prefix(), Place::Guest { dirfd, path });
     // SAFETY: a C string, or none, by the caller's promise.
-    let text = (!nowhere(path) && !path.is_null()).then(|| unsafe { string(path) });
-    if let Some(Ok(text)) = text.filter(|text| text.is_ok_and(|text| prefix.holds(text.to_bytes())))
-    {
-        let root = Start::Guest(b"/");
-        return Ok(settle(prefix, root, DirFd::CWD, text, guest, buffer));
+    let is_absolute = !nowhere(path) && !path.is_null() && unsafe { first(path) } == b'/';
+    // SAFETY: as above.
+    if let Some(Ok(text)) = is_absolute.then(|| unsafe { string(path) }) {
+        if prefix.holds(text.to_bytes()) {
+            let root = Start::Guest(b"/");
+            return Ok(settle(prefix, root, DirFd::CWD, text, guest, buffer));
+        }
     }
     // SAFETY: the caller's promise.
     unsafe {
