@@ -63,6 +63,7 @@ pub fn run(
         stdin_owed: 0,
         credit: [OUTPUT_WINDOW; 2],
         command,
+        prefix: Path::new(&task.prefix).display().to_string(),
         server,
         covers,
         status: None,
@@ -75,6 +76,8 @@ struct Agent {
     link: FrameLink,
     children: SignalFd,
     command: Command,
+    /// Where the host's files are mounted.
+    prefix: String,
     /// The process that serves the mount of the host's files.
     server: Option<Pid>,
     covers: Option<Covers>,
@@ -270,6 +273,9 @@ impl Agent {
                 self.status = Some(status);
             } else if Some(pid) == self.server {
                 self.server = None;
+                if self.status.is_none() && status != Status::Code(0) {
+                    self.link.push(&Frame::Notice(hostfs::lost(&self.prefix, status)));
+                }
             }
         }
         if self.status.is_some() && !self.reported {

@@ -90,7 +90,7 @@ pub enum Frame {
     Fail(String),
     /// Guest: this many more bytes of the line were read; see [`LINE_WINDOW`].
     Received(u32),
-    /// Guest, once and before [`Frame::Hello`]: what the guest has to do without; one line for the user.
+    /// Guest, once: what the guest has to do without; one line for the user.
     Notice(String),
 }
 

@@ -1,6 +1,7 @@
 //! The mount of the host's files: a hostfs process that is started before COMMAND and ended after all others.
 
 use super::agent::wait_one;
+use super::frame::Status;
 use super::link::ready;
 use super::mounts::table;
 use super::plan::{Context, Task};
@@ -118,6 +119,15 @@ fn await_mount(pid: Pid, prefix: &Path, changes: &File, children: &SignalFd) -> 
             }
         }
     }
+}
+
+/// What has become of the host's files when their server has ended in COMMAND's time.
+pub fn lost(prefix: &str, status: Status) -> String {
+    let how = match status {
+        Status::Code(_) => last_words(),
+        Status::Signal(number) => format!("hostfs ended by signal {number}"),
+    };
+    format!("the host's files are no more mounted at {prefix}, where only programs under the preload see them now: {how}")
 }
 
 /// Why hostfs gave up, by its own last line.

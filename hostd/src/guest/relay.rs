@@ -238,9 +238,12 @@ impl Relay {
                 Frame::Close(Stream::Stdin) if self.greeted => self.stdin_open = false,
                 Frame::Exit(status) if self.greeted => return Ok(Some(status)),
                 Frame::Fail(text) => return Err(Error::Setup(text)),
-                Frame::Notice(text) if !self.greeted && !self.noticed => {
+                Frame::Notice(text) if !self.noticed => {
                     self.noticed = true;
-                    eprintln!("hostd: {}", Printable(text.as_bytes()));
+                    // A raw terminal goes on where it is.
+                    let on_terminal = self.greeted && self.stdio[0] == Stdio::Terminal;
+                    let end = if on_terminal { "\r\n" } else { "\n" };
+                    eprint!("hostd: {}{end}", Printable(text.as_bytes()));
                 }
                 other => return Err(Error::Protocol(FrameError::Unexpected(other.name()))),
             }
