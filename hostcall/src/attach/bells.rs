@@ -155,13 +155,39 @@ fn open(flags: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Makes the resident's file what sleepers take it for, and locks it. The lock comes last: whoever sees it maps the file, and
+/// a word behind its end would be SIGBUS.
+fn prepare(file: &OwnedFd) -> Result<(), Errno> {
+    let lock = first_byte(libc::F_WRLCK);
+    // SAFETY: plain system calls, and a live lock. The mode is set again, for the umask has taken from it: every user of the
+    // guest sleeps on the bells. The bells of another resident stay as they are.
+    unsafe {
+        let fd = file.as_raw_fd();
+        // Another resident's file may be another user's.
+        let _ = libc::fchmod(fd, 0o666);
+        Errno::result(libc::ftruncate(fd, SIZE as i64).into())?;
+        Errno::result(libc::fcntl(fd, libc::F_OFD_SETLK, &lock).into())?;
+    }
+    Ok(())
+}
+
 /// The bells, if a resident holds its lock on them.
 fn map_living() -> Option<Mapping> {
-    let file = open(0).ok()?;
+    living(&open(0).ok()?)
+}
+
+fn living(file: &OwnedFd) -> Option<Mapping> {
     let mut lock = first_byte(libc::F_WRLCK);
     // SAFETY: a live lock, which the call fills in.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) };
     let held = asked == 0 && lock.l_type != libc::F_UNLCK as i16;
+    // SAFETY: stat is valid when zeroed, and lives through the call.
+    let len = unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        libc::fstat(file.as_raw_fd(), &mut stat);
+        stat.st_size
+    };
+    let held = held && len >= SIZE as i64;
     held.then(|| Mapping::new(file.as_fd(), SIZE).ok())?
 }
 
@@ -181,15 +207,7 @@ impl Resident {
     /// open(2) of the bells or of the line, mmap(2).
     pub fn new(region: &Region) -> Result<Resident, Errno> {
         let file = open(libc::O_CREAT)?;
-        let lock = first_byte(libc::F_WRLCK);
-        // SAFETY: plain system calls, and a live lock. The mode is set again, for the umask has taken from it: every
-        // user of the guest sleeps on the bells.
-        unsafe {
-            let fd = file.as_raw_fd();
-            Errno::result(libc::fcntl(fd, libc::F_OFD_SETLK, &lock).into())?;
-            Errno::result(libc::fchmod(fd, 0o666).into())?;
-            Errno::result(libc::ftruncate(fd, SIZE as i64).into())?;
-        }
+        prepare(&file)?;
         let words = Mapping::new(file.as_fd(), SIZE)?;
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
         // SAFETY: a NUL-terminated path; the descriptor that comes back is ours.
@@ -259,6 +277,47 @@ impl Resident {
             Ok(len) => Ok((bytes, len as usize)),
             Err(Errno(libc::EAGAIN | libc::EINTR)) => Ok((bytes, 0)),
             Err(errno) => Err(errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bells() -> (OwnedFd, OwnedFd) {
+        // SAFETY: a NUL-terminated name; the descriptor that comes back is ours.
+        let resident = unsafe {
+            let fd = libc::memfd_create(c"bells".as_ptr(), libc::MFD_CLOEXEC);
+            OwnedFd::from_raw_fd(Errno::result(fd.into()).unwrap() as i32)
+        };
+        let path = format!("/proc/self/fd/{}", resident.as_raw_fd());
+        let sleeper = std::fs::File::options().read(true).write(true).open(path);
+        (resident, sleeper.unwrap().into())
+    }
+
+    #[test]
+    fn bells_that_are_found_can_be_rung() {
+        let (resident, sleeper) = bells();
+        assert!(living(&sleeper).is_none());
+        prepare(&resident).unwrap();
+        let mapping = living(&sleeper).unwrap();
+        // SAFETY: a mapped page of words.
+        let word = unsafe { mapping.base().cast::<AtomicU32>().as_ref() };
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+        drop(resident);
+        assert!(living(&sleeper).is_none());
+    }
+
+    /// A word behind the end of the file would be SIGBUS.
+    #[test]
+    fn bells_that_are_cut_off_are_none() {
+        let (resident, sleeper) = bells();
+        prepare(&resident).unwrap();
+        for len in [SIZE as i64 - 1, 1, 0] {
+            // SAFETY: plain system calls.
+            assert_eq!(unsafe { libc::ftruncate(resident.as_raw_fd(), len) }, 0);
+            assert!(living(&sleeper).is_none(), "{len}");
         }
     }
 }

@@ -274,7 +274,8 @@ impl Agent {
             } else if Some(pid) == self.server {
                 self.server = None;
                 if self.status.is_none() && status != Status::Code(0) {
-                    self.link.push(&Frame::Notice(hostfs::lost(&self.prefix, status)));
+                    self.link
+                        .push(&Frame::Notice(hostfs::lost(&self.prefix, status)));
                 }
             }
         }
