@@ -129,6 +129,7 @@ impl Job {
             }
         }
         self.interrupt_others();
+        self.note_failed_inputs();
         if let Some((role, errno)) = self.failed {
             eprintln!("hrun: {}: {errno}", NAMES[role]);
         }
@@ -335,6 +336,15 @@ impl Job {
         let is_told = role == 0 && kind::of(0) == kind::Kind::Terminal;
         if let (Done::Failed(errno), false) = (done, is_told) {
             self.failed.get_or_insert((role, errno));
+        }
+    }
+
+    /// What threads have not come to tell yet: a program ends as soon as it hears that its input has.
+    fn note_failed_inputs(&mut self) {
+        let all = self.carried().enumerate();
+        let failed = all.filter_map(|(at, carried)| Some((at, carried.pump.failure()?)));
+        for (at, errno) in failed.collect::<Vec<_>>() {
+            self.has_carried(at, Done::Failed(errno));
         }
     }
 

@@ -13,7 +13,7 @@ use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long what was written to a terminal may be on its way through it.
@@ -61,6 +61,8 @@ pub struct Pump {
     paused: AtomicBool,
     /// The key that interrupts has been read, and there was no program any more to have it.
     pub interrupted: AtomicBool,
+    /// Why the guest's input can be read no more, an errno, or 0: known before the program hears of the end.
+    failure: AtomicI32,
     interrupt: Interrupt,
 }
 
@@ -78,6 +80,7 @@ impl Pump {
             pause: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
+            failure: AtomicI32::new(0),
             interrupt: Interrupt::restless(),
         }))
     }
@@ -133,6 +136,14 @@ impl Pump {
             std::thread::sleep(SETTLE);
         }
         self.paused.store(false, Ordering::SeqCst);
+    }
+
+    /// Why the guest's input can be read no more, if it has failed; its thread tells the same a moment later.
+    pub fn failure(&self) -> Option<Errno> {
+        match self.failure.load(Ordering::SeqCst) {
+            0 => None,
+            errno => Some(Errno(errno)),
+        }
     }
 
     /// Stops a thread that carries input.
@@ -299,6 +310,8 @@ pub fn input(
             // In the background again, since we have looked.
             Err(nix::Error::EIO) if keyboard.is_some() && !terminal::is_ours(number) => continue,
             Err(errno) => {
+                // Ahead of the end that the program sees, by which it may end itself.
+                pump.failure.store(errno as i32, Ordering::SeqCst);
                 hang_up();
                 return Done::Failed(Errno(errno as i32));
             }
