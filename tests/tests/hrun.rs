@@ -197,7 +197,8 @@ fn closed_and_full_streams_are_what_they_are(guest: &mut Scripts) {
     let said = guest.say(directory);
     assert!(said.starts_with("1\nhrun: stdin: "), "{said}");
     // The program ends as soon as it hears of the end, which must not be ahead of the failure.
-    let often = "for i in {1..60}; do hrun cat < /tmp 2> /tmp/e; echo $? $(wc -l < /tmp/e); done | uniq";
+    let often =
+        "for i in {1..60}; do hrun cat < /tmp 2> /tmp/e; echo $? $(wc -l < /tmp/e); done | uniq";
     assert_eq!(guest.say(often), "1 1\n");
     // A terminal's end after a part of a line.
     assert_eq!(guest.say("printf abc | hrun -t cat"), "abcabc");
