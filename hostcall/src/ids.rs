@@ -2,7 +2,7 @@
 //! means nothing on the host until the guest's map has said what it stands for.
 
 use crate::types::Errno;
-use crate::wire::{Extent, Field, ProtocolError, Reader, Writer};
+use crate::wire::{Extent, Field, Payload, ProtocolError, Reader, Writer};
 use std::fmt;
 
 macro_rules! id {
@@ -129,6 +129,7 @@ impl fmt::Debug for Groups<'_> {
 impl<'a> Field<'a> for Groups<'a> {
     const TYPE: &'static str = "groups";
     const SIZE: usize = 4;
+    const PAYLOAD: Payload = Payload::Private;
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         self.count()?;
         writer.bytes(self.0)

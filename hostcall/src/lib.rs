@@ -30,6 +30,7 @@ pub mod ids;
 pub mod image;
 #[cfg(not(loom))]
 pub mod lane;
+mod message;
 pub mod metadata;
 #[cfg(not(loom))]
 pub mod observer;

@@ -1,7 +1,7 @@
 //! What stat(2) tells of a file, as it travels: a head and one cache line, where `struct statx` takes four.
 
 use crate::types::Errno;
-use crate::wire::{Field, ProtocolError, Reader, Writer, HEAD};
+use crate::wire::{to_bytes, to_words, Field, Payload, ProtocolError, Reader, Writer, HEAD};
 use std::fmt;
 
 /// Metadata of a file, stat(3type).
@@ -119,22 +119,16 @@ impl Metadata {
 impl<'a> Field<'a> for Metadata {
     const TYPE: &'static str = "metadata";
     const SIZE: usize = 0;
+    const PAYLOAD: Payload = Payload::Private;
     #[inline(always)]
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
-        let mut bytes = [0; SIZE];
-        for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.words()) {
-            *place = word.to_le_bytes();
-        }
+        let bytes: [u8; SIZE] = to_bytes(&self.words());
         writer.private(&bytes).ok_or(Errno(libc::EIO))
     }
     #[inline(always)]
     fn take(reader: &mut Reader<'a>) -> Result<Self, ProtocolError> {
         let bytes: [u8; SIZE] = reader.array()?;
-        let mut words = [0; WORDS];
-        for (word, place) in words.iter_mut().zip(bytes.as_chunks().0) {
-            *word = u64::from_le_bytes(*place);
-        }
-        Ok(Metadata::of(words))
+        Ok(Metadata::of(to_words(&bytes)))
     }
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{mode={:#o}, size={}}}", self.mode, self.size)

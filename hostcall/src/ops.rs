@@ -16,7 +16,9 @@ use crate::types::{
     AtFlags, DirFd, Errno, JobState, Mode, Offset, OpenFlags, RecordLock, RemoteFd, RwFlags, Times,
     Token,
 };
-use crate::wire::{Field, Filled, Message, ProtocolError, Reader, Sink, Source, Writer, SCRATCH};
+use crate::wire::{
+    Field, Filled, Message, Payload, ProtocolError, Reader, Sink, Source, Writer, SCRATCH,
+};
 use std::ffi::CStr;
 use std::fmt;
 

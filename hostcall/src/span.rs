@@ -3,7 +3,7 @@
 
 use crate::shm::{memory_to_window, window_to_memory, Window};
 use crate::types::Errno;
-use crate::wire::{Extent, Field, ProtocolError, Reader, Writer};
+use crate::wire::{Extent, Field, Payload, ProtocolError, Reader, Writer};
 use libc::iovec;
 use std::fmt;
 use std::marker::PhantomData;
@@ -122,6 +122,7 @@ impl<'a> Source<'a> {
 impl<'a> Field<'a> for Source<'a> {
     const TYPE: &'static str = "bytes";
     const SIZE: usize = 4;
+    const PAYLOAD: Payload = Payload::Shared;
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         let room = writer
             .room()
@@ -208,6 +209,7 @@ pub struct Filled(pub usize);
 impl<'a> Field<'a> for Filled {
     const TYPE: &'static str = "bytes";
     const SIZE: usize = 0;
+    const PAYLOAD: Payload = Payload::Filled;
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         writer.leave(self.0);
         Ok(())

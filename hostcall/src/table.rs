@@ -236,6 +236,8 @@ macro_rules! ops {
                 #[allow(missing_docs)]
                 pub struct $Name { $(pub $out: $out_type),* }
 
+                const _: () = assert!(Payload::agree(&[$(<$out_type as Field>::PAYLOAD),*]));
+
                 impl Reply for $Name {
                     const SCALARS: usize = within_head(0 $( + <$out_type as Field>::SIZE )*);
                     #[inline(always)]

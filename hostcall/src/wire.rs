@@ -8,17 +8,13 @@
 //! A field knows how to [`put`](Field::put) itself and how to [`take`](Field::take) itself back out of hostile
 //! words. Everything taken has been copied or bounded first, so a handler never sees a value that can change.
 
+pub use crate::message::{flags, Message, HEAD, WORDS};
+pub(crate) use crate::message::{to_bytes, to_words};
 use crate::shm::Window;
 pub use crate::span::{Filled, Sink, Source};
 use crate::types::{AtFlags, DirFd, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags};
 use std::ffi::CStr;
 use std::fmt;
-
-/// Words of an entry's head.
-pub const WORDS: usize = 6;
-
-/// Bytes of an entry's head.
-pub const HEAD: usize = 8 * WORDS;
 
 /// Longest path or name in bytes with its NUL, `PATH_MAX` of the host.
 pub const PATH_MAX: usize = libc::PATH_MAX as usize;
@@ -73,52 +69,6 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// The private copy of one entry's contents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Message {
-    /// Op number of a call, errno of a reply (0 for success).
-    pub code: u32,
-    /// [`flags`] of a call; 0 in a reply.
-    pub flags: u32,
-    /// Bytes of the chunk that the message uses.
-    pub payload: u32,
-    /// The head: scalar fields, each at its own size, then the first of the private bytes.
-    pub words: [u64; WORDS],
-}
-
-impl Message {
-    /// The same with another head.
-    #[inline(always)]
-    pub fn with_head(self, head: [u8; HEAD]) -> Message {
-        let mut words = [0; WORDS];
-        for (word, bytes) in words.iter_mut().zip(head.as_chunks().0) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        Message { words, ..self }
-    }
-
-    /// The head's bytes.
-    #[inline(always)]
-    pub fn head(&self) -> [u8; HEAD] {
-        let mut head = [0; HEAD];
-        for (bytes, word) in head.as_chunks_mut().0.iter_mut().zip(self.words) {
-            *bytes = word.to_le_bytes();
-        }
-        head
-    }
-}
-
-/// Flags of a call.
-pub mod flags {
-    /// This call goes on where the one before it ended: if that one failed or was short, answer `ECANCELED`
-    /// and do nothing. So one large read or write stays one, though its chunks are in flight together.
-    pub const LINK: u32 = 1;
-    /// The payload starts at the lane's first chunk and may fill the whole arena; nothing else is in flight.
-    pub const WIDE: u32 = 2;
-    /// Every defined flag.
-    pub const ALL: u32 = LINK | WIDE;
-}
-
 /// Builds a message: fields go in, an entry and the chunk's bytes come out.
 pub struct Writer<'w> {
     message: Message,
@@ -168,7 +118,7 @@ impl<'w> Writer<'w> {
         self.scalar((len as u32).to_le_bytes());
     }
 
-    /// Says that an answer's bytes, so many, lie in the window already.
+    /// Says that an answer's bytes, so many, lie in the window already: [`Payload::Filled`].
     pub(crate) fn leave(&mut self, len: usize) {
         self.message.payload = len as u32;
     }
@@ -326,6 +276,8 @@ pub trait Field<'a>: Sized {
     const TYPE: &'static str;
     /// Bytes of the head that it takes as a scalar.
     const SIZE: usize;
+    /// What else it takes.
+    const PAYLOAD: Payload = Payload::None;
 
     /// Appends the value.
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno>;
@@ -344,6 +296,36 @@ pub trait Field<'a>: Sized {
     /// The memory that the value refers to, for tests that hold its bounds.
     fn extent(&self) -> Extent {
         Extent::None
+    }
+}
+
+/// What a field takes besides scalars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Nothing.
+    None,
+    /// Private bytes, in the head and then in the chunk.
+    Private,
+    /// Bytes in the chunk.
+    Shared,
+    /// An answer's bytes from the start of the chunk on, where the call has left them.
+    Filled,
+}
+
+impl Payload {
+    /// Whether the fields of an answer leave each other's bytes alone. What is filled while the call is executed begins where
+    /// other bytes would.
+    pub(crate) const fn agree(fields: &[Payload]) -> bool {
+        let (mut filled, mut others, mut at) = (0, 0, 0);
+        while at < fields.len() {
+            match fields[at] {
+                Payload::None => {}
+                Payload::Filled => filled += 1,
+                Payload::Private | Payload::Shared => others += 1,
+            }
+            at += 1;
+        }
+        filled == 0 || filled == 1 && others == 0
     }
 }
 
@@ -430,6 +412,7 @@ newtype!(
 impl<'a> Field<'a> for &'a CStr {
     const TYPE: &'static str = "path";
     const SIZE: usize = 4;
+    const PAYLOAD: Payload = Payload::Private;
     #[inline]
     fn put(&self, writer: &mut Writer<'_>) -> Result<(), Errno> {
         let bytes = self.to_bytes_with_nul();
@@ -455,6 +438,17 @@ impl<'a> Field<'a> for &'a CStr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_call_leaves_in_the_chunk_is_alone_there() {
+        use Payload::{Filled, None, Private, Shared};
+        assert!(Payload::agree(&[None, Filled]));
+        assert!(Payload::agree(&[Private, None, Shared, Private]));
+        for others in [Private, Shared, Filled] {
+            assert!(!Payload::agree(&[others, Filled]));
+            assert!(!Payload::agree(&[Filled, None, others]));
+        }
+    }
 
     /// What is too long for the head goes on in the payload, and what stands in the payload anyway begins behind that.
     #[test]
