@@ -95,26 +95,6 @@ pub unsafe fn stays(dirfd: c_int, path: *const c_char) -> bool {
     }
 }
 
-/// The second look, at the whole of each component. A path for which this says no may be the guest's all the same.
-///
-/// # Safety
-/// As for [`at`].
-unsafe fn stays_after_all(dirfd: c_int, path: *const c_char) -> bool {
-    if nowhere(path) || path.is_null() {
-        return !path.is_null();
-    }
-    // SAFETY: a C string, or none, by the caller's promise.
-    let Ok(text) = unsafe { string(path) }.map(CStr::to_bytes) else {
-        return true;
-    };
-    let starts_outside = match (text.first(), dirfd) {
-        (Some(b'/'), _) => true,
-        (_, libc::AT_FDCWD) => !cwd::on_host(),
-        (_, fd) => fds::host(fd).is_none() && !fds::is_reserved(fd),
-    };
-    starts_outside && !may_enter(session::prefix(), text)
-}
-
 /// Decides a path relative to `dirfd`.
 ///
 /// A null path is the guest's business unless `dirfd` is a host file; then it is the empty path. A pointer from where nothing can be
@@ -131,48 +111,35 @@ pub unsafe fn at<'p>(
     path: *const c_char,
     buffer: &'p mut PathBuffer,
 ) -> Result<Place<'p>, Errno> {
-    let (prefix, guest) = (session::prefix(), Place::Guest { dirfd, path });
-    // SAFETY: a C string, or none, by the caller's promise.
-    let is_absolute = !nowhere(path) && !path.is_null() && unsafe { first(path) } == b'/';
-    // SAFETY: as above.
-    if let Some(Ok(text)) = is_absolute.then(|| unsafe { string(path) }) {
-        if prefix.holds(text.to_bytes()) {
-            let root = Start::Guest(b"/");
-            return Ok(settle(prefix, root, DirFd::CWD, text, guest, buffer));
-        }
+    let guest = Place::Guest { dirfd, path };
+    if nowhere(path) {
+        return Ok(guest);
     }
-    // SAFETY: the caller's promise.
-    unsafe {
-        match stays_after_all(dirfd, path) {
-            true => Ok(guest),
-            false => decide(dirfd, path, buffer),
-        }
+    // SAFETY: a C string, or none, by the caller's promise.
+    let text = (!path.is_null()).then(|| unsafe { string(path) });
+    match text.transpose() {
+        Ok(text) => decide(dirfd, text, guest, buffer),
+        Err(_) => Ok(guest),
     }
 }
 
-/// [`at`] for a path that has been looked at.
-///
-/// # Errors
-/// As above.
-///
-/// # Safety
-/// As above, and the second look has been in vain.
-pub unsafe fn decide<'p>(
+/// [`at`] for a path that can be read.
+#[inline]
+fn decide<'p>(
     dirfd: c_int,
-    path: *const c_char,
+    text: Option<&'p CStr>,
+    guest: Place<'p>,
     buffer: &'p mut PathBuffer,
 ) -> Result<Place<'p>, Errno> {
     let prefix = session::prefix();
-    let guest = Place::Guest { dirfd, path };
-    // SAFETY: neither null nor nowhere, so a C string, or none, by the caller's promise.
-    let text = (!path.is_null()).then(|| unsafe { string(path) });
-    let text = match text.transpose() {
-        Ok(text) => text,
-        Err(_) => return Ok(guest),
-    };
-    if let Some(text) = text.filter(|text| text.to_bytes().first() == Some(&b'/')) {
-        let root = Start::Guest(b"/");
-        return Ok(settle(prefix, root, DirFd::CWD, text, guest, buffer));
+    let bytes = text.map(CStr::to_bytes);
+    // The second look, at the whole of each component.
+    let stays = || bytes.is_none_or(|bytes| !may_enter(prefix, bytes));
+    if let (Some(text), Some([b'/', ..])) = (text, bytes) {
+        return Ok(match prefix.holds(text.to_bytes()) || !stays() {
+            true => settle(prefix, Start::Guest(b"/"), DirFd::CWD, text, guest, buffer),
+            false => guest,
+        });
     }
     let dir = match dirfd {
         libc::AT_FDCWD if cwd::on_host() => Some(DirFd::CWD),
@@ -190,8 +157,8 @@ pub unsafe fn decide<'p>(
         }
         // To the program this number is closed.
         (None, _) if fds::is_reserved(dirfd) => Err(Errno(libc::EBADF)),
-        (None, None) => Ok(guest),
-        (None, Some(text)) => Ok(entering(prefix, dirfd, text, guest, buffer)),
+        (None, Some(text)) if !stays() => Ok(entering(prefix, dirfd, text, guest, buffer)),
+        (None, _) => Ok(guest),
     }
 }
 

@@ -230,7 +230,28 @@ fn the_preload_lives_on_when_hostfs_is_killed() {
              [ $n -lt 300 ] && echo gone
              head -c 5 /host/etc/passwd"
         );
-        assert_eq!(says(kind, &[], &script), "gone\nroot:", "{kind}");
+        let output = run(kind, &[], &script);
+        assert_eq!(text(&output.stdout), "gone\nroot:", "{kind}");
+        // Whoever sees ENOTCONN from now on has been told why.
+        let told = text(&output.stderr);
+        assert_eq!(told.lines().count(), 1, "{kind}: {told}");
+        assert!(told.starts_with("hostd: the host's files are no more mounted at /host"));
+        assert!(
+            told.ends_with("hostfs ended by signal 9\n"),
+            "{kind}: {told}"
+        );
+    }
+}
+
+/// A mount that the guest itself has taken away is nobody's loss.
+#[test]
+fn the_end_of_the_mount_by_the_guests_own_hand_is_not_told() {
+    let script = format!(
+        "umount /host && {BUSYBOX} ls /host; {BUSYBOX} sleep 0.5; head -c 5 /host/etc/passwd"
+    );
+    // In a guest of the host's own kernel the mount is not the guest's to take away.
+    for kind in kinds().filter(|kind| *kind == "uml") {
+        assert_eq!(says(kind, &[], &script), "root:", "{kind}");
     }
 }
 
