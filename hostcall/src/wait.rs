@@ -326,17 +326,11 @@ impl Pacer {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-
-    fn two_processors() -> Clock {
-        Clock {
-            processors: 2,
-            ..Clock::measure()
-        }
-    }
+    use crate::clock::pretended;
 
     #[test]
     fn a_slow_peer_is_not_spun_for_and_a_fast_one_is_found_again() {
-        let mut pacer = Pacer::new(Budget::LOCAL, two_processors());
+        let mut pacer = Pacer::new(Budget::LOCAL, pretended::begin());
         for _ in 0..20 {
             assert_eq!(pacer.linger(|| None::<()>), None);
         }
@@ -354,7 +348,7 @@ mod tests {
 
     #[test]
     fn two_sides_that_sleep_find_back_to_spinning() {
-        let mut pacer = Pacer::new(Budget::LOCAL, two_processors());
+        let mut pacer = Pacer::new(Budget::LOCAL, pretended::begin());
         let most = 50 * pacer.ticks_per_us;
         pacer.estimate = 4 * most;
         // The peer sleeps too: its answer takes what waking it does.
@@ -373,7 +367,7 @@ mod tests {
 
     #[test]
     fn only_a_peer_on_the_same_processor_is_left() {
-        let mut pacer = Pacer::new(Budget::LOCAL.moving(), two_processors());
+        let mut pacer = Pacer::new(Budget::LOCAL.moving(), pretended::begin());
         for elsewhere in [0, u32::MAX] {
             pacer.meet(&AtomicU32::new(elsewhere));
             assert_eq!(pacer.moved, 0, "{elsewhere}");
@@ -397,14 +391,14 @@ mod tests {
                 first: 1_000_000,
                 ..Budget::LOCAL
             },
-            two_processors(),
+            pretended::begin(),
         );
         let mut polls = 0;
         pacer.glance(|| None::<()>);
         pacer.linger(|| {
             polls += 1;
             if polls == 10 {
-                std::thread::sleep(Duration::from_millis(1));
+                pretended::pass(1_000_000);
             }
             None::<()>
         });
