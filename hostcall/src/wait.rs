@@ -328,9 +328,15 @@ mod tests {
     use super::*;
     use crate::clock::pretended;
 
+    /// Gives way to nobody: how long that takes is the machine's business.
+    const STAYING: Budget = Budget {
+        gives_way: false,
+        ..Budget::LOCAL
+    };
+
     #[test]
     fn a_slow_peer_is_not_spun_for_and_a_fast_one_is_found_again() {
-        let mut pacer = Pacer::new(Budget::LOCAL, pretended::begin());
+        let mut pacer = Pacer::new(STAYING, pretended::begin());
         for _ in 0..20 {
             assert_eq!(pacer.linger(|| None::<()>), None);
         }
@@ -348,7 +354,7 @@ mod tests {
 
     #[test]
     fn two_sides_that_sleep_find_back_to_spinning() {
-        let mut pacer = Pacer::new(Budget::LOCAL, pretended::begin());
+        let mut pacer = Pacer::new(STAYING, pretended::begin());
         let most = 50 * pacer.ticks_per_us;
         pacer.estimate = 4 * most;
         // The peer sleeps too: its answer takes what waking it does.
@@ -389,7 +395,7 @@ mod tests {
             Budget {
                 most: 1_000_000,
                 first: 1_000_000,
-                ..Budget::LOCAL
+                ..STAYING
             },
             pretended::begin(),
         );
