@@ -28,8 +28,8 @@ pub fn current() -> Strings {
     unsafe { environ }
 }
 
-/// A program that runs with more rights than its caller gets nothing of ours.
-unsafe fn privileged(dirfd: c_int, path: *const c_char, flags: c_int) -> bool {
+/// What the guest kernel says of a file's type and rights, if it finds the file.
+unsafe fn mode(dirfd: c_int, path: *const c_char, flags: c_int) -> Option<libc::mode_t> {
     let mut stats = std::mem::MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the caller's path; the structure is ours for the call, and zeros are a stat.
     unsafe {
@@ -41,8 +41,15 @@ unsafe fn privileged(dirfd: c_int, path: *const c_char, flags: c_int) -> bool {
             stats.as_mut_ptr(),
             flags & libc::AT_EMPTY_PATH
         );
-        found.is_ok() && stats.assume_init().st_mode & (libc::S_ISUID | libc::S_ISGID) != 0
+        found.is_ok().then(|| stats.assume_init().st_mode)
     }
+}
+
+/// A program that runs with more rights than its caller gets nothing of ours.
+unsafe fn privileged(dirfd: c_int, path: *const c_char, flags: c_int) -> bool {
+    // SAFETY: the caller's path.
+    let mode = unsafe { mode(dirfd, path, flags) };
+    mode.is_some_and(|mode| mode & (libc::S_ISUID | libc::S_ISGID) != 0)
 }
 
 /// The environment for a program that will not take the session over: the session is not held for it, and whatever it
@@ -137,6 +144,10 @@ unsafe fn execute(
                     flags
                 );
                 match failed {
+                    // What is not there is the interpreter: the file is.
+                    Err(Errno(libc::ENOENT)) if mode(dirfd, path, flags).is_some() => {
+                        Err(Errno(libc::ENOENT))
+                    }
                     Err(Errno(libc::ENOENT | libc::EBADF)) | Ok(_) => Err(Errno(libc::EACCES)),
                     Err(errno) => Err(errno),
                 }

@@ -158,6 +158,13 @@ static void execs(const char *d)
     EXEC("execvp", execvp(self, vector));
     EXEC("execvpe", execvpe(self, vector, environment));
     EXEC("fexecve", fexecve(open(self, O_RDONLY | O_CLOEXEC), vector, environment));
+    int lost = make(d, "lost", "#!/nonexistent/interpreter\n"), script = make(d, "script", "#!/bin/sh\nexit 6\n");
+    fchmod(lost, 0755), fchmod(script, 0755);
+    close(lost), close(script);
+    EXEC("no interpreter", execv(in(d, "lost"), vector));
+    EXEC("no interpreter here", chdir(d); execvp("./lost", vector));
+    EXEC("no interpreter along the path", setenv("PATH", d, 1); execvp("lost", vector));
+    EXEC("a script that is closed", fexecve(open(in(d, "script"), O_RDONLY | O_CLOEXEC), vector, environment));
     EXEC("missing", execlp("no-such-program-anywhere", "x", (char *)NULL));
     EXEC("a directory", execl("/", "x", (char *)NULL));
     EXEC("twice", dup2(keep, 0); execl("/bin/sh", "sh", "-c", "exec \"$0\" child twice", self, (char *)NULL));
@@ -224,6 +231,7 @@ static void spawns(const char *d)
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     say("missing %s", strerror(posix_spawn(&pid, "/nonexistent", NULL, NULL, vector, environment)));
+    say("no interpreter %s", strerror(posix_spawn(&pid, in(d, "lost"), NULL, NULL, vector, environment)));
     char *sh[] = {"sh", "-c", "cat <&3; kill -9 $$", NULL};
     lseek(keep, 5, SEEK_SET);
     result = posix_spawnp(&pid, "sh", NULL, &attributes, sh, environ);

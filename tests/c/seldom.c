@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include <utmp.h>
 
@@ -153,6 +154,27 @@ static void terminals(void) {
     close(fd);
 }
 
+/* What only a terminal can do, asked of a file and of no file. */
+static void no_terminals(void) {
+    int fds[] = {open("b", O_RDWR), -1};
+    for (int at = 0; at < 2; at++) {
+        int fd = fds[at];
+        struct termios settings = {0};
+#define REFUSED(call) (errno = 0, printf(#call " %d", (int)(call)), printf(" %d\n", errno))
+        REFUSED(tcgetattr(fd, &settings));
+        REFUSED(tcsetattr(fd, TCSADRAIN, &settings));
+        REFUSED(tcdrain(fd));
+        REFUSED(tcflow(fd, TCOON));
+        REFUSED(tcflush(fd, TCIFLUSH));
+        REFUSED(tcsendbreak(fd, 0));
+        REFUSED(tcgetpgrp(fd));
+        REFUSED(tcsetpgrp(fd, getpgrp()));
+        REFUSED(tcgetsid(fd));
+        REFUSED(isatty(fd));
+    }
+    close(fds[0]);
+}
+
 int main(int count, char **arguments) {
     if (chdir(arguments[1]))
         return 1;
@@ -162,6 +184,7 @@ int main(int count, char **arguments) {
     rings();
     kinds();
     terminals();
+    no_terminals();
     printf("lowest %d\n", dup(0));
     return 0;
 }

@@ -62,9 +62,17 @@ family terminal {
     call ttyname_r (fd: c_int, buffer: *mut c_char, len: size_t) -> c_int;
     call __ttyname_r_chk (fd: c_int, buffer: *mut c_char, len: size_t, room: size_t) -> c_int;
     over tcgetattr (fd: c_int, settings: *mut termios) -> c_int;
+    over tcsetattr (fd: c_int, when: c_int, settings: *const termios) -> c_int;
+    over tcdrain (fd: c_int) -> c_int;
+    over tcflow (fd: c_int, action: c_int) -> c_int;
+    over tcflush (fd: c_int, queue: c_int) -> c_int;
+    over tcsendbreak (fd: c_int, duration: c_int) -> c_int;
+    over tcgetpgrp (fd: c_int) -> pid_t;
+    over tcsetpgrp (fd: c_int, group: pid_t) -> c_int;
+    call tcgetsid (fd: c_int) -> pid_t;
     call isatty (fd: c_int) -> c_int;
-    kernel tcsetattr | tcdrain | tcflow | tcflush | tcgetpgrp | tcgetsid | tcsendbreak | tcsetpgrp | gtty | stty | grantpt | unlockpt
-        | ptsname | ptsname_r | __ptsname_r_chk | ttyslot | vhangup | ctermid : "a host file is no terminal";
+    kernel grantpt | unlockpt | ptsname | ptsname_r | __ptsname_r_chk : "takes the first side of a terminal, which no host file is";
+    kernel gtty | stty | ttyslot | vhangup | ctermid : "takes no host file";
     mount getpass : "reads the controlling terminal";
     kernel revoke : "libc answers ENOSYS";
 }

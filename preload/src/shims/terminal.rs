@@ -1,4 +1,5 @@
-//! Terminals: ttyname(3), isatty(3), openpty(3), forkpty(3). A host file is none, and no terminal is opened on the host.
+//! Terminals: termios(3), ttyname(3), isatty(3), openpty(3), forkpty(3). A host file is none, and no terminal is opened on the
+//! host.
 #![allow(unsafe_code)]
 
 use crate::real::{errno, finish, set_errno, shims, try_sys};
@@ -7,6 +8,14 @@ use crate::{fds, fork};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, pid_t, size_t, termios, winsize};
 use syscalls::Sysno;
+
+/// What libc's own function answers; that a host file is no terminal, where it is one.
+fn unless_host(fd: c_int, own: impl FnOnce() -> c_int) -> c_int {
+    match fds::host(fd) {
+        Some(_) => finish(Err(Errno(libc::ENOTTY))),
+        None => own(),
+    }
+}
 
 shims! {
     fn posix_openpt(flags: c_int) -> c_int {
@@ -82,10 +91,39 @@ shims! {
     }
 
     fn tcgetattr(fd: c_int, settings: *mut libc::termios) -> c_int {
-        match fds::host(fd) {
-            Some(_) => finish(Err(Errno(libc::ENOTTY))),
-            None => own::tcgetattr(fd, settings),
-        }
+        unless_host(fd, || own::tcgetattr(fd, settings))
+    }
+
+    fn tcsetattr(fd: c_int, when: c_int, settings: *const libc::termios) -> c_int {
+        unless_host(fd, || own::tcsetattr(fd, when, settings))
+    }
+
+    fn tcdrain(fd: c_int) -> c_int {
+        unless_host(fd, || own::tcdrain(fd))
+    }
+
+    fn tcflow(fd: c_int, action: c_int) -> c_int {
+        unless_host(fd, || own::tcflow(fd, action))
+    }
+
+    fn tcflush(fd: c_int, queue: c_int) -> c_int {
+        unless_host(fd, || own::tcflush(fd, queue))
+    }
+
+    fn tcsendbreak(fd: c_int, duration: c_int) -> c_int {
+        unless_host(fd, || own::tcsendbreak(fd, duration))
+    }
+
+    fn tcgetpgrp(fd: c_int) -> pid_t {
+        unless_host(fd, || own::tcgetpgrp(fd))
+    }
+
+    fn tcsetpgrp(fd: c_int, group: pid_t) -> c_int {
+        unless_host(fd, || own::tcsetpgrp(fd, group))
+    }
+
+    fn tcgetsid(fd: c_int) -> pid_t {
+        unless_host(fd, || own::tcgetsid(fd))
     }
 
     fn isatty(fd: c_int) -> c_int {
