@@ -2,7 +2,8 @@
 //!
 //! The terminal interrupts the process group in its foreground. A program that ends at once leaves a group in which nobody is until
 //! the shell has taken the terminal back: in a loop of such programs every other key would come to nothing. So within loops a process
-//! of the shell's own is put into the group of each job, and tells of interrupts that it has heard there.
+//! of the shell's own is put into the group of each job, and tells of interrupts that it has heard there. The terminal is the group's
+//! only after that, however late the shell comes to run: the job's first process waits for a word at a gate.
 
 use super::host_child;
 use crate::dosh::shell::Shell;
@@ -27,32 +28,68 @@ const DEAF: [i32; 5] = [
 pub struct Listener {
     pid: i32,
     fd: i32,
+    /// A pipe with a byte for each job that it has joined.
+    gate: (i32, i32),
     /// What it tells are times since then.
     since: Instant,
+}
+
+/// Where the first process of a job waits until the listener has joined its group.
+#[derive(Clone, Copy)]
+pub struct Gate(i32);
+
+impl Gate {
+    /// Longest wait, milliseconds: whoever would open it is gone.
+    const PATIENCE: i32 = 1000;
+
+    /// Waits.
+    pub fn pass(self) {
+        if sys::readable(self.0, Gate::PATIENCE) {
+            let _ = sys::read(self.0, &mut [0]);
+        }
+    }
 }
 
 impl Listener {
     fn begin() -> Option<Listener> {
         let (own, other) = UnixStream::pair().ok()?;
+        let gate = sys::pipe().ok()?;
         let (fd, other) = (
             sys::raise(own.into_raw_fd()),
             sys::raise(other.into_raw_fd()),
         );
         let since = Instant::now();
-        // An interrupt is noted in the child from its beginning, as it is in the shell.
-        match sys::fork() {
+        // An interrupt is noted in the child from its beginning, as it is in the shell; but not what the shell has noted before.
+        let forked = sys::blocking_signals(|_| {
+            let forked = sys::fork();
+            if let Ok(None) = forked {
+                sys::arrived();
+            }
+            forked
+        });
+        match forked {
             Ok(None) => listen(other, since),
             Ok(Some(pid)) => {
                 sys::close(other);
                 sys::set_group(pid, pid);
-                Some(Listener { pid, fd, since })
+                Some(Listener {
+                    pid,
+                    fd,
+                    gate,
+                    since,
+                })
             }
             Err(_) => {
-                sys::close(fd);
-                sys::close(other);
+                [fd, other, gate.0, gate.1].into_iter().for_each(sys::close);
                 None
             }
         }
+    }
+
+    /// Joins a group, and opens the gate.
+    fn join(&self, group: i32) {
+        sys::set_group(self.pid, group);
+        let _ = sys::write_all(self.gate.1, &[0]);
     }
 
     /// Takes what it has told: whether the last interrupt was heard not long ago, and since the line began.
@@ -72,7 +109,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        sys::close(self.fd);
+        [self.fd, self.gate.0, self.gate.1]
+            .into_iter()
+            .for_each(sys::close);
         let _ = sys::kill(self.pid, libc::SIGKILL);
         let _ = sys::wait(self.pid, 0);
     }
@@ -83,7 +122,6 @@ fn listen(fd: i32, since: Instant) -> ! {
         sys::set_signal(signal, Disposition::Ignore);
     }
     host_child::leave_the_shell(fd);
-    sys::arrived();
     loop {
         // The shell says nothing: it ends.
         match sys::read_unless_noted(fd, &mut [0]) {
@@ -100,19 +138,22 @@ fn listen(fd: i32, since: Instant) -> ! {
 }
 
 impl Shell {
-    /// Listens in the group of a job that begins in the foreground.
-    pub fn listen_in(&mut self, group: i32) {
+    /// Makes ready to listen to a job that is about to begin in the foreground, in a loop: its gate.
+    pub fn prepare_to_listen(&mut self) -> Option<Gate> {
         if self.loops == 0 || self.terminal.is_none() {
-            return;
+            return None;
         }
-        let Some(keyboard) = &mut self.keyboard else {
-            return;
-        };
-        if keyboard.listener.is_none() {
-            keyboard.listener = Listener::begin();
-        }
-        if let Some(listener) = &keyboard.listener {
-            sys::set_group(listener.pid, group);
+        let keyboard = self.keyboard.as_mut()?;
+        keyboard.listener = keyboard.listener.take().or_else(Listener::begin);
+        let listener = keyboard.listener.as_ref()?;
+        Some(Gate(listener.gate.0))
+    }
+
+    /// Listens in that job's group, ahead of its having the terminal.
+    pub fn listen_in(&self, group: i32) {
+        let keyboard = self.keyboard.as_ref();
+        if let Some(listener) = keyboard.and_then(|keyboard| keyboard.listener.as_ref()) {
+            listener.join(group);
         }
     }
 

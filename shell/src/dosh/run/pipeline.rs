@@ -100,12 +100,19 @@ impl Shell {
         let controlled = self.options.monitor();
         let terminal = self.terminal;
         let interactive = self.interactive;
+        let gate = match controlled && foreground && group.is_none() {
+            true => self.prepare_to_listen(),
+            false => None,
+        };
         // Until the child is a job, no signal for one may reach it.
         let child = sys::blocking_signals(|_| {
             let child = self.fork()?;
             if child.is_none() {
                 if controlled {
                     sys::set_group(0, group.unwrap_or(0));
+                    if let Some(gate) = gate {
+                        gate.pass();
+                    }
                     if let (true, Some(terminal)) = (foreground, terminal) {
                         sys::give_terminal(terminal, sys::own_group());
                     }
@@ -123,9 +130,11 @@ impl Shell {
         // Both do it: whoever comes first, it is done before it is relied upon.
         if controlled {
             sys::set_group(child, group.unwrap_or(child));
+            if gate.is_some() {
+                self.listen_in(child);
+            }
             if let (true, Some(terminal)) = (foreground, terminal) {
                 sys::give_terminal(terminal, group.unwrap_or(child));
-                self.listen_in(group.unwrap_or(child));
             }
         }
         Ok(child)
