@@ -241,7 +241,7 @@ impl Relay {
                 Frame::Notice(text) if !self.noticed => {
                     self.noticed = true;
                     // A raw terminal goes on where it is.
-                    let on_terminal = self.greeted && self.stdio[0] == Stdio::Terminal;
+                    let on_terminal = self.greeted && self.stdio[2] == Stdio::Terminal;
                     let end = if on_terminal { "\r\n" } else { "\n" };
                     eprint!("hostd: {}{end}", Printable(text.as_bytes()));
                 }
