@@ -68,8 +68,8 @@ impl Dosh {
     /// The same where nothing comes of it, but the next key.
     fn stays(&mut self, word: &str) {
         self.types(&format!("hrun cat {word}"));
-        self.screen.types("\t");
-        self.types("!");
+        self.screen.types("\t!");
+        self.screen.at(&format!("{MARK}hrun cat {word}!"));
         self.clears();
     }
 
@@ -130,10 +130,11 @@ fn sees_changes(dosh: &mut Dosh) {
     // In the same line, a moment later.
     dosh.types("hrun cat old/ne");
     dosh.screen.types("\t");
+    dosh.screen.shows("NO RECORDS FOUND");
     fs::write(dosh.home.join("old/new"), "").expect("a file");
     eventually("the new file", || {
         dosh.screen.types("\t");
-        // Another Tab behind the name would list the files of the next word.
+        // Another Tab behind the name would list the files of the next word, and leave the line as it is.
         let within = Duration::from_secs(1);
         dosh.screen
             .comes_to(&format!("{MARK}hrun cat old/new "), within)

@@ -29,12 +29,15 @@ impl reedline::Completer for Completer {
         match choices(&mut desk, text.as_bytes(), PATIENCE) {
             Choices::Waiting => {
                 self.waits = true;
+                desk.list_is_empty = false;
                 desk.host.call_back();
                 CompletionResult::Pending
             }
             Choices::Offer(offer) => {
                 self.waits = false;
-                result(&offer, text, behind)
+                let result = result(&offer, text, behind);
+                desk.list_is_empty = result.suggestions().is_empty();
+                result
             }
         }
     }

@@ -17,6 +17,8 @@ pub struct Desk {
     pub programs: Programs,
     pub host: Host,
     pub habits: Habits,
+    /// The list of what the word could become is known, and empty.
+    pub list_is_empty: bool,
     /// Until somebody asks for habits.
     past: Option<Past>,
 }
@@ -71,6 +73,7 @@ impl Shared {
     pub fn begin_line(&self, shell: &Shell) {
         let mut desk = self.lock();
         desk.scene = Scene::of(shell);
+        desk.list_is_empty = false;
         let of = |name: &[u8]| desk.scene.variables.get(name).cloned();
         let there = There {
             session: of(b"HOSTCALL_SESSION").filter(|name| !name.is_empty()),

@@ -113,8 +113,8 @@ impl Editor {
         let vi = shell.options.is_on(b"vi") == Some(true);
         if self.vi.replace(vi) != Some(vi) {
             editor = editor.with_edit_mode(match vi {
-                true => self::vi(self.beyond.clone()),
-                false => emacs(self.beyond.clone()),
+                true => self::vi(self.beyond.clone(), self.desk.clone()),
+                false => emacs(self.beyond.clone(), self.desk.clone()),
             });
         }
         let watches = shell.traps.action(wake::WORKED).is_none();
@@ -205,13 +205,13 @@ fn bind(keys: &mut Keybindings) {
     keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, back);
 }
 
-fn emacs(beyond: Beyond) -> Box<dyn EditMode> {
+fn emacs(beyond: Beyond, desk: Shared) -> Box<dyn EditMode> {
     let mut keys = default_emacs_keybindings();
     bind(&mut keys);
-    Box::new(Keys::of(Emacs::new(keys), beyond))
+    Box::new(Keys::of(Emacs::new(keys), beyond, desk))
 }
 
-fn vi(beyond: Beyond) -> Box<dyn EditMode> {
+fn vi(beyond: Beyond, desk: Shared) -> Box<dyn EditMode> {
     let mut keys = [
         default_vi_insert_keybindings(),
         default_vi_normal_keybindings(),
@@ -221,5 +221,5 @@ fn vi(beyond: Beyond) -> Box<dyn EditMode> {
     // Escape and Enter in one piece.
     keys[0].add_binding(KeyModifiers::ALT, KeyCode::Enter, ReedlineEvent::Enter);
     let [insert, normal, visual] = keys;
-    Box::new(Keys::of(Vi::new(insert, normal, visual), beyond))
+    Box::new(Keys::of(Vi::new(insert, normal, visual), beyond, desk))
 }

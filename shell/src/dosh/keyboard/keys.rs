@@ -5,6 +5,7 @@
 //! kept, and the editor is woken for it.
 
 use super::beyond::Beyond;
+use super::desk::Shared;
 use super::wake;
 use crossterm::event::Event;
 use reedline::{EditMode, PromptEditMode, ReedlineEvent, ReedlineRawEvent};
@@ -14,6 +15,7 @@ use std::cell::Cell;
 pub struct Keys<M> {
     mode: M,
     beyond: Beyond,
+    desk: Shared,
     /// Something of this piece is done, in the mode that was then.
     begun: Cell<bool>,
     /// No more of it is.
@@ -23,10 +25,11 @@ pub struct Keys<M> {
 }
 
 impl<M: EditMode> Keys<M> {
-    pub fn of(mode: M, beyond: Beyond) -> Keys<M> {
+    pub fn of(mode: M, beyond: Beyond, desk: Shared) -> Keys<M> {
         Keys {
             mode,
             beyond,
+            desk,
             begun: Cell::new(false),
             over: Cell::new(false),
             next: None,
@@ -46,6 +49,7 @@ impl<M: EditMode> Keys<M> {
             };
             let before = self.mode.edit_mode();
             let event = self.mode.parse_event(key);
+            let event = self.asking_anew(event);
             let changes = self.mode.edit_mode() != before;
             match event {
                 ReedlineEvent::Edit(edit) if !changes => edits.extend(edit),
@@ -62,6 +66,20 @@ impl<M: EditMode> Keys<M> {
             }
         }
         ReedlineEvent::Edit(edits)
+    }
+
+    /// A list that is open is not asked for again by another Tab: reedline steps through it. One in which nothing is to step
+    /// through is closed before.
+    fn asking_anew(&self, event: ReedlineEvent) -> ReedlineEvent {
+        match event {
+            ReedlineEvent::UntilFound(ref events)
+                if matches!(events[..], [ReedlineEvent::Menu(_), ..])
+                    && self.desk.lock().list_is_empty =>
+            {
+                ReedlineEvent::Multiple(vec![ReedlineEvent::Esc, event])
+            }
+            event => event,
+        }
     }
 }
 
