@@ -136,9 +136,9 @@ fn decide<'p>(
     // The second look, at the whole of each component.
     let stays = || bytes.is_none_or(|bytes| !may_enter(prefix, bytes));
     if let (Some(text), Some([b'/', ..])) = (text, bytes) {
-        return Ok(match prefix.holds(text.to_bytes()) || !stays() {
-            true => settle(prefix, Start::Guest(b"/"), DirFd::CWD, text, guest, buffer),
-            false => guest,
+        return Ok(match stays() {
+            true => guest,
+            false => settle(prefix, Start::Guest(b"/"), DirFd::CWD, text, guest, buffer),
         });
     }
     let dir = match dirfd {

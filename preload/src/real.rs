@@ -6,10 +6,11 @@
 #![allow(unsafe_code)]
 
 use hostcall::types::Errno;
-use libc::c_int;
+use libc::{c_int, c_void};
 use once_cell::race::OnceNonZeroUsize;
 use std::ffi::CStr;
 use std::num::NonZeroUsize;
+use std::ptr::null_mut;
 
 /// What a libc function returns when it fails.
 pub trait Failure {
@@ -120,6 +121,24 @@ macro_rules! shims {
 
 pub(crate) use {shims, sys, try_sys};
 
+/// A function of liburing that somebody has loaded for himself, as a module of Python's does: it is not among the libraries after
+/// this one.
+fn in_liburing(name: &CStr) -> *mut c_void {
+    let loaded = [c"liburing.so.2", c"liburing.so.1"].into_iter();
+    // SAFETY: NUL-terminated names; a handle of a library that its user keeps.
+    let found = loaded.map(|library| unsafe {
+        let library = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        match library.is_null() {
+            true => library,
+            false => libc::dlsym(library, name.as_ptr()),
+        }
+    });
+    found.fold(
+        null_mut(),
+        |found, next| if found.is_null() { next } else { found },
+    )
+}
+
 /// A function of libc, found when it is needed; it may not exist. It does not hold its name, which would have to be
 /// relocated at every start of a program.
 pub struct Function(OnceNonZeroUsize);
@@ -146,8 +165,12 @@ impl Function {
     fn address(&self, name: &'static CStr) -> NonZeroUsize {
         self.0.get_or_init(|| {
             // SAFETY: a NUL-terminated name.
-            let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) } as usize;
-            NonZeroUsize::new(address).unwrap_or(NonZeroUsize::MAX)
+            let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+            let address = match address.is_null() && name.to_bytes().starts_with(b"io_uring_") {
+                true => in_liburing(name),
+                false => address,
+            };
+            NonZeroUsize::new(address as usize).unwrap_or(NonZeroUsize::MAX)
         })
     }
 }

@@ -4,7 +4,7 @@
 use hostcall_tests::daemon::Scratch;
 use hostcall_tests::differential::{outcome, seen, Side};
 use hostcall_tests::outside::may_mount;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Runs `shell -c script case DIRECTORY` on both sides; says what differs.
@@ -29,19 +29,26 @@ fn compare<'c>(cases: impl IntoIterator<Item = (&'c str, &'c str, &'c str)>) {
     assert!(differences.is_empty(), "{differences}");
 }
 
-/// Compiles `c/CASE.c` and runs it on both sides.
-fn compiled(case: &str) {
+/// What the compiler makes of `c/CASE.c`.
+fn made(case: &str, name: &str, options: &[&str]) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("c/{case}.c"));
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("programs-{case}"));
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("programs-{name}"));
     let status = Command::new("cc")
         .args(["-w", "-pthread", "-o"])
         .arg(&program)
         .arg(source)
+        .args(options)
         .status();
     assert!(
         status.expect("cc; install gcc").success(),
         "{case}.c does not compile"
     );
+    program
+}
+
+/// Compiles `c/CASE.c` and runs it on both sides.
+fn compiled(case: &str) {
+    let program = made(case, case, &[]);
     let script = format!("{} $1", seen(&program).display());
     compare([(case, "sh", script.as_str())]);
 }
@@ -59,6 +66,20 @@ fn processes_as_natively() {
 #[test]
 fn seldom_used_functions_as_natively() {
     compiled("seldom");
+}
+
+/// By liburing as the program's own library, and as one that a module has brought along for itself.
+#[test]
+fn transfers_by_liburing_as_natively() {
+    let library = "-l:liburing.so.2";
+    let program = made("liburing", "liburing", &[library]);
+    let module = made("liburing", "liburing.so", &["-shared", "-fPIC", library]);
+    let ring = format!("cd $1; {}", seen(&program).display());
+    let module = format!(
+        "cd $1; python3 -c 'import ctypes; ctypes.CDLL(\"{}\").transfers()'",
+        seen(&module).display()
+    );
+    compare([("liburing", "sh", &ring[..]), ("module", "sh", &module)]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Asynchronous transfers, past any hook: libc's, aio(7), by threads of its own, and the kernel's, io_submit(2) and io_uring(7). So a
-//! host file becomes one of the mount first.
+//! host file becomes one of the mount first. libaio and liburing enter the kernel by themselves: there it is their functions that are
+//! hooked.
 #![allow(unsafe_code)]
 
 use crate::observe::summary::Reason;
@@ -8,7 +9,7 @@ use crate::symbols::own;
 use crate::{fds, materialise};
 use hostcall::access::get;
 use hostcall::types::Errno;
-use libc::{aiocb, c_int, c_long, c_uint, c_void};
+use libc::{aiocb, c_int, c_long, c_uint, c_void, sigset_t, size_t};
 use syscalls::Sysno;
 
 /// Where a transfer of the kernel's, `struct iocb` of `linux/aio_abi.h`, has its descriptor: behind the program's word, a key,
@@ -63,8 +64,15 @@ pub unsafe fn submit(context: *mut c_void, count: c_long, list: *const *mut c_vo
     unsafe { submitted(context, count, list) }.map_or_else(failed, |count| count as c_long)
 }
 
-/// io_uring_enter(2). Which files are meant stands in memory that the kernel may be reading already, so all of them are made the
-/// mount's: a program that has rings has few others.
+/// Before a ring's transfers, or files for them, are handed over. Which files are meant stands in memory that the kernel may be
+/// reading already, so all of them are made the mount's: a program that has rings has few others.
+fn prepare_rings() {
+    if fds::any() {
+        materialise::for_rings();
+    }
+}
+
+/// io_uring_enter(2).
 ///
 /// # Safety
 /// As the system call.
@@ -76,8 +84,8 @@ pub unsafe fn enter(
     argument: *const c_void,
     size: usize,
 ) -> c_int {
-    if submitted > 0 && fds::any() {
-        materialise::for_rings();
+    if submitted > 0 {
+        prepare_rings();
     }
     // SAFETY: the caller's arguments.
     unsafe {
@@ -103,9 +111,7 @@ pub unsafe fn register(
     argument: *mut c_void,
     count: c_uint,
 ) -> c_int {
-    if fds::any() {
-        materialise::for_rings();
-    }
+    prepare_rings();
     // SAFETY: the caller's arguments.
     unsafe { sys!(Sysno::io_uring_register, ring, operation, argument, count) }
 }
@@ -129,6 +135,61 @@ shims! {
     fn aio_fsync(operation: c_int, control: *mut aiocb) -> c_int {
         prepare(control);
         own::aio_fsync(operation, control)
+    }
+
+    fn io_uring_enter(ring: c_uint, submitted: c_uint, wanted: c_uint, flags: c_uint, mask: *mut sigset_t) -> c_int {
+        prepare_rings();
+        own::io_uring_enter(ring, submitted, wanted, flags, mask)
+    }
+
+    fn io_uring_enter2(ring: c_uint, submitted: c_uint, wanted: c_uint, flags: c_uint, argument: *mut c_void, size: size_t) -> c_int {
+        prepare_rings();
+        own::io_uring_enter2(ring, submitted, wanted, flags, argument, size)
+    }
+
+    fn io_uring_register(ring: c_uint, operation: c_uint, argument: *const c_void, count: c_uint) -> c_int {
+        prepare_rings();
+        own::io_uring_register(ring, operation, argument, count)
+    }
+
+    fn io_uring_register_files(ring: *mut c_void, files: *const c_int, count: c_uint) -> c_int {
+        prepare_rings();
+        own::io_uring_register_files(ring, files, count)
+    }
+
+    fn io_uring_register_files_tags(ring: *mut c_void, files: *const c_int, tags: *const u64, count: c_uint) -> c_int {
+        prepare_rings();
+        own::io_uring_register_files_tags(ring, files, tags, count)
+    }
+
+    fn io_uring_register_files_update(ring: *mut c_void, at: c_uint, files: *const c_int, count: c_uint) -> c_int {
+        prepare_rings();
+        own::io_uring_register_files_update(ring, at, files, count)
+    }
+
+    fn io_uring_register_files_update_tag(ring: *mut c_void, at: c_uint, files: *const c_int, tags: *const u64, count: c_uint) -> c_int {
+        prepare_rings();
+        own::io_uring_register_files_update_tag(ring, at, files, tags, count)
+    }
+
+    fn io_uring_submit(ring: *mut c_void) -> c_int {
+        prepare_rings();
+        own::io_uring_submit(ring)
+    }
+
+    fn io_uring_submit_and_get_events(ring: *mut c_void) -> c_int {
+        prepare_rings();
+        own::io_uring_submit_and_get_events(ring)
+    }
+
+    fn io_uring_submit_and_wait(ring: *mut c_void, wanted: c_uint) -> c_int {
+        prepare_rings();
+        own::io_uring_submit_and_wait(ring, wanted)
+    }
+
+    fn io_uring_submit_and_wait_timeout(ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, timeout: *mut c_void, mask: *mut sigset_t) -> c_int {
+        prepare_rings();
+        own::io_uring_submit_and_wait_timeout(ring, done, wanted, timeout, mask)
     }
 
     fn lio_listio(mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut c_void) -> c_int {
