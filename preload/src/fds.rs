@@ -14,6 +14,7 @@ use crate::first::FIRST;
 use crate::observe::output;
 use crate::real::{apart, errno, sys, try_sys};
 use crate::{kept, session, watching};
+use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
 use libc::c_int;
@@ -467,6 +468,17 @@ pub fn forget_closed() {
         // SAFETY: plain system call.
         if unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFD, 0) }.is_err() {
             forget(fd);
+        }
+    }
+}
+
+/// The same with the shadow's descriptors, which are copied before either. What another thread has opened since is no file there,
+/// and its number will be that of the next one: who closed the stale one would close that.
+pub fn forget_unshared(client: &Client) {
+    for (fd, entry) in all() {
+        let flags = client.fcntl(entry.remote, libc::F_GETFD, 0);
+        if flags.err() == Some(Errno(libc::EBADF)) {
+            abandon(fd);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! and begins a session of its own at the first host path; its parent's host files answer `EBADF` there.
 #![allow(unsafe_code)]
 
-use crate::real::{errno, set_errno, shims, sys, try_sys};
+use crate::real::{errno, set_errno, shims, sys, try_sys, Function};
 use crate::symbols::own;
 use crate::{materialise, observe, session};
 use hostcall::access::get;
@@ -24,6 +24,8 @@ struct Prepared {
     /// The mask of signals, which are blocked meanwhile: a handler that ran in the child before it has its session would begin an
     /// empty one.
     signals: Option<u64>,
+    /// There is no other thread, which might open files before the child is made.
+    alone: bool,
 }
 
 impl Prepared {
@@ -33,13 +35,14 @@ impl Prepared {
         Prepared {
             session,
             signals: session.map(|_| session::block_signals()),
+            alone: alone(),
         }
     }
 
     /// In the child.
     fn begin(self) {
         observe::forked();
-        session::after_fork(self.session);
+        session::after_fork(self.session, self.alone);
         self.end();
     }
 
@@ -49,6 +52,15 @@ impl Prepared {
             session::restore_signals(signals);
         }
     }
+}
+
+/// Whether libc knows that the process has one thread. Before glibc 2.32 it does not say.
+fn alone() -> bool {
+    static SINGLE: Function = Function::new();
+    // SAFETY: libc's own variable of that name, a `char`.
+    unsafe { SINGLE.get::<*const u8>(c"__libc_single_threaded") }
+        // SAFETY: as above.
+        .is_some_and(|single| unsafe { single.read_volatile() } != 0)
 }
 
 /// Forks by `real`, with the session prepared before and taken over or let go after.

@@ -139,7 +139,7 @@ fn in_liburing(name: &CStr) -> *mut c_void {
     )
 }
 
-/// A function of libc, found when it is needed; it may not exist. It does not hold its name, which would have to be
+/// A function of libc, or a variable, found when it is needed; it may not exist. It does not hold its name, which would have to be
 /// relocated at every start of a program.
 pub struct Function(OnceNonZeroUsize);
 
@@ -149,10 +149,10 @@ impl Function {
         Function(OnceNonZeroUsize::new())
     }
 
-    /// The address of the function called `name` in the libraries after this one, as a function pointer type.
+    /// The address of what is called `name` in the libraries after this one, as a pointer type.
     ///
     /// # Safety
-    /// `F` must be the function's type, an `extern "C"` function pointer, and the name always the same.
+    /// `F` must be the type of a pointer to it, for a function an `extern "C"` one, and the name always the same.
     pub unsafe fn get<F: Copy>(&self, name: &'static CStr) -> Option<F> {
         const { assert!(size_of::<F>() == size_of::<usize>()) };
         let address = self.address(name);

@@ -331,8 +331,9 @@ fn page() -> Result<&'static Page, Errno> {
     }
 }
 
-/// In a child: lets go of the parent's session. Host files are forgotten unless `token` brings them along.
-pub fn after_fork(token: Option<Token>) {
+/// In a child: lets go of the parent's session. Host files are forgotten unless `token` brings them along. `alone`: the parent had
+/// no other thread.
+pub fn after_fork(token: Option<Token>, alone: bool) {
     leave();
     watching::after_fork();
     // Before attaching, which makes descriptors.
@@ -340,6 +341,8 @@ pub fn after_fork(token: Option<Token>) {
     if token.is_none() || attach(token).is_err() {
         fds::forget_all();
         crate::cwd::forget();
+    } else if let (false, Some(client)) = (alone, attached()) {
+        fds::forget_unshared(client);
     }
 }
 
@@ -370,7 +373,7 @@ pub fn leave() {
 
 #[cold]
 fn inherit_nothing() {
-    after_fork(None);
+    after_fork(None, true);
 }
 
 /// Gives a child the parent's session to resume, if there is anything in it: host files or a host directory.

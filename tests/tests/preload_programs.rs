@@ -64,6 +64,11 @@ fn processes_as_natively() {
 }
 
 #[test]
+fn children_of_busy_threads_as_natively() {
+    compiled("forks");
+}
+
+#[test]
 fn seldom_used_functions_as_natively() {
     compiled("seldom");
 }

@@ -84,9 +84,9 @@ impl SessionCalls for Caller {
             &[cwd.as_raw_fd()],
         )?;
         for batch in files.chunks(MOST_FDS) {
-            hostd.tell_files(batch, false)?;
+            hostd.tell_files(batch)?;
         }
-        hostd.tell_files(&[], true)?;
+        hostd.tell_no_more_files()?;
         hostd.answer(turn)?;
         Ok(reply::ForkSession { token })
     }

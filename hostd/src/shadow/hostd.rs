@@ -65,8 +65,24 @@ impl Hostd {
         let _ = message::try_send(&self.control, &FromShadow::Ring { lane }, &[]);
     }
 
-    /// Sends a part of the files of a child under preparation.
-    pub fn tell_files(&self, files: &[(RawFd, bool)], last: bool) -> Result<(), Errno> {
+    /// Sends a part of the files of a child under preparation. What another lane has closed meanwhile the child does not have.
+    pub fn tell_files(&self, files: &[(RawFd, bool)]) -> Result<(), Errno> {
+        let closed = Errno(libc::EBADF);
+        match self.tell_part(files, false) {
+            Err(errno) if errno == closed => files.chunks(1).try_for_each(|file| {
+                let told = self.tell_part(file, false);
+                told.or_else(|errno| if errno == closed { Ok(()) } else { Err(errno) })
+            }),
+            told => told,
+        }
+    }
+
+    /// Tells that those were all.
+    pub fn tell_no_more_files(&self) -> Result<(), Errno> {
+        self.tell_part(&[], true)
+    }
+
+    fn tell_part(&self, files: &[(RawFd, bool)], last: bool) -> Result<(), Errno> {
         let fds: Vec<RawFd> = files.iter().map(|(fd, _)| *fd).collect();
         self.tell(
             &FromShadow::ForkFiles {
