@@ -206,13 +206,16 @@ pub fn enter_path(path: &CStr) -> Result<(), Errno> {
     entered()
 }
 
+/// fchdir(2) on the host.
+pub fn enter_open(directory: RemoteFd) -> Result<(), Errno> {
+    session::client()?.fchdir(directory)?;
+    entered()
+}
+
 /// fchdir(2) for any descriptor.
 pub fn enter_fd(fd: c_int) -> Result<(), Errno> {
     match fds::host(fd) {
-        Some(remote) => {
-            session::client()?.fchdir(remote)?;
-            entered()
-        }
+        Some(remote) => enter_open(remote),
         None => {
             // SAFETY: plain system call.
             unsafe { try_sys!(Sysno::fchdir, fd) }?;

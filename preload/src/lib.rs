@@ -26,6 +26,7 @@ mod inherit;
 mod kept;
 mod limits;
 mod materialise;
+mod numbered;
 mod observe;
 mod place;
 mod popen;

@@ -3,7 +3,7 @@
 
 use crate::first::FIRST;
 use crate::route::{climb, may_enter, route, Prefix, Route, Start, PREFIX_MAX};
-use crate::{covers, cwd, fds, session};
+use crate::{covers, cwd, fds, numbered, session};
 use hostcall::access::{first, string};
 use hostcall::types::{DirFd, Errno, RemoteFd};
 use libc::{c_char, c_int};
@@ -84,10 +84,13 @@ pub unsafe fn stays(dirfd: c_int, path: *const c_char) -> bool {
     if nowhere(path) || path.is_null() {
         return false;
     }
-    // SAFETY: a C string, by the caller's promise.
+    // SAFETY: a C string, by the caller's promise; behind its first byte, which is not its end, there is another.
     unsafe {
         let starts_outside = match dirfd {
-            _ if first(path) == b'/' => true,
+            // `/dev` and `/proc` have names for open files.
+            _ if first(path) == b'/' => {
+                !fds::touched() || !matches!(first(path.add(1)), b'd' | b'p')
+            }
             libc::AT_FDCWD => !cwd::on_host(),
             _ => !fds::touched(),
         };
@@ -123,6 +126,80 @@ pub unsafe fn at<'p>(
     }
 }
 
+/// [`at`] for a call with flags (`AT_`) that follows the path's last link unless they say otherwise: what that leads to may be an
+/// open host file. Its place is the empty path, with the flags that make it the inode of the descriptor.
+///
+/// # Errors
+/// As for [`at`].
+///
+/// # Safety
+/// As for [`at`].
+#[inline]
+pub unsafe fn file_at<'p>(
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    buffer: &'p mut PathBuffer,
+) -> Result<(Place<'p>, c_int), Errno> {
+    const INODE: c_int = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: the caller's promise; what is left to the guest can still be read if it could before.
+    let (place, open) = unsafe {
+        let place = at(dirfd, path, buffer)?;
+        let open = match place {
+            Place::Guest { path, .. } if !nowhere(path) && !path.is_null() => {
+                string(path).ok().and_then(self::numbered)
+            }
+            _ => None,
+        };
+        (place, open)
+    };
+    Ok(match open {
+        Some(remote) if flags & libc::AT_SYMLINK_NOFOLLOW == 0 => {
+            let (dir, path) = (remote.into(), c"");
+            (Place::Host { dir, path }, flags | INODE)
+        }
+        _ => (place, flags),
+    })
+}
+
+/// The open host file that a path of the guest's names by its number.
+pub fn numbered(path: &CStr) -> Option<RemoteFd> {
+    match fds::any().then(|| numbered::split(path.to_bytes()))? {
+        Some((fd, b"")) => fds::host(fd),
+        _ => None,
+    }
+}
+
+/// What lies below an open directory of the host that a path of the guest's names by its number.
+#[cold]
+#[inline(never)]
+fn below_numbered<'p>(
+    text: &'p CStr,
+    guest: Place<'p>,
+    buffer: &'p mut PathBuffer,
+) -> Result<Place<'p>, Errno> {
+    let (remote, rest) = match numbered::split(text.to_bytes()) {
+        Some((fd, rest @ [_, ..])) => (fds::host(fd), rest),
+        _ => return Ok(guest),
+    };
+    let Some(remote) = remote else {
+        return Ok(guest);
+    };
+    let mut room = [0u8; PREFIX_MAX + libc::PATH_MAX as usize];
+    let path = cwd::path_of(remote, &mut room)?;
+    if session::attached().is_some_and(covers::any) {
+        return Ok(Place::Guest {
+            dirfd: libc::AT_FDCWD,
+            path: buffer.join(path, rest),
+        });
+    }
+    let path = &path[session::prefix().as_bytes().len()..];
+    let (dir, path) = (DirFd::CWD, buffer.join(path, rest));
+    // SAFETY: the buffer's text ends with a NUL, and the buffer lives as long as the place.
+    let path = unsafe { CStr::from_ptr(path) };
+    Ok(Place::Host { dir, path })
+}
+
 /// [`at`] for a path that can be read.
 #[inline]
 fn decide<'p>(
@@ -136,10 +213,18 @@ fn decide<'p>(
     // The second look, at the whole of each component.
     let stays = || bytes.is_none_or(|bytes| !may_enter(prefix, bytes));
     if let (Some(text), Some([b'/', ..])) = (text, bytes) {
-        return Ok(match stays() {
-            true => guest,
-            false => settle(prefix, Start::Guest(b"/"), DirFd::CWD, text, guest, buffer),
-        });
+        return match stays() {
+            false => Ok(settle(
+                prefix,
+                Start::Guest(b"/"),
+                DirFd::CWD,
+                text,
+                guest,
+                buffer,
+            )),
+            true if fds::any() => below_numbered(text, guest, buffer),
+            true => Ok(guest),
+        };
     }
     let dir = match dirfd {
         libc::AT_FDCWD if cwd::on_host() => Some(DirFd::CWD),

@@ -1,12 +1,13 @@
 //! Permissions, owners, access and length: chmod(2), chown(2), access(2), truncate(2).
 #![allow(unsafe_code)]
 
-use super::{by_place, identity};
+use super::{by_file, identity};
 use crate::real::{done, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session};
+use hostcall::client::Client;
 use hostcall::ops::Calls;
-use hostcall::types::{AtFlags, DirFd, Errno, Mode};
+use hostcall::types::{AtFlags, DirFd, Errno, Mode, OpenFlags, RemoteFd};
 use libc::{c_char, c_int, gid_t, mode_t, off_t, uid_t};
 use std::ffi::CStr;
 use syscalls::Sysno;
@@ -26,15 +27,16 @@ pub fn of_inode(path: &CStr, flags: c_int) -> AtFlags {
 unsafe fn change_mode(dirfd: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int {
     // SAFETY: the calling program's path.
     unsafe {
-        by_place!(
+        by_file!(
             dirfd,
             path,
+            flags,
             |dirfd, path| match flags {
                 0 => sys!(Sysno::fchmodat, dirfd, path, mode),
                 // libc emulates the flags that older kernels lack.
                 _ => own::fchmodat(dirfd, path, mode, flags),
             },
-            |dir, path| {
+            |dir, path, flags| {
                 done(session::client().and_then(|client| {
                     client.fchmodat2(dir, path, Mode(mode & 0o7777), of_inode(path, flags))
                 }))
@@ -52,11 +54,12 @@ unsafe fn change_owner(
 ) -> c_int {
     // SAFETY: the calling program's path.
     unsafe {
-        by_place!(
+        by_file!(
             dirfd,
             path,
+            flags,
             |dirfd, path| sys!(Sysno::fchownat, dirfd, path, uid, gid, flags),
-            |dir, path| {
+            |dir, path, flags| {
                 done(session::client().and_then(|client| {
                     client.fchownat(dir, path, uid.into(), gid.into(), of_inode(path, flags))
                 }))
@@ -68,14 +71,15 @@ unsafe fn change_owner(
 unsafe fn may_access(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
     // SAFETY: the calling program's path.
     unsafe {
-        by_place!(
+        by_file!(
             dirfd,
             path,
+            flags,
             |dirfd, path| match flags {
                 0 => sys!(Sysno::faccessat, dirfd, path, mode),
                 _ => own::faccessat(dirfd, path, mode, flags),
             },
-            |dir, path| {
+            |dir, path, flags| {
                 done(
                     session::client()
                         .and_then(|client| identity::may_access(client, dir, path, mode, flags)),
@@ -85,17 +89,31 @@ unsafe fn may_access(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_in
     }
 }
 
+/// truncate(2) of an open file, which need not be open for writing.
+fn cut(client: &Client, file: RemoteFd, len: off_t) -> Result<(), Errno> {
+    let anew = client.reopen(file, OpenFlags(libc::O_WRONLY));
+    let anew = anew.map_err(|errno| match errno {
+        // A FIFO or a device.
+        Errno(libc::ENXIO) => Errno(libc::EINVAL),
+        errno => errno,
+    })?;
+    let cut = client.ftruncate(anew.fd, len);
+    client.close(anew.fd)?;
+    cut.map(|_| ())
+}
+
 unsafe fn set_length(path: *const c_char, len: off_t) -> c_int {
     // SAFETY: the calling program's path.
     unsafe {
-        by_place!(
+        by_file!(
             CWD,
             path,
+            0,
             |_, path| sys!(Sysno::truncate, path, len),
-            |dir, path| {
+            |dir, path, _| {
                 done(session::client().and_then(|client| match dir {
-                    DirFd::CWD => client.truncate(path, len),
-                    _ => Err(Errno(libc::EINVAL)),
+                    DirFd::CWD => client.truncate(path, len).map(|_| ()),
+                    open => cut(client, RemoteFd(open.0), len),
                 }))
             }
         )

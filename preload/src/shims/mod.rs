@@ -41,8 +41,22 @@ pub mod xattr;
 
 /// Runs one of two expressions: the guest's with the arguments to forward, or the host's.
 macro_rules! by_place {
-    ($dirfd:expr, $path:expr, |$guest_dirfd:pat_param, $guest_path:pat_param| $guest:expr, |$dir:pat_param, $host_path:pat_param| $host:expr) => {{
-        let (dirfd, path) = ($dirfd, $path);
+    ($dirfd:expr, $path:expr, |$guest_dirfd:pat_param, $guest_path:pat_param| $guest:expr, |$dir:pat_param, $host_path:pat_param| $host:expr) => {
+        $crate::shims::by_file!(
+            $dirfd,
+            $path,
+            libc::AT_SYMLINK_NOFOLLOW,
+            |$guest_dirfd, $guest_path| $guest,
+            |$dir, $host_path, _| $host
+        )
+    };
+}
+pub(crate) use by_place;
+
+/// The same for a call with flags, by which it may follow a link to an open host file ([`place::file_at`](crate::place::file_at)).
+macro_rules! by_file {
+    ($dirfd:expr, $path:expr, $flags:expr, |$guest_dirfd:pat_param, $guest_path:pat_param| $guest:expr, |$dir:pat_param, $host_path:pat_param, $host_flags:pat_param| $host:expr) => {{
+        let (dirfd, path, flags) = ($dirfd, $path, $flags);
         let guest = move |$guest_dirfd: libc::c_int, $guest_path: *const libc::c_char| $guest;
         match $crate::place::stays(dirfd, path) {
             true => guest(dirfd, path),
@@ -50,12 +64,15 @@ macro_rules! by_place {
                 std::hint::cold_path();
                 $crate::real::apart(move || {
                     let mut buffer = $crate::place::PathBuffer::new();
-                    match $crate::place::at(dirfd, path, &mut buffer) {
-                        Ok($crate::place::Place::Guest { dirfd, path }) => guest(dirfd, path),
-                        Ok($crate::place::Place::Host {
-                            dir: $dir,
-                            path: $host_path,
-                        }) => $host,
+                    match $crate::place::file_at(dirfd, path, flags, &mut buffer) {
+                        Ok(($crate::place::Place::Guest { dirfd, path }, _)) => guest(dirfd, path),
+                        Ok((
+                            $crate::place::Place::Host {
+                                dir: $dir,
+                                path: $host_path,
+                            },
+                            $host_flags,
+                        )) => $host,
                         Err(errno) => $crate::real::finish(Err(errno)),
                     }
                 })
@@ -63,4 +80,4 @@ macro_rules! by_place {
         }
     }};
 }
-pub(crate) use by_place;
+pub(crate) use by_file;

@@ -4,7 +4,7 @@
 use super::by_place;
 use crate::fds;
 use crate::real::{apart, done, finish, set_errno, shims, sys, try_sys};
-use crate::{kept, session, watching};
+use crate::{kept, place, session, watching};
 use hostcall::access::string;
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Errno, Mode, OpenFlags, RemoteFd};
@@ -78,21 +78,7 @@ pub unsafe fn named_descriptor(path: *const c_char) -> Option<RemoteFd> {
         return None;
     }
     // SAFETY: the caller's promise.
-    let path = unsafe { string(path) }.ok()?.to_bytes();
-    let number = match path {
-        b"/dev/stdin" => Some(0),
-        b"/dev/stdout" => Some(1),
-        b"/dev/stderr" => Some(2),
-        _ => [
-            b"/dev/fd/".as_slice(),
-            b"/proc/self/fd/",
-            b"/proc/thread-self/fd/",
-        ]
-        .iter()
-        .find_map(|start| path.strip_prefix(*start))
-        .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<c_int>().ok()),
-    };
-    number.and_then(fds::host)
+    place::numbered(unsafe { string(path) }.ok()?)
 }
 
 /// Opens a host file anew by its descriptor: a file or directory with a position of its own, anything else as a duplicate.

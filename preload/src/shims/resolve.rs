@@ -1,13 +1,13 @@
 //! Canonical paths: realpath(3), canonicalize_file_name(3), whose libc functions look past any hook.
 #![allow(unsafe_code)]
 
-use super::by_place;
+use super::by_file;
 use crate::real::{finish, shims};
 use crate::symbols::own;
 use crate::{cwd, session};
 use hostcall::client::Client;
 use hostcall::ops::Calls;
-use hostcall::types::{AtFlags, DirFd, Errno};
+use hostcall::types::{AtFlags, DirFd, Errno, RemoteFd};
 use hostcall::wire::Sink;
 use libc::{c_char, size_t};
 use std::ffi::CStr;
@@ -141,22 +141,39 @@ fn canonical(path: &CStr) -> Result<Path, Errno> {
 /// realpath(3) on the host, in the guest's terms.
 unsafe fn resolve_host(path: &CStr, to: *mut c_char) -> Result<*mut c_char, Errno> {
     let found = canonical(path)?;
-    let prefix = session::prefix().as_bytes();
-    let len = prefix.len() + found.len;
+    // SAFETY: the calling program's buffer.
+    unsafe { give([session::prefix().as_bytes(), found.text()], to) }
+}
+
+/// The same of an open file.
+unsafe fn resolve_open(file: RemoteFd, to: *mut c_char) -> Result<*mut c_char, Errno> {
+    let mut room = [0u8; MOST + crate::route::PREFIX_MAX];
+    let found = cwd::path_of(file, &mut room)?;
+    // SAFETY: the calling program's buffer.
+    unsafe { give([found, b""], to) }
+}
+
+/// Answers a path in two parts, in `to` or, if that is null, in memory of libc's.
+///
+/// # Safety
+/// `to` is null or has room for the longest path.
+unsafe fn give(parts: [&[u8]; 2], to: *mut c_char) -> Result<*mut c_char, Errno> {
+    let len = parts[0].len() + parts[1].len();
     if len >= MOST {
         return Err(Errno(libc::ENAMETOOLONG));
     }
     // SAFETY: the calling program's buffer has PATH_MAX bytes, a fresh one as many as needed.
     unsafe {
-        let to = match to.is_null() {
+        let to: *mut c_char = match to.is_null() {
             true => libc::malloc(len + 1).cast(),
             false => to,
         };
         if to.is_null() {
             return Err(Errno(libc::ENOMEM));
         }
-        std::ptr::copy_nonoverlapping(prefix.as_ptr().cast(), to, prefix.len());
-        std::ptr::copy_nonoverlapping(found.bytes.as_ptr().cast(), to.add(prefix.len()), found.len);
+        let behind = to.add(parts[0].len());
+        std::ptr::copy_nonoverlapping(parts[0].as_ptr().cast(), to, parts[0].len());
+        std::ptr::copy_nonoverlapping(parts[1].as_ptr().cast(), behind, parts[1].len());
         *to.add(len) = 0;
         Ok(to)
     }
@@ -164,11 +181,15 @@ unsafe fn resolve_host(path: &CStr, to: *mut c_char) -> Result<*mut c_char, Errn
 
 shims! {
     fn realpath(path: *const c_char, to: *mut c_char) -> *mut c_char {
-        by_place!(
+        by_file!(
             libc::AT_FDCWD,
             path,
+            0,
             |_, path| own::realpath(path, to),
-            |_, path| finish(resolve_host(path, to))
+            |dir, path, _| finish(match dir {
+                DirFd::CWD => resolve_host(path, to),
+                open => resolve_open(RemoteFd(open.0), to),
+            })
         )
     }
 }

@@ -1,7 +1,7 @@
 //! Metadata: the stat(2) family of both glibc generations, statx(2).
 #![allow(unsafe_code)]
 
-use super::by_place;
+use super::by_file;
 use super::open::refuse_reserved;
 use crate::real::{done, shims, sys, try_sys};
 use crate::route::PREFIX_MAX;
@@ -126,11 +126,12 @@ unsafe fn stat_host(dir: DirFd, path: &CStr, flags: c_int, to: *mut libc::stat) 
 unsafe fn stat_any(dirfd: c_int, path: *const c_char, to: *mut libc::stat, flags: c_int) -> c_int {
     // SAFETY: the calling program's path and structure.
     unsafe {
-        by_place!(
+        by_file!(
             dirfd,
             path,
+            flags,
             |dirfd, path| sys!(STAT_AT, dirfd, path, to, flags),
-            |dir, path| stat_host(dir, path, flags, to)
+            |dir, path, flags| stat_host(dir, path, flags, to)
         )
     }
 }
@@ -197,11 +198,12 @@ shims! {
     }
 
     fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, to: *mut libc::statx) -> c_int {
-        by_place!(
+        by_file!(
             dirfd,
             path,
+            flags,
             |dirfd, path| sys!(Sysno::statx, dirfd, path, flags, mask, to),
-            |dir, path| {
+            |dir, path, flags| {
                 // A null path with AT_EMPTY_PATH is the descriptor itself, like the empty one.
                 done(extended(dir, path, flags, mask).and_then(|stats| put(to, &stats)))
             }

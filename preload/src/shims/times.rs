@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::attributes::of_inode;
-use super::by_place;
+use super::by_file;
 use crate::real::{done, shims, try_sys};
 use crate::{fds, session};
 use hostcall::access::get;
@@ -83,9 +83,10 @@ unsafe fn by_path(
     };
     // SAFETY: the calling program's path.
     unsafe {
-        by_place!(
+        by_file!(
             dirfd,
             path,
+            flags,
             |dirfd, path| done(try_sys!(
                 Sysno::utimensat,
                 dirfd,
@@ -93,7 +94,7 @@ unsafe fn by_path(
                 times.as_ptr(),
                 flags
             )),
-            |dir, path| match path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
+            |dir, path, flags| match path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
                 // The op takes the empty path for the descriptor itself.
                 true => done::<()>(Err(Errno(libc::ENOENT))),
                 false => done(on_host(dir, path, times, of_inode(path, flags).0)),

@@ -1,7 +1,7 @@
 //! File systems and limits: statfs(2), statvfs(3), pathconf(3).
 #![allow(unsafe_code)]
 
-use super::by_place;
+use super::by_file;
 use super::open::refuse_reserved;
 use crate::real::{done, finish, shims, sys};
 use crate::symbols::own;
@@ -56,18 +56,21 @@ fn convert_vfs(from: &libc::statfs) -> libc::statvfs {
 unsafe fn statfs_any(path: *const c_char, to: *mut libc::statfs) -> c_int {
     // SAFETY: the calling program's path and structure.
     unsafe {
-        by_place!(
+        by_file!(
             libc::AT_FDCWD,
             path,
+            0,
             |_, path| sys!(Sysno::statfs, path, to),
-            |dir, path| done(file_system_named(dir, path).and_then(|stats| put(to, &stats)))
+            |dir, path, flags| done(
+                file_system_named(dir, path, flags).and_then(|stats| put(to, &stats))
+            )
         )
     }
 }
 
-/// An empty path names nothing in statfs(2), though the op takes it for the descriptor.
-fn file_system_named(dir: DirFd, path: &CStr) -> Result<libc::statfs, Errno> {
-    match path.is_empty() {
+/// An empty path of a program names nothing in statfs(2), though the op takes it for the descriptor.
+fn file_system_named(dir: DirFd, path: &CStr, flags: c_int) -> Result<libc::statfs, Errno> {
+    match path.is_empty() && flags & libc::AT_EMPTY_PATH == 0 {
         true => Err(Errno(libc::ENOENT)),
         false => file_system(dir, path),
     }
@@ -99,11 +102,12 @@ shims! {
     }
 
     fn statvfs(path: *const c_char, to: *mut libc::statvfs) -> c_int {
-        by_place!(
+        by_file!(
             libc::AT_FDCWD,
             path,
+            0,
             |_, path| own::statvfs(path, to),
-            |dir, path| done(file_system_named(dir, path).and_then(|stats| put(to, &convert_vfs(&stats))))
+            |dir, path, flags| done(file_system_named(dir, path, flags).and_then(|stats| put(to, &convert_vfs(&stats))))
         )
     }
 
@@ -116,11 +120,12 @@ shims! {
     }
 
     fn pathconf(path: *const c_char, name: c_int) -> libc::c_long {
-        by_place!(
+        by_file!(
             libc::AT_FDCWD,
             path,
+            0,
             |_, path| own::pathconf(path, name),
-            |dir, path| match of_file_system(name).then(|| file_system_named(dir, path)) {
+            |dir, path, flags| match of_file_system(name).then(|| file_system_named(dir, path, flags)) {
                 Some(Err(errno)) => finish(Err(errno)),
                 // Limits are those of Linux file systems in general; the guest's root has them too.
                 _ => own::pathconf(c"/".as_ptr(), name),

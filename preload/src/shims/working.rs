@@ -1,13 +1,13 @@
 //! What belongs to the process: working directory, root and umask. chdir(2), getcwd(3), chroot(2), umask(2).
 #![allow(unsafe_code)]
 
-use super::by_place;
+use super::by_file;
 use super::open::refuse_reserved;
 use crate::real::{done, finish, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{cwd, materialise, session};
 use hostcall::access::copy;
-use hostcall::types::Errno;
+use hostcall::types::{DirFd, Errno, RemoteFd};
 use libc::{c_char, c_int, mode_t, size_t};
 use syscalls::Sysno;
 
@@ -16,11 +16,15 @@ const MOST: usize = libc::PATH_MAX as usize;
 pub unsafe fn change(path: *const c_char) -> c_int {
     // SAFETY: the calling program's path.
     unsafe {
-        by_place!(
+        by_file!(
             libc::AT_FDCWD,
             path,
+            0,
             |_, path| done(try_sys!(Sysno::chdir, path).inspect(|_| cwd::forget())),
-            |_, path| done(cwd::enter_path(path))
+            |dir, path, _| done(match dir {
+                DirFd::CWD => cwd::enter_path(path),
+                open => cwd::enter_open(RemoteFd(open.0)),
+            })
         )
     }
 }

@@ -1,7 +1,7 @@
 //! Extended attributes, xattr(7).
 #![allow(unsafe_code)]
 
-use super::by_place;
+use super::{by_file, by_place};
 use crate::real::{done, finish, shims, sys};
 use crate::{fds, session};
 use hostcall::access::string;
@@ -77,7 +77,7 @@ unsafe fn remove(dir: DirFd, path: &CStr, flags: c_int, name: *const c_char) -> 
 
 shims! {
     fn getxattr(path: *const c_char, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t {
-        by_place!(CWD, path, |_, path| sys!(Sysno::getxattr, path, name, value, len), |dir, path| get(dir, path, 0, name, value, len))
+        by_file!(CWD, path, 0, |_, path| sys!(Sysno::getxattr, path, name, value, len), |dir, path, flags| get(dir, path, flags, name, value, len))
     }
 
     fn lgetxattr(path: *const c_char, name: *const c_char, value: *mut c_void, len: size_t) -> ssize_t {
@@ -92,7 +92,7 @@ shims! {
     }
 
     fn listxattr(path: *const c_char, names: *mut c_char, len: size_t) -> ssize_t {
-        by_place!(CWD, path, |_, path| sys!(Sysno::listxattr, path, names, len), |dir, path| list(dir, path, 0, names, len))
+        by_file!(CWD, path, 0, |_, path| sys!(Sysno::listxattr, path, names, len), |dir, path, flags| list(dir, path, flags, names, len))
     }
 
     fn llistxattr(path: *const c_char, names: *mut c_char, len: size_t) -> ssize_t {
@@ -107,7 +107,7 @@ shims! {
     }
 
     fn setxattr(path: *const c_char, name: *const c_char, value: *const c_void, len: size_t, create: c_int) -> c_int {
-        by_place!(CWD, path, |_, path| sys!(Sysno::setxattr, path, name, value, len, create), |dir, path| set(dir, path, 0, name, (value, len), create))
+        by_file!(CWD, path, 0, |_, path| sys!(Sysno::setxattr, path, name, value, len, create), |dir, path, flags| set(dir, path, flags, name, (value, len), create))
     }
 
     fn lsetxattr(path: *const c_char, name: *const c_char, value: *const c_void, len: size_t, create: c_int) -> c_int {
@@ -122,7 +122,7 @@ shims! {
     }
 
     fn removexattr(path: *const c_char, name: *const c_char) -> c_int {
-        by_place!(CWD, path, |_, path| sys!(Sysno::removexattr, path, name), |dir, path| remove(dir, path, 0, name))
+        by_file!(CWD, path, 0, |_, path| sys!(Sysno::removexattr, path, name), |dir, path, flags| remove(dir, path, flags, name))
     }
 
     fn lremovexattr(path: *const c_char, name: *const c_char) -> c_int {
