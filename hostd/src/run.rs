@@ -95,8 +95,14 @@ const SHELL_TEXTS: [(&str, &str); 6] = [
         "/run/hostcall/share/man/man1/hpath.1",
         include_str!("../../man/hpath.1"),
     ),
-    ("/root/.bashrc", ". <(hrun --completion bash)\n"),
-    ("/root/.zshrc", ". <(hrun --completion zsh)\n"),
+    (
+        "/root/.bashrc",
+        "command -v hrun > /dev/null && . <(hrun --completion bash)\n",
+    ),
+    (
+        "/root/.zshrc",
+        "command -v hrun > /dev/null && . <(hrun --completion zsh)\n",
+    ),
 ];
 
 impl Part {

@@ -9,3 +9,13 @@ echo "$a $b"
 exec 4>> f
 echo ten > /dev/fd/4
 cat f
+# What is asked of the name, and done to it, is asked of the file.
+for kind in -c -d -f -p -r -x; do test $kind /dev/fd/3 && echo "$kind"; done
+test -f /dev/stdin < f && echo standard input
+stat -L -c '%F %s' /dev/fd/3 /proc/self/fd/4
+chmod 640 /dev/fd/3; chown "$(id -u)" /proc/self/fd/4; echo $?
+stat -c %a f
+mkfifo p; exec 5<> p
+test -p /dev/fd/5 && echo pipe
+exec 6< .
+test -d /dev/fd/6 && echo directory

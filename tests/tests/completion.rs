@@ -85,3 +85,15 @@ fn the_manual_is_in_the_guest() {
         "{said}"
     );
 }
+
+/// `su`, `sudo` and `env -i` start shells along a path of their own.
+#[test]
+fn a_shell_that_does_not_find_hrun_says_nothing_of_it() {
+    let script = "PATH=/usr/bin:/bin HOME=/root bash -i -c 'echo began'";
+    let mut command = Command::new(program("hostd"));
+    command.args(["run", "--guest", "local", "--", "sh", "-c", script]);
+    let output = command.output().expect("hostd runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "began\n", "{said}");
+    assert!(!said.contains("hrun"), "{said}");
+}
