@@ -2,11 +2,10 @@
 //! position a write is made. Beyond the limit its calls answer `EFBIG`, and the signal is sent here.
 #![allow(unsafe_code)]
 
-use crate::real::try_sys;
+use crate::real::{signal_self, try_sys};
 use crate::session;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
-use hostcall::types::Errno;
 use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
@@ -40,11 +39,6 @@ pub fn changed() {
 pub fn beyond() {
     // Without a limit, the file would be larger than its file system can hold, which is no signal's business.
     if LIMITED.load(Ordering::Relaxed) {
-        // SAFETY: plain system calls.
-        unsafe {
-            let process = try_sys!(Sysno::getpid).unwrap_or(0);
-            let thread = try_sys!(Sysno::gettid).unwrap_or(0);
-            let _: Result<isize, Errno> = try_sys!(Sysno::tgkill, process, thread, libc::SIGXFSZ);
-        }
+        signal_self(libc::SIGXFSZ);
     }
 }

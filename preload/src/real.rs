@@ -11,6 +11,7 @@ use once_cell::race::OnceNonZeroUsize;
 use std::ffi::CStr;
 use std::num::NonZeroUsize;
 use std::ptr::null_mut;
+use syscalls::Sysno;
 
 /// What a libc function returns when it fails.
 pub trait Failure {
@@ -57,11 +58,25 @@ pub fn finish<T: Failure>(result: Result<T, Errno>) -> T {
     match result {
         Ok(value) => value,
         Err(errno) => {
-            if errno == Errno(libc::EFBIG) {
-                crate::limits::beyond();
+            match errno.0 {
+                libc::EFBIG => crate::limits::beyond(),
+                // Of calls on host files only those that write to a FIFO without readers have it.
+                libc::EPIPE => signal_self(libc::SIGPIPE),
+                _ => {}
             }
             failed(errno)
         }
+    }
+}
+
+/// Sends the calling thread the signal that a call of the kernel's would have sent it.
+#[cold]
+pub fn signal_self(signal: c_int) {
+    // SAFETY: plain system calls.
+    unsafe {
+        let process = try_sys!(Sysno::getpid).unwrap_or(0);
+        let thread = try_sys!(Sysno::gettid).unwrap_or(0);
+        let _: Result<isize, Errno> = try_sys!(Sysno::tgkill, process, thread, signal);
     }
 }
 
