@@ -475,10 +475,11 @@ pub fn forget_closed() {
 /// The same with the shadow's descriptors, which are copied before either. What another thread has opened since is no file there,
 /// and its number will be that of the next one: who closed the stale one would close that.
 pub fn forget_unshared(client: &Client) {
-    for (fd, entry) in all() {
-        let flags = client.fcntl(entry.remote, libc::F_GETFD, 0);
-        if flags.err() == Some(Errno(libc::EBADF)) {
-            abandon(fd);
-        }
-    }
+    let is_shared = |remote| {
+        let flags = client.fcntl(remote, libc::F_GETFD, 0);
+        flags.err() != Some(Errno(libc::EBADF))
+    };
+    let stale = all().filter(|(_, entry)| !is_shared(entry.remote));
+    stale.for_each(|(fd, _)| abandon(fd));
+    kept::forget_unshared(is_shared);
 }

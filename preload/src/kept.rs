@@ -73,6 +73,20 @@ pub fn closed_between(first: c_int, last: c_int) {
     }
 }
 
+/// In a fork's child: forgets those that its shadow does not have.
+pub fn forget_unshared(is_shared: impl Fn(RemoteFd) -> bool) {
+    if COUNT.load(Ordering::Acquire) == 0 {
+        return;
+    }
+    for slot in &TABLE {
+        let word = slot.load(Ordering::Acquire);
+        if word != 0 && !is_shared(RemoteFd(word - 1)) {
+            slot.store(0, Ordering::Release);
+            COUNT.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 /// In a child that has no shadow with these files.
 pub fn forget_all() {
     if COUNT.swap(0, Ordering::AcqRel) != 0 {

@@ -8,9 +8,8 @@
 use hostcall::types::Errno;
 use libc::{c_int, c_void};
 use once_cell::race::OnceNonZeroUsize;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::num::NonZeroUsize;
-use std::ptr::null_mut;
 use syscalls::Sysno;
 
 /// What a libc function returns when it fails.
@@ -58,11 +57,8 @@ pub fn finish<T: Failure>(result: Result<T, Errno>) -> T {
     match result {
         Ok(value) => value,
         Err(errno) => {
-            match errno.0 {
-                libc::EFBIG => crate::limits::beyond(),
-                // Of calls on host files only those that write to a FIFO without readers have it.
-                libc::EPIPE => signal_self(libc::SIGPIPE),
-                _ => {}
+            if errno == Errno(libc::EFBIG) {
+                crate::limits::beyond();
             }
             failed(errno)
         }
@@ -136,22 +132,46 @@ macro_rules! shims {
 
 pub(crate) use {shims, sys, try_sys};
 
-/// A function of liburing that somebody has loaded for himself, as a module of Python's does: it is not among the libraries after
-/// this one.
+/// A function of a liburing that somebody has loaded for himself, under whatever name, as a module of Python's does: it is not
+/// among the libraries after this one.
 fn in_liburing(name: &CStr) -> *mut c_void {
-    let loaded = [c"liburing.so.2", c"liburing.so.1"].into_iter();
-    // SAFETY: NUL-terminated names; a handle of a library that its user keeps.
-    let found = loaded.map(|library| unsafe {
-        let library = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-        match library.is_null() {
-            true => library,
-            false => libc::dlsym(library, name.as_ptr()),
+    static OWN: u8 = 0;
+    let mut libraries: Vec<CString> = Vec::new();
+    // SAFETY: the names live through the calls, and the vector does; `Dl_info` is valid when zeroed.
+    unsafe {
+        unsafe extern "C" fn note(
+            library: *mut libc::dl_phdr_info,
+            _: usize,
+            libraries: *mut c_void,
+        ) -> c_int {
+            // SAFETY: what `dl_iterate_phdr` was given below, and gives.
+            unsafe {
+                let name = CStr::from_ptr((*library).dlpi_name);
+                (*libraries.cast::<Vec<CString>>()).push(name.to_owned());
+            }
+            0
+        }
+        libc::dl_iterate_phdr(Some(note), (&raw mut libraries).cast());
+        // This one has hooks of these names.
+        let mut own: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr((&raw const OWN).cast(), &raw mut own) != 0 {
+            let own = CStr::from_ptr(own.dli_fname);
+            libraries.retain(|library| &**library != own);
+        }
+    }
+    let named = libraries.iter().filter(|library| !library.is_empty());
+    let found = named.map(|library| {
+        // SAFETY: NUL-terminated names; a handle of a library that its user keeps.
+        unsafe {
+            let library = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+            match library.is_null() {
+                true => library,
+                false => libc::dlsym(library, name.as_ptr()),
+            }
         }
     });
-    found.fold(
-        null_mut(),
-        |found, next| if found.is_null() { next } else { found },
-    )
+    let mut found = found.filter(|found| !found.is_null());
+    found.next().unwrap_or_default()
 }
 
 /// A function of libc, or a variable, found when it is needed; it may not exist. It does not hold its name, which would have to be

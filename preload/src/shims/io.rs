@@ -1,7 +1,7 @@
 //! Reading, writing and positions: read(2) to pwritev2(2), lseek(2), and what else needs only a descriptor.
 #![allow(unsafe_code)]
 
-use crate::real::{apart, done, finish, shims, sys};
+use crate::real::{apart, done, finish, shims, signal_self, sys};
 use crate::symbols::own;
 use crate::{fds, session, watching};
 use hostcall::access::{copy, get};
@@ -58,7 +58,7 @@ pub unsafe fn write_host(
         match session::client()?.write(fd, offset, RwFlags(0), source) {
             Ok(reply) => return Ok(reply.written as ssize_t),
             Err(Errno(libc::EFAULT)) => {}
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(told(errno)),
         }
     }
     let vector = [iovec {
@@ -133,7 +133,15 @@ unsafe fn write_many(
         }
         written => written,
     };
-    written.map(|n| n as ssize_t)
+    written.map(|n| n as ssize_t).map_err(told)
+}
+
+/// The error of a write on the host. The thread hears by a signal too that nobody reads a FIFO any more.
+fn told(errno: Errno) -> Errno {
+    if errno == Errno(libc::EPIPE) {
+        signal_self(libc::SIGPIPE);
+    }
+    errno
 }
 
 /// How many bytes of a buffer can be read.
