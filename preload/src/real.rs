@@ -156,7 +156,7 @@ fn in_liburing(name: &CStr) -> *mut c_void {
         let mut own: libc::Dl_info = std::mem::zeroed();
         if libc::dladdr((&raw const OWN).cast(), &raw mut own) != 0 {
             let own = CStr::from_ptr(own.dli_fname);
-            libraries.retain(|library| &**library != own);
+            libraries.retain(|library| **library != *own);
         }
     }
     let named = libraries.iter().filter(|library| !library.is_empty());
