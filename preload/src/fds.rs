@@ -2,7 +2,7 @@
 //!
 //! A host descriptor is a real kernel descriptor, a duplicate of one `O_PATH` placeholder, so its number, its
 //! close-on-exec flag and "the lowest free number" are the kernel's own, and a call that no hook covers fails with
-//! `EBADF`. The table says which number stands for which descriptor of the shadow.
+//! `EBADF`. The [table] says which number stands for which descriptor of the shadow.
 //!
 //! **Reserved numbers.** A guest system call can cost a hundred host calls, so closing a host file may keep its number
 //! in a small pool for the next host open. That stays invisible: a number is kept only while all numbers below it
@@ -18,8 +18,13 @@ use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
 use libc::c_int;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use syscalls::Sysno;
+
+mod table;
+
+pub use table::{adopt, all, any, entry, forget, host, Age, Entry};
+use table::{changed, enter, note_cloexec, recount};
 
 /// Descriptor numbers that can be host files; a number above is refused with `EMFILE`.
 pub const MOST: usize = 65536;
@@ -27,15 +32,6 @@ pub const MOST: usize = 65536;
 /// Most reserved numbers at a time.
 const POOL: u32 = 4;
 
-/// 0: foreign. Else `remote << 2 | CLOEXEC? | HOST`.
-static TABLE: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
-const HOST: i32 = 1;
-const CLOEXEC: i32 = 2;
-
-/// One above the highest number that was ever a host file.
-static HIGH: AtomicU32 = AtomicU32::new(0);
-/// Host files now.
-static COUNT: AtomicU32 = AtomicU32::new(0);
 /// The placeholder that all host descriptors duplicate; -1 before the first.
 static PLACEHOLDER: AtomicI32 = AtomicI32::new(-1);
 /// Of the reserved numbers, those whose placeholder is close-on-exec.
@@ -44,32 +40,6 @@ static RESERVED_CLOEXEC: AtomicU64 = AtomicU64::new(0);
 static FLOOR: AtomicI32 = AtomicI32::new(0);
 /// `HOSTCALL_EXACT_FDS`: no pool.
 static EXACT: AtomicBool = AtomicBool::new(false);
-
-/// A table entry: a host file and its close-on-exec flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The shadow's descriptor.
-    pub remote: RemoteFd,
-    /// Close-on-exec, in the guest kernel as on the host.
-    pub cloexec: bool,
-}
-
-impl Entry {
-    fn pack(self) -> i32 {
-        self.remote.0 << 2 | if self.cloexec { CLOEXEC } else { 0 } | HOST
-    }
-
-    fn unpack(word: i32) -> Option<Entry> {
-        (word != 0).then_some(Entry {
-            remote: RemoteFd(word >> 2),
-            cloexec: word & CLOEXEC != 0,
-        })
-    }
-}
-
-fn slot(fd: c_int) -> Option<&'static AtomicI32> {
-    TABLE.get(fd as u32 as usize)
-}
 
 /// Turns the pool off (`HOSTCALL_EXACT_FDS=1`).
 pub fn set_exact(exact: bool) {
@@ -86,59 +56,6 @@ pub fn touched() -> bool {
 /// To be called before the library makes a descriptor that it keeps.
 pub fn touch() {
     FIRST.touched.store(true, Ordering::Relaxed);
-}
-
-/// The table's entry for a descriptor; `None` for one that is the guest's own. One load.
-#[inline]
-pub fn entry(fd: c_int) -> Option<Entry> {
-    Entry::unpack(slot(fd)?.load(Ordering::Acquire))
-}
-
-/// The shadow's descriptor behind `fd`; `None` for a guest descriptor. One load.
-#[inline]
-pub fn host(fd: c_int) -> Option<RemoteFd> {
-    let word = slot(fd)?.load(Ordering::Acquire);
-    (word != 0).then_some(RemoteFd(word >> 2))
-}
-
-/// Whether any descriptor is a host file.
-pub fn any() -> bool {
-    COUNT.load(Ordering::Relaxed) != 0
-}
-
-/// All host files: number and entry.
-pub fn all() -> impl Iterator<Item = (c_int, Entry)> {
-    let high = HIGH.load(Ordering::Relaxed) as usize;
-    let words = TABLE.iter().take(high).enumerate();
-    words.filter_map(|(fd, word)| Some((fd as c_int, Entry::unpack(word.load(Ordering::Acquire))?)))
-}
-
-/// Puts an entry into the table; answers what stood there.
-fn enter(fd: c_int, entry: Option<Entry>) -> Option<Entry> {
-    let word = entry.map_or(0, Entry::pack);
-    let old = Entry::unpack(slot(fd)?.swap(word, Ordering::AcqRel));
-    match (old, entry) {
-        (None, Some(_)) => {
-            HIGH.fetch_max(fd as u32 + 1, Ordering::Relaxed);
-            COUNT.fetch_add(1, Ordering::Relaxed);
-        }
-        (Some(_), None) => {
-            COUNT.fetch_sub(1, Ordering::Relaxed);
-        }
-        _ => {}
-    }
-    old
-}
-
-/// Believes that `fd`, a placeholder inherited from the program image before, stands for `remote`.
-pub fn adopt(fd: c_int, remote: RemoteFd) {
-    let cloexec = false;
-    enter(fd, Some(Entry { remote, cloexec }));
-}
-
-/// Forgets a host file without telling anybody; its placeholder stays and answers `EBADF`.
-pub fn forget(fd: c_int) -> Option<Entry> {
-    enter(fd, None)
 }
 
 /// The placeholder, opened at the first need.
@@ -228,7 +145,7 @@ pub fn install_from(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c
         None => duplicate(minimum, cloexec),
     };
     fd.inspect(|&fd| {
-        enter(fd, Some(entry));
+        enter(fd, entry);
     })
     .inspect_err(|_| {
         let _ = session::client().and_then(|client| client.close(remote));
@@ -267,11 +184,8 @@ fn set_kernel_cloexec(fd: c_int, cloexec: bool) {
 
 /// Notes a change of close-on-exec, in the guest kernel and the table; the caller tells the host.
 pub fn set_cloexec(fd: c_int, cloexec: bool) {
-    if let Some(old) = entry(fd) {
-        if old.cloexec != cloexec {
-            set_kernel_cloexec(fd, cloexec);
-            enter(fd, Some(Entry { cloexec, ..old }));
-        }
+    if note_cloexec(fd, cloexec) {
+        set_kernel_cloexec(fd, cloexec);
     }
 }
 
@@ -298,7 +212,7 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
         let _ = client.close(remote);
         return Err(errno);
     }
-    if let Some(old) = enter(fd, Some(Entry { remote, cloexec })) {
+    if let Some(old) = enter(fd, Entry { remote, cloexec }) {
         let _ = client.close(old.remote);
     }
     Ok(())
@@ -458,28 +372,23 @@ pub fn forget_all() {
     kept::forget_all();
 }
 
-/// In a fork child of a threaded parent: makes the table agree with the descriptors.
-///
-/// The kernel copies the descriptors before the memory, so another thread may have opened or closed a host file in
-/// between. A number that the table knows and the kernel does not would be given to the next guest file.
-pub fn forget_closed() {
+/// In a fork's child, before anything is opened there: ends what other threads have changed since. The kernel copies descriptors
+/// before memory, so such a number may stand for nothing, or for a placeholder without an entry.
+pub fn forget_changed(since: Age) {
     release_reserved();
-    for (fd, _) in all() {
-        // SAFETY: plain system call.
-        if unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFD, 0) }.is_err() {
-            forget(fd);
+    for (fd, _) in changed(since) {
+        forget(fd);
+        if is_placeholder(fd) {
+            close_kernel(fd);
         }
     }
+    recount();
+    kept::forget_changed(since);
 }
 
-/// The same with the shadow's descriptors, which are copied before either. What another thread has opened since is no file there,
-/// and its number will be that of the next one: who closed the stale one would close that.
-pub fn forget_unshared(client: &Client) {
-    let is_shared = |remote| {
-        let flags = client.fcntl(remote, libc::F_GETFD, 0);
-        flags.err() != Some(Errno(libc::EBADF))
-    };
-    let stale = all().filter(|(_, entry)| !is_shared(entry.remote));
-    stale.for_each(|(fd, _)| abandon(fd));
-    kept::forget_unshared(is_shared);
+/// In a fork's child: has the files of those numbers closed among the ones that its shadow was given.
+pub fn close_changed(since: Age, client: &Client) {
+    for (_, last) in changed(since) {
+        let _ = client.close(last);
+    }
 }

@@ -1,52 +1,113 @@
 //! fork(2), vfork(2), clone(2), daemon(3), and _exit(2) at their end: the child gets a shadow of its own, with the same files and
 //! directory.
 //!
+//! libc's fork, by whomever it is called, says when by pthread_atfork(3): the handlers of this library are the first to be registered,
+//! so that of a program's own those before the fork have run when the session is copied, and those in the child find it there.
+//!
 //! A child made past these hooks (by an instruction of the program's own) finds its session page wiped, lets go of what it inherited,
 //! and begins a session of its own at the first host path; its parent's host files answer `EBADF` there.
 #![allow(unsafe_code)]
 
-use crate::real::{errno, set_errno, shims, sys, try_sys, Function};
+use crate::fds::Age;
+use crate::real::{errno, failed, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
-use crate::{materialise, observe, session};
+use crate::{cwd, fds, materialise, observe, report, session, spawn, watching};
 use hostcall::access::get;
-use hostcall::types::Token;
+use hostcall::ops::Calls;
+use hostcall::types::{Errno, Token};
 use libc::{c_int, c_long, c_void, pid_t};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
 /// What the child of a clone(2) by libc's function does.
 pub type Act = Option<unsafe extern "C" fn(*mut c_void) -> c_int>;
 
-/// What a child begins with.
+/// A fork between its two ends.
 #[derive(Clone, Copy)]
 struct Prepared {
-    /// The parent's session, if there is anything in it.
-    session: Option<Token>,
-    /// The mask of signals, which are blocked meanwhile: a handler that ran in the child before it has its session would begin an
-    /// empty one.
+    /// The mask of signals, which are blocked meanwhile if the child is to have a session: a handler that ran in the child before it has
+    /// that would begin an empty one.
     signals: Option<u64>,
-    /// There is no other thread, which might open files before the child is made.
-    alone: bool,
+    /// The child's session, if it is to have one, or why there is to be no child: the host has no room for another.
+    session: Result<Option<Handed>, Errno>,
+}
+
+/// A thread's fork.
+#[derive(Clone, Copy)]
+enum Fork {
+    /// It makes none.
+    None,
+    /// One is under way.
+    Prepared(Prepared),
+    /// The kernel has made a child that must not be. It ends before it does anything.
+    Refused(Errno),
+}
+
+thread_local! {
+    static FORK: Cell<Fork> = const { Cell::new(Fork::None) };
+}
+
+/// Whether libc calls the handlers.
+static REGISTERED: AtomicBool = AtomicBool::new(false);
+
+/// Has libc say when it forks. To be called as a program starts.
+pub fn register() {
+    // SAFETY: functions that are there as long as the process.
+    let refused = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    REGISTERED.store(refused == 0, Ordering::Relaxed);
+}
+
+extern "C" fn before() {
+    materialise::before_fork();
+    let wanted = session::attached().is_some() && spawn::hands_on();
+    let signals = wanted.then(session::block_signals);
+    let session = match wanted {
+        true => ask(),
+        false => Ok(None),
+    };
+    FORK.set(Fork::Prepared(Prepared { signals, session }));
+}
+
+extern "C" fn in_parent() {
+    let saved = errno();
+    if let Fork::Prepared(prepared) = FORK.replace(Fork::None) {
+        if let Err(errno) = prepared.session {
+            FORK.set(Fork::Refused(errno));
+        }
+        prepared.end();
+    }
+    set_errno(saved);
+}
+
+extern "C" fn in_child() {
+    let saved = errno();
+    if let Fork::Prepared(prepared) = FORK.replace(Fork::None) {
+        prepared.begin();
+    }
+    set_errno(saved);
+}
+
+/// In a child that still carries its parent's session: it was made past the hooks, or somebody else's handler calls the host before
+/// this library's has run.
+#[cold]
+pub fn arrive() {
+    match FORK.replace(Fork::None) {
+        Fork::Prepared(prepared) => prepared.begin(),
+        _ => take_over(None),
+    }
 }
 
 impl Prepared {
-    fn new() -> Prepared {
-        materialise::before_fork();
-        let session = session::prepare_fork();
-        Prepared {
-            session,
-            signals: session.map(|_| session::block_signals()),
-            alone: alone(),
-        }
-    }
-
-    /// In the child.
     fn begin(self) {
+        let Ok(handed) = self.session else {
+            end(REFUSED);
+        };
         observe::forked();
-        session::after_fork(self.session, self.alone);
+        take_over(handed);
         self.end();
     }
 
-    /// In either.
     fn end(self) {
         if let Some(signals) = self.signals {
             session::restore_signals(signals);
@@ -54,26 +115,106 @@ impl Prepared {
     }
 }
 
-/// Whether libc knows that the process has one thread. Before glibc 2.32 it does not say.
-fn alone() -> bool {
-    static SINGLE: Function = Function::new();
-    // SAFETY: libc's own variable of that name, a `char`.
-    unsafe { SINGLE.get::<*const u8>(c"__libc_single_threaded") }
-        // SAFETY: as above.
-        .is_some_and(|single| unsafe { single.read_volatile() } != 0)
+/// Exit status of a child that was refused, for whoever forks past the hooks: that of a program that cannot be executed.
+const REFUSED: c_int = 126;
+
+/// Ends the process at once.
+fn end(status: c_int) -> ! {
+    loop {
+        // SAFETY: plain system call, after which there is no process.
+        let _ = unsafe { try_sys!(Sysno::exit_group, status) };
+    }
 }
 
-/// Forks by `real`, with the session prepared before and taken over or let go after.
+/// Forks past libc's handlers by `real`.
 fn fork_with(real: impl FnOnce() -> pid_t) -> pid_t {
-    let prepared = Prepared::new();
-    let child = real();
-    let saved = errno();
-    match child {
-        0 => prepared.begin(),
-        _ => prepared.end(),
+    before();
+    if let Fork::Prepared(Prepared {
+        session: Err(_), ..
+    }) = FORK.get()
+    {
+        in_parent();
+        return -1;
     }
-    set_errno(saved);
+    let child = real();
+    match child {
+        0 => in_child(),
+        _ => in_parent(),
+    }
     child
+}
+
+/// The answer of a fork that is over: -1 with the host's reason if the host refused the child.
+fn answered(child: pid_t) -> pid_t {
+    let Fork::Refused(reason) = FORK.get() else {
+        return child;
+    };
+    FORK.set(Fork::None);
+    let nothing = std::ptr::null_mut::<c_void>();
+    // SAFETY: the child that ends at once, if there is one; nothing is asked back.
+    let reap = || unsafe { try_sys!(Sysno::wait4, child, nothing, 0, nothing) };
+    while child > 0 && reap() == Err(Errno(libc::EINTR)) {}
+    failed(reason)
+}
+
+/// What a child takes over.
+#[derive(Clone, Copy)]
+struct Handed {
+    token: Token,
+    /// When the parent asked for it.
+    since: Age,
+}
+
+/// Asks for a session for a child, which has none of its parent's host files if there is none to be had.
+///
+/// # Errors
+/// What fork(2) fails with where there is no room for another process, `EAGAIN` or `ENOMEM`: the host has none.
+fn ask() -> Result<Option<Handed>, Errno> {
+    let since = Age::now();
+    let asked = session::client().and_then(|client| match client.fork_session() {
+        // Processes that have ended may still count.
+        Err(Errno(libc::EAGAIN)) => client.settle().and_then(|_| client.fork_session()),
+        asked => asked,
+    });
+    match asked {
+        Ok(reply) => Ok(Some(Handed {
+            token: reply.token,
+            since,
+        })),
+        Err(Errno(libc::ENOMEM)) => Err(Errno(libc::ENOMEM)),
+        Err(Errno(libc::EAGAIN | libc::ENFILE | libc::EMFILE)) => Err(Errno(libc::EAGAIN)),
+        Err(errno) => {
+            say_bereft(errno);
+            Ok(None)
+        }
+    }
+}
+
+/// In a child: lets go of the parent's session, and takes over what it was handed instead. Otherwise it has no host files.
+fn take_over(handed: Option<Handed>) {
+    session::leave();
+    watching::after_fork();
+    let since = handed.map_or_else(Age::now, |handed| handed.since);
+    // Before attaching, which makes descriptors.
+    fds::forget_changed(since);
+    let attached = handed.map(|handed| session::attach(Some(handed.token)));
+    if let Some(Ok(client)) = attached {
+        return fds::close_changed(since, client);
+    }
+    fds::forget_all();
+    cwd::forget();
+    if let Some(Err(errno)) = attached {
+        say_bereft(errno);
+    }
+}
+
+/// A child has to go without its parent's host files. That the host itself is gone is said elsewhere.
+fn say_bereft(Errno(errno): Errno) {
+    if errno != libc::ENOTCONN {
+        report::say(&format_args!(
+            "a child process goes without its parent's open host files: the host gives it no session (errno {errno})"
+        ));
+    }
 }
 
 /// Whether a clone(2) with these flags and this stack makes what fork(2) makes: a child with its own copy of memory, there.
@@ -114,10 +255,10 @@ pub unsafe fn forks(number: c_long, first: usize, second: usize) -> bool {
 /// As the system call.
 pub unsafe fn by_number(number: c_long, all: [usize; 5]) -> c_int {
     let [a, b, c, d, e] = all;
-    fork_with(|| {
+    answered(fork_with(|| {
         // SAFETY: the caller's arguments; the child comes back on its own copy of this stack.
         unsafe { sys!(Sysno::from(number as u32), a, b, c, d, e) }
-    })
+    }))
 }
 
 shims! {
@@ -148,21 +289,22 @@ shims! {
 shims! {
     // A vfork child borrows its parent's memory, and with it our table; so it gets a copy instead, as POSIX allows.
     fn fork() -> pid_t {
-        fork_with(|| own::fork())
+        answered(match REGISTERED.load(Ordering::Relaxed) {
+            true => own::fork(),
+            false => fork_with(|| own::fork()),
+        })
     }
 }
 
 shims! {
     fn _Fork() -> pid_t {
-        fork_with(|| own::_Fork())
+        answered(fork_with(|| own::_Fork()))
     }
 
     /// Ends the process without its handlers, _exit(2).
     fn _exit(status: c_int) -> c_int {
         observe::end();
-        loop {
-            let _ = try_sys!(Sysno::exit_group, status);
-        }
+        end(status)
     }
 
     fn daemon(stay: c_int, keep: c_int) -> c_int {

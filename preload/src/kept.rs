@@ -4,22 +4,27 @@
 //! takes those of the mount for somebody else's. So the shadow's descriptor stays open as long as the number, and locks of
 //! such a number are the shadow's as before.
 
-use crate::fds::MOST;
+use crate::fds::{Age, MOST};
 use crate::session;
 use hostcall::ops::Calls;
 use hostcall::types::RemoteFd;
 use libc::c_int;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// 0: nothing is kept. Else the shadow's descriptor and one.
-static TABLE: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
+/// 0: nothing is kept. Else `age << 32`, and the shadow's descriptor and one.
+static TABLE: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 /// Numbers for which one is kept.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+fn remote(word: u64) -> RemoteFd {
+    RemoteFd(word as u32 as i32 - 1)
+}
 
 /// Keeps the shadow's descriptor for a number that has none so far.
 pub fn keep(fd: c_int, remote: RemoteFd) {
     if let Some(slot) = TABLE.get(fd as u32 as usize) {
-        slot.store(remote.0 + 1, Ordering::Release);
+        let word = Age::next().with(remote.0 as u32 + 1);
+        slot.store(word, Ordering::Release);
         COUNT.fetch_add(1, Ordering::Release);
     }
 }
@@ -31,7 +36,7 @@ pub fn of(fd: c_int) -> Option<RemoteFd> {
         return None;
     }
     let word = TABLE.get(fd as u32 as usize)?.load(Ordering::Acquire);
-    (word != 0).then(|| RemoteFd(word - 1))
+    (word != 0).then(|| remote(word))
 }
 
 /// Whether one is kept for any number.
@@ -62,7 +67,7 @@ fn close(fd: c_int) {
     let word = slot.swap(0, Ordering::AcqRel);
     if word != 0 {
         COUNT.fetch_sub(1, Ordering::AcqRel);
-        let _ = client.and_then(|client| client.close(RemoteFd(word - 1)));
+        let _ = client.and_then(|client| client.close(remote(word)));
     }
 }
 
@@ -73,18 +78,20 @@ pub fn closed_between(first: c_int, last: c_int) {
     }
 }
 
-/// In a fork's child: forgets those that its shadow does not have.
-pub fn forget_unshared(is_shared: impl Fn(RemoteFd) -> bool) {
+/// In a fork's child: forgets those that its shadow may not have.
+pub fn forget_changed(since: Age) {
     if COUNT.load(Ordering::Acquire) == 0 {
         return;
     }
+    let mut left = 0;
     for slot in &TABLE {
-        let word = slot.load(Ordering::Acquire);
-        if word != 0 && !is_shared(RemoteFd(word - 1)) {
-            slot.store(0, Ordering::Release);
-            COUNT.fetch_sub(1, Ordering::AcqRel);
+        match slot.load(Ordering::Acquire) {
+            0 => {}
+            word if since.is_before(word) => slot.store(0, Ordering::Release),
+            _ => left += 1,
         }
     }
+    COUNT.store(left, Ordering::Release);
 }
 
 /// In a child that has no shadow with these files.

@@ -9,7 +9,7 @@ use crate::first::FIRST;
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{covers, early, faults, fds, kept, limits, observe, report, watching};
+use crate::{covers, early, faults, fds, kept, limits, observe, report};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -165,7 +165,10 @@ fn stale() -> bool {
 #[cold]
 pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
     if stale() {
-        inherit_nothing();
+        crate::fork::arrive();
+        if let Some(client) = attached() {
+            return Ok(client);
+        }
     }
     let failed_at = FAILED_AT.load(Ordering::Relaxed);
     if failed_at != 0 && now() - failed_at < RETRY {
@@ -331,21 +334,6 @@ fn page() -> Result<&'static Page, Errno> {
     }
 }
 
-/// In a child: lets go of the parent's session. Host files are forgotten unless `token` brings them along. `alone`: the parent had
-/// no other thread.
-pub fn after_fork(token: Option<Token>, alone: bool) {
-    leave();
-    watching::after_fork();
-    // Before attaching, which makes descriptors.
-    fds::forget_closed();
-    if token.is_none() || attach(token).is_err() {
-        fds::forget_all();
-        crate::cwd::forget();
-    } else if let (false, Some(client)) = (alone, attached()) {
-        fds::forget_unshared(client);
-    }
-}
-
 /// Lets go of the session without a word to the host, which takes it for the process's end unless it is the parent's.
 /// Nobody else may be in a call: this is for the child of a fork, and for a program's start.
 pub fn leave() {
@@ -369,22 +357,6 @@ pub fn leave() {
             (*page).owner.store(1, Ordering::Release);
         }
     }
-}
-
-#[cold]
-fn inherit_nothing() {
-    after_fork(None, true);
-}
-
-/// Gives a child the parent's session to resume, if there is anything in it: host files or a host directory.
-pub fn prepare_fork() -> Option<Token> {
-    use hostcall::ops::Calls;
-    let client = attached()?;
-    let wanted = fds::any() || crate::cwd::on_host();
-    wanted
-        .then(|| client.fork_session().ok())
-        .flatten()
-        .map(|reply| reply.token)
 }
 
 /// The process has changed its ids or groups, or one of its threads has changed that thread's.

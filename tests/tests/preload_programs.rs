@@ -69,6 +69,11 @@ fn children_of_busy_threads_as_natively() {
 }
 
 #[test]
+fn handlers_of_forks_as_natively() {
+    compiled("atfork");
+}
+
+#[test]
 fn seldom_used_functions_as_natively() {
     compiled("seldom");
 }

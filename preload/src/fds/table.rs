@@ -1,0 +1,202 @@
+//! Which numbers stand for which descriptors of the shadow.
+//!
+//! Each place knows when it was written to last, for a fork: the child's shadow has the files that there were when the parent asked for
+//! it, the child the memory of a little later. What another thread has opened in between is not among those files, though its
+//! descriptor's number may be, as that of an older one; what it has closed still is ([`changed`]).
+
+use super::MOST;
+use hostcall::types::RemoteFd;
+use libc::c_int;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// `age << 32 | remote << 2 | CLOEXEC? | HOST?`. Without `HOST` the number is foreign, and `remote` was the last.
+static TABLE: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
+const HOST: u32 = 1;
+const CLOEXEC: u32 = 2;
+
+/// One above the highest number that was ever a host file.
+static HIGH: AtomicU32 = AtomicU32::new(0);
+/// Host files now.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+/// Changes of the table so far.
+static CHANGES: AtomicU32 = AtomicU32::new(0);
+
+/// A point in the order of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(u32);
+
+impl Age {
+    /// No fork sees more changes than this while it is under way; so many of them take seconds. The count may begin anew.
+    const FORK: u32 = 1 << 20;
+
+    /// After all changes so far.
+    pub fn now() -> Age {
+        // [A1] Before the host is asked for its copy of the files: what has been counted here it had opened before. Pairs with [A2].
+        Age(CHANGES.load(Ordering::SeqCst))
+    }
+
+    /// That of the next change.
+    pub fn next() -> Age {
+        // [A2] After the host has opened a file, and before it is asked to close one.
+        Age(CHANGES.fetch_add(1, Ordering::SeqCst).wrapping_add(1))
+    }
+
+    /// Whether a word of some table was written after this.
+    pub fn is_before(self, word: u64) -> bool {
+        let behind = ((word >> 32) as u32).wrapping_sub(self.0);
+        (1..Age::FORK).contains(&behind)
+    }
+
+    /// A word of a table.
+    pub fn with(self, lower: u32) -> u64 {
+        u64::from(self.0) << 32 | u64::from(lower)
+    }
+}
+
+/// A table entry: a host file and its close-on-exec flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The shadow's descriptor.
+    pub remote: RemoteFd,
+    /// Close-on-exec, in the guest kernel as on the host.
+    pub cloexec: bool,
+}
+
+impl Entry {
+    fn pack(self) -> u32 {
+        (self.remote.0 as u32) << 2 | if self.cloexec { CLOEXEC } else { 0 } | HOST
+    }
+
+    fn unpack(word: u64) -> Option<Entry> {
+        let remote = remote(word)?;
+        let cloexec = word as u32 & CLOEXEC != 0;
+        Some(Entry { remote, cloexec })
+    }
+}
+
+#[inline]
+fn remote(word: u64) -> Option<RemoteFd> {
+    (word as u32 & HOST != 0).then(|| last(word))
+}
+
+fn last(word: u64) -> RemoteFd {
+    RemoteFd((word as u32 >> 2) as i32)
+}
+
+fn slot(fd: c_int) -> Option<&'static AtomicU64> {
+    TABLE.get(fd as u32 as usize)
+}
+
+/// The table's entry for a descriptor; `None` for one that is the guest's own. One load.
+#[inline]
+pub fn entry(fd: c_int) -> Option<Entry> {
+    Entry::unpack(slot(fd)?.load(Ordering::Acquire))
+}
+
+/// The shadow's descriptor behind `fd`; `None` for a guest descriptor. One load.
+#[inline]
+pub fn host(fd: c_int) -> Option<RemoteFd> {
+    remote(slot(fd)?.load(Ordering::Acquire))
+}
+
+/// Whether any descriptor is a host file.
+pub fn any() -> bool {
+    COUNT.load(Ordering::Relaxed) != 0
+}
+
+fn words() -> impl Iterator<Item = (c_int, u64)> {
+    let high = HIGH.load(Ordering::Relaxed) as usize;
+    let words = TABLE.iter().take(high).enumerate();
+    words.map(|(fd, word)| (fd as c_int, word.load(Ordering::Acquire)))
+}
+
+/// All host files: number and entry.
+pub fn all() -> impl Iterator<Item = (c_int, Entry)> {
+    words().filter_map(|(fd, word)| Some((fd, Entry::unpack(word)?)))
+}
+
+/// What has changed since: numbers, and what each stands for or stood for last.
+pub(super) fn changed(since: Age) -> impl Iterator<Item = (c_int, RemoteFd)> {
+    let changed = words().filter(move |(_, word)| since.is_before(*word));
+    changed.map(|(fd, word)| (fd, last(word)))
+}
+
+/// In a fork's child, whose memory was copied page by page.
+pub(super) fn recount() {
+    COUNT.store(all().count() as u32, Ordering::Relaxed);
+}
+
+/// Puts an entry into the table; answers what stood there.
+pub(super) fn enter(fd: c_int, entry: Entry) -> Option<Entry> {
+    let word = Age::next().with(entry.pack());
+    let old = Entry::unpack(slot(fd)?.swap(word, Ordering::AcqRel));
+    if old.is_none() {
+        HIGH.fetch_max(fd as u32 + 1, Ordering::Relaxed);
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+    old
+}
+
+/// Forgets a host file without telling anybody; its placeholder stays and answers `EBADF`.
+pub fn forget(fd: c_int) -> Option<Entry> {
+    let forgotten = |word| remote(word).map(|_| Age::next().with(word as u32 & !HOST));
+    let old = slot(fd)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, forgotten);
+    let old = old.ok().and_then(Entry::unpack);
+    if old.is_some() {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+    old
+}
+
+/// Notes a close-on-exec flag; whether there is a file, which had another. It is no newer by that.
+pub(super) fn note_cloexec(fd: c_int, cloexec: bool) -> bool {
+    let noted = |word: u64| match (remote(word), cloexec) {
+        (None, _) => None,
+        (_, true) => Some(word | u64::from(CLOEXEC)),
+        (_, false) => Some(word & !u64::from(CLOEXEC)),
+    };
+    let old = slot(fd).map(|slot| slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, noted));
+    old.and_then(Result::ok)
+        .and_then(Entry::unpack)
+        .is_some_and(|old| old.cloexec != cloexec)
+}
+
+/// Believes that `fd`, a placeholder inherited from the program image before, stands for `remote`.
+pub fn adopt(fd: c_int, remote: RemoteFd) {
+    let cloexec = false;
+    enter(fd, Entry { remote, cloexec });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_told_from_what_was_there() {
+        let entry = |remote, cloexec| Entry {
+            remote: RemoteFd(remote),
+            cloexec,
+        };
+        enter(70, entry(7, false));
+        enter(71, entry(8, true));
+        let before = Age::now();
+        assert!(note_cloexec(70, true) && !note_cloexec(70, true) && !note_cloexec(69, true));
+        assert_eq!(enter(72, entry(9, false)), None);
+        assert_eq!(forget(71), Some(entry(8, true)));
+        assert_eq!((forget(71), forget(69)), (None, None));
+        let changes: Vec<_> = changed(before).collect();
+        assert_eq!(changes, [(71, RemoteFd(8)), (72, RemoteFd(9))]);
+        let there: Vec<_> = all().collect();
+        assert_eq!(there, [(70, entry(7, true)), (72, entry(9, false))]);
+        assert_eq!((host(71), host(72)), (None, Some(RemoteFd(9))));
+        assert_eq!((changed(Age::now()).count(), any()), (0, true));
+    }
+
+    #[test]
+    fn the_count_of_changes_may_begin_anew() {
+        let (last, first) = (Age(u32::MAX), Age(0));
+        assert!(last.is_before(first.with(1)) && !first.is_before(last.with(1)));
+        assert!(!last.is_before(last.with(1)));
+        assert!(!first.is_before(Age(u32::MAX / 2).with(1)));
+    }
+}
