@@ -174,49 +174,12 @@ fn fork_storms_end_at_the_limit_and_unclaimed_children_expire() {
 /// As fork(2) fails at `RLIMIT_NPROC`: no child runs on without the files that it counts on.
 #[test]
 fn a_program_at_the_limit_of_processes_cannot_fork() {
-    const PROGRAM: &str = r#"
-import ctypes, errno, os, sys
-file = os.open(sys.argv[1], os.O_RDWR)
-libc = ctypes.CDLL(None, use_errno=True)
-held, hold = os.pipe()
-
-def child():
-    os._exit(os.write(file, b"x") != 1)
-
-def refused(fork):
-    ctypes.set_errno(0)
-    pid = fork()
-    if pid == 0:
-        os._exit(99)
-    return pid == -1 and ctypes.get_errno() == errno.EAGAIN
-
-first = os.fork()
-if first == 0:
-    os.close(hold)
-    os.read(held, 1)
-    child()
-for fork in ["fork", "_Fork", "vfork"]:
-    print(fork, refused(getattr(libc, fork)), flush=True)
-try:
-    os.waitpid(-1, os.WNOHANG) == (0, 0) and print("no other child", flush=True)
-except ChildProcessError:
-    print("the first is gone")
-os.close(hold)
-print("first", os.waitpid(first, 0)[1], flush=True)
-for turn in range(20):
-    again = os.fork()
-    if again == 0:
-        child()
-    status = os.waitpid(again, 0)[1]
-    status and print("turn", turn, status)
-print("written", os.fstat(file).st_size)
-"#;
     let daemon = Daemon::with_limits(json!({"processes": 2}));
     let file = daemon.export("file");
     std::fs::write(&file, "").unwrap();
     let seen = Path::new("/host").join(file.strip_prefix("/").unwrap());
     let out = Command::new("python3")
-        .args(["-c", PROGRAM])
+        .args(["-c", include_str!("resources/forks_at_the_limit.py")])
         .arg(seen)
         .env("LD_PRELOAD", program("libhostcall_preload.so"))
         .env("HOSTCALL_ATTACH", daemon.socket())
