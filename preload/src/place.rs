@@ -11,26 +11,29 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
 /// Room on the stack for a path that has to be rewritten. Costs nothing unless it is used.
-pub struct PathBuffer(MaybeUninit<[u8; libc::PATH_MAX as usize]>);
+pub struct PathBuffer(MaybeUninit<[u8; PathBuffer::LONGEST + 1]>);
 
 impl PathBuffer {
+    /// Bytes of the longest text, one more than any path has: `PATH_MAX` counts the NUL.
+    const LONGEST: usize = libc::PATH_MAX as usize;
+
     /// An unused buffer.
     pub const fn new() -> PathBuffer {
         PathBuffer(MaybeUninit::uninit())
     }
 
-    /// `directory`, a slash and `rest`, cut at the longest path there is (the kernel then says `ENAMETOOLONG`).
+    /// `directory`, a slash and `rest`. What is too long for a path is cut, to a text that is still too long: either kernel says
+    /// `ENAMETOOLONG`.
     fn join(&mut self, directory: &[u8], rest: &[u8]) -> *const c_char {
         let base: *mut u8 = self.0.as_mut_ptr().cast();
         let mut at = 0;
-        let room = libc::PATH_MAX as usize - 1;
         for part in [directory, b"/".as_slice(), rest] {
-            let take = part.len().min(room - at);
-            // SAFETY: `at + take <= room`, inside the buffer.
+            let take = part.len().min(PathBuffer::LONGEST - at);
+            // SAFETY: `at + take` is at most `LONGEST`, inside the buffer.
             unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), base.add(at), take) };
             at += take;
         }
-        // SAFETY: `at <= room`, one below the buffer's length.
+        // SAFETY: `at` is at most `LONGEST`, one below the buffer's length.
         unsafe { *base.add(at) = 0 };
         base.cast_const().cast()
     }
@@ -380,7 +383,20 @@ fn settle<'p>(
 
 #[cfg(test)]
 mod tests {
-    use super::climbed;
+    use super::{climbed, PathBuffer};
+    use std::ffi::CStr;
+
+    #[test]
+    fn what_is_too_long_stays_too_long() {
+        let mut buffer = PathBuffer::new();
+        for (rest, expected) in [(1, 5), (4092, 4096), (4093, 4096), (9000, 4096)] {
+            let joined = buffer.join(b"/ab", &vec![b'x'; rest]);
+            // SAFETY: the buffer's text, which lives.
+            let joined = unsafe { CStr::from_ptr(joined) }.to_bytes();
+            assert_eq!(joined.len(), expected);
+            assert!(joined.starts_with(b"/ab/x"));
+        }
+    }
 
     #[test]
     fn leading_steps_upwards_are_taken() {

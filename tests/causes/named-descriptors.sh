@@ -19,3 +19,11 @@ mkfifo p; exec 5<> p
 test -p /dev/fd/5 && echo pipe
 exec 6< .
 test -d /dev/fd/6 && echo directory
+# Below a directory, from the descriptor: whatever has become of its name.
+mkdir -p d/inner && echo deep > d/inner/file
+exec 7< d
+mv d renamed && mkdir d && echo other > d/file
+cat /dev/fd/7/inner/file; ls /dev/fd/7/ /proc/self/fd/7//inner
+cat /dev/fd/7/../f | head -n 2; cat /dev/fd/7/inner/../../renamed/inner/file
+stat -c '%F' /dev/fd/7/.; cat /dev/fd/3/below 2>&1
+echo new > /dev/fd/7/made; cat renamed/made
