@@ -12,6 +12,8 @@ pub enum Road {
     Call,
     /// A hook over libc's own function, which is found when the program starts.
     Over,
+    /// A hook over the function of another library, of which the process may have its own, by whatever name.
+    Beside,
     /// A hook written by hand, because its arguments vary.
     Asm,
     /// No hook: libc's own function, whose transfers reach the host through the jump table of its stream.
@@ -27,7 +29,7 @@ pub enum Road {
 impl Road {
     /// Whether the preload library exports a function of that name.
     pub fn is_hooked(self) -> bool {
-        matches!(self, Road::Call | Road::Over | Road::Asm)
+        matches!(self, Road::Call | Road::Over | Road::Beside | Road::Asm)
     }
 }
 
@@ -80,6 +82,7 @@ macro_rules! describe {
     };
     (@road call) => { Road::Call };
     (@road over) => { Road::Over };
+    (@road beside) => { Road::Beside };
     (@road asm) => { Road::Asm };
     (@road stream) => { Road::Stream };
     (@road mount) => { Road::Mount };
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn what_has_no_hook_has_a_reason() {
         for symbol in SYMBOLS {
-            let made_like_others = matches!(symbol.road, Road::Call | Road::Over);
+            let made_like_others = matches!(symbol.road, Road::Call | Road::Over | Road::Beside);
             assert_eq!(
                 symbol.reason.is_empty(),
                 made_like_others,

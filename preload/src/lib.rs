@@ -7,7 +7,8 @@
 //! a file ([`kept`] says what stays behind). [`covers`] sees what the guest mounts over host files. [`watching`] brings the host's events to inotify instances.
 //!
 //! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
-//! of a threaded program, or before libc is ready. inotify_add_watch(2) alone does, which starts a thread ([`watching`]).
+//! of a threaded program, or before libc is ready. But inotify_add_watch(2) does, which starts a thread
+//! ([`watching`]), and who looks for a function in all [`libraries`], once.
 #![deny(unsafe_code)]
 
 mod bypass;
@@ -24,6 +25,7 @@ mod glance;
 mod image;
 mod inherit;
 mod kept;
+mod libraries;
 mod limits;
 mod materialise;
 mod numbered;

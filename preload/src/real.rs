@@ -5,10 +5,11 @@
 //! that are more than a system call forward to the libc function they replace ([`own`](crate::symbols::own)).
 #![allow(unsafe_code)]
 
+use crate::libraries;
 use hostcall::types::Errno;
 use libc::{c_int, c_void};
 use once_cell::race::OnceNonZeroUsize;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::num::NonZeroUsize;
 use syscalls::Sysno;
 
@@ -132,50 +133,8 @@ macro_rules! shims {
 
 pub(crate) use {shims, sys, try_sys};
 
-/// A function of a liburing that somebody has loaded for himself, under whatever name, as a module of Python's does: it is not
-/// among the libraries after this one.
-fn in_liburing(name: &CStr) -> *mut c_void {
-    static OWN: u8 = 0;
-    let mut libraries: Vec<CString> = Vec::new();
-    // SAFETY: the names live through the calls, and the vector does; `Dl_info` is valid when zeroed.
-    unsafe {
-        unsafe extern "C" fn note(
-            library: *mut libc::dl_phdr_info,
-            _: usize,
-            libraries: *mut c_void,
-        ) -> c_int {
-            // SAFETY: what `dl_iterate_phdr` was given below, and gives.
-            unsafe {
-                let name = CStr::from_ptr((*library).dlpi_name);
-                (*libraries.cast::<Vec<CString>>()).push(name.to_owned());
-            }
-            0
-        }
-        libc::dl_iterate_phdr(Some(note), (&raw mut libraries).cast());
-        // This one has hooks of these names.
-        let mut own: libc::Dl_info = std::mem::zeroed();
-        if libc::dladdr((&raw const OWN).cast(), &raw mut own) != 0 {
-            let own = CStr::from_ptr(own.dli_fname);
-            libraries.retain(|library| **library != *own);
-        }
-    }
-    let named = libraries.iter().filter(|library| !library.is_empty());
-    let found = named.map(|library| {
-        // SAFETY: NUL-terminated names; a handle of a library that its user keeps.
-        unsafe {
-            let library = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-            match library.is_null() {
-                true => library,
-                false => libc::dlsym(library, name.as_ptr()),
-            }
-        }
-    });
-    let mut found = found.filter(|found| !found.is_null());
-    found.next().unwrap_or_default()
-}
-
 /// A function of libc, or a variable, found when it is needed; it may not exist. It does not hold its name, which would have to be
-/// relocated at every start of a program.
+/// relocated at every start of a program. `MAX` if there is none.
 pub struct Function(OnceNonZeroUsize);
 
 impl Function {
@@ -188,24 +147,28 @@ impl Function {
     ///
     /// # Safety
     /// `F` must be the type of a pointer to it, for a function an `extern "C"` one, and the name always the same.
-    pub unsafe fn get<F: Copy>(&self, name: &'static CStr) -> Option<F> {
-        const { assert!(size_of::<F>() == size_of::<usize>()) };
-        let address = self.address(name);
-        // SAFETY: `F` is a pointer type by the assertion and of the right kind by the caller's promise.
-        (address != NonZeroUsize::MAX).then(|| unsafe { std::mem::transmute_copy(&address.get()) })
+    pub unsafe fn next<F: Copy>(&self, name: &'static CStr) -> Option<F> {
+        // SAFETY: the caller's promise.
+        unsafe { self.get(name, libraries::next) }
     }
 
-    /// `MAX` if there is none. A race resolves it twice to the same value; nothing ever waits, so a signal handler may come
-    /// in between.
-    fn address(&self, name: &'static CStr) -> NonZeroUsize {
-        self.0.get_or_init(|| {
-            // SAFETY: a NUL-terminated name.
-            let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
-            let address = match address.is_null() && name.to_bytes().starts_with(b"io_uring_") {
-                true => in_liburing(name),
-                false => address,
-            };
-            NonZeroUsize::new(address as usize).unwrap_or(NonZeroUsize::MAX)
-        })
+    /// The same in any library of the process, for what somebody may have loaded for himself.
+    ///
+    /// # Safety
+    /// As for [`next`](Function::next).
+    pub unsafe fn anywhere<F: Copy>(&self, name: &'static CStr) -> Option<F> {
+        // SAFETY: the caller's promise.
+        unsafe { self.get(name, libraries::anywhere) }
+    }
+
+    /// The address that is found once, by `seek`. A race finds it twice to the same value; nothing ever waits, so a signal handler may
+    /// come in between.
+    unsafe fn get<F: Copy>(&self, name: &CStr, seek: impl Fn(&CStr) -> *mut c_void) -> Option<F> {
+        const { assert!(size_of::<F>() == size_of::<usize>()) };
+        let found = self
+            .0
+            .get_or_init(|| NonZeroUsize::new(seek(name).addr()).unwrap_or(NonZeroUsize::MAX));
+        // SAFETY: `F` is a pointer type by the assertion and of the right kind by the caller's promise.
+        (found != NonZeroUsize::MAX).then(|| unsafe { std::mem::transmute_copy(&found.get()) })
     }
 }

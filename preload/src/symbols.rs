@@ -62,7 +62,7 @@ macro_rules! hooks {
 
         $($( export! { $road $family $name [$($alias)*] $(($($argument: $type),*) -> $result)? } )*)*
 
-        /// libc's own functions, beneath the hooks of the same names.
+        /// The functions beneath the hooks of the same names, libc's own if not another library's.
         pub mod own {
             use super::*;
             $($( own! { $road $family $name $(($($argument: $type),*) -> $result)? } )*)*
@@ -81,6 +81,9 @@ macro_rules! export {
     (call $family:ident $name:ident [$($alias:ident)*] $arguments:tt -> $result:ty) => {
         export! { @function $name $family $name $arguments -> $result }
         $( export! { @function $alias $family $name $arguments -> $result } )*
+    };
+    (beside $family:ident $name:ident [$($alias:ident)*] $arguments:tt -> $result:ty) => {
+        export! { call $family $name [$($alias)*] $arguments -> $result }
     };
     // The first name is exported with libc's own function.
     (over $family:ident $name:ident [$($alias:ident)*] $arguments:tt -> $result:ty) => {
@@ -113,9 +116,16 @@ macro_rules! export {
     }};
 }
 
-/// libc's own function.
+/// The function beneath the hook.
 macro_rules! own {
-    (call $family:ident $name:ident ($($argument:ident : $type:ty),*) -> $result:ty) => {
+    (call $family:ident $name:ident $arguments:tt -> $result:ty) => {
+        own! { @found next $name $arguments -> $result, finish(Err(Errno(libc::ENOSYS))) }
+    };
+    // These answer error numbers.
+    (beside $family:ident $name:ident $arguments:tt -> $result:ty) => {
+        own! { @found anywhere $name $arguments -> $result, -libc::ENOSYS }
+    };
+    (@found $sought:ident $name:ident ($($argument:ident : $type:ty),*) -> $result:ty, $missing:expr) => {
         pub unsafe fn $name($($argument: $type),*) -> $result {
             static FOUND: Function = Function::new();
             const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
@@ -124,9 +134,9 @@ macro_rules! own {
             };
             // SAFETY: the type is the function's; the caller keeps its contract.
             unsafe {
-                match FOUND.get::<unsafe extern "C" fn($($type),*) -> $result>(NAME) {
+                match FOUND.$sought::<unsafe extern "C" fn($($type),*) -> $result>(NAME) {
                     Some(function) => function($($argument),*),
-                    None => finish(Err(Errno(libc::ENOSYS))),
+                    None => $missing,
                 }
             }
         }

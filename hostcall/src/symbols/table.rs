@@ -114,17 +114,17 @@ family asynchronous {
     call aio_write | aio_write64 (control: *mut aiocb) -> c_int;
     call aio_fsync | aio_fsync64 (operation: c_int, control: *mut aiocb) -> c_int;
     call io_submit (context: *mut c_void, count: c_long, list: *const *mut c_void) -> c_int;
-    call io_uring_enter (ring: c_uint, submitted: c_uint, wanted: c_uint, flags: c_uint, mask: *mut sigset_t) -> c_int;
-    call io_uring_enter2 (ring: c_uint, submitted: c_uint, wanted: c_uint, flags: c_uint, argument: *mut c_void, size: size_t) -> c_int;
-    call io_uring_register (ring: c_uint, operation: c_uint, argument: *const c_void, count: c_uint) -> c_int;
-    call io_uring_register_files (ring: *mut c_void, files: *const c_int, count: c_uint) -> c_int;
-    call io_uring_register_files_tags (ring: *mut c_void, files: *const c_int, tags: *const u64, count: c_uint) -> c_int;
-    call io_uring_register_files_update (ring: *mut c_void, at: c_uint, files: *const c_int, count: c_uint) -> c_int;
-    call io_uring_register_files_update_tag (ring: *mut c_void, at: c_uint, files: *const c_int, tags: *const u64, count: c_uint) -> c_int;
-    call io_uring_submit (ring: *mut c_void) -> c_int;
-    call io_uring_submit_and_get_events (ring: *mut c_void) -> c_int;
-    call io_uring_submit_and_wait (ring: *mut c_void, wanted: c_uint) -> c_int;
-    call io_uring_submit_and_wait_timeout (ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, timeout: *mut c_void, mask: *mut sigset_t) -> c_int;
+    beside io_uring_enter (ring: c_uint, submitted: c_uint, wanted: c_uint, flags: c_uint, mask: *mut sigset_t) -> c_int;
+    beside io_uring_enter2 (ring: c_uint, submitted: c_uint, wanted: c_uint, flags: c_uint, argument: *mut c_void, size: size_t) -> c_int;
+    beside io_uring_register (ring: c_uint, operation: c_uint, argument: *const c_void, count: c_uint) -> c_int;
+    beside io_uring_register_files (ring: *mut c_void, files: *const c_int, count: c_uint) -> c_int;
+    beside io_uring_register_files_tags (ring: *mut c_void, files: *const c_int, tags: *const u64, count: c_uint) -> c_int;
+    beside io_uring_register_files_update (ring: *mut c_void, at: c_uint, files: *const c_int, count: c_uint) -> c_int;
+    beside io_uring_register_files_update_tag (ring: *mut c_void, at: c_uint, files: *const c_int, tags: *const u64, count: c_uint) -> c_int;
+    beside io_uring_submit (ring: *mut c_void) -> c_int;
+    beside io_uring_submit_and_get_events (ring: *mut c_void) -> c_int;
+    beside io_uring_submit_and_wait (ring: *mut c_void, wanted: c_uint) -> c_int;
+    beside io_uring_submit_and_wait_timeout (ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, timeout: *mut c_void, mask: *mut sigset_t) -> c_int;
     call lio_listio | lio_listio64 (mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut c_void) -> c_int;
     kernel aio_cancel | aio_cancel64 | aio_error | aio_error64 | aio_init | aio_return | aio_return64 | aio_suspend | aio_suspend64
         : "about transfers that were begun";

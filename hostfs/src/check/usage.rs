@@ -73,7 +73,7 @@ fn judge(name: &str, library: Option<&str>) -> Option<(&'static str, Way, &'stat
     match symbols::find(name) {
         Some(symbol) => {
             let way = match symbol.road {
-                Road::Call | Road::Over | Road::Asm => {
+                Road::Call | Road::Over | Road::Beside | Road::Asm => {
                     return Some((symbol.family, Way::HostCalls, ""))
                 }
                 Road::Stream => Way::HostCalls,

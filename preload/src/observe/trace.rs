@@ -22,7 +22,7 @@ const NAME: &CStr = c"strerrorname_np";
 /// Looks up what a trace needs of libc, so that a signal handler does not.
 pub fn resolve() {
     // SAFETY: the function's type.
-    unsafe { NAMED.get::<Named>(NAME) };
+    unsafe { NAMED.next::<Named>(NAME) };
 }
 
 impl fmt::Display for Name {
@@ -31,7 +31,7 @@ impl fmt::Display for Name {
         // SAFETY: the function's type; it answers null or a string that is never freed.
         let name = unsafe {
             let name = NAMED
-                .get::<Named>(NAME)
+                .next::<Named>(NAME)
                 .map_or(std::ptr::null(), |named| named(number));
             (!name.is_null()).then(|| CStr::from_ptr(name))
         };
