@@ -124,6 +124,8 @@ family asynchronous {
     beside io_uring_submit (ring: *mut c_void) -> c_int;
     beside io_uring_submit_and_get_events (ring: *mut c_void) -> c_int;
     beside io_uring_submit_and_wait (ring: *mut c_void, wanted: c_uint) -> c_int;
+    beside io_uring_submit_and_wait_min_timeout (ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, timeout: *mut c_void, least: c_uint, mask: *mut sigset_t) -> c_int;
+    beside io_uring_submit_and_wait_reg (ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, region: c_int) -> c_int;
     beside io_uring_submit_and_wait_timeout (ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, timeout: *mut c_void, mask: *mut sigset_t) -> c_int;
     call lio_listio | lio_listio64 (mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut c_void) -> c_int;
     kernel aio_cancel | aio_cancel64 | aio_error | aio_error64 | aio_init | aio_return | aio_return64 | aio_suspend | aio_suspend64

@@ -187,6 +187,16 @@ shims! {
         own::io_uring_submit_and_wait(ring, wanted)
     }
 
+    fn io_uring_submit_and_wait_min_timeout(ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, timeout: *mut c_void, least: c_uint, mask: *mut sigset_t) -> c_int {
+        prepare_rings();
+        own::io_uring_submit_and_wait_min_timeout(ring, done, wanted, timeout, least, mask)
+    }
+
+    fn io_uring_submit_and_wait_reg(ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, region: c_int) -> c_int {
+        prepare_rings();
+        own::io_uring_submit_and_wait_reg(ring, done, wanted, region)
+    }
+
     fn io_uring_submit_and_wait_timeout(ring: *mut c_void, done: *mut *mut c_void, wanted: c_uint, timeout: *mut c_void, mask: *mut sigset_t) -> c_int {
         prepare_rings();
         own::io_uring_submit_and_wait_timeout(ring, done, wanted, timeout, mask)
