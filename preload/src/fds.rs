@@ -10,6 +10,10 @@
 //! kernel hands the pool back first ([`release_reserved`]).
 #![allow(unsafe_code)]
 
+mod entry;
+
+pub use entry::Entry;
+
 use crate::first::FIRST;
 use crate::observe::output;
 use crate::real::{apart, errno, sys, try_sys};
@@ -27,10 +31,8 @@ pub const MOST: usize = 65536;
 /// Most reserved numbers at a time.
 const POOL: u32 = 4;
 
-/// 0: foreign. Else `remote << 2 | CLOEXEC? | HOST`.
+/// 0: foreign. Else an entry.
 static TABLE: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
-const HOST: i32 = 1;
-const CLOEXEC: i32 = 2;
 
 /// One above the highest number that was ever a host file.
 static HIGH: AtomicU32 = AtomicU32::new(0);
@@ -44,28 +46,6 @@ static RESERVED_CLOEXEC: AtomicU64 = AtomicU64::new(0);
 static FLOOR: AtomicI32 = AtomicI32::new(0);
 /// `HOSTCALL_EXACT_FDS`: no pool.
 static EXACT: AtomicBool = AtomicBool::new(false);
-
-/// A table entry: a host file and its close-on-exec flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The shadow's descriptor.
-    pub remote: RemoteFd,
-    /// Close-on-exec, in the guest kernel as on the host.
-    pub cloexec: bool,
-}
-
-impl Entry {
-    fn pack(self) -> i32 {
-        self.remote.0 << 2 | if self.cloexec { CLOEXEC } else { 0 } | HOST
-    }
-
-    fn unpack(word: i32) -> Option<Entry> {
-        (word != 0).then_some(Entry {
-            remote: RemoteFd(word >> 2),
-            cloexec: word & CLOEXEC != 0,
-        })
-    }
-}
 
 fn slot(fd: c_int) -> Option<&'static AtomicI32> {
     TABLE.get(fd as u32 as usize)
@@ -97,8 +77,7 @@ pub fn entry(fd: c_int) -> Option<Entry> {
 /// The shadow's descriptor behind `fd`; `None` for a guest descriptor. One load.
 #[inline]
 pub fn host(fd: c_int) -> Option<RemoteFd> {
-    let word = slot(fd)?.load(Ordering::Acquire);
-    (word != 0).then_some(RemoteFd(word >> 2))
+    Entry::remote(slot(fd)?.load(Ordering::Acquire))
 }
 
 /// Whether any descriptor is a host file.
@@ -130,10 +109,25 @@ fn enter(fd: c_int, entry: Option<Entry>) -> Option<Entry> {
     old
 }
 
+/// Notes that a host file is ready at any time, if it is still the one that was asked about.
+pub fn note_ready(fd: c_int, entry: Entry) {
+    let noted = Entry {
+        ready: true,
+        ..entry
+    };
+    if let Some(word) = slot(fd) {
+        let _ = word.compare_exchange(
+            entry.pack(),
+            noted.pack(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+}
+
 /// Believes that `fd`, a placeholder inherited from the program image before, stands for `remote`.
 pub fn adopt(fd: c_int, remote: RemoteFd) {
-    let cloexec = false;
-    enter(fd, Some(Entry { remote, cloexec }));
+    enter(fd, Some(Entry::new(remote, false)));
 }
 
 /// Forgets a host file without telling anybody; its placeholder stays and answers `EBADF`.
@@ -217,7 +211,6 @@ pub fn install(remote: RemoteFd, cloexec: bool) -> Result<c_int, Errno> {
 
 /// [`install`] with the lowest number to be considered, as `F_DUPFD` has it.
 pub fn install_from(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c_int, Errno> {
-    let entry = Entry { remote, cloexec };
     let fd = match (minimum == 0).then(take_reserved).flatten() {
         Some((fd, was_cloexec)) => {
             if was_cloexec != cloexec {
@@ -228,7 +221,7 @@ pub fn install_from(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c
         None => duplicate(minimum, cloexec),
     };
     fd.inspect(|&fd| {
-        enter(fd, Some(entry));
+        enter(fd, Some(Entry::new(remote, cloexec)));
     })
     .inspect_err(|_| {
         let _ = session::client().and_then(|client| client.close(remote));
@@ -298,7 +291,7 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
         let _ = client.close(remote);
         return Err(errno);
     }
-    if let Some(old) = enter(fd, Some(Entry { remote, cloexec })) {
+    if let Some(old) = enter(fd, Some(Entry::new(remote, cloexec))) {
         let _ = client.close(old.remote);
     }
     Ok(())

@@ -30,6 +30,7 @@ mod numbered;
 mod observe;
 mod place;
 mod popen;
+mod readiness;
 mod real;
 mod report;
 mod route;
