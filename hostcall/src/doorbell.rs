@@ -95,8 +95,8 @@ const NAP: (Duration, Duration) = (Duration::from_micros(20), Duration::from_mil
 /// from the start: a guest that yields keeps the host's processor, which the shadow may be waiting for.
 const YIELDS: u32 = 64;
 
-impl Doorbell for SerialLine<'_> {
-    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
+impl SerialLine<'_> {
+    fn sleep(&self, word: &AtomicU32, limit: Option<Duration>, restarts: bool) -> Wakeup {
         let _errno = KeepErrno::new();
         for _ in 0..if coarse_timers() { YIELDS } else { 0 } {
             if word.load(Ordering::Acquire) != SLEEPING {
@@ -111,7 +111,9 @@ impl Doorbell for SerialLine<'_> {
             }
             if let Some(wanted) = self.wanted.filter(|_| nap == NAP.1) {
                 let left = limit.map(|limit| limit.saturating_sub(slept));
-                if let Some(woken) = bells::await_ring(word, wanted, self.lane.into(), left) {
+                if let Some(woken) =
+                    bells::await_ring(word, wanted, self.lane.into(), left, restarts)
+                {
                     return woken;
                 }
             }
@@ -121,11 +123,12 @@ impl Doorbell for SerialLine<'_> {
                     tv_nsec: nap.subsec_nanos().into(),
                 };
                 // SAFETY: the timespec is live; no remainder is asked for.
-                unsafe { libc::nanosleep(&time, std::ptr::null_mut()) == -1 && !handlers_restart() }
+                let cut = unsafe { libc::nanosleep(&time, std::ptr::null_mut()) == -1 };
+                cut && !(restarts && handlers_restart())
             } else {
                 // Reads the clock first, another system call, so not for the shortest naps.
                 let nobodys = AtomicU32::new(0);
-                sleep_as_a_call(&nobodys, 0, Some(nap)) == Wakeup::Interrupted
+                sleep_as_a_call(&nobodys, 0, Some(nap), restarts) == Wakeup::Interrupted
             };
             if interrupted {
                 return Wakeup::Interrupted;
@@ -134,10 +137,6 @@ impl Doorbell for SerialLine<'_> {
             nap = (nap * 2).min(NAP.1);
         }
         Wakeup::Rung
-    }
-
-    fn wake(&self, _: &AtomicU32) {
-        ring_line(self.line, self.lane);
     }
 }
 
@@ -174,13 +173,18 @@ pub fn ring_line(line: impl AsRawFd, byte: u8) {
 }
 
 /// Sleeps as a call of the guest's program does: after a handler with `SA_RESTART` the sleep goes on, and
-/// [`Wakeup::Interrupted`] tells of one without.
+/// [`Wakeup::Interrupted`] tells of one without; of any handler, if the call is none that `restarts`, signal(7).
 ///
 /// futex_waitv(2) is the one futex wait with a limit that the kernel restarts so (its limit is absolute). Kernels before
 /// 5.16, and filters that do not know it, get FUTEX_WAIT and a guess.
-pub fn sleep_as_a_call(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
+pub fn sleep_as_a_call(
+    word: &AtomicU32,
+    value: u32,
+    limit: Option<Duration>,
+    restarts: bool,
+) -> Wakeup {
     static UNKNOWN: AtomicBool = AtomicBool::new(false);
-    if !UNKNOWN.load(Ordering::Relaxed) {
+    if restarts && !UNKNOWN.load(Ordering::Relaxed) {
         match futex_waitv(word, value, limit) {
             Err(Errno(libc::EINTR)) => return Wakeup::Interrupted,
             Err(Errno(libc::ETIMEDOUT)) => return Wakeup::TimedOut,
@@ -189,7 +193,7 @@ pub fn sleep_as_a_call(word: &AtomicU32, value: u32, limit: Option<Duration>) ->
         }
     }
     match futex_wait(word, value, limit) {
-        Wakeup::Interrupted if handlers_restart() => Wakeup::Rung,
+        Wakeup::Interrupted if restarts && handlers_restart() => Wakeup::Rung,
         woken => woken,
     }
 }
@@ -280,17 +284,29 @@ pub enum Bell<'r> {
     Line(SerialLine<'r>),
 }
 
+impl Bell<'_> {
+    /// Sleeps in a call that `restarts` after a handler with `SA_RESTART`, or does not.
+    pub fn sleep_in_a_call(
+        &self,
+        word: &AtomicU32,
+        limit: Option<Duration>,
+        restarts: bool,
+    ) -> Wakeup {
+        match self {
+            Bell::Futex(_) => sleep_as_a_call(word, SLEEPING, limit, restarts),
+            Bell::Line(bell) => bell.sleep(word, limit, restarts),
+        }
+    }
+}
+
 impl Doorbell for Bell<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
-        match self {
-            Bell::Futex(_) => sleep_as_a_call(word, SLEEPING, limit),
-            Bell::Line(bell) => bell.sleep(word, limit),
-        }
+        self.sleep_in_a_call(word, limit, true)
     }
     fn wake(&self, word: &AtomicU32) {
         match self {
             Bell::Futex(bell) => bell.wake(word),
-            Bell::Line(bell) => bell.wake(word),
+            Bell::Line(bell) => ring_line(bell.line, bell.lane),
         }
     }
 }
@@ -327,10 +343,10 @@ mod tests {
         };
         let word = AtomicU32::new(SLEEPING);
         assert_eq!(
-            bell.sleep(&word, Some(Duration::from_millis(3))),
+            bell.sleep(&word, Some(Duration::from_millis(3)), true),
             Wakeup::TimedOut
         );
         word.store(0, Ordering::Relaxed);
-        assert_eq!(bell.sleep(&word, None), Wakeup::Rung);
+        assert_eq!(bell.sleep(&word, None, true), Wakeup::Rung);
     }
 }

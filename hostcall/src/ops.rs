@@ -1,8 +1,8 @@
 //! The op table: every host call, once.
 //!
-//! A row reads: number (never reused), method, type, `[blocks retry changes clean]`, host system calls it needs, request → reply.
-//! `blocks` calls may wait for another process and can be cancelled; `retry` calls may be repeated after a lost
-//! answer; `changes` calls, and those that open with `O_CREAT` or `O_TRUNC`, are answered when whoever follows
+//! A row reads: number (never reused), method, type, `[blocks no_restart retry changes clean]`, host system calls it needs, request → reply.
+//! `blocks` calls may wait for another process and can be cancelled; `no_restart` calls are, after any signal handler, with
+//! `SA_RESTART` too; `retry` calls may be repeated after a lost answer; `changes` calls, and those that open with `O_CREAT` or `O_TRUNC`, are answered when whoever follows
 //! (`watch_follow`) has acted on them; `clean` calls leave in their shadow nothing but open files, working directory,
 //! mask and what it knows of host programs, of which it can be cleared for another process. Numbers from 128 on are kept for host programs.
 
@@ -147,6 +147,13 @@ ops! {
 
         /// Closes many descriptors, close(2): packed 32-bit numbers, of which those that are not open are passed over.
         33 close_many CloseMany<'a> [clean] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }
+
+        /// Waits until a file is ready, poll(2): so many nanoseconds, none, or (negative) for ever. `ready` are the events, 0 when the time
+        /// is over; `always` is 1 for a file that is ready at any time, which epoll_ctl(2) refuses: regular files of most
+        /// file systems and directories. `EBADF` for a descriptor that is not open.
+        39 poll Poll [blocks no_restart retry clean] (SYS_ppoll SYS_epoll_create1 SYS_epoll_ctl SYS_close) {
+            fd: RemoteFd, events: u32, timeout: i64,
+        } -> { ready: u32, always: u32 }
     }
 
     /// Watches: inotify(7) on host files. Its events are read by `read`, which waits for them.

@@ -97,6 +97,7 @@ fn ops(text: &mut String) -> std::fmt::Result {
         }
         let attributes = [
             (spec.blocks, "may block, can be cancelled"),
+            (spec.no_restart, "ends after any signal handler"),
             (spec.retry, "may be repeated"),
             (spec.changes, "changes files"),
         ];

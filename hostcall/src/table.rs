@@ -23,6 +23,8 @@ pub struct OpSpec {
     pub doc: &'static str,
     /// May wait for an event that another process causes; such a call can be cancelled.
     pub blocks: bool,
+    /// Ends with `EINTR` after any signal handler while it waits, whatever `SA_RESTART` says.
+    pub no_restart: bool,
     /// May be repeated after a lost answer without changing the outcome.
     pub retry: bool,
     /// Changes files: a guest's mount knows of it when it is answered.
@@ -159,6 +161,11 @@ macro_rules! ops {
                 match self { $($( Op::$Name => has!(blocks $($attribute)*), )*)* }
             }
 
+            /// Whether it goes on waiting after a signal handler with `SA_RESTART`, as its row says.
+            pub fn restarts(self) -> bool {
+                match self { $($( Op::$Name => !has!(no_restart $($attribute)*), )*)* }
+            }
+
             /// Its row of the table.
             pub fn spec(self) -> &'static OpSpec {
                 match self { $($( Op::$Name => {
@@ -168,6 +175,7 @@ macro_rules! ops {
                         family: stringify!($family),
                         doc: concat!($($doc, "\n"),*),
                         blocks: has!(blocks $($attribute)*),
+                        no_restart: has!(no_restart $($attribute)*),
                         retry: has!(retry $($attribute)*),
                         changes: has!(changes $($attribute)*),
                         clean: has!(clean $($attribute)*),
@@ -359,10 +367,12 @@ macro_rules! ops {
 /// Whether an attribute stands in a row.
 macro_rules! has {
     (blocks) => { false };
+    (no_restart) => { false };
     (retry) => { false };
     (changes) => { false };
     (clean) => { false };
     (blocks blocks $($rest:ident)*) => { true };
+    (no_restart no_restart $($rest:ident)*) => { true };
     (retry retry $($rest:ident)*) => { true };
     (changes changes $($rest:ident)*) => { true };
     (clean clean $($rest:ident)*) => { true };

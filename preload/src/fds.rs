@@ -10,6 +10,12 @@
 //! kernel hands the pool back first ([`release_reserved`]).
 #![allow(unsafe_code)]
 
+mod entry;
+mod table;
+
+pub use entry::Entry;
+pub use table::{adopt, all, any, entry, forget, host, note_ready, Age};
+
 use crate::first::FIRST;
 use crate::observe::output;
 use crate::real::{apart, errno, sys, try_sys};
@@ -20,10 +26,6 @@ use hostcall::types::{Errno, RemoteFd};
 use libc::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use syscalls::Sysno;
-
-mod table;
-
-pub use table::{adopt, all, any, entry, forget, host, Age, Entry};
 use table::{changed, enter, note_cloexec, recount};
 
 /// Descriptor numbers that can be host files; a number above is refused with `EMFILE`.
@@ -134,7 +136,6 @@ pub fn install(remote: RemoteFd, cloexec: bool) -> Result<c_int, Errno> {
 
 /// [`install`] with the lowest number to be considered, as `F_DUPFD` has it.
 pub fn install_from(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c_int, Errno> {
-    let entry = Entry { remote, cloexec };
     let fd = match (minimum == 0).then(take_reserved).flatten() {
         Some((fd, was_cloexec)) => {
             if was_cloexec != cloexec {
@@ -145,7 +146,7 @@ pub fn install_from(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c
         None => duplicate(minimum, cloexec),
     };
     fd.inspect(|&fd| {
-        enter(fd, entry);
+        enter(fd, Entry::new(remote, cloexec));
     })
     .inspect_err(|_| {
         let _ = session::client().and_then(|client| client.close(remote));
@@ -212,7 +213,7 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
         let _ = client.close(remote);
         return Err(errno);
     }
-    if let Some(old) = enter(fd, Entry { remote, cloexec }) {
+    if let Some(old) = enter(fd, Entry::new(remote, cloexec)) {
         let _ = client.close(old.remote);
     }
     Ok(())

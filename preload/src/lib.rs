@@ -32,6 +32,7 @@ mod numbered;
 mod observe;
 mod place;
 mod popen;
+mod readiness;
 mod real;
 mod report;
 mod route;

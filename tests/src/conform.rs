@@ -34,6 +34,7 @@ const BEYOND_FUSE: &[(&str, &str)] = &[
         "a FIFO belongs to the kernel that opens it: host and guest do not meet in it",
     ),
     ("fifo_open_and_read", "likewise"),
+    ("fifo_awaited", "likewise"),
     (
         "ofd_is_of_the_description",
         "the guest kernel tells of the last close after close(2) has returned",

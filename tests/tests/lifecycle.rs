@@ -15,13 +15,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Phases of a session, and whether a line wakes the process in it (it does not call by itself).
-const PHASES: [(&str, bool); 12] = [
+const PHASES: [(&str, bool); 13] = [
     ("idle", true),
     ("spinning", false),
     ("locking", false),
     ("holding", true),
     ("opening", false),
     ("reading", false),
+    ("polling", false),
     ("transferring", false),
     ("watching", true),
     ("forking", false),
@@ -57,7 +58,7 @@ impl Props {
     fn path(&self, phase: &str) -> PathBuf {
         self.directory.join(match phase {
             "locking" => "locked",
-            "opening" | "reading" => "fifo",
+            "opening" | "reading" | "polling" => "fifo",
             "transferring" | "appending" => "data",
             _ => "free",
         })

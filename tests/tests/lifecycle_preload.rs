@@ -18,7 +18,7 @@ struct Case {
     file: &'static str,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 7] = [
     Case {
         name: "waits for a FIFO's writer",
         command: &["sh", "-c", "test -p \"$0\" && read line < \"$0\""],
@@ -27,6 +27,24 @@ const CASES: [Case; 5] = [
     Case {
         name: "reads from a FIFO",
         command: &["cat"],
+        file: "open",
+    },
+    Case {
+        name: "waits until a FIFO is ready",
+        command: &[
+            "python3",
+            "-c",
+            "import os, select, sys\nfd = os.open(sys.argv[1], os.O_RDWR)\nselect.select([fd], [], [])\nos.read(fd, 1)",
+        ],
+        file: "open",
+    },
+    Case {
+        name: "waits until a FIFO or a pipe is ready",
+        command: &[
+            "python3",
+            "-c",
+            "import os, select, sys\nfd = os.open(sys.argv[1], os.O_RDWR)\nselect.select([fd, os.pipe()[0]], [], [])\nos.read(fd, 1)",
+        ],
         file: "open",
     },
     Case {

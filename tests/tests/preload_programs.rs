@@ -59,6 +59,11 @@ fn descriptors_as_natively() {
 }
 
 #[test]
+fn waiting_for_fifos_as_natively() {
+    compiled("ready");
+}
+
+#[test]
 fn processes_as_natively() {
     compiled("processes");
 }

@@ -41,12 +41,13 @@ static LOST: AtomicU32 = AtomicU32::new(0);
 static AGAIN: AtomicU64 = AtomicU64::new(0);
 
 /// Sleeps until the lane's bell rings because the host has taken back `SLEEPING` from `word`; at most `limit`.
-/// `wanted` tells the host that its ring will be heard. `None` if there is nobody to ring: look by yourself.
+/// `wanted` tells the host that its ring will be heard; `restarts` is as for [`sleep_as_a_call`]. `None` if there is nobody to ring: look by yourself.
 pub fn await_ring(
     word: &AtomicU32,
     wanted: &AtomicU32,
     lane: u32,
     limit: Option<Duration>,
+    restarts: bool,
 ) -> Option<Wakeup> {
     let bell = bell(lane)?;
     wanted.store(1, Ordering::Relaxed);
@@ -65,7 +66,7 @@ pub fn await_ring(
             break Wakeup::TimedOut;
         }
         let nap = left.min(look);
-        match sleep_as_a_call(bell, seen, Some(nap)) {
+        match sleep_as_a_call(bell, seen, Some(nap), restarts) {
             Wakeup::Interrupted => break Wakeup::Interrupted,
             Wakeup::Rung => LOST.store(0, Ordering::Relaxed),
             Wakeup::TimedOut => {

@@ -47,7 +47,11 @@ pub(crate) fn add_surplus(bytes: usize) {
 }
 
 /// A doorbell before whose longer sleeps the thread does what it is to do.
-struct Heralded<'r>(Bell<'r>);
+struct Heralded<'r> {
+    bell: Bell<'r>,
+    /// Whether the sleep of the call goes on after a handler with `SA_RESTART`.
+    restarts: bool,
+}
 
 /// A doorbell before whose sleeps the thread passes its turn on.
 struct Passing<'c, 'r> {
@@ -73,15 +77,15 @@ impl Doorbell for Passing<'_, '_> {
 impl Doorbell for Heralded<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>) -> Wakeup {
         if heralds() && limit.is_none_or(|limit| limit > SHORT) {
-            match self.0.sleep(word, Some(SHORT)) {
+            match self.bell.sleep_in_a_call(word, Some(SHORT), self.restarts) {
                 Wakeup::TimedOut => herald(),
                 woken => return woken,
             }
         }
-        self.0.sleep(word, limit)
+        self.bell.sleep_in_a_call(word, limit, self.restarts)
     }
     fn wake(&self, word: &AtomicU32) {
-        self.0.wake(word);
+        self.bell.wake(word);
     }
 }
 
@@ -233,7 +237,10 @@ impl Guard<'_> {
             cancel(end);
         }
         let bell = Passing {
-            bell: Heralded(bell),
+            bell: Heralded {
+                bell,
+                restarts: op.restarts(),
+            },
             client,
             slot,
         };

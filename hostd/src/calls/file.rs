@@ -2,10 +2,11 @@
 #![allow(unsafe_code)]
 
 use super::kernel::kernel;
-use super::{done, Caller};
+use super::{done, ready, Caller};
 use hostcall::ops::{reply, request, FileCalls};
 use hostcall::types::{Errno, Offset, RecordLock, RemoteFd, RwFlags};
 use hostcall::wire::Filled;
+use std::time::Duration;
 use syscalls::Sysno;
 
 impl Caller {
@@ -285,6 +286,17 @@ impl FileCalls for Caller {
             }
         }
         Ok(reply::CloseMany { closed })
+    }
+
+    fn poll(&mut self, request: request::Poll) -> Result<reply::Poll, Errno> {
+        let request::Poll {
+            fd,
+            events,
+            timeout,
+        } = request;
+        let fd = self.session.fds.get(fd)?;
+        let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
+        ready::poll(fd, events as i16, timeout)
     }
 }
 

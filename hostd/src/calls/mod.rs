@@ -12,6 +12,7 @@ mod kernel;
 pub(crate) mod link;
 mod meta;
 mod path;
+mod ready;
 mod running;
 pub mod scratch;
 mod session;

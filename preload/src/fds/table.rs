@@ -4,15 +4,13 @@
 //! it, the child the memory of a little later. What another thread has opened in between is not among those files, though its
 //! descriptor's number may be, as that of an older one; what it has closed still is ([`changed`]).
 
-use super::MOST;
+use super::{Entry, MOST};
 use hostcall::types::RemoteFd;
 use libc::c_int;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// `age << 32 | remote << 2 | CLOEXEC? | HOST?`. Without `HOST` the number is foreign, and `remote` was the last.
+/// When the place was written to, in the upper half, and its entry's word.
 static TABLE: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
-const HOST: u32 = 1;
-const CLOEXEC: u32 = 2;
 
 /// One above the highest number that was ever a host file.
 static HIGH: AtomicU32 = AtomicU32::new(0);
@@ -41,9 +39,14 @@ impl Age {
         Age(CHANGES.fetch_add(1, Ordering::SeqCst).wrapping_add(1))
     }
 
-    /// Whether a word of some table was written after this.
+    /// When a word of some table was written.
+    fn of(word: u64) -> Age {
+        Age((word >> 32) as u32)
+    }
+
+    /// Whether that was after this.
     pub fn is_before(self, word: u64) -> bool {
-        let behind = ((word >> 32) as u32).wrapping_sub(self.0);
+        let behind = Age::of(word).0.wrapping_sub(self.0);
         (1..Age::FORK).contains(&behind)
     }
 
@@ -53,36 +56,6 @@ impl Age {
     }
 }
 
-/// A table entry: a host file and its close-on-exec flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The shadow's descriptor.
-    pub remote: RemoteFd,
-    /// Close-on-exec, in the guest kernel as on the host.
-    pub cloexec: bool,
-}
-
-impl Entry {
-    fn pack(self) -> u32 {
-        (self.remote.0 as u32) << 2 | if self.cloexec { CLOEXEC } else { 0 } | HOST
-    }
-
-    fn unpack(word: u64) -> Option<Entry> {
-        let remote = remote(word)?;
-        let cloexec = word as u32 & CLOEXEC != 0;
-        Some(Entry { remote, cloexec })
-    }
-}
-
-#[inline]
-fn remote(word: u64) -> Option<RemoteFd> {
-    (word as u32 & HOST != 0).then(|| last(word))
-}
-
-fn last(word: u64) -> RemoteFd {
-    RemoteFd((word as u32 >> 2) as i32)
-}
-
 fn slot(fd: c_int) -> Option<&'static AtomicU64> {
     TABLE.get(fd as u32 as usize)
 }
@@ -90,13 +63,13 @@ fn slot(fd: c_int) -> Option<&'static AtomicU64> {
 /// The table's entry for a descriptor; `None` for one that is the guest's own. One load.
 #[inline]
 pub fn entry(fd: c_int) -> Option<Entry> {
-    Entry::unpack(slot(fd)?.load(Ordering::Acquire))
+    Entry::unpack(slot(fd)?.load(Ordering::Acquire) as u32)
 }
 
 /// The shadow's descriptor behind `fd`; `None` for a guest descriptor. One load.
 #[inline]
 pub fn host(fd: c_int) -> Option<RemoteFd> {
-    remote(slot(fd)?.load(Ordering::Acquire))
+    Entry::remote(slot(fd)?.load(Ordering::Acquire) as u32)
 }
 
 /// Whether any descriptor is a host file.
@@ -112,13 +85,13 @@ fn words() -> impl Iterator<Item = (c_int, u64)> {
 
 /// All host files: number and entry.
 pub fn all() -> impl Iterator<Item = (c_int, Entry)> {
-    words().filter_map(|(fd, word)| Some((fd, Entry::unpack(word)?)))
+    words().filter_map(|(fd, word)| Some((fd, Entry::unpack(word as u32)?)))
 }
 
 /// What has changed since: numbers, and what each stands for or stood for last.
 pub(super) fn changed(since: Age) -> impl Iterator<Item = (c_int, RemoteFd)> {
     let changed = words().filter(move |(_, word)| since.is_before(*word));
-    changed.map(|(fd, word)| (fd, last(word)))
+    changed.map(|(fd, word)| (fd, Entry::last(word as u32)))
 }
 
 /// In a fork's child, whose memory was copied page by page.
@@ -129,7 +102,7 @@ pub(super) fn recount() {
 /// Puts an entry into the table; answers what stood there.
 pub(super) fn enter(fd: c_int, entry: Entry) -> Option<Entry> {
     let word = Age::next().with(entry.pack());
-    let old = Entry::unpack(slot(fd)?.swap(word, Ordering::AcqRel));
+    let old = Entry::unpack(slot(fd)?.swap(word, Ordering::AcqRel) as u32);
     if old.is_none() {
         HIGH.fetch_max(fd as u32 + 1, Ordering::Relaxed);
         COUNT.fetch_add(1, Ordering::Relaxed);
@@ -137,34 +110,46 @@ pub(super) fn enter(fd: c_int, entry: Entry) -> Option<Entry> {
     old
 }
 
+/// Changes what stands for a number as `to` has it; answers the entry before.
+fn change(fd: c_int, to: impl Fn(u64) -> Option<u64>) -> Option<Entry> {
+    let old = slot(fd)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, to);
+    Entry::unpack(old.ok()? as u32)
+}
+
+/// A word with something noted of its entry, which is no newer by that.
+fn noted(word: u64, note: impl Fn(&mut Entry)) -> Option<u64> {
+    let mut entry = Entry::unpack(word as u32)?;
+    note(&mut entry);
+    Some(Age::of(word).with(entry.pack()))
+}
+
 /// Forgets a host file without telling anybody; its placeholder stays and answers `EBADF`.
 pub fn forget(fd: c_int) -> Option<Entry> {
-    let forgotten = |word| remote(word).map(|_| Age::next().with(word as u32 & !HOST));
-    let old = slot(fd)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, forgotten);
-    let old = old.ok().and_then(Entry::unpack);
+    let forgotten = |word| Some(Age::next().with(Entry::forgotten(word as u32)?));
+    let old = change(fd, forgotten);
     if old.is_some() {
         COUNT.fetch_sub(1, Ordering::Relaxed);
     }
     old
 }
 
-/// Notes a close-on-exec flag; whether there is a file, which had another. It is no newer by that.
+/// Notes a close-on-exec flag; whether there is a file, which had another.
 pub(super) fn note_cloexec(fd: c_int, cloexec: bool) -> bool {
-    let noted = |word: u64| match (remote(word), cloexec) {
-        (None, _) => None,
-        (_, true) => Some(word | u64::from(CLOEXEC)),
-        (_, false) => Some(word & !u64::from(CLOEXEC)),
-    };
-    let old = slot(fd).map(|slot| slot.fetch_update(Ordering::AcqRel, Ordering::Acquire, noted));
-    old.and_then(Result::ok)
-        .and_then(Entry::unpack)
-        .is_some_and(|old| old.cloexec != cloexec)
+    let old = change(fd, |word| noted(word, |entry| entry.cloexec = cloexec));
+    old.is_some_and(|old| old.cloexec != cloexec)
+}
+
+/// Notes that a host file is ready at any time, if it is the one that stood there at that time.
+pub fn note_ready(fd: c_int, then: Age) {
+    change(fd, |word| match then.is_before(word) {
+        true => None,
+        false => noted(word, |entry| entry.ready = true),
+    });
 }
 
 /// Believes that `fd`, a placeholder inherited from the program image before, stands for `remote`.
 pub fn adopt(fd: c_int, remote: RemoteFd) {
-    let cloexec = false;
-    enter(fd, Entry { remote, cloexec });
+    enter(fd, Entry::new(remote, false));
 }
 
 #[cfg(test)]
@@ -173,16 +158,20 @@ mod tests {
 
     #[test]
     fn changes_are_told_from_what_was_there() {
-        let entry = |remote, cloexec| Entry {
-            remote: RemoteFd(remote),
-            cloexec,
-        };
+        let entry = |remote, cloexec| Entry::new(RemoteFd(remote), cloexec);
+        let beginning = Age::now();
         enter(70, entry(7, false));
         enter(71, entry(8, true));
         let before = Age::now();
+        note_ready(71, before);
+        note_ready(70, beginning);
         assert!(note_cloexec(70, true) && !note_cloexec(70, true) && !note_cloexec(69, true));
         assert_eq!(enter(72, entry(9, false)), None);
-        assert_eq!(forget(71), Some(entry(8, true)));
+        let ready = Entry {
+            ready: true,
+            ..entry(8, true)
+        };
+        assert_eq!(forget(71), Some(ready));
         assert_eq!((forget(71), forget(69)), (None, None));
         let changes: Vec<_> = changed(before).collect();
         assert_eq!(changes, [(71, RemoteFd(8)), (72, RemoteFd(9))]);

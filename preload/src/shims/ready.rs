@@ -1,95 +1,36 @@
-//! Readiness: poll(2), select(2), epoll_ctl(2). A host file is always ready, as regular files are.
+//! Readiness: poll(2), select(2), epoll_ctl(2), by their names and by their numbers.
 #![allow(unsafe_code)]
 
 use super::io::fortify;
+use crate::readiness::{list, sets, Back, Terms};
 use crate::real::{set_errno, shims, sys};
 use crate::symbols::own;
 use crate::{fds, session};
-use hostcall::access::copy;
+use hostcall::access::get;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
 use libc::{
-    c_int, c_ulong, c_void, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec,
-    timeval,
+    c_int, c_void, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval,
 };
 use syscalls::Sysno;
 
-/// What a ready file answers of what is asked for.
-const READY: i16 =
-    libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM | libc::POLLRDBAND;
-
-/// Has the guest kernel ask about its own descriptors only and adds the host files.
-///
-/// # Safety
-/// What there is of `count` entries at `list` is the program's.
-unsafe fn poll_mixed(list: *mut pollfd, count: nfds_t, real: impl FnOnce(bool) -> c_int) -> c_int {
-    // SAFETY: the caller's promise.
-    if !fds::any() || !unsafe { asks_for_hosts(list, count as usize) } {
-        return real(false);
-    }
-    // SAFETY: as many entries have been read.
-    let list = unsafe { std::slice::from_raw_parts_mut(list, count as usize) };
-    // The kernel skips negative descriptors. `!fd` is its own inverse, and negative for every valid one.
-    let flip = |list: &mut [pollfd]| {
-        let ours = list
-            .iter_mut()
-            .filter(|one| fds::host(one.fd.max(!one.fd)).is_some());
-        ours.for_each(|one| one.fd = !one.fd);
-    };
-    flip(list);
-    let others = real(true);
-    flip(list);
-    if others < 0 {
-        return others;
-    }
-    let mut ready = others;
-    for one in list.iter_mut().filter(|one| fds::host(one.fd).is_some()) {
-        one.revents = one.events & READY;
-        ready += c_int::from(one.revents != 0);
-    }
-    ready
-}
-
-/// Whether a whole list can be read and has a host file in it. Of any other the guest kernel says what it is.
-///
-/// # Safety
-/// As for [`poll_mixed`].
-unsafe fn asks_for_hosts(list: *const pollfd, count: usize) -> bool {
-    const NOBODY: pollfd = pollfd {
-        fd: -1,
-        events: 0,
-        revents: 0,
-    };
-    let mut room = [NOBODY; 64];
-    let mut found = false;
-    for start in (0..count.min(fds::MOST)).step_by(room.len()) {
-        let part = &mut room[..(count - start).min(64)];
-        // SAFETY: the caller's promise.
-        let left = unsafe {
-            let from = list.wrapping_add(start).cast();
-            copy(from, part.as_mut_ptr().cast(), size_of_val(part))
-        };
-        if left > 0 {
-            return false;
-        }
-        found |= part.iter().any(|one| fds::host(one.fd).is_some());
-    }
-    found && count <= fds::MOST
-}
-
-/// No time to wait.
-pub const NOW: timespec = timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
-
 shims! {
     fn poll(list: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
-        poll_mixed(list, count, |ready| own::poll(list, count, if ready { 0 } else { timeout }))
+        list::poll(
+            list,
+            count,
+            || Some(Terms::milliseconds(timeout)),
+            || own::poll(list, count, timeout),
+        )
     }
 
     fn ppoll(list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int {
-        poll_mixed(list, count, |ready| own::ppoll(list, count, if ready { &NOW } else { timeout }, mask))
+        list::poll(
+            list,
+            count,
+            || Terms::timespec(timeout)?.masked(mask.cast()),
+            || own::ppoll(list, count, timeout, mask),
+        )
     }
 
     fn __poll_chk(list: *mut pollfd, count: nfds_t, timeout: c_int, room: size_t) -> c_int {
@@ -103,16 +44,21 @@ shims! {
     }
 
     fn select(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int {
-        let mut now = timeval { tv_sec: 0, tv_usec: 0 };
-        select_mixed(count, [read, write, except], |ready| {
-            own::select(count, read, write, except, if ready { &mut now } else { timeout })
-        })
+        sets::select(
+            count,
+            [read, write, except],
+            || Terms::timeval(timeout),
+            || own::select(count, read, write, except, timeout),
+        )
     }
 
     fn pselect(count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int {
-        select_mixed(count, [read, write, except], |ready| {
-            own::pselect(count, read, write, except, if ready { &NOW } else { timeout }, mask)
-        })
+        sets::select(
+            count,
+            [read, write, except],
+            || Terms::timespec(timeout)?.masked(mask.cast()),
+            || own::pselect(count, read, write, except, timeout, mask),
+        )
     }
 
     fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
@@ -127,7 +73,23 @@ shims! {
     }
 }
 
-/// The system calls themselves, which write to the time that they are given.
+/// The terms of a system call, which writes to the time that it is given; a mask is as long as the kernel's.
+///
+/// # Safety
+/// What there is at the pointers is the program's.
+unsafe fn by_number(timeout: *mut timespec, mask: *const c_void, size: size_t) -> Option<Terms> {
+    if !mask.is_null() && size != size_of::<u64>() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let terms = unsafe { Terms::timespec(timeout)?.masked(mask.cast()) }?;
+    Some(match timeout.is_null() {
+        true => terms,
+        false => terms.telling(Back::Timespec(timeout)),
+    })
+}
+
+/// The system call itself.
 ///
 /// # Safety
 /// As the system call.
@@ -138,14 +100,15 @@ pub unsafe fn ppoll_by_number(
     mask: *const c_void,
     size: size_t,
 ) -> c_int {
-    let real = |ready| {
-        let mut now = NOW;
-        let timeout = if ready { &raw mut now } else { timeout };
-        // SAFETY: the caller's arguments.
-        unsafe { sys!(Sysno::ppoll, list, count, timeout, mask, size) }
-    };
-    // SAFETY: the caller's promise.
-    unsafe { poll_mixed(list, count, real) }
+    // SAFETY: the caller's arguments.
+    unsafe {
+        list::poll(
+            list,
+            count,
+            || by_number(timeout, mask, size),
+            || sys!(Sysno::ppoll, list, count, timeout, mask, size),
+        )
+    }
 }
 
 /// As above.
@@ -160,14 +123,22 @@ pub unsafe fn pselect_by_number(
     timeout: *mut timespec,
     mask: *const c_void,
 ) -> c_int {
-    let real = |ready| {
-        let mut now = NOW;
-        let timeout = if ready { &raw mut now } else { timeout };
+    // A mask and its size, for the call has no seventh argument.
+    let terms = || {
+        let (mask, size) = match mask.is_null() {
+            true => (std::ptr::null(), 0),
+            // SAFETY: what there is at the pointer is the program's.
+            false => unsafe { get(mask.cast::<(*const c_void, size_t)>()) }.ok()?,
+        };
         // SAFETY: the caller's arguments.
-        unsafe { sys!(Sysno::pselect6, count, read, write, except, timeout, mask) }
+        unsafe { by_number(timeout, mask, size) }
     };
-    // SAFETY: the caller's promise.
-    unsafe { select_mixed(count, [read, write, except], real) }
+    // SAFETY: the caller's arguments.
+    unsafe {
+        sets::select(count, [read, write, except], terms, || {
+            sys!(Sysno::pselect6, count, read, write, except, timeout, mask)
+        })
+    }
 }
 
 /// As above.
@@ -182,84 +153,13 @@ pub unsafe fn select_by_number(
     except: *mut fd_set,
     timeout: *mut timeval,
 ) -> c_int {
-    let real = |ready| {
-        let mut now = timeval {
-            tv_sec: 0,
-            tv_usec: 0,
-        };
-        let timeout = if ready { &raw mut now } else { timeout };
-        // SAFETY: the caller's arguments.
-        unsafe { sys!(Sysno::select, count, read, write, except, timeout) }
-    };
-    // SAFETY: the caller's promise.
-    unsafe { select_mixed(count, [read, write, except], real) }
-}
-
-/// The bits of a set.
-type Set = [c_ulong; libc::FD_SETSIZE / BITS];
-const BITS: usize = c_ulong::BITS as usize;
-const NOTHING: Set = [0; libc::FD_SETSIZE / BITS];
-
-/// [`poll_mixed`] for sets: host files are taken out of the sets for the kernel and put back as ready.
-///
-/// # Safety
-/// What there is of `count` bits at the sets that are not null is the program's.
-unsafe fn select_mixed(
-    count: c_int,
-    sets: [*mut fd_set; 3],
-    real: impl FnOnce(bool) -> c_int,
-) -> c_int {
-    let limit = (libc::FD_SETSIZE as c_int).min(count).max(0);
-    if !fds::any() && !(0..limit).any(fds::is_reserved) {
-        return real(false);
+    // SAFETY: the caller's arguments.
+    unsafe {
+        sets::select(
+            count,
+            [read, write, except],
+            || Terms::timeval(timeout),
+            || sys!(Sysno::select, count, read, write, except, timeout),
+        )
     }
-    let words = (limit as usize).div_ceil(BITS);
-    let sets = sets.map(<*mut fd_set>::cast::<c_ulong>);
-    let mut asked = [NOTHING; 3];
-    for (set, asked) in sets
-        .iter()
-        .zip(&mut asked)
-        .filter(|(set, _)| !set.is_null())
-    {
-        let bytes = words * size_of::<c_ulong>();
-        // SAFETY: the caller's promise, and no more than a set has.
-        let left = unsafe { copy(set.cast(), asked.as_mut_ptr().cast(), bytes) };
-        if left > 0 {
-            // The guest kernel's to refuse.
-            return real(false);
-        }
-    }
-    let those = |which: &dyn Fn(c_int) -> bool| {
-        let mut set = NOTHING;
-        for fd in (0..limit).filter(|fd| which(*fd)) {
-            set[fd as usize / BITS] |= 1 << (fd as usize % BITS);
-        }
-        set
-    };
-    let count_of = |asked: &[Set], those: &Set| {
-        let words = asked.iter().flat_map(|set| set.iter().zip(those));
-        words.map(|(a, b)| (a & b).count_ones()).sum::<u32>() as c_int
-    };
-    // The kernel takes a number that is kept for an open one.
-    if count_of(&asked, &those(&fds::is_reserved)) > 0 {
-        fds::release_reserved();
-    }
-    let hosts = those(&|fd| fds::host(fd).is_some());
-    // SAFETY: what has been read of the program's sets is theirs to be written, by the caller's promise.
-    let change = |set: usize, word: usize, change: &dyn Fn(c_ulong) -> c_ulong| unsafe {
-        if asked[set][word] & hosts[word] != 0 {
-            let place = sets[set].add(word);
-            *place = change(*place);
-        }
-    };
-    let each = |sets: usize| (0..sets).flat_map(move |set| (0..words).map(move |word| (set, word)));
-    each(3).for_each(|(set, word)| change(set, word, &|bits| bits & !hosts[word]));
-    // Nothing exceptional is to be told of a file.
-    let ready = count_of(&asked[..2], &hosts);
-    let others = real(ready > 0);
-    // A call that fails leaves the sets as they were.
-    let (back, ready) = if others < 0 { (3, 0) } else { (2, ready) };
-    each(back)
-        .for_each(|(set, word)| change(set, word, &|bits| bits | asked[set][word] & hosts[word]));
-    others + ready
 }

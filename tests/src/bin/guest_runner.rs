@@ -148,6 +148,11 @@ fn phase(name: &str, path: &CStr) -> Result<(), Errno> {
             say("ready");
             client.read(fd, Offset::CURRENT, RwFlags(0), Sink::new(&mut [0; 16]))?;
         }
+        "polling" => {
+            let fd = open(client, path, libc::O_RDWR)?;
+            say("ready");
+            client.poll(fd, libc::POLLIN as u32, -1)?;
+        }
         "transferring" => {
             let fd = open(client, path, libc::O_RDWR)?;
             let data = vec![7; 8 << 20];

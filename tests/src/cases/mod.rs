@@ -15,6 +15,7 @@ mod opening;
 mod paths;
 mod processes;
 mod programs;
+mod readiness;
 mod signals;
 mod space;
 mod transfers;
@@ -61,6 +62,7 @@ pub fn all() -> impl Iterator<Item = Case> {
         metadata::CASES,
         attributes::CASES,
         locks::CASES,
+        readiness::CASES,
         signals::CASES,
         processes::CASES,
     ];
