@@ -5,13 +5,13 @@
 #![allow(unsafe_code)]
 
 use crate::environment::Environment;
-use crate::exec::{current, execute_search, Strings};
+use crate::exec::{current, execute_search, Formatless, Strings};
 use crate::fork::fork;
 use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
-use crate::{cwd, exec, fds};
+use crate::{cwd, exec, fds, session};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, mode_t, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use std::ffi::CStr;
@@ -196,6 +196,8 @@ unsafe fn spawn(
             return errno.0;
         }
     };
+    // The actions are the child's own affair: no handler runs meanwhile, and no terminal stops it.
+    let mask = session::block_signals();
     // SAFETY: the child runs on in this function and ends in it.
     let pid = unsafe { fork() };
     if pid == 0 {
@@ -203,7 +205,7 @@ unsafe fn spawn(
         fds::set_guarded(to);
         // SAFETY: the program's arguments.
         let failure = unsafe {
-            prepare(actions, attributes)
+            prepare(actions, attributes, mask)
                 .err()
                 .unwrap_or_else(|| start(program))
         };
@@ -214,6 +216,7 @@ unsafe fn spawn(
         }
     }
     let failure = errno();
+    session::restore_signals(mask);
     close_raw(to);
     if pid == -1 {
         close_raw(from);
@@ -253,9 +256,14 @@ fn check(result: c_int) -> Result<c_int, Errno> {
     }
 }
 
-/// In the child: attributes, then actions, in the order of posix_spawn(3).
-unsafe fn prepare(actions: &[Action], attributes: *const posix_spawnattr_t) -> Result<(), Errno> {
-    let mut mask = None;
+/// In the child, whose signals are blocked: attributes, then actions, in the order of posix_spawn(3), then the mask of signals, `mask`
+/// unless the attributes have another.
+unsafe fn prepare(
+    actions: &[Action],
+    attributes: *const posix_spawnattr_t,
+    mask: u64,
+) -> Result<(), Errno> {
+    let mut given = None;
     if !attributes.is_null() {
         // SAFETY: the program's attributes; all others are live locals.
         unsafe {
@@ -294,7 +302,7 @@ unsafe fn prepare(actions: &[Action], attributes: *const posix_spawnattr_t) -> R
             if has(libc::POSIX_SPAWN_SETSIGMASK) {
                 let mut set = std::mem::zeroed();
                 libc::posix_spawnattr_getsigmask(attributes, &mut set);
-                mask = Some(set);
+                given = Some(set);
             }
         }
     }
@@ -302,9 +310,12 @@ unsafe fn prepare(actions: &[Action], attributes: *const posix_spawnattr_t) -> R
         // SAFETY: the tag says which detail is there; the calls are this library's own.
         unsafe { perform(action) }?;
     }
-    if let Some(mask) = mask {
+    match given {
         // SAFETY: a live set.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut()) };
+        Some(given) => unsafe {
+            libc::sigprocmask(libc::SIG_SETMASK, &given, std::ptr::null_mut());
+        },
+        None => session::restore_signals(mask),
     }
     Ok(())
 }
@@ -355,7 +366,12 @@ unsafe fn start(program: &Program) -> Errno {
     unsafe {
         match program.find {
             Find::Path => exec::execve(program.file, program.arguments, program.environment),
-            Find::Search => execute_search(program.file, program.arguments, program.environment),
+            Find::Search => execute_search(
+                program.file,
+                program.arguments,
+                program.environment,
+                Formatless::Refused,
+            ),
         };
     }
     errno()
