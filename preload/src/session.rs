@@ -284,12 +284,12 @@ impl Place {
     fn attach(self, options: &Options) -> Result<&'static mut Client, AttachError> {
         let start = self.room.as_mut_ptr();
         let resumes = options.resume.is_some();
-        let mut lent = None;
+        let mut room = None;
         let mut ready = || {
             make_ready(start.addr());
             // Then there is one thread, and all that it has is at stake.
-            if resumes && lent.is_none() {
-                lent = room::make();
+            if resumes && room.is_none() {
+                room = room::make();
             }
         };
         // SAFETY: whoever has the place holds `ATTACHING`.
@@ -299,7 +299,16 @@ impl Place {
             None => unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) },
             Some(attached) => attached,
         };
-        drop(lent);
+        let attached = match attached {
+            // Not even the socket has found a number.
+            Err(AttachError::NoAnswer(_, Errno(libc::EMFILE))) if resumes => {
+                ready();
+                // SAFETY: as above.
+                unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) }
+            }
+            attached => attached,
+        };
+        drop(room);
         match &attached {
             Ok(_) => FILLED.store(true, Ordering::Relaxed),
             Err(_) if self.beside => {

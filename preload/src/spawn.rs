@@ -11,7 +11,7 @@ use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
-use crate::{cwd, exec, fds, session};
+use crate::{cwd, exec, fds, room, session};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, mode_t, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use std::ffi::CStr;
@@ -182,22 +182,13 @@ unsafe fn spawn(
     attributes: *const posix_spawnattr_t,
 ) -> c_int {
     fds::release_reserved();
-    let mut pipe = [0 as c_int; 2];
-    // SAFETY: two live integers.
-    if let Err(errno) = unsafe { try_sys!(Sysno::pipe2, pipe.as_mut_ptr(), libc::O_CLOEXEC) } {
-        return errno.0;
-    }
-    let [from, to] = pipe;
-    // Out of the way of the numbers that the actions name.
-    let to = match hostcall::attach::out_of_the_way(to) {
-        Ok(to) => to,
-        Err(errno) => {
-            close_raw(from);
-            return errno.0;
-        }
+    let [from, to] = match room::beyond_the_limit(line) {
+        Ok(ends) => ends,
+        Err(errno) => return errno.0,
     };
-    // The actions are the child's own affair: no handler runs meanwhile, and no terminal stops it.
+    // Until the program runs, no handler does, no terminal stops the child, and nobody cancels its thread.
     let mask = session::block_signals();
+    let cancellation = hold_cancellation();
     // SAFETY: the child runs on in this function and ends in it.
     let pid = unsafe { fork() };
     if pid == 0 {
@@ -216,6 +207,7 @@ unsafe fn spawn(
         }
     }
     let failure = errno();
+    allow_cancellation(cancellation);
     session::restore_signals(mask);
     close_raw(to);
     if pid == -1 {
@@ -242,6 +234,39 @@ unsafe fn spawn(
         *child = pid;
     }
     0
+}
+
+extern "C" {
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
+
+/// Has the calling thread pass cancellation points; answers whether it did before.
+fn hold_cancellation() -> c_int {
+    const DISABLED: c_int = 1;
+    let mut before = 0;
+    // SAFETY: a live integer.
+    unsafe { pthread_setcancelstate(DISABLED, &mut before) };
+    before
+}
+
+fn allow_cancellation(before: c_int) {
+    // SAFETY: a null pointer asks for nothing back.
+    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
+}
+
+/// A pipe, of which the end to write to is out of the way of the numbers that actions name.
+fn line() -> Result<[c_int; 2], Errno> {
+    let mut ends = [0 as c_int; 2];
+    // SAFETY: two live integers.
+    unsafe { try_sys!(Sysno::pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC) }?;
+    let [from, to] = ends;
+    match hostcall::attach::out_of_the_way(to) {
+        Ok(to) => Ok([from, to]),
+        Err(errno) => {
+            close_raw(from);
+            Err(errno)
+        }
+    }
 }
 
 fn close_raw(fd: c_int) {

@@ -33,3 +33,26 @@ END
 done
 cat kept
 wc -c < f
+# So does one that has lowered its own limit, and one that starts a program without a number of its own to spare.
+python3 - << 'END'
+import os, resource
+
+kept = os.open('kept', os.O_WRONLY | os.O_TRUNC | os.O_APPEND)
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (16, hard))
+fds = []
+try:
+    while True:
+        fds.append(os.open('f', os.O_RDONLY))
+except OSError as failure:
+    os.write(kept, failure.strerror.encode() + b'\n')
+if os.fork() == 0:
+    os.write(kept, b'child\n')
+    os._exit(0)
+os.wait()
+actions = [(os.POSIX_SPAWN_CLOSE, fd) for fd in fds] + [(os.POSIX_SPAWN_DUP2, kept, 1)]
+child = os.posix_spawn('/bin/sh', ['sh', '-c', 'echo program; ulimit -n'], os.environ, file_actions=actions)
+os.write(kept, b'%d\n' % os.waitpid(child, 0)[1])
+os.write(kept, b'%d\n' % resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+END
+cat kept
