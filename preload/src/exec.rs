@@ -172,38 +172,57 @@ unsafe fn execute_file(
     finish(result.map(|never| match never {}))
 }
 
-/// execvpe(3): looks along `PATH`, and gives files without a format to the shell.
+/// What becomes of a file that has no format the kernel knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Formatless {
+    /// execvp(3): the shell reads it.
+    Interpreted,
+    /// posix_spawnp(3): `ENOEXEC`.
+    Refused,
+}
+
+/// execvpe(3): looks along `PATH`.
 ///
 /// # Safety
 /// The arguments are those of execvpe(3).
-pub unsafe fn execute_search(file: *const c_char, arguments: Strings, given: Strings) -> c_int {
+pub unsafe fn execute_search(
+    file: *const c_char,
+    arguments: Strings,
+    given: Strings,
+    formatless: Formatless,
+) -> c_int {
     fds::release_reserved();
     // SAFETY: the calling program's arguments.
     let result = unsafe {
-        Environment::new(given, Brings::Session)
-            .and_then(|edited| search(CStr::from_ptr(file), arguments, given, &edited))
+        Environment::new(given, Brings::Session).and_then(|edited| {
+            search(CStr::from_ptr(file), &|path| {
+                let found = path.as_ptr();
+                match execute((libc::AT_FDCWD, found), arguments, given, &edited, 0) {
+                    Err(Errno(libc::ENOEXEC)) if formatless == Formatless::Interpreted => {
+                        interpret(found, arguments, given, &edited)
+                    }
+                    failed => failed,
+                }
+            })
+        })
     };
     finish(result.map(|never| match never {}))
 }
 
-unsafe fn search(
+fn search(
     file: &CStr,
-    arguments: Strings,
-    given: Strings,
-    edited: &Environment,
+    execute: &dyn Fn(&CStr) -> Result<Infallible, Errno>,
 ) -> Result<Infallible, Errno> {
     let name = file.to_bytes();
     if name.is_empty() {
         return Err(Errno(libc::ENOENT));
     }
     if name.contains(&b'/') {
-        // SAFETY: the caller's arguments.
-        return unsafe { execute_or_interpret(file.as_ptr(), arguments, given, edited) };
+        return execute(file);
     }
     let mut refused = false;
     let found = along_path(name, &mut |candidate| {
-        // SAFETY: a C string, and the caller's arguments.
-        match unsafe { execute_or_interpret(candidate.as_ptr(), arguments, given, edited) } {
+        match execute(candidate) {
             Err(Errno(libc::EACCES)) => refused = true,
             Err(Errno(
                 libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT,
@@ -292,7 +311,8 @@ pub unsafe fn is_relative_along_path(file: *const c_char) -> bool {
 /// Arguments that a shell script without `#!` may have here.
 const SCRIPT_ARGUMENTS: usize = 4096;
 
-unsafe fn execute_or_interpret(
+/// Has the shell read a file.
+unsafe fn interpret(
     path: *const c_char,
     arguments: Strings,
     given: Strings,
@@ -300,10 +320,6 @@ unsafe fn execute_or_interpret(
 ) -> Result<Infallible, Errno> {
     // SAFETY: the caller's arguments.
     unsafe {
-        let failed = execute((libc::AT_FDCWD, path), arguments, given, edited, 0);
-        if failed != Err(Errno(libc::ENOEXEC)) {
-            return failed;
-        }
         let mut list = [std::ptr::null::<c_char>(); SCRIPT_ARGUMENTS];
         list[0] = c"/bin/sh".as_ptr();
         list[1] = path;
@@ -331,11 +347,11 @@ shims! {
     }
 
     fn execvp(file: *const c_char, arguments: Strings) -> c_int {
-        execute_search(file, arguments, current())
+        execute_search(file, arguments, current(), Formatless::Interpreted)
     }
 
     fn execvpe(file: *const c_char, arguments: Strings, given: Strings) -> c_int {
-        execute_search(file, arguments, given)
+        execute_search(file, arguments, given, Formatless::Interpreted)
     }
 
     fn execveat(dirfd: c_int, path: *const c_char, arguments: Strings, given: Strings, flags: c_int) -> c_int {
@@ -367,7 +383,7 @@ unsafe extern "C" fn list_execlp(file: *const c_char, arguments: Strings) -> c_i
     unsafe {
         observe::around(
             Row::execlp,
-            || execute_search(file, arguments, current()),
+            || execute_search(file, arguments, current(), Formatless::Interpreted),
             || own::execvp(file, arguments),
         )
     }

@@ -19,7 +19,7 @@ pub use table::{adopt, all, any, entry, forget, host, note_ready, Age};
 use crate::first::FIRST;
 use crate::observe::output;
 use crate::real::{apart, errno, sys, try_sys};
-use crate::{kept, session, watching};
+use crate::{kept, placeholder, session, watching};
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
@@ -34,8 +34,6 @@ pub const MOST: usize = 65536;
 /// Most reserved numbers at a time.
 const POOL: u32 = 4;
 
-/// The placeholder that all host descriptors duplicate; -1 before the first.
-static PLACEHOLDER: AtomicI32 = AtomicI32::new(-1);
 /// Of the reserved numbers, those whose placeholder is close-on-exec.
 static RESERVED_CLOEXEC: AtomicU64 = AtomicU64::new(0);
 /// Every number below this one is taken in the kernel.
@@ -60,35 +58,30 @@ pub fn touch() {
     FIRST.touched.store(true, Ordering::Relaxed);
 }
 
-/// The placeholder, opened at the first need.
-///
-/// A path-only descriptor of a device file: no read, write, map or ioctl works on it, nor a path relative to it, so
-/// whatever misses the hooks fails at once.
-pub fn placeholder() -> Result<c_int, Errno> {
-    let known = PLACEHOLDER.load(Ordering::Acquire);
-    if known >= 0 {
-        return Ok(known);
+/// Gives up the number of a host file, which is none meanwhile. There is one thread.
+pub fn lend() -> Option<(c_int, Entry)> {
+    let (fd, entry) = all().next()?;
+    forget(fd);
+    // SAFETY: a placeholder, for which another will be opened there.
+    let _ = unsafe { try_sys!(Sysno::close, fd) };
+    Some((fd, entry))
+}
+
+/// Makes a number that was [lent](lend) the host file's again.
+pub fn restore((fd, entry): (c_int, Entry)) -> Result<(), Errno> {
+    let opened = placeholder::open()?;
+    if opened == fd {
+        set_kernel_cloexec(fd, entry.cloexec);
+    } else {
+        let flags = if entry.cloexec { libc::O_CLOEXEC } else { 0 };
+        // SAFETY: the first number is ours, and nobody else has seen it; the other is free.
+        let placed = unsafe { try_sys!(Sysno::dup3, opened, fd, flags) };
+        // SAFETY: as above.
+        let _ = unsafe { try_sys!(Sysno::close, opened) };
+        placed?;
     }
-    touch();
-    const CANDIDATES: [&std::ffi::CStr; 3] = [c"/dev/null", c"/proc/self/exe", c"/etc/passwd"];
-    let flags = libc::O_PATH | libc::O_CLOEXEC;
-    let mut low = Err(Errno(libc::ENOENT));
-    for path in CANDIDATES {
-        // SAFETY: a NUL-terminated path.
-        low = unsafe { try_sys!(Sysno::openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
-        if low.is_ok() || low == Err(Errno(libc::EMFILE)) {
-            break;
-        }
-    }
-    let high = hostcall::attach::out_of_the_way(low? as c_int)?;
-    match PLACEHOLDER.compare_exchange(-1, high, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => Ok(high),
-        Err(other) => {
-            // SAFETY: ours, and nobody else has seen it.
-            let _ = unsafe { try_sys!(Sysno::close, high) };
-            Ok(other)
-        }
-    }
+    enter(fd, entry);
+    Ok(())
 }
 
 /// A further internal descriptor: the line on which a child that is about to exec reports failures. -1 for none.
@@ -102,31 +95,14 @@ pub fn set_guarded(fd: c_int) {
 
 /// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
 pub fn internal(fd: c_int) -> bool {
-    let own = [&PLACEHOLDER, &GUARDED].map(|own| own.load(Ordering::Relaxed));
     let in_use = |fd| output::owns(fd) || session::owns(fd) || watching::owns(fd);
-    fd >= 0 && (own.contains(&fd) || in_use(fd))
+    fd >= 0 && (placeholder::owns(fd) || GUARDED.load(Ordering::Relaxed) == fd || in_use(fd))
 }
 
 /// The lowest internal descriptor from `first` on.
 pub fn internal_from(first: u32) -> Option<u32> {
     const SEARCHED: u32 = 4096;
     (first..first.saturating_add(SEARCHED).min(SEARCHED)).find(|&fd| internal(fd as c_int))
-}
-
-/// Whether `fd` is some placeholder of ours, perhaps of a former program image: same file, path-only.
-pub fn is_placeholder(fd: c_int) -> bool {
-    let Ok(known) = placeholder() else {
-        return false;
-    };
-    // SAFETY: stat is valid when zeroed; both are live locals.
-    unsafe {
-        let mut stats: [libc::stat; 2] = std::mem::zeroed();
-        let same = try_sys!(Sysno::fstat, fd, &raw mut stats[0]).is_ok()
-            && try_sys!(Sysno::fstat, known, &raw mut stats[1]).is_ok()
-            && (stats[0].st_dev, stats[0].st_ino) == (stats[1].st_dev, stats[1].st_ino);
-        let flags = try_sys!(Sysno::fcntl, fd, libc::F_GETFL, 0);
-        same && flags.is_ok_and(|flags| flags & libc::O_PATH as isize != 0)
-    }
 }
 
 /// Gives `remote` the lowest free number, as open(2) does. If there is none, `remote` is closed: `EMFILE`.
@@ -158,7 +134,7 @@ fn duplicate(minimum: c_int, cloexec: bool) -> Result<c_int, Errno> {
     if minimum != 0 {
         release_reserved();
     }
-    let source = placeholder()?;
+    let source = placeholder::get()?;
     let command = match cloexec {
         true => libc::F_DUPFD_CLOEXEC,
         false => libc::F_DUPFD,
@@ -199,7 +175,7 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
         if internal(fd) {
             return Err(Errno(libc::EBUSY));
         }
-        let source = placeholder()?;
+        let source = placeholder::get()?;
         let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
         kept::closed(fd);
         watching::closed(fd);
@@ -379,7 +355,7 @@ pub fn forget_changed(since: Age) {
     release_reserved();
     for (fd, _) in changed(since) {
         forget(fd);
-        if is_placeholder(fd) {
+        if placeholder::is_one(fd) {
             close_kernel(fd);
         }
     }
@@ -387,9 +363,10 @@ pub fn forget_changed(since: Age) {
     kept::forget_changed(since);
 }
 
-/// In a fork's child: has the files of those numbers closed among the ones that its shadow was given.
+/// In a fork's child: has the files of those numbers closed among the ones that its shadow was given. Numbers that were lent meanwhile
+/// stand for theirs again.
 pub fn close_changed(since: Age, client: &Client) {
-    for (_, last) in changed(since) {
+    for (_, last) in changed(since).filter(|(fd, _)| host(*fd).is_none()) {
         let _ = client.close(last);
     }
 }

@@ -6,7 +6,7 @@
 use crate::environment::{self, entries, is_handoff, value};
 use crate::report::say;
 use crate::route::Prefix;
-use crate::{bypass, cwd, early, fds, observe, session};
+use crate::{bypass, cwd, early, fds, observe, placeholder, session};
 use hostcall::ops::Calls;
 use hostcall::types::{RemoteFd, Token};
 use libc::{c_char, c_int};
@@ -107,7 +107,7 @@ unsafe fn take_over(token: Token, list: *const *const c_char) {
             continue;
         };
         // Closed or opened anew before this image started: then the number is not ours any more.
-        match fds::is_placeholder(fd) {
+        match placeholder::is_one(fd) {
             true => fds::adopt(fd, remote),
             false => {
                 let _ = client.close(remote);

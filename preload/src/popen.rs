@@ -13,6 +13,10 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use syscalls::Sysno;
 
+extern "C" {
+    fn fwide(stream: *mut File, mode: c_int) -> c_int;
+}
+
 /// Streams of this kind that a process may have at a time; a shell beyond that inherits nothing of the host.
 const MOST: usize = 64;
 
@@ -98,7 +102,11 @@ unsafe fn start(piped: &Piped, command: *const c_char, mode: &[u8]) -> Result<*m
         let _ = try_sys!(Sysno::close, its);
         let stream = started.and_then(|process| match own::fdopen(ours, kind.as_ptr()) {
             stream if stream.is_null() => Err(errno()),
-            stream => Ok((process, stream)),
+            stream => {
+                // As POSIX has it, of bytes.
+                fwide(stream, -1);
+                Ok((process, stream))
+            }
         });
         let (process, stream) = stream.inspect_err(|_| {
             let _ = try_sys!(Sysno::close, ours);

@@ -9,7 +9,7 @@ use crate::first::FIRST;
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{covers, early, faults, fds, kept, limits, observe, report};
+use crate::{covers, early, faults, fds, kept, limits, observe, placeholder, report, room};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -284,7 +284,15 @@ impl Place {
     /// Begins a session there: the one that was asked for if there is one.
     fn attach(self, options: &Options) -> Result<&'static mut Client, AttachError> {
         let start = self.room.as_mut_ptr();
-        let mut ready = || make_ready(start.addr());
+        let resumes = options.resume.is_some();
+        let mut room = None;
+        let mut ready = || {
+            make_ready(start.addr());
+            // Then there is one thread, and all that it has is at stake.
+            if resumes && room.is_none() {
+                room = room::make();
+            }
+        };
         // SAFETY: whoever has the place holds `ATTACHING`.
         let received = unsafe { early::receive(self.room, options, &mut ready) };
         let attached = match received {
@@ -292,6 +300,16 @@ impl Place {
             None => unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) },
             Some(attached) => attached,
         };
+        let attached = match attached {
+            // Not even the socket has found a number.
+            Err(AttachError::NoAnswer(_, Errno(libc::EMFILE))) if resumes => {
+                ready();
+                // SAFETY: as above.
+                unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) }
+            }
+            attached => attached,
+        };
+        drop(room);
         match &attached {
             Ok(_) => FILLED.store(true, Ordering::Relaxed),
             Err(_) if self.beside => {
@@ -307,7 +325,7 @@ impl Place {
 /// What the client and the first file need, done while the host wakes: it would be waited for afterwards. What fails is done again
 /// where it is wanted.
 fn make_ready(client: usize) {
-    let _ = fds::placeholder();
+    let _ = placeholder::get();
     let first = client & !4095;
     let len = client + Place::SIZE - first;
     // SAFETY: pages of this library's own or of a mapping of its own, whose contents do not change.

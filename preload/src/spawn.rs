@@ -4,90 +4,23 @@
 //! something there, the child is made by the hooked fork and does the actions through the hooked calls.
 #![allow(unsafe_code)]
 
+mod actions;
+
+pub use actions::Action;
+
 use crate::environment::Environment;
-use crate::exec::{current, execute_search, Strings};
+use crate::exec::{current, execute_search, Formatless, Strings};
 use crate::fork::fork;
 use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
-use crate::{cwd, exec, fds};
+use crate::{cwd, exec, fds, room, session};
+use actions::{check, list};
 use hostcall::types::Errno;
-use libc::{c_char, c_int, mode_t, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
+use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use std::ffi::CStr;
 use syscalls::Sysno;
-
-/// glibc's record of one file action (`sysdeps/unix/…/spawn_int.h`, unchanged since 2.29 but for new tags at the end).
-#[repr(C)]
-pub struct Action {
-    tag: c_int,
-    detail: Detail,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub union Detail {
-    /// close, closefrom, fchdir, tcsetpgrp.
-    fd: c_int,
-    /// dup2.
-    pair: [c_int; 2],
-    open: Open,
-    /// chdir.
-    path: *const c_char,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Open {
-    fd: c_int,
-    path: *const c_char,
-    flags: c_int,
-    mode: mode_t,
-}
-
-impl Action {
-    /// dup2 of one number onto another.
-    pub fn duplicate(from: c_int, to: c_int) -> Action {
-        let detail = Detail { pair: [from, to] };
-        Action { tag: DUP2, detail }
-    }
-
-    /// close of a number, which need not be open.
-    pub const fn close(fd: c_int) -> Action {
-        let detail = Detail { fd };
-        Action { tag: CLOSE, detail }
-    }
-}
-
-/// glibc's `posix_spawn_file_actions_t`.
-#[repr(C)]
-struct Actions {
-    allocated: c_int,
-    used: c_int,
-    list: *const Action,
-}
-
-const CLOSE: c_int = 0;
-const DUP2: c_int = 1;
-const OPEN: c_int = 2;
-const CHDIR: c_int = 3;
-const FCHDIR: c_int = 4;
-const CLOSEFROM: c_int = 5;
-const TCSETPGRP: c_int = 6;
-
-/// # Safety
-/// `actions` is null or was made by posix_spawn_file_actions_init(3).
-unsafe fn list<'a>(actions: *const posix_spawn_file_actions_t) -> &'a [Action] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match actions.cast::<Actions>().as_ref() {
-            Some(actions) if actions.used > 0 && !actions.list.is_null() => {
-                std::slice::from_raw_parts(actions.list, actions.used as usize)
-            }
-            _ => &[],
-        }
-    }
-}
 
 unsafe fn leads_to_host(path: *const c_char) -> bool {
     let mut buffer = PathBuffer::new();
@@ -103,21 +36,10 @@ pub fn hands_on() -> bool {
 
 /// Whether the hooked calls are needed.
 unsafe fn concerns_us(path: *const c_char, find: Find, actions: &[Action]) -> bool {
-    let names_host = |action: &Action| {
-        // SAFETY: the tag says which detail is there.
-        unsafe {
-            match action.tag {
-                OPEN => leads_to_host(action.detail.open.path),
-                CHDIR => leads_to_host(action.detail.path),
-                _ => false,
-            }
-        }
-    };
-    let moves = |action: &Action| matches!(action.tag, CHDIR | FCHDIR);
-    // SAFETY: the program's path.
-    let on_host = || unsafe { leads_to_host(path) };
+    // SAFETY: a path of the program's.
+    let leads_there = |path| unsafe { leads_to_host(path) };
     // Which program it is there, and whether that can load the library, is seen from there alone.
-    // SAFETY: as above.
+    // SAFETY: the program's path.
     let is_found_there = || unsafe {
         match find {
             Find::Path => *path.cast::<u8>() != b'/',
@@ -125,9 +47,9 @@ unsafe fn concerns_us(path: *const c_char, find: Find, actions: &[Action]) -> bo
         }
     };
     hands_on()
-        || actions.iter().any(names_host)
-        || on_host()
-        || actions.iter().any(moves) && is_found_there()
+        || actions.iter().filter_map(Action::path).any(leads_there)
+        || leads_there(path)
+        || actions.iter().any(Action::moves) && is_found_there()
 }
 
 /// What system(3) and popen(3) start.
@@ -182,20 +104,13 @@ unsafe fn spawn(
     attributes: *const posix_spawnattr_t,
 ) -> c_int {
     fds::release_reserved();
-    let mut pipe = [0 as c_int; 2];
-    // SAFETY: two live integers.
-    if let Err(errno) = unsafe { try_sys!(Sysno::pipe2, pipe.as_mut_ptr(), libc::O_CLOEXEC) } {
-        return errno.0;
-    }
-    let [from, to] = pipe;
-    // Out of the way of the numbers that the actions name.
-    let to = match hostcall::attach::out_of_the_way(to) {
-        Ok(to) => to,
-        Err(errno) => {
-            close_raw(from);
-            return errno.0;
-        }
+    let [from, to] = match room::beyond_the_limit(line) {
+        Ok(ends) => ends,
+        Err(errno) => return errno.0,
     };
+    // Until the program runs, no handler does, no terminal stops the child, and nobody cancels its thread.
+    let mask = session::block_signals();
+    let cancellation = hold_cancellation();
     // SAFETY: the child runs on in this function and ends in it.
     let pid = unsafe { fork() };
     if pid == 0 {
@@ -203,7 +118,7 @@ unsafe fn spawn(
         fds::set_guarded(to);
         // SAFETY: the program's arguments.
         let failure = unsafe {
-            prepare(actions, attributes)
+            prepare(actions, attributes, mask)
                 .err()
                 .unwrap_or_else(|| start(program))
         };
@@ -214,6 +129,8 @@ unsafe fn spawn(
         }
     }
     let failure = errno();
+    allow_cancellation(cancellation);
+    session::restore_signals(mask);
     close_raw(to);
     if pid == -1 {
         close_raw(from);
@@ -241,21 +158,52 @@ unsafe fn spawn(
     0
 }
 
+extern "C" {
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
+
+/// Has the calling thread pass cancellation points; answers whether it did before.
+fn hold_cancellation() -> c_int {
+    const DISABLED: c_int = 1;
+    let mut before = 0;
+    // SAFETY: a live integer.
+    unsafe { pthread_setcancelstate(DISABLED, &mut before) };
+    before
+}
+
+fn allow_cancellation(before: c_int) {
+    // SAFETY: a null pointer asks for nothing back.
+    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
+}
+
+/// A pipe, of which the end to write to is out of the way of the numbers that actions name.
+fn line() -> Result<[c_int; 2], Errno> {
+    let mut ends = [0 as c_int; 2];
+    // SAFETY: two live integers.
+    unsafe { try_sys!(Sysno::pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC) }?;
+    let [from, to] = ends;
+    match hostcall::attach::out_of_the_way(to) {
+        Ok(to) => Ok([from, to]),
+        Err(errno) => {
+            close_raw(from);
+            Err(errno)
+        }
+    }
+}
+
 fn close_raw(fd: c_int) {
     // SAFETY: a descriptor of our own.
     let _ = unsafe { try_sys!(Sysno::close, fd) };
 }
 
-fn check(result: c_int) -> Result<c_int, Errno> {
-    match result {
-        -1 => Err(errno()),
-        result => Ok(result),
-    }
-}
-
-/// In the child: attributes, then actions, in the order of posix_spawn(3).
-unsafe fn prepare(actions: &[Action], attributes: *const posix_spawnattr_t) -> Result<(), Errno> {
-    let mut mask = None;
+/// In the child, whose signals are blocked: attributes, then actions, in the order of posix_spawn(3), then the mask of signals, `mask`
+/// unless the attributes have another.
+unsafe fn prepare(
+    actions: &[Action],
+    attributes: *const posix_spawnattr_t,
+    mask: u64,
+) -> Result<(), Errno> {
+    let mut given = None;
     if !attributes.is_null() {
         // SAFETY: the program's attributes; all others are live locals.
         unsafe {
@@ -294,58 +242,20 @@ unsafe fn prepare(actions: &[Action], attributes: *const posix_spawnattr_t) -> R
             if has(libc::POSIX_SPAWN_SETSIGMASK) {
                 let mut set = std::mem::zeroed();
                 libc::posix_spawnattr_getsigmask(attributes, &mut set);
-                mask = Some(set);
+                given = Some(set);
             }
         }
     }
     for action in actions {
         // SAFETY: the tag says which detail is there; the calls are this library's own.
-        unsafe { perform(action) }?;
+        unsafe { action.perform() }?;
     }
-    if let Some(mask) = mask {
+    match given {
         // SAFETY: a live set.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut()) };
-    }
-    Ok(())
-}
-
-unsafe fn perform(action: &Action) -> Result<(), Errno> {
-    let detail = &action.detail;
-    // SAFETY: the caller's promise.
-    unsafe {
-        match action.tag {
-            CLOSE => {
-                // Closing what is closed is no error here.
-                libc::close(detail.fd);
-            }
-            DUP2 if detail.pair[0] == detail.pair[1] => {
-                // Then close-on-exec is cleared, unlike in dup2(2).
-                check(libc::fcntl(detail.pair[0], libc::F_SETFD, 0))?;
-            }
-            DUP2 => {
-                check(libc::dup2(detail.pair[0], detail.pair[1]))?;
-            }
-            OPEN => {
-                let open = detail.open;
-                libc::close(open.fd);
-                let fd = check(libc::open(open.path, open.flags, open.mode))?;
-                if fd != open.fd {
-                    check(libc::dup2(fd, open.fd))?;
-                    libc::close(fd);
-                }
-            }
-            CHDIR => {
-                check(libc::chdir(detail.path))?;
-            }
-            FCHDIR => {
-                check(libc::fchdir(detail.fd))?;
-            }
-            CLOSEFROM => crate::shims::open::closefrom(detail.fd),
-            TCSETPGRP => {
-                check(libc::tcsetpgrp(detail.fd, libc::getpgrp()))?;
-            }
-            _ => return Err(Errno(libc::EINVAL)),
-        }
+        Some(given) => unsafe {
+            libc::sigprocmask(libc::SIG_SETMASK, &given, std::ptr::null_mut());
+        },
+        None => session::restore_signals(mask),
     }
     Ok(())
 }
@@ -355,7 +265,12 @@ unsafe fn start(program: &Program) -> Errno {
     unsafe {
         match program.find {
             Find::Path => exec::execve(program.file, program.arguments, program.environment),
-            Find::Search => execute_search(program.file, program.arguments, program.environment),
+            Find::Search => execute_search(
+                program.file,
+                program.arguments,
+                program.environment,
+                Formatless::Refused,
+            ),
         };
     }
     errno()
@@ -443,39 +358,5 @@ unsafe fn run_shell(command: *const c_char) -> c_int {
             libc::sigaction(signal, old, std::ptr::null_mut());
         }
         status
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn glibc_records_actions_as_they_are_read_here() {
-        // SAFETY: structures of libc, made and ended by its functions.
-        unsafe {
-            let mut actions = std::mem::zeroed();
-            libc::posix_spawn_file_actions_init(&mut actions);
-            libc::posix_spawn_file_actions_addclose(&mut actions, 7);
-            libc::posix_spawn_file_actions_adddup2(&mut actions, 3, 9);
-            libc::posix_spawn_file_actions_addopen(
-                &mut actions,
-                5,
-                c"/x".as_ptr(),
-                libc::O_APPEND,
-                0o640,
-            );
-            let list = list(&actions);
-            assert_eq!(
-                list.iter().map(|action| action.tag).collect::<Vec<_>>(),
-                [CLOSE, DUP2, OPEN]
-            );
-            assert_eq!(list[0].detail.fd, 7);
-            assert_eq!(list[1].detail.pair, [3, 9]);
-            let open = list[2].detail.open;
-            assert_eq!((open.fd, open.flags, open.mode), (5, libc::O_APPEND, 0o640));
-            assert_eq!(std::ffi::CStr::from_ptr(open.path), c"/x");
-            libc::posix_spawn_file_actions_destroy(&mut actions);
-        }
     }
 }

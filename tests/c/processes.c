@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "plain.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -247,6 +248,29 @@ static void spawns(const char *d)
     say("bad action %s", strerror(posix_spawnp(&pid, "sh", &actions, NULL, echo, environ)));
 }
 
+/* No cancellation point, in the parent or in the child. */
+static void *spawn_when_cancelled(void *directory)
+{
+    char *sh[] = {"sh", "-c", "echo of a cancelled thread", NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 1, in(directory, "cancelled"), O_WRONLY | O_CREAT, 0644);
+    posix_spawn_file_actions_addclose(&actions, 0);
+    static int pid;
+    pthread_cancel(pthread_self());
+    return posix_spawnp(&pid, "sh", &actions, NULL, sh, environ) == 0 ? &pid : NULL;
+}
+
+static void spawns_of_cancelled_threads(const char *d)
+{
+    pthread_t thread;
+    void *pid;
+    pthread_create(&thread, NULL, spawn_when_cancelled, (void *)d);
+    pthread_join(thread, &pid);
+    say("cancelled %d", pid == PTHREAD_CANCELED);
+    if (pid && pid != PTHREAD_CANCELED) status("spawned", *(int *)pid);
+}
+
 static void systems(const char *d)
 {
     int fd = make(d, "sys", "line one\nline two\n");
@@ -265,7 +289,7 @@ int main(int count, char **arguments)
     if (count > 1 && !strcmp(arguments[1], "child")) return child(count, arguments);
     readlink("/proc/self/exe", self, sizeof self);
     const char *d = arguments[1];
-    forks(d), clones(d), execs(d), execs_at(d), spawns(d), systems(d);
+    forks(d), clones(d), execs(d), execs_at(d), spawns(d), spawns_of_cancelled_threads(d), systems(d);
     say("end");
     return 0;
 }

@@ -9,3 +9,9 @@ gawk 'BEGIN {
     print "y" | "cat >&2"
 }' < in 2> err
 cat err out
+# Its stream is one of bytes.
+python3 -c 'import ctypes
+libc = ctypes.CDLL(None)
+libc.popen.restype = ctypes.c_void_p
+stream = ctypes.c_void_p(libc.popen(b"cat in", b"r"))
+print(libc.fwide(stream, 0) < 0, libc.pclose(stream))'

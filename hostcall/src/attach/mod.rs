@@ -292,7 +292,8 @@ fn named() -> Option<&'static CStr> {
 
 /// Moves a descriptor above those that programs use (never 0–2, nor a shell's 10 or 255), close-on-exec.
 ///
-/// Just below 1024, or below the soft limit if that is lower: higher would make the kernel grow the table for nothing.
+/// Just below 1024, or below the soft limit if that is lower: higher would make the kernel grow the table for nothing. It stays
+/// where it is if no other number is free.
 #[allow(unsafe_code)]
 pub fn out_of_the_way(fd: RawFd) -> Result<RawFd, Errno> {
     let mut limit = libc::rlimit {
@@ -302,7 +303,7 @@ pub fn out_of_the_way(fd: RawFd) -> Result<RawFd, Errno> {
     // SAFETY: `limit` is a live rlimit.
     unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     let floor = (limit.rlim_cur.min(1024) as i32 - 40).max(3);
-    // SAFETY: plain system calls; the old descriptor is ours and no longer used.
+    // SAFETY: plain system calls; the old descriptor is ours and, once it has been moved, no longer used.
     unsafe {
         let high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, floor);
         let high = if high == -1 {
@@ -311,6 +312,10 @@ pub fn out_of_the_way(fd: RawFd) -> Result<RawFd, Errno> {
             high
         };
         let high = Errno::result(high.into());
+        if high == Err(Errno(libc::EMFILE)) && fd > 2 {
+            Errno::result(libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC).into())?;
+            return Ok(fd);
+        }
         libc::close(fd);
         high.map(|fd| fd as RawFd)
     }

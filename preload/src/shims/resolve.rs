@@ -67,16 +67,17 @@ fn directory(client: &Client, path: &mut Path) -> Result<(), Errno> {
         path.push(b"/")?;
         let mut stats = [0u8; size_of::<libc::statx>()];
         let sink = Sink::new(&mut stats);
-        client.statx(DirFd::CWD, path.as_c(), AtFlags(0), 0, sink)?;
+        let found = client.statx(DirFd::CWD, path.as_c(), AtFlags(0), 0, sink);
         path.cut(len);
+        found?;
     }
     Ok(())
 }
 
-/// Follows every link of a host path; what comes out is absolute on the host, the root being empty.
-fn canonical(path: &CStr) -> Result<Path, Errno> {
+/// Follows every link of a host path; what comes out is absolute on the host, the root being empty. If it fails, `done` says how far it
+/// has come.
+fn canonical(path: &CStr, done: &mut Path) -> Result<(), Errno> {
     let client = session::client()?;
-    let mut done = Path::new();
     let mut rest = Path::new();
     rest.push(path.to_bytes())?;
     if rest.len == 0 {
@@ -97,7 +98,7 @@ fn canonical(path: &CStr) -> Result<Path, Errno> {
         match &rest.text()[at..end] {
             b"" | b"." => {}
             b".." => {
-                directory(client, &mut done)?;
+                directory(client, done)?;
                 done.pop();
             }
             component => {
@@ -133,16 +134,27 @@ fn canonical(path: &CStr) -> Result<Path, Errno> {
     // `file/` and `file/.` are no directories, which reading links has not shown.
     let slash = path.to_bytes().ends_with(b"/") || path.to_bytes().ends_with(b"/.");
     if slash {
-        directory(client, &mut done)?;
+        directory(client, done)?;
     }
-    Ok(done)
+    Ok(())
 }
 
 /// realpath(3) on the host, in the guest's terms.
 unsafe fn resolve_host(path: &CStr, to: *mut c_char) -> Result<*mut c_char, Errno> {
-    let found = canonical(path)?;
-    // SAFETY: the calling program's buffer.
-    unsafe { give([session::prefix().as_bytes(), found.text()], to) }
+    let mut found = Path::new();
+    let resolved = canonical(path, &mut found);
+    let tells = match resolved {
+        Ok(()) => true,
+        // The buffer then tells what is missing or shut, as glibc has it.
+        Err(Errno(libc::ENOENT | libc::EACCES)) => !to.is_null() && found.len > 0,
+        Err(_) => false,
+    };
+    let given = match tells {
+        // SAFETY: the calling program's buffer.
+        true => unsafe { give([session::prefix().as_bytes(), found.text()], to) },
+        false => Ok(to),
+    };
+    resolved.and(given)
 }
 
 /// The same of an open file.

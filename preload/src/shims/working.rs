@@ -71,9 +71,14 @@ shims! {
     fn chroot(path: *const c_char) -> c_int {
         // From the new root there is no way to the mount.
         materialise::all();
+        let stands_there = cwd::on_host() && cwd::kernel_is_there();
         let done: c_int = sys!(Sysno::chroot, path);
         if done == 0 {
             session::leave_prefix();
+            // What its path is in that root only the guest kernel can tell.
+            if stands_there {
+                cwd::forget();
+            }
         }
         done
     }
