@@ -142,7 +142,7 @@ impl Shell {
     pub fn run_trap(&mut self, action: &[u8]) -> Run {
         let (status, pipe_status) = (self.status, self.pipe_status.clone());
         let line = self.line;
-        let outer = self.trapped.replace(status);
+        let outer = self.trapped.replace((status, self.depth));
         let result = self.run_text(action, line);
         self.trapped = outer;
         self.line = line;
