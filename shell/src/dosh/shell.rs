@@ -59,6 +59,8 @@ pub struct Shell {
     pub hash_of: u32,
     /// Loops around the command, within its function.
     pub loops: u32,
+    /// Those of them that are around the subshell.
+    pub outer_loops: u32,
     /// Functions and sourced files around the command.
     pub depth: u32,
     /// Conditions around the command: there a failure ends nothing.
@@ -114,6 +116,7 @@ impl Shell {
             hash: HashMap::new(),
             hash_of: 0,
             loops: 0,
+            outer_loops: 0,
             depth: 0,
             guard: 0,
             line: 1,
@@ -189,7 +192,7 @@ impl Shell {
 
     fn enter_subshell(&mut self) {
         self.subshell = true;
-        self.loops = 0;
+        self.outer_loops = self.loops;
         self.trapped = None;
         self.seed ^= spread(std::process::id().into());
         if std::mem::take(&mut self.interactive) {

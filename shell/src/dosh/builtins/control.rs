@@ -35,7 +35,11 @@ fn loops(shell: &mut Shell, words: &[Bytes]) -> Run<Option<u32>> {
             }
         },
     };
-    let most = i64::from(shell.loops);
+    // A subshell's own; without any, one of those around it, whose end the subshell does not outlive.
+    let most = match shell.loops - shell.outer_loops {
+        0 => i64::from(shell.loops.min(1)),
+        own => i64::from(own),
+    };
     Ok((most > 0).then(|| count.min(most) as u32))
 }
 
