@@ -31,7 +31,7 @@ pub fn main() -> i32 {
         Err(status) => return status,
     };
     match shell.interactive {
-        true => keyboard::begin(&mut shell),
+        true => keyboard::begin(&mut shell, &startup),
         false => shell.follow_monitor(),
     }
     if !matches!(commands, Commands::Input) {
@@ -48,6 +48,7 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32>
     let mut startup = Startup {
         login: false,
         configured: true,
+        controls_jobs: true,
     };
     if let Some(name) = words.first() {
         shell.zero = name.clone();
@@ -106,12 +107,14 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32>
                         let name = String::from_utf8_lossy(name);
                         return Err(refuse(&format!("{name}: invalid option name")));
                     }
+                    startup.controls_jobs &= on || name != b"monitor";
                     rest = more;
                 }
                 letter => {
                     if !shell.options.set_letter(*letter, on) {
                         return Err(refuse(&format!("-{}: invalid option", char::from(*letter))));
                     }
+                    startup.controls_jobs &= on || *letter != b'm';
                 }
             }
         }

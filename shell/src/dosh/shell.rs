@@ -59,6 +59,8 @@ pub struct Shell {
     pub hash_of: u32,
     /// Loops around the command, within its function.
     pub loops: u32,
+    /// Those of them that are around the subshell.
+    pub outer_loops: u32,
     /// Functions and sourced files around the command.
     pub depth: u32,
     /// Conditions around the command: there a failure ends nothing.
@@ -69,8 +71,9 @@ pub struct Shell {
     pub explains: bool,
     /// The letter of `$-` that tells where commands come from.
     pub source_letter: Option<u8>,
-    /// What `exit` without a number ends with while a trap runs: the status before it.
-    pub trapped: Option<i32>,
+    /// While a trap runs: the status before it, and how deep that was. `exit` without a number ends with it, and so does a
+    /// `return` that ends the trap.
+    pub trapped: Option<(i32, u32)>,
     /// A job in the foreground has been stopped: the loops around it end.
     pub suspended: bool,
     /// Within a forked part of a script.
@@ -113,6 +116,7 @@ impl Shell {
             hash: HashMap::new(),
             hash_of: 0,
             loops: 0,
+            outer_loops: 0,
             depth: 0,
             guard: 0,
             line: 1,
@@ -188,6 +192,7 @@ impl Shell {
 
     fn enter_subshell(&mut self) {
         self.subshell = true;
+        self.outer_loops = self.loops;
         self.trapped = None;
         self.seed ^= spread(std::process::id().into());
         if std::mem::take(&mut self.interactive) {
@@ -224,7 +229,7 @@ impl Shell {
             Some(action) => {
                 let status = self.status;
                 self.guard = 0;
-                self.trapped = Some(status);
+                self.trapped = Some((status, self.depth));
                 match self.run_text(&action, 1) {
                     Err(Flow::Exit(status) | Flow::Abort(status)) => status,
                     _ => status,
@@ -319,7 +324,11 @@ impl Shell {
         }
         match name {
             b"OPTIND" => self.option_offset = 0,
-            b"RANDOM" | b"SECONDS" | b"HPWD" | b"HOLDPWD" | b"_" => return self.restart(name),
+            b"RANDOM" | b"SECONDS" | b"HPWD" | b"HOLDPWD" | b"_"
+                if !self.variables.attributes(name).plain =>
+            {
+                return self.restart(name)
+            }
             _ => {}
         }
         Ok(())

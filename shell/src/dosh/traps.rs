@@ -21,8 +21,10 @@ pub struct Traps {
     ignored: Vec<i32>,
     /// In how many functions the one on ERR was set: those within them have none, but under `set -E`.
     pub error_depth: u32,
-    /// At a terminal, signals ignored at entry can be trapped all the same.
-    pub interactive: bool,
+    /// At a terminal some signals do nothing without a trap.
+    interactive: bool,
+    /// There, and in subshells of such a shell, signals ignored at entry can be trapped all the same.
+    unlocked: bool,
 }
 
 impl Traps {
@@ -42,6 +44,11 @@ impl Traps {
             ignored: signals.filter(|signal| sys::is_ignored(*signal)).collect(),
             ..Traps::default()
         }
+    }
+
+    /// The shell is one at a terminal.
+    pub fn be_interactive(&mut self) {
+        (self.interactive, self.unlocked) = (true, true);
     }
 
     /// Traps are the parent's; what it ignores stays ignored. `errors`: the action on ERR is inherited.
@@ -64,7 +71,7 @@ impl Traps {
     /// Sets an action; nothing is the default.
     pub fn set(&mut self, condition: i32, action: Option<Bytes>) {
         self.parents.clear();
-        if self.ignored.contains(&condition) && !self.interactive {
+        if self.ignored.contains(&condition) && !self.unlocked {
             return;
         }
         if condition > 0 {
@@ -142,7 +149,7 @@ impl Shell {
     pub fn run_trap(&mut self, action: &[u8]) -> Run {
         let (status, pipe_status) = (self.status, self.pipe_status.clone());
         let line = self.line;
-        let outer = self.trapped.replace(status);
+        let outer = self.trapped.replace((status, self.depth));
         let result = self.run_text(action, line);
         self.trapped = outer;
         self.line = line;

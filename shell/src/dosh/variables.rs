@@ -23,6 +23,8 @@ pub struct Variable {
     pub readonly: bool,
     /// Assigned in front of a command, for its time.
     pub passed: bool,
+    /// A function's own, or unset: what the shell makes up for the name is not seen.
+    pub plain: bool,
 }
 
 /// The variable may not be changed.

@@ -35,7 +35,11 @@ fn loops(shell: &mut Shell, words: &[Bytes]) -> Run<Option<u32>> {
             }
         },
     };
-    let most = i64::from(shell.loops);
+    // A subshell's own; without any, one of those around it, whose end the subshell does not outlive.
+    let most = match shell.loops - shell.outer_loops {
+        0 => i64::from(shell.loops.min(1)),
+        own => i64::from(own),
+    };
     Ok((most > 0).then(|| count.min(most) as u32))
 }
 
@@ -59,10 +63,11 @@ pub fn go_on(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     }
 }
 
-/// The status that `exit` and `return` are given; else the last one.
-fn status(shell: &mut Shell, words: &[Bytes]) -> Result<i32, i32> {
+/// The status that `exit` and `return` are given; else the last one, or that before the trap which they end.
+fn status(shell: &mut Shell, words: &[Bytes], trap_ends: bool) -> Result<i32, i32> {
     let Some(word) = words.get(1) else {
-        return Ok(shell.trapped.unwrap_or(shell.status));
+        let before = shell.trapped.filter(|_| trap_ends);
+        return Ok(before.map_or(shell.status, |(status, _)| status));
     };
     let (sign, digits) = match &word[..] {
         [b'-', digits @ ..] => (-1, digits),
@@ -85,13 +90,14 @@ pub fn exit(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     if shell.refuses_to_leave() {
         return Ok(1);
     }
-    match status(shell, words) {
+    match status(shell, words, true) {
         Ok(status) | Err(status) => Err(Flow::Exit(status)),
     }
 }
 
 pub fn go_back(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let status = match status(shell, words) {
+    let trap_ends = shell.trapped.is_some_and(|(_, depth)| depth == shell.depth);
+    let status = match status(shell, words, trap_ends) {
         Ok(status) => status,
         Err(status) => return Err(Flow::Abort(status)),
     };

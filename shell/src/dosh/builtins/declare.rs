@@ -7,6 +7,18 @@ use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::variables::{Value, Variable};
 
+/// What is a variable like any other from when it is unset.
+const MADE_UP: &[&[u8]] = &[
+    b"BASHPID",
+    b"EUID",
+    b"HOSTNAME",
+    b"LINENO",
+    b"OSTYPE",
+    b"RANDOM",
+    b"SECONDS",
+    b"UID",
+];
+
 /// `name=value` apart.
 pub fn split(word: &[u8]) -> (&[u8], Option<&[u8]>) {
     match word.iter().position(|byte| *byte == b'=') {
@@ -55,7 +67,7 @@ fn attribute(
         if let Some(value) = value {
             shell.assign(name, value.to_vec())?;
         }
-        *which(shell.variables.attributes(name)) = on;
+        *which(shell.attributed(name)) = on;
     }
     Ok(0)
 }
@@ -105,13 +117,14 @@ pub fn written(value: &Value) -> Bytes {
 pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut letters = Letters::new(words, b"");
     let (mut exported, mut readonly, mut global) = (false, false, false);
-    let (mut functions, mut shows) = (false, false);
+    let (mut functions, mut named, mut shows) = (false, false, false);
     while let Some((letter, _)) = letters.next() {
         match letter {
             b'x' => exported = true,
             b'r' => readonly = true,
             b'g' => global = true,
-            b'F' => functions = true,
+            b'f' => functions = true,
+            b'F' => (functions, named) = (true, true),
             b'p' if words[0] != b"local" => shows = true,
             b'a' => {}
             letter => {
@@ -121,7 +134,7 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         }
     }
     if functions {
-        return Ok(name_functions(shell, &words[0], letters.operands()));
+        return Ok(show_functions(shell, &words[0], letters.operands(), named));
     }
     if shows {
         return Ok(show(shell, &words[0], letters.operands()));
@@ -150,11 +163,12 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             let variable = shell.variables.attributes(name);
             variable.exported = outer.exported;
             variable.passed &= !new;
+            variable.plain = true;
         }
         if let Some(value) = value {
             shell.assign(name, value.to_vec())?;
         }
-        let variable = shell.variables.attributes(name);
+        let variable = shell.attributed(name);
         variable.exported |= exported;
         variable.readonly |= readonly;
     }
@@ -205,25 +219,25 @@ fn declaration(name: &[u8], variable: &Variable) -> Bytes {
     text
 }
 
-/// Those of the names that are functions'; without names, all.
-fn name_functions(shell: &Shell, command: &[u8], names: &[Bytes]) -> i32 {
+/// Those of the names that are functions', or without names all: as they were defined, or `named` only.
+fn show_functions(shell: &Shell, command: &[u8], names: &[Bytes], named: bool) -> i32 {
+    let mut all: Vec<&Bytes> = shell.functions.keys().collect();
+    all.sort();
+    let asked = match names {
+        [] => all,
+        names => names.iter().collect(),
+    };
     let mut text = Bytes::new();
-    if names.is_empty() {
-        let mut all: Vec<_> = shell.functions.keys().collect();
-        all.sort();
-        all.iter()
-            .for_each(|name| text.extend([b"declare -f ", &name[..], b"\n"].concat()));
-        return shell.put(command, &text);
+    let mut status = 0;
+    for name in asked {
+        match shell.functions.get(name) {
+            Some(function) if !named => text.extend([&function.text[..], b"\n"].concat()),
+            Some(_) if names.is_empty() => text.extend([b"declare -f ", &name[..], b"\n"].concat()),
+            Some(_) => text.extend([&name[..], b"\n"].concat()),
+            None => status = 1,
+        }
     }
-    let (known, unknown): (Vec<_>, Vec<_>) = names
-        .iter()
-        .partition(|name| shell.functions.contains_key(&name[..]));
-    for name in known {
-        text.extend([&name[..], b"\n"].concat());
-    }
-    shell
-        .put(command, &text)
-        .max(i32::from(!unknown.is_empty()))
+    shell.put(command, &text).max(status)
 }
 
 pub fn unset(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
@@ -259,6 +273,9 @@ pub fn unset(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         let known = shell.variables.lookup(word).is_some();
         if let Err(error) = shell.variables.unset(word) {
             return Err(shell.refuse_readonly(&error));
+        }
+        if MADE_UP.contains(&&word[..]) {
+            shell.variables.attributes(word).plain = true;
         }
         // Without an option, a name that is no variable is a function's.
         if !known && !variables {

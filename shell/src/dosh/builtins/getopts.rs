@@ -1,12 +1,15 @@
 //! `getopts` (XCU getopts).
 
 use super::shown;
-use crate::dosh::shell::{Run, Shell};
+use crate::dosh::shell::{Flow, Run, Shell};
 use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
 
 pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
-    let status = next_option(shell, words)?;
+    let status = match next_option(shell, words) {
+        Err(Flow::Abort(_)) => return Ok(2),
+        result => result?,
+    };
     match words.get(2).filter(|name| !is_name(name)) {
         Some(name) => {
             let message = format!("`{}': not a valid identifier", shown(name));

@@ -180,6 +180,15 @@ impl Shell {
     }
 }
 
+/// The status of a regular built-in that has assigned: to fail in that is its failure, and ends nothing.
+fn settled(assigned: Run, status: i32) -> Run<i32> {
+    match assigned {
+        Ok(()) => Ok(status),
+        Err(Flow::Abort(status)) => Ok(status),
+        Err(flow) => Err(flow),
+    }
+}
+
 /// A decimal number that is not negative.
 pub fn number(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;

@@ -1,7 +1,7 @@
 //! `printf` (XCU printf).
 
 use super::declare::element;
-use super::shown;
+use super::{settled, shown};
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::quoting::{digits, quote};
 use crate::dosh::syntax::token::is_name;
@@ -44,7 +44,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     }
     let (text, status) = (output.text, output.status);
     match variable {
-        Some(name) => assign(shell, name, text).map(|()| status),
+        Some(name) => settled(assign(shell, name, text), status),
         None => Ok(shell.put(b"printf", &text).max(status)),
     }
 }

@@ -1,6 +1,6 @@
 //! `read` (XCU read).
 
-use super::{number, shown, Letters};
+use super::{number, settled, shown, Letters};
 use crate::dosh::ifs::{Ifs, Separates};
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::token::is_name;
@@ -81,9 +81,13 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             ))
         }
     };
+    settled(assign(shell, array, names, &line), status)
+}
+
+fn assign(shell: &mut Shell, array: Option<Bytes>, names: &[Bytes], line: &[Read]) -> Run {
     let ifs = shell.variables.ifs();
     if let Some(name) = array {
-        let mut rest = trim_start(&line, &ifs);
+        let mut rest = trim_start(line, &ifs);
         let mut fields = std::collections::BTreeMap::new();
         while !rest.is_empty() {
             let (field, after) = take_field(rest, &ifs);
@@ -91,13 +95,12 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             rest = after;
         }
         let result = shell.variables.set_array(&name, fields);
-        shell.assigned(&name, result)?;
-    } else if names.is_empty() {
-        shell.assign(b"REPLY", line.iter().map(|(byte, _)| *byte).collect())?;
-    } else {
-        assign_fields(shell, names, &line, &ifs)?;
+        return shell.assigned(&name, result);
     }
-    Ok(status)
+    match names {
+        [] => shell.assign(b"REPLY", bytes(line)),
+        names => assign_fields(shell, names, line, &ifs),
+    }
 }
 
 /// A byte, and whether a backslash stood before it.

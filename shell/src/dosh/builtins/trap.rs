@@ -84,7 +84,7 @@ fn list(shell: &Shell, only: Option<&[i32]>) -> i32 {
         let name = match *condition {
             EXIT => "EXIT".to_owned(),
             ERR => "ERR".to_owned(),
-            signal => format!("SIG{}", signals::name(signal)),
+            signal => signals::name(signal).to_owned(),
         };
         let line = [
             b"trap -- ",

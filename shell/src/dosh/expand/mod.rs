@@ -150,8 +150,11 @@ impl Shell {
     fn expand_operand(&mut self, word: &Word, place: Place, out: &mut dyn Sink) -> Run {
         match (word, place) {
             (Word::Plain(text), _) => out.quoted(text),
-            (Word::Parts(parts), Place::Quoted) if parts.is_empty() => out.quoted(b""),
-            (Word::Parts(parts), Place::Quoted) => self.expand(parts, place, out)?,
+            (Word::Parts(parts), Place::Quoted) => {
+                // `$@` without parameters removes the quotes around itself, not those around the operator.
+                out.quoted(b"");
+                self.expand(parts, place, out)?;
+            }
             (Word::Parts(parts), _) => self.expand(parts, Place::Operand, out)?,
             (Word::Declares(_), _) => {}
         }

@@ -3,6 +3,7 @@
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::{Bytes, Index, Name};
+use crate::dosh::variables::Variable;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -100,8 +101,12 @@ impl Shell {
         if let Some(text) = self.variables.get(name) {
             return Some(text.to_vec());
         }
-        if self.variables.lookup(name).is_some() {
+        let known = self.variables.lookup(name);
+        if known.is_some_and(|known| known.plain || known.value.is_some()) {
             return None;
+        }
+        if let Some(text) = self.constant(name) {
+            return Some(text);
         }
         let number = match name {
             b"LINENO" => i64::from(self.line),
@@ -111,10 +116,6 @@ impl Shell {
             }
             b"RANDOM" => self.random() as i64,
             b"BASHPID" => i64::from(std::process::id()),
-            b"UID" => nix::unistd::getuid().as_raw().into(),
-            b"EUID" => nix::unistd::geteuid().as_raw().into(),
-            b"HOSTNAME" => return nix::unistd::gethostname().ok().map(OsString::into_vec),
-            b"OSTYPE" => return Some(b"linux-gnu".to_vec()),
             b"_" => return Some(self.last_argument.clone()),
             b"HPWD" => return self.host_directory(false),
             b"HOLDPWD" => return self.host_directory(true),
@@ -122,6 +123,28 @@ impl Shell {
             _ => return None,
         };
         Some(number.to_string().into_bytes())
+    }
+
+    /// What the shell makes up once and for all.
+    fn constant(&self, name: &[u8]) -> Option<Bytes> {
+        let id = match name {
+            b"UID" => nix::unistd::getuid().as_raw(),
+            b"EUID" => nix::unistd::geteuid().as_raw(),
+            b"HOSTNAME" => return nix::unistd::gethostname().ok().map(OsString::into_vec),
+            b"OSTYPE" => return Some(b"linux-gnu".to_vec()),
+            _ => return None,
+        };
+        Some(id.to_string().into_bytes())
+    }
+
+    /// The variable, to be given an attribute. A constant is its value from then on: programs are to get it.
+    pub fn attributed(&mut self, name: &[u8]) -> &mut Variable {
+        if self.variables.lookup(name).is_none() {
+            if let Some(text) = self.constant(name) {
+                self.variables.put(name, text);
+            }
+        }
+        self.variables.attributes(name)
     }
 
     /// The value of one of `#?-$!`.

@@ -79,11 +79,11 @@ pub struct Keyboard {
 }
 
 /// Makes the shell one at a terminal.
-pub fn begin(shell: &mut Shell) {
+pub fn begin(shell: &mut Shell, startup: &Startup) {
     shell.interactive = true;
-    shell.traps.interactive = true;
+    shell.traps.be_interactive();
     signals::begin();
-    shell.options.set_name(b"monitor", true);
+    shell.options.set_name(b"monitor", startup.controls_jobs);
     let before = shell.take_terminal();
     shell.keyboard = Some(Box::new(Keyboard {
         settings: shell.terminal.and_then(sys::settings),

@@ -137,6 +137,15 @@ pub enum Stop {
 /// Constructs within each other that are looked into.
 const DEEPEST: u32 = 50;
 
+/// A here-document whose body is still to come.
+pub struct Here {
+    pub delimiter: Bytes,
+    /// Tabs before its lines are dropped.
+    pub strip_tabs: bool,
+    /// Its delimiter is quoted: no line of it is continued.
+    pub quoted: bool,
+}
+
 pub struct Scanner<'t> {
     pub text: &'t [u8],
     pub at: usize,
@@ -144,8 +153,8 @@ pub struct Scanner<'t> {
     /// The line began with `@`.
     pub line_on_host: bool,
     pub found: Scan,
-    /// Here-documents whose bodies follow: the delimiter, and whether tabs before it are dropped.
-    pub bodies: Vec<(Bytes, bool)>,
+    /// Here-documents whose bodies follow.
+    pub bodies: Vec<Here>,
     /// Compound commands around this place that reserved words have opened.
     pub open: u32,
     /// Backquotes around this place.

@@ -1,6 +1,6 @@
 //! Reserved words, redirections and here-documents of a text that is being typed.
 
-use super::scan::{Kind, Role, Scanner, Stop};
+use super::scan::{Here, Kind, Role, Scanner, Stop};
 use crate::dosh::syntax::tree::Bytes;
 
 /// Reserved words behind which a command begins.
@@ -240,9 +240,14 @@ impl Scanner<'_> {
         }
         match here {
             Some(strip_tabs) => {
-                let delimiter = self.word(Role::Nothing);
-                self.bodies
-                    .push((delimiter.unwrap_or_default(), strip_tabs));
+                let from = self.at;
+                let delimiter = self.word(Role::Nothing).unwrap_or_default();
+                let quoted = has_quotes(&self.text[from..self.at]);
+                self.bodies.push(Here {
+                    delimiter,
+                    strip_tabs,
+                    quoted,
+                });
             }
             None => {
                 let from = self.at;
@@ -260,13 +265,15 @@ impl Scanner<'_> {
     /// A newline, and the here-documents behind it.
     pub fn newline(&mut self) {
         self.at += 1;
-        for (delimiter, strip_tabs) in std::mem::take(&mut self.bodies) {
-            self.body(&delimiter, strip_tabs);
+        for here in std::mem::take(&mut self.bodies) {
+            self.body(&here);
         }
     }
 
-    fn body(&mut self, delimiter: &Bytes, strip_tabs: bool) {
+    fn body(&mut self, here: &Here) {
         let from = self.at;
+        // A line with those that continue it.
+        let (mut whole, mut continued) = (Bytes::new(), false);
         loop {
             if self.is_at_end() {
                 self.piece(from, Kind::Quoted);
@@ -276,8 +283,17 @@ impl Scanner<'_> {
             let newline = rest.iter().position(|byte| *byte == b'\n');
             let line = &rest[..newline.unwrap_or(rest.len())];
             let tabs = line.iter().take_while(|byte| **byte == b'\t').count();
-            let text = if strip_tabs { &line[tabs..] } else { line };
-            let ends = text == &delimiter[..];
+            let text = match here.strip_tabs && !continued {
+                true => &line[tabs..],
+                false => line,
+            };
+            if !continued {
+                whole.clear();
+            }
+            let escapes = text.iter().rev().take_while(|byte| **byte == b'\\');
+            continued = !here.quoted && escapes.count() % 2 == 1;
+            whole.extend_from_slice(&text[..text.len() - usize::from(continued)]);
+            let ends = whole == here.delimiter && !continued;
             self.at += line.len() + usize::from(newline.is_some() && !ends);
             if ends {
                 self.piece(from, Kind::Quoted);
@@ -289,4 +305,13 @@ impl Scanner<'_> {
             }
         }
     }
+}
+
+/// Whether a part of the word is quoted.
+fn has_quotes(word: &[u8]) -> bool {
+    word.iter().enumerate().any(|(at, byte)| match byte {
+        b'\'' | b'"' => true,
+        b'\\' => word.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    })
 }

@@ -12,6 +12,8 @@ pub struct Startup {
     pub login: bool,
     /// Reads `~/.doshrc`.
     pub configured: bool,
+    /// Without `+m`.
+    pub controls_jobs: bool,
 }
 
 impl Shell {

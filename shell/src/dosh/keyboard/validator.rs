@@ -36,7 +36,8 @@ pub fn is_incomplete(text: &[u8], aliases: &Rc<Aliases>) -> bool {
     if goes_on(text) {
         return true;
     }
-    let mut parser = Parser::new(text, 1);
+    // Enter ends a word that is missing: there the text is wrong, and no more of it would help.
+    let mut parser = Parser::new(&[text, b"\n"].concat(), 1);
     loop {
         match parser.next(aliases) {
             Ok(Some(_)) => {}
@@ -97,6 +98,8 @@ mod tests {
             "# it's",
             "a; # {",
             ";;",
+            "echo a <",
+            "if true; then a > ",
         ] {
             assert!(!is_incomplete(text.as_bytes(), &aliases), "{text}");
         }

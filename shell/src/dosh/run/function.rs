@@ -12,6 +12,7 @@ impl Shell {
         fields.remove(0);
         let arguments = std::mem::replace(&mut self.arguments, fields);
         let loops = std::mem::take(&mut self.loops);
+        let outer_loops = std::mem::take(&mut self.outer_loops);
         self.depth += 1;
         self.variables.push_frame(Scope::Function);
         let (line, last) = (self.line, self.last_argument.clone());
@@ -19,7 +20,7 @@ impl Shell {
         (self.line, self.last_argument) = (line, last);
         self.variables.pop_frame();
         self.depth -= 1;
-        self.loops = loops;
+        (self.loops, self.outer_loops) = (loops, outer_loops);
         self.arguments = arguments;
         match result {
             Err(Flow::Return(status)) => {

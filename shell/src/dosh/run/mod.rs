@@ -26,15 +26,13 @@ impl Shell {
             if self.options.noexec() && !self.interactive {
                 return Ok(());
             }
+            self.run_pending_traps()?;
             match item.background {
                 true => self.start_background(&item.and_or)?,
                 false => self.and_or(&item.and_or, last && at + 1 == list.0.len())?,
             }
-            if sys::any_arrived() {
-                self.run_pending_traps()?;
-            }
         }
-        Ok(())
+        self.run_pending_traps()
     }
 
     pub fn and_or(&mut self, and_or: &AndOr, last: bool) -> Run {
@@ -42,9 +40,11 @@ impl Shell {
             return self.pipeline(&and_or.first, last);
         };
         self.guarded(|shell| shell.pipeline(&and_or.first, false))?;
+        self.run_pending_traps()?;
         for (connector, pipeline) in rest {
             if self.goes_on(*connector) {
                 self.guarded(|shell| shell.pipeline(pipeline, false))?;
+                self.run_pending_traps()?;
             }
         }
         if let Some((connector, pipeline)) = and_or.rest.last() {

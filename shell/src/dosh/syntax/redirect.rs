@@ -89,6 +89,7 @@ impl Parser {
                                 text.push(next);
                                 self.source.skip(1);
                             }
+                            (b'"', b'\\', Some(b'\n')) => self.source.skip(1),
                             _ => text.push(inner),
                         }
                     }
@@ -124,6 +125,8 @@ impl Parser {
 
     fn here_body(&mut self, pending: &Pending) -> Parsed<Bytes> {
         let mut body = Bytes::new();
+        // The line with those that continue it, and where it begins.
+        let (mut whole, mut begin) = (Bytes::new(), 0);
         let mut continued = false;
         while self.source.raw().is_some() {
             let rest = self.source.rest();
@@ -135,11 +138,17 @@ impl Parser {
                 let tabs = line.iter().take_while(|byte| **byte == b'\t').count();
                 line.drain(..tabs);
             }
-            if line == pending.delimiter && !continued {
-                return Ok(body);
+            if !continued {
+                whole.clear();
+                begin = body.len();
             }
             let escapes = line.iter().rev().take_while(|byte| **byte == b'\\').count();
             continued = !pending.quoted && escapes % 2 == 1;
+            whole.extend_from_slice(&line[..line.len() - usize::from(continued)]);
+            if whole == pending.delimiter && !continued {
+                body.truncate(begin);
+                return Ok(body);
+            }
             body.extend_from_slice(&line);
             if newline.is_some() {
                 body.push(b'\n');
