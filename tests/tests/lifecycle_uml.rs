@@ -260,3 +260,21 @@ fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
     assert_eq!(now, before);
     assert!(try_lock(&directory.join("file")).is_some());
 }
+
+#[test]
+fn output_that_cannot_be_written_is_told_of_and_no_success() {
+    if !installed() {
+        return;
+    }
+    for (script, expected) in [("echo x", 1), ("echo x; exit 3", 3)] {
+        let output = Command::new(program("hostd"))
+            .args(["run", "--guest", "uml", "--no-mount", "--"])
+            .args(["sh", "-c", script])
+            .stdout(File::create("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "hostd: standard output: No space left on device\n");
+        assert_eq!(output.status.code(), Some(expected), "{script}");
+    }
+}
