@@ -278,3 +278,24 @@ fn output_that_cannot_be_written_is_told_of_and_no_success() {
         assert_eq!(output.status.code(), Some(expected), "{script}");
     }
 }
+
+#[test]
+fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
+    if !installed() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let file = File::create(scratch.join("both")).unwrap();
+    let script = "for n in $(seq 200); do echo $n; echo $n >&2; done";
+    let status = Command::new(program("hostd"))
+        .args(["run", "--guest", "uml", "--no-mount", "--"])
+        .args(["sh", "-c", script])
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let expected: String = (1..=200).map(|n| format!("{n}\n{n}\n")).collect();
+    let written = std::fs::read_to_string(scratch.join("both")).unwrap();
+    assert_eq!(written, expected);
+}

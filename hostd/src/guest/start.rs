@@ -32,6 +32,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             io::stdout().is_terminal(),
             io::stderr().is_terminal(),
         ],
+        sys::are_one(io::stdout().as_fd(), io::stderr().as_fd()),
     );
     // From before the command can run: a signal in between must reach it, not end hostd.
     let signals = SignalPipe::install(&relay::SIGNALS)
@@ -211,8 +212,8 @@ impl Drop for Running {
 }
 
 /// Which streams go how. A terminal only when standard input *and* output are terminals: with output alone,
-/// `x | tool` would hang in a terminal that never gets x's end of file.
-fn choose_stdio(kind: Kind, terminal: [bool; 3]) -> [Stdio; 3] {
+/// `x | tool` would hang in a terminal that never gets x's end of file. `one`: both outputs are one open file.
+fn choose_stdio(kind: Kind, terminal: [bool; 3], one: bool) -> [Stdio; 3] {
     let apart = |is_terminal: bool| match kind {
         // The user's terminal is never lent to a guest: with it in hand, one can type into it (TIOCSTI).
         Kind::Local if !is_terminal => Stdio::Inherit,
@@ -226,7 +227,10 @@ fn choose_stdio(kind: Kind, terminal: [bool; 3]) -> [Stdio; 3] {
         };
         [Stdio::Terminal, Stdio::Terminal, error]
     } else {
-        terminal.map(apart)
+        match terminal.map(apart) {
+            [input, Stdio::Pipe, _] if one => [input, Stdio::Pipe, Stdio::AsOutput],
+            streams => streams,
+        }
     }
 }
 
@@ -301,8 +305,28 @@ mod tests {
             ([false, false, false], [Inherit; 3], [Pipe; 3]),
         ];
         for (terminals, local, uml) in cases {
-            assert_eq!(choose_stdio(Kind::Local, terminals), local, "{terminals:?}");
-            assert_eq!(choose_stdio(Kind::Uml, terminals), uml, "{terminals:?}");
+            let choose = |kind| choose_stdio(kind, terminals, false);
+            assert_eq!(choose(Kind::Local), local, "{terminals:?}");
+            assert_eq!(choose(Kind::Uml), uml, "{terminals:?}");
+        }
+    }
+
+    #[test]
+    fn outputs_that_are_one_stay_one() {
+        use Stdio::{AsOutput, Inherit, Pipe, Terminal};
+        let cases = [
+            ([true; 3], [Terminal; 3], [Terminal; 3]),
+            (
+                [false, true, true],
+                [Inherit, Pipe, AsOutput],
+                [Pipe, Pipe, AsOutput],
+            ),
+            ([false; 3], [Inherit; 3], [Pipe, Pipe, AsOutput]),
+        ];
+        for (terminals, local, uml) in cases {
+            let choose = |kind| choose_stdio(kind, terminals, true);
+            assert_eq!(choose(Kind::Local), local, "{terminals:?}");
+            assert_eq!(choose(Kind::Uml), uml, "{terminals:?}");
         }
     }
 
