@@ -156,3 +156,21 @@ fn an_answer_that_nobody_takes_is_no_crash() {
         assert!(said.contains("cannot write the answer"), "{said}");
     }
 }
+
+#[test]
+fn only_files_are_copied_into_a_guest() {
+    for (source, why) in [("/etc", "is no file"), ("/none/at/all", "no such file")] {
+        let output = Command::new(program("hostd"))
+            .args(["run", "--guest", "local", "--copy"])
+            .arg(format!("{source}:/x"))
+            .args(["--", "true"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.starts_with(&format!("hostd: {source}: {why}")),
+            "{said}"
+        );
+        assert_eq!(output.status.code(), Some(125));
+    }
+}
