@@ -79,18 +79,18 @@ pub fn parse_list(text: &[u8]) -> Result<Vec<Named>, String> {
     entries
         .filter(|entry| !entry.is_empty())
         .map(|entry| {
+            let wrong = |what| {
+                let entry = String::from_utf8_lossy(entry);
+                format!("{entry:?} {what}; write NAME, NAME/p (a path) or NAME/l (a list of paths)")
+            };
             let mut parts = entry.splitn(2, |byte| *byte == b'/');
-            let mut named = parse_option(parts.next().unwrap_or_default())?;
+            let name = parts.next().unwrap_or_default();
+            let mut named = parse_option(name).map_err(|_| wrong("names no variable"))?;
             for flag in parts.next().unwrap_or_default() {
                 named.translate = match flag {
                     b'p' => Translate::Path,
                     b'l' => Translate::List,
-                    _ => {
-                        return Err(format!(
-                            "{:?}: unknown flag; write NAME, NAME/p (a path) or NAME/l (a list of paths)",
-                            String::from_utf8_lossy(entry)
-                        ))
-                    }
+                    _ => return Err(wrong("has an unknown flag")),
                 };
             }
             Ok(named)
