@@ -252,7 +252,9 @@ mod tests {
         assert_eq!(parse_list(b""), Ok(vec![]));
         assert_eq!(parse_list(b":X:").unwrap().len(), 1);
         assert!(parse_list(b"X/q").unwrap_err().contains("X/q"));
-        assert!(parse_list(b"/p").is_err());
+        assert!(parse_list(b"/p")
+            .unwrap_err()
+            .contains("write NAME, NAME/p"));
         assert!(parse_option(b"=x").is_err() && parse_option(b"").is_err());
     }
 }

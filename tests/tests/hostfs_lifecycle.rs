@@ -85,7 +85,9 @@ fn a_failure_is_told_before_the_command_ends() {
         .unwrap();
     let pid = command.id();
     let mut child = String::new();
+    let early = "the command has ended, and its message is still to come";
     eventually("hostfs waits for a reader of its message", || {
+        assert!(command.try_wait().unwrap().is_none(), "{early}");
         let all = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         child = all.unwrap_or_default().trim().to_owned();
         fs::read_to_string(format!("/proc/{child}/wchan")).is_ok_and(|at| at.contains("pipe_write"))
@@ -96,14 +98,12 @@ fn a_failure_is_told_before_the_command_ends() {
         .any(|fd| {
             let path = fd.unwrap().path();
             let number: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-            number > 2 && fs::read_link(path).is_ok_and(|it| it.starts_with("pipe:"))
+            number > 2
+                && fs::read_link(path).is_ok_and(|it| it.to_string_lossy().starts_with("pipe:"))
         });
     drop((reader, writer));
     assert!(!command.wait().unwrap().success());
-    assert!(
-        held,
-        "the command has ended, and its message is still to come"
-    );
+    assert!(held, "{early}");
 }
 
 /// A pipe that takes no more.

@@ -336,7 +336,7 @@ fn links_lie_in_the_guest(guest: &mut Scripts) {
     let scratch = Scratch::new();
     let script = format!(
         "cd /host{0}; hrun --install-link echo /host{0}; hrun --install-link echo .; ls",
-        scratch.path().display()
+        scratch.display()
     );
     let output = guest.run(&script);
     let said = text(&output.stderr);
