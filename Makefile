@@ -8,7 +8,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 .PHONY: help setup setup-tests build run lint loom test test-long compatibility bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 setup: ## install what is missing (as root), or say how
 	@.ci/setup

@@ -20,6 +20,7 @@ mod worker;
 mod workload;
 
 use clap::Parser;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,12 +69,15 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 .iter()
                 .any(|name| id.starts_with(name.as_str()))
     };
+    let rows = rows::all(&bench.data);
+    let ids: Vec<&str> = rows.iter().map(|contest| contest.id).collect();
+    are_known(&arguments.only, &ids)?;
+    // Before minutes are spent on what cannot be kept.
+    std::fs::create_dir_all(&arguments.out)
+        .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
     println!("{}", report::head());
     let mut figures = Vec::new();
-    for contest in rows::all(&bench.data)
-        .into_iter()
-        .filter(|contest| wanted(contest.id))
-    {
+    for contest in rows.into_iter().filter(|contest| wanted(contest.id)) {
         match contest.run(&mut bench) {
             Ok(new) => {
                 new.iter()
@@ -85,4 +89,38 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     report::save(&figures, &arguments.out.join("results.json"))?;
     plot::draw(&figures, &arguments.out.join("results.svg"))
+}
+
+/// Whether each name begins a row's.
+fn are_known(names: &[String], ids: &[&str]) -> Result<(), String> {
+    let begins_none = |name: &&String| !ids.iter().any(|id| id.starts_with(name.as_str()));
+    match names.iter().find(begins_none) {
+        None => Ok(()),
+        Some(name) => {
+            let ids: BTreeSet<&str> = ids.iter().copied().collect();
+            let ids: Vec<&str> = ids.into_iter().collect();
+            Err(format!(
+                "no row begins with `{name}`; there are {}",
+                ids.join(", ")
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_known;
+
+    #[test]
+    fn a_name_without_rows_is_refused_with_those_there_are() {
+        let ids = ["stat", "stat", "open"];
+        let known = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            are_known(&names, &ids)
+        };
+        assert_eq!(known(&[]), Ok(()));
+        assert_eq!(known(&["st", "open"]), Ok(()));
+        let refused = known(&["stat", "sat"]).unwrap_err();
+        assert_eq!(refused, "no row begins with `sat`; there are open, stat");
+    }
 }

@@ -16,6 +16,7 @@ pub mod idmap;
 pub mod message;
 pub mod run;
 pub mod running;
+pub mod say;
 pub mod serve;
 pub mod server;
 pub mod shadow;

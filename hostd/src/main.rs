@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use hostd::config::{Change, Config, Severity};
 use hostd::export::Selection;
 use hostd::guest::{Kind, Status};
+use hostd::say::say;
 use hostd::server::admin::{self, Question};
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
@@ -262,19 +263,16 @@ fn hint(kind: Kind, prefix: &std::path::Path) {
 fn status(json: bool) -> Result<ExitCode, String> {
     let all = admin::states();
     if json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?
-        );
+        let text = serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?;
+        say(&format!("{text}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     if all.is_empty() {
-        println!("no hostd runs for this user; start one with `hostd run` or `hostd serve`");
+        say("no hostd runs for this user; start one with `hostd run` or `hostd serve`\n")?;
         return Ok(ExitCode::FAILURE);
     }
-    for hostd in all {
-        print!("{}", hostd::status::text(&hostd));
-    }
+    let text: String = all.iter().map(hostd::status::text).collect();
+    say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -297,10 +295,14 @@ fn trace(guest: Option<String>) -> Result<ExitCode, String> {
                     return seen;
                 };
                 for line in lines.lines().map_while(Result::ok) {
-                    if writeln!(std::io::stdout(), "{line}").is_err() {
-                        std::process::exit(0);
+                    match say(&format!("{line}\n")) {
+                        Ok(true) => seen = true,
+                        Ok(false) => std::process::exit(0),
+                        Err(error) => {
+                            eprintln!("hostd: {error}");
+                            std::process::exit(125);
+                        }
                     }
-                    seen = true;
                 }
                 seen
             })
@@ -319,7 +321,9 @@ fn trace(guest: Option<String>) -> Result<ExitCode, String> {
 
 fn export(change: Option<ExportChange>, selection: Selection) -> Result<ExitCode, String> {
     match change {
-        None => print!("{}", hostd::export::list(&selection)?),
+        None => {
+            say(&hostd::export::list(&selection)?)?;
+        }
         Some(ExportChange::Add { export }) => {
             hostd::export::change(&selection, Change::Add(export), false)?;
         }
@@ -332,12 +336,14 @@ fn export(change: Option<ExportChange>, selection: Selection) -> Result<ExitCode
 
 fn check(file: &std::path::Path) -> Result<ExitCode, String> {
     let findings = hostd::config::check(file);
-    for finding in &findings {
-        println!("{finding}");
-    }
+    let mut text: String = findings
+        .iter()
+        .map(|finding| format!("{finding}\n"))
+        .collect();
     if findings.is_empty() {
-        println!("{}: fine", file.display());
+        text = format!("{}: fine\n", file.display());
     }
+    say(&text)?;
     let broken = findings
         .iter()
         .any(|finding| finding.severity == Severity::Error);

@@ -13,7 +13,7 @@ mod usage;
 use answer::{Answer, Verdict};
 use clap::Args;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// Tells which files of a program the preload library serves, without running it
@@ -53,9 +53,16 @@ pub fn run(arguments: &Arguments) -> ExitCode {
                 continue;
             }
         };
-        // Whoever does not read on wants to know no more.
-        if std::io::stdout().write_all(text.as_bytes()).is_err() {
-            break;
+        let mut output = std::io::stdout();
+        let written = output.write_all(text.as_bytes());
+        match written.and_then(|()| output.flush()) {
+            Ok(()) => {}
+            // Whoever does not read on wants to know no more.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            Err(error) => {
+                eprintln!("hostfs: cannot write the answer: {error}");
+                return ExitCode::from(Verdict::Untold.status());
+            }
         }
     }
     ExitCode::from(worst.status())

@@ -12,14 +12,15 @@ fn main() -> ExitCode {
     if let Some(Command::CheckPreload(arguments)) = &arguments.command {
         return check::run(arguments);
     }
+    // Kept until a failure is told: the command that was started ends with it, and what comes later nobody may read.
+    let mut ready = Ready::foreground();
     let outcome = Options::parse(&arguments).and_then(|options| {
-        let mut ready = match arguments.foreground {
-            true => Ready::foreground(),
-            false => match split() {
-                Ok(ready) => ready,
+        if !arguments.foreground {
+            match split() {
+                Ok(child) => ready = child,
                 Err(code) => return Ok(code),
-            },
-        };
+            }
+        }
         mount::run(&options, &mut ready).map(|()| ExitCode::SUCCESS)
     });
     outcome.unwrap_or_else(|error| {

@@ -69,6 +69,12 @@ unsafe fn settings<'e>(list: *const *const c_char) -> Wanted<'e> {
             }
         } else if let Some(text) = value(entry, b"HOSTCALL_EXACT_FDS") {
             fds::set_exact(text == b"1");
+            if !matches!(text, b"" | b"0" | b"1") {
+                say(&format_args!(
+                    "HOSTCALL_EXACT_FDS is `{}`, which means nothing; set it to 1 or unset it",
+                    text.escape_ascii()
+                ));
+            }
         } else if let Some(text) = value(entry, b"HOSTCALL_REPORT") {
             wanted.report = Some(text);
         } else if let Some(text) = value(entry, b"HOSTCALL_TRACE") {

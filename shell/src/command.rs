@@ -44,7 +44,7 @@ See also: hrun(1)";
 #[derive(Clone, Debug, Parser, PartialEq, Eq)]
 #[command(name = "hrun", version, trailing_var_arg = true, after_long_help = HRUN)]
 pub struct Hrun {
-    /// Use a terminal on the host even if standard input or output is none
+    /// Use a terminal on the host even if standard input or output is none; what comes from standard input is its keys
     #[arg(short = 't', long, overrides_with = "no_terminal")]
     pub terminal: bool,
     /// Use no terminal on the host

@@ -79,18 +79,18 @@ pub fn parse_list(text: &[u8]) -> Result<Vec<Named>, String> {
     entries
         .filter(|entry| !entry.is_empty())
         .map(|entry| {
+            let wrong = |what| {
+                let entry = String::from_utf8_lossy(entry);
+                format!("{entry:?} {what}; write NAME, NAME/p (a path) or NAME/l (a list of paths)")
+            };
             let mut parts = entry.splitn(2, |byte| *byte == b'/');
-            let mut named = parse_option(parts.next().unwrap_or_default())?;
+            let name = parts.next().unwrap_or_default();
+            let mut named = parse_option(name).map_err(|_| wrong("names no variable"))?;
             for flag in parts.next().unwrap_or_default() {
                 named.translate = match flag {
                     b'p' => Translate::Path,
                     b'l' => Translate::List,
-                    _ => {
-                        return Err(format!(
-                            "{:?}: unknown flag; write NAME, NAME/p (a path) or NAME/l (a list of paths)",
-                            String::from_utf8_lossy(entry)
-                        ))
-                    }
+                    _ => return Err(wrong("has an unknown flag")),
                 };
             }
             Ok(named)
@@ -252,7 +252,9 @@ mod tests {
         assert_eq!(parse_list(b""), Ok(vec![]));
         assert_eq!(parse_list(b":X:").unwrap().len(), 1);
         assert!(parse_list(b"X/q").unwrap_err().contains("X/q"));
-        assert!(parse_list(b"/p").is_err());
+        assert!(parse_list(b"/p")
+            .unwrap_err()
+            .contains("write NAME, NAME/p"));
         assert!(parse_option(b"=x").is_err() && parse_option(b"").is_err());
     }
 }

@@ -212,3 +212,13 @@ fn check_looks_at_the_host() {
     let typo = check(file(r#"{"gusts": {}}"#).path());
     assert!(typo[0].to_string().contains("did you mean `guests`?"));
 }
+
+#[test]
+fn a_relative_socket_is_told_of_once() {
+    let file = file(r#"{"guests": {"a": {"attach": {"local": "x.sock"}}}}"#);
+    let findings = check(file.path());
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}");
+    };
+    assert!(finding.to_string().contains("is not absolute"));
+}

@@ -4,10 +4,11 @@
 use hostcall_tests::daemon::{eventually, program, Daemon, PATIENCE};
 use hostcall_tests::mount::Mount;
 use hostcall_tests::soon::soon;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -72,6 +73,47 @@ fn each_failure_names_the_cure() {
     assert!(!is_mounted(&place));
     assert_eq!(failed.status.code(), Some(1));
     assert_eq!(said(&failed).lines().count(), 1);
+}
+
+#[test]
+fn a_failure_is_told_before_the_command_ends() {
+    let (reader, writer) = full_pipe();
+    let mut command = Command::new(program("hostfs"))
+        .args(["/no.sock", "/"])
+        .stderr(writer.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let pid = command.id();
+    let mut child = String::new();
+    let early = "the command has ended, and its message is still to come";
+    eventually("hostfs waits for a reader of its message", || {
+        assert!(command.try_wait().unwrap().is_none(), "{early}");
+        let all = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        child = all.unwrap_or_default().trim().to_owned();
+        fs::read_to_string(format!("/proc/{child}/wchan")).is_ok_and(|at| at.contains("pipe_write"))
+    });
+    // The pipe by whose end the command is let go.
+    let held = fs::read_dir(format!("/proc/{child}/fd"))
+        .unwrap()
+        .any(|fd| {
+            let path = fd.unwrap().path();
+            let number: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            number > 2
+                && fs::read_link(path).is_ok_and(|it| it.to_string_lossy().starts_with("pipe:"))
+        });
+    drop((reader, writer));
+    assert!(!command.wait().unwrap().success());
+    assert!(held, "{early}");
+}
+
+/// A pipe that takes no more.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let flags = |flags| fcntl(&writer, FcntlArg::F_SETFL(flags)).unwrap();
+    flags(OFlag::O_NONBLOCK);
+    while (&writer).write(&[0; 4096]).is_ok() {}
+    flags(OFlag::empty());
+    (reader, writer)
 }
 
 #[test]

@@ -23,6 +23,7 @@ hostcall_tests::in_each_guest![
     the_environment_is_the_hosts,
     the_directory_is_the_sessions,
     paths_and_links_have_two_names,
+    links_lie_in_the_guest,
     many_run_at_once,
     a_guest_in_a_guest_has_its_own_host,
 ];
@@ -329,6 +330,18 @@ fn paths_and_links_have_two_names(guest: &mut Scripts) {
         "/etc/hosts\n/usr/lib\n/host/etc/hosts\n/etc/hosts /etc/hosts x\n\
          hpath: x: not a file of the host; those are under /host\n/tmp/bin/echo\n-t --help\n"
     );
+}
+
+fn links_lie_in_the_guest(guest: &mut Scripts) {
+    let scratch = Scratch::new();
+    let script = format!(
+        "cd /host{0}; hrun --install-link echo /host{0}; hrun --install-link echo .; ls",
+        scratch.display()
+    );
+    let output = guest.run(&script);
+    let said = text(&output.stderr);
+    assert_eq!(said.matches("name one of the guest").count(), 2, "{said}");
+    assert_eq!(text(&output.stdout), "", "{said}");
 }
 
 fn many_run_at_once(guest: &mut Scripts) {

@@ -260,3 +260,42 @@ fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
     assert_eq!(now, before);
     assert!(try_lock(&directory.join("file")).is_some());
 }
+
+#[test]
+fn output_that_cannot_be_written_is_told_of_and_no_success() {
+    if !installed() {
+        return;
+    }
+    for (script, expected) in [("echo x", 1), ("echo x; exit 3", 3)] {
+        let output = Command::new(program("hostd"))
+            .args(["run", "--guest", "uml", "--no-mount", "--"])
+            .args(["sh", "-c", script])
+            .stdout(File::create("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "hostd: standard output: No space left on device\n");
+        assert_eq!(output.status.code(), Some(expected), "{script}");
+    }
+}
+
+#[test]
+fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
+    if !installed() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let file = File::create(scratch.join("both")).unwrap();
+    let script = "for n in $(seq 200); do echo $n; echo $n >&2; done";
+    let status = Command::new(program("hostd"))
+        .args(["run", "--guest", "uml", "--no-mount", "--"])
+        .args(["sh", "-c", script])
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let expected: String = (1..=200).map(|n| format!("{n}\n{n}\n")).collect();
+    let written = std::fs::read_to_string(scratch.join("both")).unwrap();
+    assert_eq!(written, expected);
+}

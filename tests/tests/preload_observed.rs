@@ -310,6 +310,10 @@ fn what_cannot_be_meant_is_told_of_once() {
             "HOSTCALL_BYPASS=/bin/cat",
             "HOSTCALL_BYPASS names `/bin/cat`, which is no program",
         ),
+        (
+            "HOSTCALL_EXACT_FDS=yes",
+            "HOSTCALL_EXACT_FDS is `yes`, which means nothing; set it to 1 or unset it",
+        ),
     ];
     for (setting, message) in cases {
         let Some((output, errors)) = run(&format!("{setting} cat $1/f")) else {
@@ -324,7 +328,12 @@ fn what_cannot_be_meant_is_told_of_once() {
             "{line}"
         );
     }
-    for setting in ["HOSTCALL_REPORT=", "HOSTCALL_TRACE=0", "HOSTCALL_BYPASS="] {
+    for setting in [
+        "HOSTCALL_REPORT=",
+        "HOSTCALL_TRACE=0",
+        "HOSTCALL_BYPASS=",
+        "HOSTCALL_EXACT_FDS=0",
+    ] {
         let Some((_, errors)) = run(&format!("{setting} cat $1/f")) else {
             return;
         };

@@ -2,11 +2,13 @@
 
 use hostcall::ops::Calls;
 use hostcall::types::{AtFlags, DirFd};
-use hostcall_tests::daemon::{eventually, leave, Daemon, PATIENCE};
+use hostcall_tests::daemon::{eventually, leave, program, Daemon, PATIENCE};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::ffi::CString;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -121,4 +123,54 @@ fn shadows_are_told_from_their_zygote_and_named_to_whoever_asks() {
     let call = format!(r#"t {own} stat(AT_FDCWD, "{path}", 0x0) = {refused}"#);
     assert!(line.contains(&call), "{line:?}");
     leave(client);
+}
+
+/// Every answer, given to a reader that is gone and to a full disk.
+#[test]
+fn an_answer_that_nobody_takes_is_no_crash() {
+    let daemon = Daemon::start();
+    let config = daemon.directory.join("hosts.json");
+    std::fs::write(&config, r#"{"guests": {"a": {}}}"#).unwrap();
+    let config = config.to_str().unwrap();
+    for (name, arguments) in [
+        ("hostd", &["status"][..]),
+        ("hostd", &["status", "--json"]),
+        ("hostd", &["export", "--hostd", &daemon.pid().to_string()]),
+        ("hostd", &["check", config]),
+        ("hostfs", &["check-preload", "sh"]),
+        ("hostfs", &["check-preload", "--json", "sh"]),
+    ] {
+        let end = |output: Stdio| {
+            let mut command = Command::new(program(name));
+            let output = command.args(arguments).stdout(output).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            (output.status.code(), said)
+        };
+        let (reader, gone) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(end(gone.into()), (Some(0), String::new()), "{arguments:?}");
+        let full = File::create("/dev/full").unwrap();
+        let (code, said) = end(full.into());
+        assert!(code.is_some_and(|code| code != 0), "{arguments:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        assert!(said.contains("cannot write the answer"), "{said}");
+    }
+}
+
+#[test]
+fn only_files_are_copied_into_a_guest() {
+    for (source, why) in [("/etc", "is no file"), ("/none/at/all", "no such file")] {
+        let output = Command::new(program("hostd"))
+            .args(["run", "--guest", "local", "--copy"])
+            .arg(format!("{source}:/x"))
+            .args(["--", "true"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.starts_with(&format!("hostd: {source}: {why}")),
+            "{said}"
+        );
+        assert_eq!(output.status.code(), Some(125));
+    }
 }

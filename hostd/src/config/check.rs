@@ -274,7 +274,8 @@ fn against_host(report: &mut Findings, key: &str, guest: &GuestConfig) {
         Attach::Device(device) => ("device.doorbell", &device.doorbell),
     };
     let key = format!("{key}.attach.{field}");
-    if let Some(dir) = socket.parent().filter(|dir| !dir.is_dir()) {
+    let dir = socket.parent().filter(|_| socket.is_absolute());
+    if let Some(dir) = dir.filter(|dir| !dir.is_dir()) {
         report.warning(
             &key,
             format!("directory {} does not exist (yet)", dir.display()),

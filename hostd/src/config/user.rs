@@ -3,6 +3,7 @@
 use nix::unistd::{getgrouplist, Gid, Uid, User};
 use std::ffi::CString;
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// A host user with everything that a login would give their processes.
@@ -83,12 +84,20 @@ impl HostUser {
 
 /// Where the calling user's sockets live: the system's for root, else the session's, else one of its own in `/tmp`.
 pub(crate) fn runtime_dir() -> PathBuf {
-    let uid = Uid::effective();
+    let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime_dir_of(Uid::effective(), session)
+}
+
+fn runtime_dir_of(uid: Uid, session: Option<PathBuf>) -> PathBuf {
     if uid.is_root() {
         return PathBuf::from("/run/hostcall");
     }
-    let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    match session.filter(|dir| dir.is_absolute()) {
+    // After su(1) it is still the session of the user before.
+    let is_own = |dir: &PathBuf| {
+        let metadata = dir.metadata();
+        metadata.is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid.as_raw())
+    };
+    match session.filter(|dir| dir.is_absolute() && is_own(dir)) {
         Some(dir) => dir.join("hostcall"),
         None => PathBuf::from(format!("/tmp/hostcall-{uid}")),
     }
@@ -115,3 +124,30 @@ impl fmt::Display for UserError {
 }
 
 impl std::error::Error for UserError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_live_in_a_session_of_the_users_own() {
+        let name = format!("hostcall-session-{}", std::process::id());
+        let session = std::env::temp_dir().join(name);
+        std::fs::create_dir(&session).unwrap();
+        let own = match Uid::effective() {
+            uid if uid.is_root() => Uid::from_raw(12345),
+            uid => uid,
+        };
+        nix::unistd::chown(&session, Some(own), None).unwrap();
+        let at = |uid, dir: &str| runtime_dir_of(uid, Some(dir.into()));
+        let dir = session.to_str().unwrap();
+        assert_eq!(at(own, dir), session.join("hostcall"));
+        let other = Uid::from_raw(own.as_raw() + 1);
+        for (uid, dir) in [(other, dir), (own, "/none/at/all"), (own, "relative")] {
+            let fallback = PathBuf::from(format!("/tmp/hostcall-{uid}"));
+            assert_eq!(at(uid, dir), fallback, "{dir}");
+        }
+        assert_eq!(at(Uid::from_raw(0), dir), PathBuf::from("/run/hostcall"));
+        std::fs::remove_dir(&session).unwrap();
+    }
+}

@@ -15,6 +15,8 @@ pub enum Stdio {
     Pipe,
     /// The guest's own terminal.
     Terminal,
+    /// For standard error: the very pipe of standard output, so that what is written to both keeps its order.
+    AsOutput,
 }
 
 /// What happens inside the guest, whatever kind it is.

@@ -13,7 +13,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,8 @@ struct Sink {
     outstanding: u32,
     owed: u32,
     closed: bool,
+    /// Whether output is lost, but for want of a reader.
+    lost: bool,
 }
 
 impl Relay {
@@ -118,7 +121,7 @@ impl Relay {
                     .iter()
                     .all(|sink| sink.waiting.is_empty() || sink.closed)
                 {
-                    return Ok(End::Status(status));
+                    return Ok(End::Status(self.with_output(status)));
                 }
             }
             if status.is_none()
@@ -240,15 +243,28 @@ impl Relay {
                 Frame::Fail(text) => return Err(Error::Setup(text)),
                 Frame::Notice(text) if !self.noticed => {
                     self.noticed = true;
-                    // A raw terminal goes on where it is.
-                    let on_terminal = self.greeted && self.stdio[2] == Stdio::Terminal;
-                    let end = if on_terminal { "\r\n" } else { "\n" };
-                    eprint!("hostd: {}{end}", Printable(text.as_bytes()));
+                    self.say(Printable(text.as_bytes()));
                 }
                 other => return Err(Error::Protocol(FrameError::Unexpected(other.name()))),
             }
         }
         Ok(None)
+    }
+
+    /// A success is none if output is lost: COMMAND had it written before that was known.
+    fn with_output(&self, status: Status) -> Status {
+        match status {
+            Status::Code(0) if self.sinks.iter().any(|sink| sink.lost) => Status::Code(1),
+            other => other,
+        }
+    }
+
+    fn say(&self, text: impl Display) {
+        // A raw terminal goes on where it is.
+        let on_terminal = self.greeted && self.stdio[2] == Stdio::Terminal;
+        let end = if on_terminal { "\r\n" } else { "\n" };
+        // Standard error may be what cannot be written.
+        let _ = write!(io::stderr(), "hostd: {text}{end}");
     }
 
     fn carries(&self, stream: Stream) -> bool {
@@ -307,11 +323,16 @@ impl Relay {
                 self.credit_back(stream, count as u32);
             }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            Err(_) => {
-                // The reader is gone: COMMAND gets SIGPIPE, as it would on the host.
+            Err(errno) => {
+                // As with a reader that is gone on the host, COMMAND gets SIGPIPE.
                 let dropped = sink.waiting.len() as u32;
                 sink.waiting.clear();
                 sink.closed = true;
+                sink.lost = errno != Errno::EPIPE && self.stdio[stream as usize] == Stdio::Pipe;
+                if sink.lost {
+                    let name = ["standard output", "standard error"][index];
+                    self.say(format_args!("{name}: {}", errno.desc()));
+                }
                 self.credit_back(stream, dropped);
                 self.link.push(&Frame::Close(stream));
             }

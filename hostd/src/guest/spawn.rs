@@ -83,6 +83,10 @@ pub fn spawn(task: &Task, inner: Inner) -> Result<Command, String> {
             }
         }
     }
+    if task.stdio[2] == Stdio::AsOutput {
+        let output = theirs[1].as_ref().map(OwnedFd::try_clone);
+        theirs[2] = output.transpose().context("dup")?;
+    }
     let (gate, opener) = pipe2(OFlag::O_CLOEXEC).context("pipe")?;
     let flags = match inner {
         Inner::None => 0,

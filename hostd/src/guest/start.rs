@@ -32,6 +32,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             io::stdout().is_terminal(),
             io::stderr().is_terminal(),
         ],
+        sys::are_one(io::stdout().as_fd(), io::stderr().as_fd()),
     );
     // From before the command can run: a signal in between must reach it, not end hostd.
     let signals = SignalPipe::install(&relay::SIGNALS)
@@ -50,11 +51,14 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
         pipe2(OFlag::O_CLOEXEC).map_err(|error| Error::system("make a pipe", error))?;
     let on_terminal = stdio.contains(&Stdio::Terminal);
     let mut env = launch.env;
-    if on_terminal && !env.iter().any(|(name, _)| name == "TERM") {
-        env.push((
-            "TERM".into(),
-            std::env::var_os("TERM").unwrap_or_else(|| "vt100".into()),
-        ));
+    if on_terminal {
+        let terminals = terminals_own(std::env::vars_os());
+        let named = |name: &OsString| env.iter().any(|(other, _)| other == name);
+        let missing: Vec<_> = terminals
+            .into_iter()
+            .filter(|(name, _)| !named(name))
+            .collect();
+        env.extend(missing);
     }
     let (sources, targets): (Vec<PathBuf>, Vec<PathBuf>) = launch.files.into_iter().unzip();
     let texts = launch.texts.into_iter();
@@ -211,8 +215,8 @@ impl Drop for Running {
 }
 
 /// Which streams go how. A terminal only when standard input *and* output are terminals: with output alone,
-/// `x | tool` would hang in a terminal that never gets x's end of file.
-fn choose_stdio(kind: Kind, terminal: [bool; 3]) -> [Stdio; 3] {
+/// `x | tool` would hang in a terminal that never gets x's end of file. `one`: both outputs are one open file.
+fn choose_stdio(kind: Kind, terminal: [bool; 3], one: bool) -> [Stdio; 3] {
     let apart = |is_terminal: bool| match kind {
         // The user's terminal is never lent to a guest: with it in hand, one can type into it (TIOCSTI).
         Kind::Local if !is_terminal => Stdio::Inherit,
@@ -226,8 +230,22 @@ fn choose_stdio(kind: Kind, terminal: [bool; 3]) -> [Stdio; 3] {
         };
         [Stdio::Terminal, Stdio::Terminal, error]
     } else {
-        terminal.map(apart)
+        match terminal.map(apart) {
+            [input, Stdio::Pipe, _] if one => [input, Stdio::Pipe, Stdio::AsOutput],
+            streams => streams,
+        }
     }
+}
+
+/// The variables by which programs know what a terminal shows: its kind, and the characters and language of whoever sits there.
+fn terminals_own(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    let is_own =
+        |name: &OsString| name == "TERM" || name == "LANG" || name.as_bytes().starts_with(b"LC_");
+    let mut own: Vec<_> = all.filter(|(name, _)| is_own(name)).collect();
+    if !own.iter().any(|(name, _)| name == "TERM") {
+        own.push(("TERM".into(), "vt100".into()));
+    }
+    own
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
@@ -262,7 +280,11 @@ fn check(launch: &Launch) -> Result<(), Error> {
     }
     for (source, _) in &launch.files {
         if !source.is_file() {
-            return invalid(format!("{}: no such file", source.display()));
+            let what = match source.exists() {
+                true => "is no file; only files are copied",
+                false => "no such file",
+            };
+            return invalid(format!("{}: {what}", source.display()));
         }
     }
     let nul = |text: &OsString| text.as_bytes().contains(&0);
@@ -301,8 +323,45 @@ mod tests {
             ([false, false, false], [Inherit; 3], [Pipe; 3]),
         ];
         for (terminals, local, uml) in cases {
-            assert_eq!(choose_stdio(Kind::Local, terminals), local, "{terminals:?}");
-            assert_eq!(choose_stdio(Kind::Uml, terminals), uml, "{terminals:?}");
+            let choose = |kind| choose_stdio(kind, terminals, false);
+            assert_eq!(choose(Kind::Local), local, "{terminals:?}");
+            assert_eq!(choose(Kind::Uml), uml, "{terminals:?}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_brings_its_kind_and_language() {
+        let own = |all: &[(&str, &str)]| {
+            let all = all.iter().map(|(name, value)| (name.into(), value.into()));
+            let mut own = terminals_own(all);
+            own.sort();
+            own.into_iter()
+                .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(own(&[("HOME", "/x"), ("LANGUAGE", "de")]), ["TERM=vt100"]);
+        assert_eq!(
+            own(&[("TERM", "xterm"), ("LC_ALL", "C.UTF-8"), ("LANG", "C")]),
+            ["LANG=C", "LC_ALL=C.UTF-8", "TERM=xterm"]
+        );
+    }
+
+    #[test]
+    fn outputs_that_are_one_stay_one() {
+        use Stdio::{AsOutput, Inherit, Pipe, Terminal};
+        let cases = [
+            ([true; 3], [Terminal; 3], [Terminal; 3]),
+            (
+                [false, true, true],
+                [Inherit, Pipe, AsOutput],
+                [Pipe, Pipe, AsOutput],
+            ),
+            ([false; 3], [Inherit; 3], [Pipe, Pipe, AsOutput]),
+        ];
+        for (terminals, local, uml) in cases {
+            let choose = |kind| choose_stdio(kind, terminals, true);
+            assert_eq!(choose(Kind::Local), local, "{terminals:?}");
+            assert_eq!(choose(Kind::Uml), uml, "{terminals:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::host;
 use crate::paths::Prefix;
 use crate::session::Session;
 use clap::Parser;
+use std::io::Write;
 
 /// The whole program; answers its status.
 pub fn main() -> i32 {
@@ -25,7 +26,9 @@ fn go(options: &Hcd) -> Result<(), Failure> {
     let goal = Goal::of(options.directory.as_deref());
     directory::go(host, &session, &prefix, goal)?;
     if goal == Goal::Before {
-        println!("{}", plain(&directory::path(host)?));
+        let line = format!("{}\n", plain(&directory::path(host)?));
+        let mut output = std::io::stdout();
+        output.write_all(line.as_bytes()).map_err(Failure::own)?;
     }
     Ok(())
 }

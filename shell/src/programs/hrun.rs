@@ -73,6 +73,5 @@ fn install(name: &OsStr, words: &[OsString]) -> Result<(), Failure> {
         _ => return Err(Failure::own("the link can lie in one directory")),
     };
     let path = link::install(name, directory)?;
-    println!("{}", path.display());
-    Ok(())
+    print(format!("{}\n", path.display()).as_bytes())
 }
