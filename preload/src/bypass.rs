@@ -1,4 +1,5 @@
-//! `HOSTCALL_BYPASS`: programs in which every hook is passed by, so that host files are the mount's alone.
+//! Programs in which every hook is passed by, so that host files are the mount's alone: those that `HOSTCALL_BYPASS` names, and those
+//! that Go's compiler made ([`runtime`](crate::runtime)).
 //!
 //! The program itself says so as it starts, and makes files of the mount of what it was handed over. Whatever it executes
 //! loads the library as ever.
@@ -63,7 +64,7 @@ pub fn begin() {
     let left = materialise::inheritance(|_| true);
     if left > 0 {
         say(&format_args!(
-            "{left} inherited host files cannot be used by a program in HOSTCALL_BYPASS without the mount of the host's files; mount it with hostfs"
+            "{left} inherited host files cannot be used by a program of Go, or in HOSTCALL_BYPASS, without the mount of the host's files; mount it with hostfs"
         ));
     }
     fds::forget_all();

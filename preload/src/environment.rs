@@ -14,12 +14,13 @@ use std::ffi::CStr;
 use std::fmt::Write;
 use syscalls::Sysno;
 
-/// Names of the handoff; they are meant for one program image only.
+/// Names of the handoff; they are meant for one program image only. There are two, always both: as many as make an entry of the
+/// auxiliary vector when they are taken out.
 pub const TOKEN: &[u8] = b"HOSTCALL_TOKEN";
 /// `number:remote,…` of the inherited host files.
 pub const FDS: &[u8] = b"HOSTCALL_FDS";
-/// Set when the working directory lies on the host.
-pub const CWD: &[u8] = b"HOSTCALL_CWD";
+/// Stands among them when the working directory lies on the host.
+pub const DIRECTORY: &[u8] = b".";
 
 /// `NAME:NAME…`: more variables that a guest's programs cannot do without.
 const KEEP: &[u8] = b"HOSTCALL_KEEP";
@@ -52,9 +53,7 @@ pub fn value<'e>(entry: &'e [u8], name: &[u8]) -> Option<&'e [u8]> {
 
 /// Whether `entry` is part of a handoff.
 pub fn is_handoff(entry: &[u8]) -> bool {
-    [TOKEN, FDS, CWD]
-        .iter()
-        .any(|name| value(entry, name).is_some())
+    [TOKEN, FDS].iter().any(|name| value(entry, name).is_some())
 }
 
 /// The strings of a NULL-terminated array.
@@ -238,10 +237,10 @@ impl Environment {
                 build.append(&[separator, pair.bytes()]);
                 separator = b",";
             }
-            build.append(&[b"\0"]);
             if cwd::on_host() {
-                build.compose(&[CWD, b"=1"]);
+                build.append(&[separator, DIRECTORY]);
             }
+            build.append(&[b"\0"]);
         }
         build.push(std::ptr::null());
         Ok(Environment {

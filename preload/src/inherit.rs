@@ -6,7 +6,7 @@
 use crate::environment::{self, entries, is_handoff, value};
 use crate::report::say;
 use crate::route::Prefix;
-use crate::{bypass, cwd, early, fds, observe, placeholder, session};
+use crate::{bypass, cwd, early, fds, observe, placeholder, runtime, session};
 use hostcall::ops::Calls;
 use hostcall::types::{RemoteFd, Token};
 use libc::{c_char, c_int};
@@ -24,7 +24,7 @@ unsafe extern "C" fn start(
     unsafe {
         let list = environment.cast_const().cast();
         let wanted = settings(list);
-        let bypassed = wanted.bypass.is_some_and(bypass::names_this);
+        let bypassed = wanted.bypass.is_some_and(bypass::names_this) || runtime::is_gos();
         let token = handed_over(list);
         let likely = || early::is_likely(session::prefix(), arguments.cast_const().cast());
         // Before all that the host need not wait for.
@@ -109,6 +109,9 @@ unsafe fn take_over(token: Token, list: *const *const c_char) {
         .unwrap_or_default()
         .split(|&byte| byte == b',')
     {
+        if pair == environment::DIRECTORY {
+            cwd::adopt();
+        }
         let Some((fd, remote)) = parse(pair) else {
             continue;
         };
@@ -120,9 +123,6 @@ unsafe fn take_over(token: Token, list: *const *const c_char) {
             }
         }
     }
-    if find(environment::CWD).is_some() {
-        cwd::adopt();
-    }
 }
 
 /// `number:remote`, both non-negative.
@@ -133,12 +133,15 @@ fn parse(pair: &[u8]) -> Option<(c_int, RemoteFd)> {
 }
 
 /// Takes the handoff out of the environment, so that it goes no further than this image.
+///
+/// Some walk past the end of the environment to the auxiliary vector, as Go's runtime does. They find it: the two places that come
+/// free are one of its entries, which says nothing.
 unsafe fn drop_handoff(list: *mut *mut c_char) {
     if list.is_null() {
         return;
     }
     let (mut from, mut to) = (list, list);
-    // SAFETY: both run over the environment up to the NULL that ends it, `to` never ahead.
+    // SAFETY: both run over the environment up to the NULL that ends it, `to` never ahead; then `to` up to there.
     unsafe {
         while !(*from).is_null() {
             let entry = std::ffi::CStr::from_ptr(*from).to_bytes();
@@ -149,6 +152,11 @@ unsafe fn drop_handoff(list: *mut *mut c_char) {
             from = from.add(1);
         }
         *to = std::ptr::null_mut();
+        while from.offset_from(to) >= 2 {
+            *to.add(1) = std::ptr::without_provenance_mut(libc::AT_IGNORE as usize);
+            *to.add(2) = std::ptr::null_mut();
+            to = to.add(2);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`route`]; nearly all paths pass at a [`glance`]) whether a path is, and either forwards to the guest ([`real`]) or calls the host through the [`session`], which may have been asked for [`early`].
 //! [`fork`], [`exec`] and [`inherit`] carry host files and working directory ([`cwd`]) on to children and new program
 //! images; [`materialise`] does so for images that do not load this library ([`image`]), and for what only the guest kernel can do with
-//! a file ([`kept`] says what stays behind). [`covers`] sees what the guest mounts over host files. [`watching`] brings the host's events to inotify instances.
+//! a file ([`kept`] says what stays behind). Programs that have no use for hooks ([`runtime`]) are left alone ([`bypass`]). [`covers`] sees what the guest mounts over host files. [`watching`] brings the host's events to inotify instances.
 //!
 //! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
 //! of a threaded program, or before libc is ready. But inotify_add_watch(2) does, which starts a thread
@@ -38,6 +38,7 @@ mod real;
 mod report;
 mod room;
 mod route;
+mod runtime;
 mod session;
 mod shims;
 mod spawn;

@@ -213,4 +213,9 @@ fn another_machines_and_another_libcs_programs_are_told_apart() {
     let (status, output, _) = check(&[&of_musl]);
     assert_eq!(status, 0, "{output}");
     assert!(output.contains("linked with musl"), "{output}");
+    const OF_GO: &str = r#"__asm__(".pushsection .note.go.buildid, \"a\", %note; .long 4, 0, 4; .asciz \"Go\\0\"; .popsection");
+        int main(void) { return 0; }"#;
+    let (status, output, _) = check(&[&compile(&scratch, "of-go", OF_GO, &[])]);
+    assert_eq!(status, 0, "{output}");
+    assert!(output.contains("made by Go's compiler"), "{output}");
 }

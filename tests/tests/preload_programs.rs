@@ -73,6 +73,28 @@ fn children_of_busy_threads_as_natively() {
     compiled("forks");
 }
 
+/// By a program that takes over files, the working directory, both or nothing.
+#[test]
+fn the_auxiliary_vector_is_behind_the_environment_as_natively() {
+    let program = made("auxiliary", "auxiliary", &[]);
+    let script = format!(
+        "p={}; cd $1; echo text > in; $p $p cat < in; (cd /; $p $p cat < $1/in); $p $p < /dev/null; (cd /; $p < /dev/null)",
+        seen(&program).display()
+    );
+    compare([("auxiliary", "sh", script.as_str())]);
+}
+
+/// What such a runtime inherits, opens itself and has from libc are files of one kernel.
+#[test]
+fn runtimes_that_enter_the_kernel_by_themselves_as_natively() {
+    let program = made("runtime", "runtime", &[]);
+    let script = format!(
+        "p={}; cd $1; echo text and more > in; $p cat < in > out; cat out made; $p < in >> out; cat out; $p < in 2>&1",
+        seen(&program).display()
+    );
+    compare([("runtime", "sh", script.as_str())]);
+}
+
 #[test]
 fn handlers_of_forks_as_natively() {
     compiled("atfork");

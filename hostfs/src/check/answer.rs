@@ -177,6 +177,13 @@ impl Answer {
                 Verdict::Untold,
                 format!("its dynamic linker {loader} is missing"),
             );
+        } else if image.gos {
+            self.note(
+                Verdict::Covered,
+                format!(
+                    "made by Go's compiler: its runtime enters the kernel by itself, {BY_MOUNT}"
+                ),
+            );
         } else {
             return true;
         }

@@ -38,6 +38,8 @@ pub struct Image {
     pub imports: Vec<Import>,
     /// The table of imports is missing from a file that has one for the dynamic linker.
     pub stripped: bool,
+    /// Go's compiler made it, of packages that bring C along.
+    pub gos: bool,
 }
 
 /// What a file is.
@@ -81,6 +83,11 @@ fn image(data: &[u8], origin: &Path) -> object::Result<Kind> {
             image.loader = Some(text(loader));
         }
         dynamic |= segment.dynamic(endian, data)?.is_some();
+        if let Some(mut notes) = segment.notes(endian, data)? {
+            while let Some(note) = notes.next()? {
+                image.gos |= note.name() == b"Go";
+            }
+        }
     }
     let sections = header.sections(endian, data)?;
     let table = sections.dynamic_table(endian, data)?;
