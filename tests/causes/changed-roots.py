@@ -7,13 +7,6 @@ with open('root/inner/file', 'w') as file:
     file.write('text')
 
 
-def told(what, call):
-    try:
-        print(what, call())
-    except OSError as failure:
-        print(what, failure.strerror)
-
-
 def child(act):
     if os.fork() == 0:
         act()
@@ -22,19 +15,18 @@ def child(act):
 
 
 def outside():
+    # Its path is not asked for: where the root is mounted below itself, libc looks for it without end.
     os.chroot('root')
-    told('outside', os.getcwd)
     print(os.path.exists('root/inner'), os.path.exists('/inner/file'))
 
 
 def inside():
     os.chdir('root/inner')
     os.chroot('..')
-    told('inside', os.getcwd)
+    print(os.getcwd())
     print(open('file').read())
     os.chdir('/')
-    told('at the root', os.getcwd)
-    print(os.listdir())
+    print(os.getcwd(), os.listdir())
 
 
 child(outside)
