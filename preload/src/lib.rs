@@ -43,4 +43,5 @@ mod session;
 mod shims;
 mod spawn;
 mod symbols;
+mod system;
 mod watching;
