@@ -16,7 +16,7 @@ pub use check::{check, Finding, Severity};
 pub use exec::{ExecConfig, ProgramLimits, Rule};
 pub use parse::ConfigError;
 pub use rights::{Rights, RightsError};
-pub(crate) use user::runtime_dir;
+pub(crate) use user::{check_runtime_dir, runtime_dir};
 pub use user::{HostUser, UserError};
 
 use crate::idmap::Range;

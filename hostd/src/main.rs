@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use hostd::config::{Change, Config, Severity};
 use hostd::export::Selection;
 use hostd::guest::{Kind, Status};
-use hostd::say::say;
+use hostd::say::{complain, say};
 use hostd::server::admin::{self, Question};
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
@@ -145,7 +145,7 @@ fn main() -> ExitCode {
     match execute(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("hostd: {error}");
+            complain(&error);
             ExitCode::from(125)
         }
     }
@@ -299,7 +299,7 @@ fn trace(guest: Option<String>) -> Result<ExitCode, String> {
                         Ok(true) => seen = true,
                         Ok(false) => std::process::exit(0),
                         Err(error) => {
-                            eprintln!("hostd: {error}");
+                            complain(&error);
                             std::process::exit(125);
                         }
                     }

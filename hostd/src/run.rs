@@ -159,10 +159,13 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
                 std::fs::DirBuilder::new()
                     .recursive(true)
                     .mode(0o755)
-                    .create(&directory)?;
-                std::fs::DirBuilder::new().mode(0o700).create(&private)
+                    .create(&directory)
             };
-            open_up().map_err(|error| format!("cannot make {}: {error}", private.display()))?;
+            let open_private = || std::fs::DirBuilder::new().mode(0o700).create(&private);
+            open_up().map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+            crate::config::check_runtime_dir(&directory)?;
+            open_private()
+                .map_err(|error| format!("cannot make {}: {error}", private.display()))?;
             let door = socket_door(&path, &policy.user)?;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))
                 .map_err(|error| error.to_string())?;

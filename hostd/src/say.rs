@@ -1,5 +1,6 @@
-//! What the commands answer on standard output.
+//! What the commands answer on standard output, and what they complain of.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 /// Writes `text`, and answers whether somebody reads on. Who does not (`hostd status | head -1`) wants to know no more: that is
@@ -15,4 +16,9 @@ pub fn say(text: &str) -> Result<bool, String> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(format!("cannot write the answer: {error}")),
     }
+}
+
+/// Writes a line for people to standard error, if that takes it: it may be what cannot be written.
+pub fn complain(error: &dyn Display) {
+    let _ = writeln!(std::io::stderr(), "hostd: {error}");
 }

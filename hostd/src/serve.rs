@@ -48,6 +48,10 @@ pub fn socket_door(path: &Path, user: &HostUser) -> Result<Door, Failure> {
             .create(parent)
             .map_err(at)?;
     }
+    let own = crate::config::runtime_dir();
+    if path.parent() == Some(&own) {
+        crate::config::check_runtime_dir(&own)?;
+    }
     if UnixStream::connect(path).is_ok() || seqpacket_answers(path) {
         return Err(format!(
             "another hostd listens on {} already; stop it, or give this guest another `attach`",

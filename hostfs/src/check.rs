@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             (true, _) => answer.json(),
             (false, None) => answer.to_string(),
             (false, Some(failure)) => {
-                eprintln!("hostfs: {}: {failure}", answer.program);
+                let _ = writeln!(std::io::stderr(), "hostfs: {}: {failure}", answer.program);
                 continue;
             }
         };
@@ -60,7 +60,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             // Whoever does not read on wants to know no more.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
             Err(error) => {
-                eprintln!("hostfs: cannot write the answer: {error}");
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "hostfs: cannot write the answer: {error}"
+                );
                 return ExitCode::from(Verdict::Untold.status());
             }
         }

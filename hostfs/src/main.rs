@@ -5,6 +5,7 @@ use clap::Parser;
 use hostfs::background::{split, Ready};
 use hostfs::options::{Arguments, Command, Options};
 use hostfs::{check, mount};
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         mount::run(&options, &mut ready).map(|()| ExitCode::SUCCESS)
     });
     outcome.unwrap_or_else(|error| {
-        eprintln!("hostfs: {error}");
+        let _ = writeln!(std::io::stderr(), "hostfs: {error}");
         ExitCode::FAILURE
     })
 }

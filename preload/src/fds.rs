@@ -60,7 +60,8 @@ pub fn touch() {
 
 /// Gives up the number of a host file, which is none meanwhile. There is one thread.
 pub fn lend() -> Option<(c_int, Entry)> {
-    let (fd, entry) = all().next()?;
+    // The highest: nothing of the library's may pass for a standard stream meanwhile.
+    let (fd, entry) = all().last()?;
     forget(fd);
     // SAFETY: a placeholder, for which another will be opened there.
     let _ = unsafe { try_sys!(Sysno::close, fd) };
@@ -112,7 +113,9 @@ pub fn install(remote: RemoteFd, cloexec: bool) -> Result<c_int, Errno> {
 
 /// [`install`] with the lowest number to be considered, as `F_DUPFD` has it.
 pub fn install_from(remote: RemoteFd, cloexec: bool, minimum: c_int) -> Result<c_int, Errno> {
-    let fd = match (minimum == 0).then(take_reserved).flatten() {
+    let fits = remote.0 < entry::BEYOND;
+    let fd = match (minimum == 0 && fits).then(take_reserved).flatten() {
+        _ if !fits => Err(Errno(libc::EMFILE)),
         Some((fd, was_cloexec)) => {
             if was_cloexec != cloexec {
                 set_kernel_cloexec(fd, cloexec);
@@ -171,6 +174,9 @@ pub fn install_at(fd: c_int, remote: RemoteFd, cloexec: bool) -> Result<(), Errn
     let placed = (|| {
         if fd as u32 as usize >= MOST {
             return Err(Errno(libc::EBADF));
+        }
+        if remote.0 >= entry::BEYOND {
+            return Err(Errno(libc::EMFILE));
         }
         if internal(fd) {
             return Err(Errno(libc::EBUSY));
@@ -279,7 +285,7 @@ fn take_reserved() -> Option<(c_int, bool)> {
 }
 
 /// Hands all reserved numbers back to the kernel. To be called before anything that makes a guest descriptor, and
-/// before fork and exec. One load when there is none.
+/// before exec. One load when there is none.
 #[inline]
 pub fn release_reserved() {
     if FIRST.reserved.load(Ordering::Relaxed) != 0 {

@@ -287,7 +287,8 @@ shims! {
 }
 
 shims! {
-    // A vfork child borrows its parent's memory, and with it our table; so it gets a copy instead, as POSIX allows.
+    // A vfork child borrows its parent's memory, and with it our table; so it gets a copy instead, as POSIX allows, and the program's own
+    // handlers run.
     fn fork() -> pid_t {
         answered(match REGISTERED.load(Ordering::Relaxed) {
             true => own::fork(),

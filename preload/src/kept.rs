@@ -11,13 +11,13 @@ use hostcall::types::RemoteFd;
 use libc::c_int;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// 0: nothing is kept. Else `age << 32`, and the shadow's descriptor and one.
+/// 0: nothing is kept. Else since when, and the shadow's descriptor and one.
 static TABLE: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 /// Numbers for which one is kept.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 fn remote(word: u64) -> RemoteFd {
-    RemoteFd(word as u32 as i32 - 1)
+    RemoteFd(Age::lower(word) as i32 - 1)
 }
 
 /// Keeps the shadow's descriptor for a number that has none so far.

@@ -2,7 +2,7 @@
 //!
 //! With the answer to a child, or a new program image, that takes a session over come two files, which it maps and closes.
 //! Without numbers for them the kernel drops them, and all that was to be inherited would be lost. So the library goes beyond the soft
-//! limit, or if there is nothing beyond it, lends numbers that hold nothing but a placeholder.
+//! limit, or if there is nothing beyond it, a child lends numbers that hold nothing but a placeholder.
 #![allow(unsafe_code)]
 
 use crate::fds::{self, Entry};

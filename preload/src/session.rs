@@ -302,7 +302,10 @@ impl Place {
         };
         let attached = match attached {
             // Not even the socket has found a number.
-            Err(AttachError::NoAnswer(_, Errno(libc::EMFILE))) if resumes => {
+            Err(
+                AttachError::NoAnswer(_, Errno(libc::EMFILE))
+                | AttachError::Named(Errno(libc::EMFILE)),
+            ) if resumes => {
                 ready();
                 // SAFETY: as above.
                 unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) }

@@ -129,13 +129,28 @@ unsafe fn spawn(
         }
     }
     let failure = errno();
+    close_raw(to);
+    let result = match pid {
+        -1 => Err(failure),
+        // SAFETY: null or the program's variable. A handler of SIGCHLD finds it written.
+        pid => report(from).inspect(|()| unsafe {
+            if let Some(child) = child.as_mut() {
+                *child = pid;
+            }
+        }),
+    };
+    close_raw(from);
+    if result.is_err() && pid != -1 {
+        // SAFETY: our own child, which nobody else knows.
+        unsafe { while try_sys!(Sysno::wait4, pid, 0, 0, 0) == Err(Errno(libc::EINTR)) {} };
+    }
     allow_cancellation(cancellation);
     session::restore_signals(mask);
-    close_raw(to);
-    if pid == -1 {
-        close_raw(from);
-        return failure.0;
-    }
+    result.map_or_else(|Errno(errno)| errno, |()| 0)
+}
+
+/// Waits until the child runs its program, or says why it cannot.
+fn report(from: c_int) -> Result<(), Errno> {
     let mut reason: c_int = 0;
     let told = loop {
         // SAFETY: four live bytes.
@@ -145,17 +160,10 @@ unsafe fn spawn(
             Err(_) => break false,
         }
     };
-    close_raw(from);
-    if told {
-        // SAFETY: our own child, which nobody else knows.
-        unsafe { while try_sys!(Sysno::wait4, pid, 0, 0, 0) == Err(Errno(libc::EINTR)) {} };
-        return reason;
+    match told {
+        true => Err(Errno(reason)),
+        false => Ok(()),
     }
-    // SAFETY: null or the program's variable.
-    if let Some(child) = unsafe { child.as_mut() } {
-        *child = pid;
-    }
-    0
 }
 
 extern "C" {
@@ -250,6 +258,7 @@ unsafe fn prepare(
         // SAFETY: the tag says which detail is there; the calls are this library's own.
         unsafe { action.perform() }?;
     }
+    forget_handlers();
     match given {
         // SAFETY: a live set.
         Some(given) => unsafe {
@@ -258,6 +267,20 @@ unsafe fn prepare(
         None => session::restore_signals(mask),
     }
     Ok(())
+}
+
+/// The parent's handlers are not the child's, which is about to be another program: they would act on what the two share.
+fn forget_handlers() {
+    for signal in 1..=64 {
+        // SAFETY: a structure that is valid when zeroed; the child's own dispositions.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            let known = libc::sigaction(signal, std::ptr::null(), &mut action) == 0;
+            if known && ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction) {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
+    }
 }
 
 unsafe fn start(program: &Program) -> Errno {

@@ -1,29 +1,93 @@
 //! system(3), where the shell has to be started by this library.
 #![allow(unsafe_code)]
 
-use crate::real::errno;
+use crate::real::{errno, try_sys};
+use crate::session::{block_signals, restore_signals};
 use crate::spawn::shell;
 use hostcall::types::Errno;
-use libc::{c_char, c_int};
+use libc::{c_char, c_int, sigset_t};
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use syscalls::Sysno;
+
+/// What the process ignores while commands run.
+const IGNORED: [c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
+
+/// The commands that run now, of all threads, and what was to be done before the first.
+struct Running {
+    count: u32,
+    before: [MaybeUninit<libc::sigaction>; 2],
+}
+
+struct Shared(UnsafeCell<Running>);
+// SAFETY: touched by whoever holds `HELD`.
+unsafe impl Sync for Shared {}
+
+static RUNNING: Shared = Shared(UnsafeCell::new(Running {
+    count: 0,
+    before: [MaybeUninit::uninit(); 2],
+}));
+/// A thread has [`RUNNING`], with all signals blocked, so that no handler of its own waits for it.
+static HELD: AtomicBool = AtomicBool::new(false);
+
+fn held<T>(work: impl FnOnce(&mut Running) -> T) -> T {
+    let signals = block_signals();
+    while HELD.swap(true, Ordering::Acquire) {
+        // SAFETY: no arguments.
+        let _ = unsafe { try_sys!(Sysno::sched_yield) };
+    }
+    // SAFETY: nobody else has it.
+    let done = work(unsafe { &mut *RUNNING.0.get() });
+    HELD.store(false, Ordering::Release);
+    restore_signals(signals);
+    done
+}
+
+/// Ignores the signals of a keyboard, if no other thread has; answers those that the command is not to ignore.
+fn ignore() -> sigset_t {
+    held(|running| {
+        // SAFETY: structures that are valid when zeroed; `before` has been written to by the first.
+        unsafe {
+            let mut ignore: libc::sigaction = std::mem::zeroed();
+            ignore.sa_sigaction = libc::SIG_IGN;
+            let mut heeded = std::mem::zeroed();
+            libc::sigemptyset(&mut heeded);
+            for (signal, before) in IGNORED.into_iter().zip(&mut running.before) {
+                if running.count == 0 {
+                    libc::sigaction(signal, &ignore, before.as_mut_ptr());
+                }
+                if before.assume_init_ref().sa_sigaction != libc::SIG_IGN {
+                    libc::sigaddset(&mut heeded, signal);
+                }
+            }
+            running.count += 1;
+            heeded
+        }
+    })
+}
+
+/// Has those signals do what they did, unless another thread's command runs on.
+fn heed() {
+    held(|running| {
+        running.count -= 1;
+        for (signal, before) in IGNORED.into_iter().zip(&running.before) {
+            if running.count == 0 {
+                // SAFETY: `before` has been written to by the first.
+                unsafe { libc::sigaction(signal, before.as_ptr(), std::ptr::null_mut()) };
+            }
+        }
+    });
+}
 
 /// Interrupt and quit are ignored and SIGCHLD is blocked while the command runs.
 ///
 /// # Safety
 /// `command` is a C string.
 pub unsafe fn run(command: *const c_char) -> c_int {
+    let heeded = ignore();
     // SAFETY: all structures are live locals, valid when zeroed.
-    unsafe {
-        let mut ignore: libc::sigaction = std::mem::zeroed();
-        ignore.sa_sigaction = libc::SIG_IGN;
-        let mut old: [libc::sigaction; 2] = std::mem::zeroed();
-        let mut defaults = std::mem::zeroed();
-        libc::sigemptyset(&mut defaults);
-        for (signal, old) in [libc::SIGINT, libc::SIGQUIT].into_iter().zip(&mut old) {
-            libc::sigaction(signal, &ignore, old);
-            if old.sa_sigaction != libc::SIG_IGN {
-                libc::sigaddset(&mut defaults, signal);
-            }
-        }
+    let status = unsafe {
         let (mut block, mut mask) = (std::mem::zeroed(), std::mem::zeroed());
         libc::sigemptyset(&mut block);
         libc::sigaddset(&mut block, libc::SIGCHLD);
@@ -32,7 +96,7 @@ pub unsafe fn run(command: *const c_char) -> c_int {
         let mut attributes = std::mem::zeroed();
         libc::posix_spawnattr_init(&mut attributes);
         libc::posix_spawnattr_setsigmask(&mut attributes, &mask);
-        libc::posix_spawnattr_setsigdefault(&mut attributes, &defaults);
+        libc::posix_spawnattr_setsigdefault(&mut attributes, &heeded);
         let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         libc::posix_spawnattr_setflags(&mut attributes, flags as _);
         let mut status = 127 << 8;
@@ -46,9 +110,8 @@ pub unsafe fn run(command: *const c_char) -> c_int {
         }
         libc::posix_spawnattr_destroy(&mut attributes);
         libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
-        for (signal, old) in [libc::SIGINT, libc::SIGQUIT].into_iter().zip(&old) {
-            libc::sigaction(signal, old, std::ptr::null_mut());
-        }
         status
-    }
+    };
+    heed();
+    status
 }

@@ -73,7 +73,7 @@ pub fn parse_option(text: &[u8]) -> Result<Named, String> {
 /// paths.
 ///
 /// # Errors
-/// A flag that is not known.
+/// An entry that names no variable, or has a flag that is not known.
 pub fn parse_list(text: &[u8]) -> Result<Vec<Named>, String> {
     let entries = text.split(|byte| *byte == b':');
     entries

@@ -15,8 +15,9 @@ read -t 60 -N 5 -u 3 line
 echo $? "$line"
 trap 'echo handled' USR1
 (sleep 0.2; kill -USR1 $$) &
+SECONDS=0
 read -t 60 line <&3
-echo $(($? > 128))
+echo $(($? > 128)) $((SECONDS < 50))
 wait
 # A loop of events over two FIFOs and a pipe of the guest's own.
 python3 - <<'P'

@@ -96,6 +96,11 @@ fn runtimes_that_enter_the_kernel_by_themselves_as_natively() {
 }
 
 #[test]
+fn handlers_of_signals_as_natively() {
+    compiled("handlers");
+}
+
+#[test]
 fn handlers_of_forks_as_natively() {
     compiled("atfork");
 }

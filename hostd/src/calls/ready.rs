@@ -3,9 +3,10 @@
 
 use hostcall::ops::reply;
 use hostcall::types::Errno;
-use nix::poll::{ppoll, PollFd, PollFlags};
+use nix::poll::PollFlags;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::time::TimeSpec;
+use std::os::fd::AsRawFd;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
@@ -46,10 +47,19 @@ fn look(
     events: PollFlags,
     timeout: Option<Duration>,
 ) -> Result<PollFlags, Errno> {
-    let mut files = [PollFd::new(file, events)];
+    // Not by nix, which has no answer where the kernel has one bit that it does not know.
+    let mut asked = libc::pollfd {
+        fd: file.as_raw_fd(),
+        events: events.bits(),
+        revents: 0,
+    };
     let timeout = timeout.map(TimeSpec::from_duration);
-    ppoll(&mut files, timeout, None).map_err(|error| Errno(error as i32))?;
-    Ok(files[0].revents().unwrap_or(PollFlags::empty()))
+    let limit = timeout
+        .as_ref()
+        .map_or(std::ptr::null(), |timeout| timeout.as_ref());
+    // SAFETY: a live descriptor's entry, and a live limit or none.
+    Errno::result(unsafe { libc::ppoll(&mut asked, 1, limit, std::ptr::null()) }.into())?;
+    Ok(PollFlags::from_bits_retain(asked.revents))
 }
 
 /// Whether the kernel has nothing to wait for in a file: epoll_ctl(2) refuses those, and no other call tells.

@@ -4,7 +4,7 @@ use nix::unistd::{getgrouplist, Gid, Uid, User};
 use std::ffi::CString;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A host user with everything that a login would give their processes.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -103,6 +103,25 @@ fn runtime_dir_of(uid: Uid, session: Option<PathBuf>) -> PathBuf {
     }
 }
 
+/// Refuses a directory of sockets in which somebody else could put one in the place of a guest's: in `/tmp` anybody may make a directory
+/// of any name first.
+pub(crate) fn check_runtime_dir(dir: &Path) -> Result<(), String> {
+    let own = Uid::effective();
+    match own.is_root() || is_private(dir, own) {
+        true => Ok(()),
+        false => Err(format!(
+            "{} is not a directory of this user's that nobody else can write to; remove it, or set XDG_RUNTIME_DIR to one of this user's",
+            dir.display()
+        )),
+    }
+}
+
+fn is_private(dir: &Path, own: Uid) -> bool {
+    std::fs::symlink_metadata(dir).is_ok_and(|metadata| {
+        metadata.is_dir() && metadata.uid() == own.as_raw() && metadata.mode() & 0o022 == 0
+    })
+}
+
 /// A host user cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserError {
@@ -128,6 +147,27 @@ impl std::error::Error for UserError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_directory_of_somebody_elses_holds_no_sockets() {
+        let name = format!("hostcall-runtime-{}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let refused = |mode| {
+            std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(mode)).unwrap();
+            !is_private(&dir, Uid::effective())
+        };
+        assert!(!refused(0o755) && !refused(0o700) && refused(0o777) && refused(0o720));
+        let other = Uid::from_raw(Uid::effective().as_raw() + 1);
+        refused(0o700);
+        assert!(!is_private(&dir, other));
+        let link = dir.join("link");
+        std::os::unix::fs::symlink(&dir, &link).unwrap();
+        assert!(!is_private(&link, Uid::effective()));
+        assert!(!is_private(&dir.join("none"), Uid::effective()));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn sockets_live_in_a_session_of_the_users_own() {

@@ -237,10 +237,29 @@ fn choose_stdio(kind: Kind, terminal: [bool; 3], one: bool) -> [Stdio; 3] {
     }
 }
 
-/// The variables by which programs know what a terminal shows: its kind, and the characters and language of whoever sits there.
+/// The variables by which programs know what a terminal shows: its kind, and the characters and language of whoever sits there,
+/// locale(7). Not all that begin so: people hand other things on by such names, for ssh(1) lets them pass.
+const TERMINALS_OWN: [&str; 16] = [
+    "TERM",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_ADDRESS",
+    "LC_COLLATE",
+    "LC_CTYPE",
+    "LC_IDENTIFICATION",
+    "LC_MEASUREMENT",
+    "LC_MESSAGES",
+    "LC_MONETARY",
+    "LC_NAME",
+    "LC_NUMERIC",
+    "LC_PAPER",
+    "LC_TELEPHONE",
+    "LC_TIME",
+];
+
 fn terminals_own(all: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
-    let is_own =
-        |name: &OsString| name == "TERM" || name == "LANG" || name.as_bytes().starts_with(b"LC_");
+    let is_own = |name: &OsString| TERMINALS_OWN.iter().any(|own| name == own);
     let mut own: Vec<_> = all.filter(|(name, _)| is_own(name)).collect();
     if !own.iter().any(|(name, _)| name == "TERM") {
         own.push(("TERM".into(), "vt100".into()));

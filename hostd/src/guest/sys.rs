@@ -28,7 +28,7 @@ pub fn are_one(a: BorrowedFd, b: BorrowedFd) -> bool {
     // KCMP_FILE, kcmp(2).
     const FILE: i32 = 0;
     let own = std::process::id();
-    let (a, b) = (a.as_raw_fd(), b.as_raw_fd());
+    let [a, b] = [a, b].map(|fd| fd.as_raw_fd() as libc::c_ulong);
     // SAFETY: plain system call.
     match unsafe { libc::syscall(libc::SYS_kcmp, own, own, FILE, a, b) } {
         -1 => true,

@@ -1,9 +1,10 @@
 //! Which descriptors of a shadow are the guest's: a bitmap, one load a check.
 //!
 //! A guest names its open files by the shadow's own descriptor numbers. The shadow's internal descriptors are 0, 1
-//! and 2, and one above the guest's numbers (`calls/link.rs`). The only other one that appears while calls are executed is the working directory that a fork hands on: a
-//! race of two lanes can make it appear, for a moment, under a number that was the guest's, and it leads nowhere that
-//! the guest cannot go.
+//! and 2, and one above the guest's numbers (`calls/link.rs`). Others appear for a moment while calls are executed, the working directory
+//! that a fork hands on and what calls make for themselves (docs/ARCHITECTURE.md): a race of two lanes can have one appear under a number
+//! that was the guest's. The directory leads nowhere that the guest cannot go, and nothing else holds more than the one file that the
+//! guest has named.
 
 use hostcall::types::{DirFd, Errno, RemoteFd};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,6 +9,9 @@ const READY: u32 = 4;
 /// Bits of the flags.
 const FLAGS: u32 = 3;
 
+/// Descriptors of a shadow from this one on are in no table.
+pub const BEYOND: i32 = 1 << 21;
+
 /// A table entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

@@ -9,7 +9,7 @@ use hostcall::types::RemoteFd;
 use libc::c_int;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// When the place was written to, in the upper half, and its entry's word.
+/// When the place was written to, in the upper 40 bits, and its entry's word.
 static TABLE: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 
 /// One above the highest number that was ever a host file.
@@ -17,42 +17,53 @@ static HIGH: AtomicU32 = AtomicU32::new(0);
 /// Host files now.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 /// Changes of the table so far.
-static CHANGES: AtomicU32 = AtomicU32::new(0);
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// A point in the order of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Age(u32);
+pub struct Age(u64);
 
 impl Age {
-    /// No fork sees more changes than this while it is under way; so many of them take seconds. The count may begin anew.
-    const FORK: u32 = 1 << 20;
+    /// Bits below it in a word.
+    const LOWER: u32 = 24;
+
+    /// It begins anew after so many changes, which take a month.
+    const ALL: u64 = 1 << (u64::BITS - Age::LOWER);
+
+    /// No fork sees more changes than this while it is under way; so many of them take seconds.
+    const FORK: u64 = 1 << 20;
 
     /// After all changes so far.
     pub fn now() -> Age {
         // [A1] Before the host is asked for its copy of the files: what has been counted here it had opened before. Pairs with [A2].
-        Age(CHANGES.load(Ordering::SeqCst))
+        Age(CHANGES.load(Ordering::SeqCst) % Age::ALL)
     }
 
     /// That of the next change.
     pub fn next() -> Age {
         // [A2] After the host has opened a file, and before it is asked to close one.
-        Age(CHANGES.fetch_add(1, Ordering::SeqCst).wrapping_add(1))
+        Age(CHANGES.fetch_add(1, Ordering::SeqCst).wrapping_add(1) % Age::ALL)
     }
 
     /// When a word of some table was written.
     fn of(word: u64) -> Age {
-        Age((word >> 32) as u32)
+        Age(word >> Age::LOWER)
     }
 
     /// Whether that was after this.
     pub fn is_before(self, word: u64) -> bool {
-        let behind = Age::of(word).0.wrapping_sub(self.0);
+        let behind = Age::of(word).0.wrapping_sub(self.0) % Age::ALL;
         (1..Age::FORK).contains(&behind)
     }
 
-    /// A word of a table.
+    /// A word of a table, of which the lower bits have room for a descriptor of any shadow.
     pub fn with(self, lower: u32) -> u64 {
-        u64::from(self.0) << 32 | u64::from(lower)
+        self.0 << Age::LOWER | u64::from(Age::lower(lower.into()))
+    }
+
+    /// The lower bits of a word.
+    pub fn lower(word: u64) -> u32 {
+        word as u32 & ((1 << Age::LOWER) - 1)
     }
 }
 
@@ -63,13 +74,13 @@ fn slot(fd: c_int) -> Option<&'static AtomicU64> {
 /// The table's entry for a descriptor; `None` for one that is the guest's own. One load.
 #[inline]
 pub fn entry(fd: c_int) -> Option<Entry> {
-    Entry::unpack(slot(fd)?.load(Ordering::Acquire) as u32)
+    Entry::unpack(Age::lower(slot(fd)?.load(Ordering::Acquire)))
 }
 
 /// The shadow's descriptor behind `fd`; `None` for a guest descriptor. One load.
 #[inline]
 pub fn host(fd: c_int) -> Option<RemoteFd> {
-    Entry::remote(slot(fd)?.load(Ordering::Acquire) as u32)
+    Entry::remote(Age::lower(slot(fd)?.load(Ordering::Acquire)))
 }
 
 /// Whether any descriptor is a host file.
@@ -85,13 +96,13 @@ fn words() -> impl Iterator<Item = (c_int, u64)> {
 
 /// All host files: number and entry.
 pub fn all() -> impl Iterator<Item = (c_int, Entry)> {
-    words().filter_map(|(fd, word)| Some((fd, Entry::unpack(word as u32)?)))
+    words().filter_map(|(fd, word)| Some((fd, Entry::unpack(Age::lower(word))?)))
 }
 
 /// What has changed since: numbers, and what each stands for or stood for last.
 pub(super) fn changed(since: Age) -> impl Iterator<Item = (c_int, RemoteFd)> {
     let changed = words().filter(move |(_, word)| since.is_before(*word));
-    changed.map(|(fd, word)| (fd, Entry::last(word as u32)))
+    changed.map(|(fd, word)| (fd, Entry::last(Age::lower(word))))
 }
 
 /// In a fork's child, whose memory was copied page by page.
@@ -101,10 +112,14 @@ pub(super) fn recount() {
 
 /// Puts an entry into the table; answers what stood there.
 pub(super) fn enter(fd: c_int, entry: Entry) -> Option<Entry> {
+    let slot = slot(fd)?;
+    // First: a child's memory is copied page by page, and it must see what is entered.
+    if HIGH.load(Ordering::Relaxed) <= fd as u32 {
+        HIGH.fetch_max(fd as u32 + 1, Ordering::SeqCst);
+    }
     let word = Age::next().with(entry.pack());
-    let old = Entry::unpack(slot(fd)?.swap(word, Ordering::AcqRel) as u32);
+    let old = Entry::unpack(Age::lower(slot.swap(word, Ordering::AcqRel)));
     if old.is_none() {
-        HIGH.fetch_max(fd as u32 + 1, Ordering::Relaxed);
         COUNT.fetch_add(1, Ordering::Relaxed);
     }
     old
@@ -113,19 +128,19 @@ pub(super) fn enter(fd: c_int, entry: Entry) -> Option<Entry> {
 /// Changes what stands for a number as `to` has it; answers the entry before.
 fn change(fd: c_int, to: impl Fn(u64) -> Option<u64>) -> Option<Entry> {
     let old = slot(fd)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, to);
-    Entry::unpack(old.ok()? as u32)
+    Entry::unpack(Age::lower(old.ok()?))
 }
 
 /// A word with something noted of its entry, which is no newer by that.
 fn noted(word: u64, note: impl Fn(&mut Entry)) -> Option<u64> {
-    let mut entry = Entry::unpack(word as u32)?;
+    let mut entry = Entry::unpack(Age::lower(word))?;
     note(&mut entry);
     Some(Age::of(word).with(entry.pack()))
 }
 
 /// Forgets a host file without telling anybody; its placeholder stays and answers `EBADF`.
 pub fn forget(fd: c_int) -> Option<Entry> {
-    let forgotten = |word| Some(Age::next().with(Entry::forgotten(word as u32)?));
+    let forgotten = |word| Some(Age::next().with(Entry::forgotten(Age::lower(word))?));
     let old = change(fd, forgotten);
     if old.is_some() {
         COUNT.fetch_sub(1, Ordering::Relaxed);
@@ -183,9 +198,10 @@ mod tests {
 
     #[test]
     fn the_count_of_changes_may_begin_anew() {
-        let (last, first) = (Age(u32::MAX), Age(0));
+        let (last, first) = (Age(Age::ALL - 1), Age(0));
         assert!(last.is_before(first.with(1)) && !first.is_before(last.with(1)));
         assert!(!last.is_before(last.with(1)));
-        assert!(!first.is_before(Age(u32::MAX / 2).with(1)));
+        assert!(!first.is_before(Age(Age::ALL / 2).with(1)));
+        assert_eq!(Age::lower(last.with(7)), 7);
     }
 }

@@ -4,11 +4,14 @@
 use super::terms::{signals, spec};
 use super::{host, wait, Asked, Terms};
 use crate::fds;
+use crate::real::{errno, failed, try_sys};
 use crate::symbols::own;
-use hostcall::access::copy;
+use hostcall::access::{copy, put};
 use hostcall::types::Errno;
 use libc::{c_int, nfds_t, pollfd};
+use std::mem::MaybeUninit;
 use std::time::Duration;
+use syscalls::Sysno;
 
 /// poll(2) of any list. `real` is the call as it was made, for what the guest kernel alone has to answer.
 ///
@@ -28,8 +31,18 @@ pub unsafe fn poll(
         return real();
     };
     // SAFETY: as many entries have been read.
-    let list = unsafe { std::slice::from_raw_parts_mut(list, count as usize) };
-    wait(&mut List::hiding_hosts(list), &mut terms)
+    let Some(mut asked) = (unsafe { List::of(list, count as usize) }) else {
+        return failed(Errno(libc::ENOMEM));
+    };
+    let ready = wait(&mut asked, &mut terms);
+    let error = errno();
+    // Of a call that fails, too: the kernel has written that nothing is ready.
+    // SAFETY: the caller's promise.
+    match unsafe { asked.tell(list) } {
+        true if ready < 0 => failed(error),
+        true => ready,
+        false => failed(Errno(libc::EFAULT)),
+    }
 }
 
 /// Whether a whole list can be read and has a host file in it. Of any other the guest kernel says what it is.
@@ -69,47 +82,100 @@ fn hidden(one: &pollfd) -> Option<c_int> {
     (one.fd < 0 && (fd as usize) < fds::MOST).then_some(fd)
 }
 
-/// A program's list with the host's files hidden, until it is dropped.
-struct List<'l>(&'l mut [pollfd]);
+/// A copy of a program's list with the host's files hidden. The program's own stays as it is while the call waits: a handler may leave
+/// the call for good, and another thread may use the list too.
+struct List {
+    few: [MaybeUninit<pollfd>; List::FEW],
+    /// Memory of the kernel's for more of them.
+    many: *mut pollfd,
+    count: usize,
+}
 
-impl List<'_> {
-    fn hiding_hosts(list: &mut [pollfd]) -> List<'_> {
-        let hosts = list.iter_mut().filter(|one| fds::host(one.fd).is_some());
+impl List {
+    /// So many lie on the stack.
+    const FEW: usize = 128;
+
+    /// # Safety
+    /// There are `count` entries at `list`, which can be read.
+    unsafe fn of(list: *const pollfd, count: usize) -> Option<List> {
+        let mut copy = List {
+            few: [MaybeUninit::uninit(); List::FEW],
+            many: std::ptr::null_mut(),
+            count,
+        };
+        if count > List::FEW {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let bytes = count * size_of::<pollfd>();
+            // SAFETY: a fresh mapping overlaps nothing.
+            let made = unsafe { try_sys!(Sysno::mmap, 0, bytes, protection, flags, -1isize, 0) };
+            copy.many = made.ok()? as *mut pollfd;
+        }
+        // SAFETY: the caller's promise, and room for as many.
+        unsafe { copy.place().copy_from_nonoverlapping(list, count) };
+        let hosts = copy
+            .entries()
+            .iter_mut()
+            .filter(|one| fds::host(one.fd).is_some());
         hosts.for_each(|one| one.fd |= HIDDEN);
-        List(list)
+        Some(copy)
+    }
+
+    fn place(&mut self) -> *mut pollfd {
+        match self.many.is_null() {
+            true => self.few.as_mut_ptr().cast(),
+            false => self.many,
+        }
+    }
+
+    fn entries(&mut self) -> &mut [pollfd] {
+        // SAFETY: `of` has written them.
+        unsafe { std::slice::from_raw_parts_mut(self.place(), self.count) }
+    }
+
+    /// Tells the program what each is ready for; whether its list can be written to.
+    ///
+    /// # Safety
+    /// It is the list of [`of`](List::of).
+    unsafe fn tell(&mut self, list: *mut pollfd) -> bool {
+        self.entries().iter().enumerate().all(|(at, one)| {
+            // SAFETY: the caller's promise.
+            unsafe { put(&raw mut (*list.add(at)).revents, &one.revents) }.is_ok()
+        })
     }
 }
 
-impl Drop for List<'_> {
+impl Drop for List {
     fn drop(&mut self) {
-        for one in self.0.iter_mut() {
-            one.fd = hidden(one).unwrap_or(one.fd);
+        if !self.many.is_null() {
+            // SAFETY: the mapping of `of`.
+            let _ = unsafe { try_sys!(Sysno::munmap, self.many, self.count * size_of::<pollfd>()) };
         }
     }
 }
 
-impl Asked for List<'_> {
+impl Asked for List {
     fn guests(&mut self, limit: Duration, mask: Option<u64>) -> c_int {
         let (limit, mask) = (spec(limit), mask.map(signals));
         let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: a live list and its length, a live limit, and a live mask or none.
-        unsafe { own::ppoll(self.0.as_mut_ptr(), self.0.len() as nfds_t, &limit, mask) }
+        unsafe { own::ppoll(self.place(), self.count as nfds_t, &limit, mask) }
     }
 
-    fn hosts(&mut self) -> Result<c_int, Errno> {
+    fn hosts(&mut self) -> c_int {
         let mut ready = 0;
-        for one in self.0.iter_mut() {
+        for one in self.entries() {
             if let Some(fd) = hidden(one) {
-                one.revents = host(fd, one.events)?;
+                one.revents = host(fd, one.events);
                 ready += c_int::from(one.revents != 0);
             }
         }
-        Ok(ready)
+        ready
     }
 
-    fn alone(&self) -> Option<(c_int, i16)> {
+    fn alone(&mut self) -> Option<(c_int, i16)> {
         let is_asked = |one: &&pollfd| one.fd >= 0 || hidden(one).is_some();
-        let mut asked = self.0.iter().filter(is_asked);
+        let mut asked = self.entries().iter().filter(is_asked);
         let one = asked.next().filter(|_| asked.next().is_none())?;
         Some((hidden(one)?, one.events))
     }

@@ -3,7 +3,7 @@
 //! The guest kernel waits for its own, the host for its files, and no call waits for both. Whatever is ready at once is
 //! answered at once. A single file of the host's with nothing of the guest's beside it is waited for on the host. All else is
 //! waited for in the guest kernel, in steps, with a look at the host's files between them. Signals are let in by the steps
-//! alone, as by ppoll(2), so that none is handled unnoticed.
+//! alone then, as by ppoll(2), so that none is handled unnoticed.
 
 pub mod list;
 pub mod sets;
@@ -12,7 +12,7 @@ mod terms;
 pub use terms::{Back, Terms};
 
 use crate::fds::Age;
-use crate::real::{failed, finish};
+use crate::real::failed;
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
@@ -32,13 +32,10 @@ trait Asked {
     fn guests(&mut self, limit: Duration, mask: Option<u64>) -> c_int;
 
     /// Notes which host files are ready besides; how many answers these are.
-    ///
-    /// # Errors
-    /// `EINTR`: a handler has run.
-    fn hosts(&mut self) -> Result<c_int, Errno>;
+    fn hosts(&mut self) -> c_int;
 
     /// The host file and its events if nothing else is asked for.
-    fn alone(&self) -> Option<(c_int, i16)>;
+    fn alone(&mut self) -> Option<(c_int, i16)>;
 }
 
 /// Waits until something is ready that is asked for.
@@ -62,7 +59,7 @@ fn wait(asked: &mut impl Asked, terms: &mut Terms) -> c_int {
 fn look(asked: &mut impl Asked, limit: Duration, mask: Option<u64>) -> c_int {
     match asked.guests(limit, mask) {
         -1 => -1,
-        guests => finish(asked.hosts().map(|hosts| guests + hosts)),
+        guests => guests + asked.hosts(),
     }
 }
 
@@ -94,9 +91,14 @@ fn in_steps(asked: &mut impl Asked, terms: &Terms) -> c_int {
     ready
 }
 
-/// What a host file is ready for now, of these events and those that nobody needs to ask for.
-fn host(fd: c_int, events: i16) -> Result<i16, Errno> {
-    ask(fd, events, Some(Duration::ZERO))
+/// What a host file is ready for now, of these events and those that nobody needs to ask for. A look waits for nothing, so a handler
+/// that runs meanwhile does not end it.
+fn host(fd: c_int, events: i16) -> i16 {
+    loop {
+        if let Ok(ready) = ask(fd, events, Some(Duration::ZERO)) {
+            return ready;
+        }
+    }
 }
 
 /// The same once there is something, or the time is over.

@@ -6,7 +6,6 @@ use super::{host, wait, Asked, Terms};
 use crate::fds;
 use crate::symbols::own;
 use hostcall::access::copy;
-use hostcall::types::Errno;
 use libc::{c_int, c_ulong, fd_set};
 use std::time::Duration;
 
@@ -167,11 +166,11 @@ impl Asked for Sets {
         unsafe { own::pselect(self.limit, read, write, except, &limit, mask) }
     }
 
-    fn hosts(&mut self) -> Result<c_int, Errno> {
+    fn hosts(&mut self) -> c_int {
         let mut ready = 0;
         let hosts = self.hosts;
         for fd in (0..self.limit).filter(|fd| holds(&hosts, *fd)) {
-            let events = host(fd, self.events(fd))?;
+            let events = host(fd, self.events(fd));
             let sets = self.asked.iter().zip(&mut self.found).zip(EVENTS);
             for ((asked, found), (own, besides)) in sets {
                 if holds(asked, fd) && events & (own | besides) != 0 {
@@ -180,10 +179,10 @@ impl Asked for Sets {
                 }
             }
         }
-        Ok(ready)
+        ready
     }
 
-    fn alone(&self) -> Option<(c_int, i16)> {
+    fn alone(&mut self) -> Option<(c_int, i16)> {
         let mut numbers = self.numbers();
         let one = numbers.next().filter(|_| numbers.next().is_none())?;
         holds(&self.hosts, one).then(|| (one, self.events(one)))

@@ -107,14 +107,18 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32>
                         let name = String::from_utf8_lossy(name);
                         return Err(refuse(&format!("{name}: invalid option name")));
                     }
-                    startup.controls_jobs &= on || name != b"monitor";
+                    if name == b"monitor" {
+                        startup.controls_jobs = on;
+                    }
                     rest = more;
                 }
                 letter => {
                     if !shell.options.set_letter(*letter, on) {
                         return Err(refuse(&format!("-{}: invalid option", char::from(*letter))));
                     }
-                    startup.controls_jobs &= on || *letter != b'm';
+                    if *letter == b'm' {
+                        startup.controls_jobs = on;
+                    }
                 }
             }
         }

@@ -350,6 +350,14 @@ impl Shell {
             b"_" => self.last_argument = text,
             _ => {}
         }
+        if self
+            .variables
+            .lookup(name)
+            .is_some_and(|known| known.exported)
+        {
+            self.variables.attributes(name).value = None;
+            return Ok(());
+        }
         let result = self.variables.unset(name);
         result.map_err(|error| self.refuse_readonly(&error))
     }

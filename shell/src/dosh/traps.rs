@@ -129,20 +129,27 @@ impl Traps {
 }
 
 impl Shell {
-    /// Runs the actions of signals that have arrived. The command's status stays.
+    /// Runs the actions of signals that have arrived. The command's status stays. Wherever they interrupt, they are no part of a
+    /// condition.
     pub fn run_pending_traps(&mut self) -> Run {
         if !sys::any_arrived() {
             return Ok(());
         }
+        let guard = std::mem::take(&mut self.guard);
+        let mut result = Ok(());
         for signal in sys::arrived() {
-            match self.traps.action(signal).cloned() {
-                Some(action) if action.is_empty() => {}
-                Some(action) => self.run_trap(&action)?,
-                None if self.interactive => self.heed(signal)?,
-                None => {}
+            result = match self.traps.action(signal).cloned() {
+                Some(action) if action.is_empty() => Ok(()),
+                Some(action) => self.run_trap(&action),
+                None if self.interactive => self.heed(signal),
+                None => Ok(()),
+            };
+            if result.is_err() {
+                break;
             }
         }
-        Ok(())
+        self.guard = guard;
+        result
     }
 
     /// Runs an action between two commands.

@@ -143,6 +143,7 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     if words[0] == b"local" && shell.depth == 0 {
         return Ok(shell.refuse_with(&words[0], "can only be used in a function", 1));
     }
+    let mut status = 0;
     for word in letters.operands() {
         let (name, value) = split(word);
         if !is_name(name) {
@@ -153,7 +154,8 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             let outer = shell.variables.lookup(name).cloned().unwrap_or_default();
             if outer.readonly {
                 let message = format!("{}: readonly variable", shown(name));
-                return Ok(shell.refuse_with(&words[0], message, 1));
+                status = shell.refuse_with(&words[0], message, 1);
+                continue;
             }
             let new = shell.variables.make_local(name);
             // What was assigned in front of the call is meant for the function.
@@ -166,13 +168,18 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             variable.plain = true;
         }
         if let Some(value) = value {
-            shell.assign(name, value.to_vec())?;
+            let assigned = shell.assign(name, value.to_vec());
+            let failed = super::settled(assigned, 0)?;
+            if failed != 0 {
+                status = failed;
+                continue;
+            }
         }
         let variable = shell.attributed(name);
         variable.exported |= exported;
         variable.readonly |= readonly;
     }
-    Ok(0)
+    Ok(status)
 }
 
 /// `declare -p`: these variables, or all, each as a command that makes it anew.
