@@ -255,9 +255,12 @@ fn hint(kind: Kind, prefix: &std::path::Path) {
         Kind::Local => "namespaces of this kernel",
     };
     let prefix = prefix.display();
-    eprintln!("This shell runs in a guest ({kind}); the host's files are under {prefix}.");
-    eprintln!("Try:  ls {prefix}/etc   echo hello > {prefix}/tmp/from-guest   sort < {prefix}/etc/passwd | head -3");
-    eprintln!("What is written outside {prefix} stays in the guest and is gone after `exit`. On the host: hostd status, hostd trace.");
+    let _ = writeln!(
+        std::io::stderr(),
+        "This shell runs in a guest ({kind}); the host's files are under {prefix}."
+    );
+    let _ = writeln!(std::io::stderr(), "Try:  ls {prefix}/etc   echo hello > {prefix}/tmp/from-guest   sort < {prefix}/etc/passwd | head -3");
+    let _ = writeln!(std::io::stderr(), "What is written outside {prefix} stays in the guest and is gone after `exit`. On the host: hostd status, hostd trace.");
 }
 
 fn status(json: bool) -> Result<ExitCode, String> {

@@ -16,7 +16,10 @@ pub struct Ready(Option<File>);
 /// The code to end with, in the parent; or what cannot be done.
 pub fn split() -> Result<Ready, ExitCode> {
     let fail = |errno: nix::errno::Errno| {
-        eprintln!("hostfs: going into the background: {errno}; --foreground does without");
+        let _ = writeln!(
+            std::io::stderr(),
+            "hostfs: going into the background: {errno}; --foreground does without"
+        );
         ExitCode::FAILURE
     };
     let (reader, writer) = pipe().map_err(fail)?;

@@ -12,7 +12,7 @@ use hostcall::owned::Owned;
 use nix::mount::{umount2, MntFlags};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -165,7 +165,10 @@ fn prepare(mountpoint: &Path) -> Result<PathBuf, String> {
             unmount(mountpoint).map_err(|error| {
                 format!("{shown} holds a mount whose server is gone, and it cannot be unmounted ({error}): fusermount3 -uz {shown}")
             })?;
-            eprintln!("hostfs: unmounted {shown}, whose server was gone");
+            let _ = writeln!(
+                std::io::stderr(),
+                "hostfs: unmounted {shown}, whose server was gone"
+            );
             return prepare(mountpoint);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -292,7 +295,8 @@ impl<H: Host> Watch<H> {
             self.turns.look();
             if !self.fs.alive() {
                 self.lost.store(true, Ordering::Release);
-                eprintln!(
+                let _ = writeln!(
+                    std::io::stderr(),
                     "hostfs: the host is gone; {} is unmounted",
                     self.mountpoint.display()
                 );

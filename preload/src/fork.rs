@@ -11,7 +11,7 @@
 use crate::fds::Age;
 use crate::real::{errno, failed, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
-use crate::{cwd, fds, materialise, observe, report, session, spawn, watching};
+use crate::{cwd, fds, materialise, observe, report, session, spawn, system, watching};
 use hostcall::access::get;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Token};
@@ -104,6 +104,7 @@ impl Prepared {
             end(REFUSED);
         };
         observe::forked();
+        system::forked();
         take_over(handed);
         self.end();
     }

@@ -108,7 +108,7 @@ unsafe fn spawn(
         Ok(ends) => ends,
         Err(errno) => return errno.0,
     };
-    // Until the program runs, no handler does, no terminal stops the child, and nobody cancels its thread.
+    // Until the program is about to run, no handler does, no terminal stops the child, and nobody cancels its thread.
     let mask = session::block_signals();
     let cancellation = hold_cancellation();
     // SAFETY: the child runs on in this function and ends in it.
@@ -133,7 +133,7 @@ unsafe fn spawn(
     let result = match pid {
         -1 => Err(failure),
         // SAFETY: null or the program's variable. A handler of SIGCHLD finds it written.
-        pid => report(from).inspect(|()| unsafe {
+        pid => report(from, mask).inspect(|()| unsafe {
             if let Some(child) = child.as_mut() {
                 *child = pid;
             }
@@ -149,8 +149,13 @@ unsafe fn spawn(
     result.map_or_else(|Errno(errno)| errno, |()| 0)
 }
 
-/// Waits until the child runs its program, or says why it cannot.
-fn report(from: c_int) -> Result<(), Errno> {
+/// Waits until the child runs its program, or says why it cannot. A terminal that stops the child stops the parent too, in which no
+/// handler runs by that.
+fn report(from: c_int, mask: u64) -> Result<(), Errno> {
+    let stops = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    let bits = stops.into_iter().filter(|signal| is_default(*signal));
+    let let_in = bits.fold(0, |bits, signal| bits | 1 << (signal - 1)) & !mask;
+    session::restore_signals(!let_in);
     let mut reason: c_int = 0;
     let told = loop {
         // SAFETY: four live bytes.
@@ -267,6 +272,15 @@ unsafe fn prepare(
         None => session::restore_signals(mask),
     }
     Ok(())
+}
+
+fn is_default(signal: c_int) -> bool {
+    // SAFETY: a structure that is valid when zeroed; nothing is changed.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
+            && action.sa_sigaction == libc::SIG_DFL
+    }
 }
 
 /// The parent's handlers are not the child's, which is about to be another program: they would act on what the two share.

@@ -80,6 +80,13 @@ fn heed() {
     });
 }
 
+/// In a fork's child: the parent's commands are not its own.
+pub fn forked() {
+    // SAFETY: there is one thread.
+    unsafe { (*RUNNING.0.get()).count = 0 };
+    HELD.store(false, Ordering::Relaxed);
+}
+
 /// Interrupt and quit are ignored and SIGCHLD is blocked while the command runs.
 ///
 /// # Safety

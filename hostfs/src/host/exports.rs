@@ -12,6 +12,7 @@ use crate::handle::What;
 use crate::turns::about_to_sleep;
 use hostcall::types::Errno;
 use std::ffi::CString;
+use std::io::Write;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,10 @@ impl<H: Host> HostFs<H> {
             }
             Err(errno) => {
                 if changes.failed.replace(Instant::now()).is_none() && outdated {
-                    eprintln!("hostfs: the changed exports cannot be seen yet: {errno}");
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "hostfs: the changed exports cannot be seen yet: {errno}"
+                    );
                 }
             }
         }

@@ -30,9 +30,10 @@ pub unsafe fn poll(
     let Some(mut terms) = terms() else {
         return real();
     };
-    // SAFETY: as many entries have been read.
-    let Some(mut asked) = (unsafe { List::of(list, count as usize) }) else {
-        return failed(Errno(libc::ENOMEM));
+    // SAFETY: the caller's promise.
+    let mut asked = match unsafe { List::of(list, count as usize) } {
+        Ok(asked) => asked,
+        Err(errno) => return failed(errno),
     };
     let ready = wait(&mut asked, &mut terms);
     let error = errno();
@@ -83,7 +84,7 @@ fn hidden(one: &pollfd) -> Option<c_int> {
 }
 
 /// A copy of a program's list with the host's files hidden. The program's own stays as it is while the call waits: a handler may leave
-/// the call for good, and another thread may use the list too.
+/// the call for good (many entries' memory is lost then), and another thread may use the list too.
 struct List {
     few: [MaybeUninit<pollfd>; List::FEW],
     /// Memory of the kernel's for more of them.
@@ -95,30 +96,33 @@ impl List {
     /// So many lie on the stack.
     const FEW: usize = 128;
 
+    /// # Errors
+    /// `ENOMEM`, or `EFAULT` for a list that cannot be read.
+    ///
     /// # Safety
-    /// There are `count` entries at `list`, which can be read.
-    unsafe fn of(list: *const pollfd, count: usize) -> Option<List> {
-        let mut copy = List {
+    /// What there is of `count` entries at `list` is the program's.
+    unsafe fn of(list: *const pollfd, count: usize) -> Result<List, Errno> {
+        let mut asked = List {
             few: [MaybeUninit::uninit(); List::FEW],
             many: std::ptr::null_mut(),
             count,
         };
+        let bytes = count * size_of::<pollfd>();
         if count > List::FEW {
             let protection = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-            let bytes = count * size_of::<pollfd>();
             // SAFETY: a fresh mapping overlaps nothing.
             let made = unsafe { try_sys!(Sysno::mmap, 0, bytes, protection, flags, -1isize, 0) };
-            copy.many = made.ok()? as *mut pollfd;
+            asked.many = made? as *mut pollfd;
         }
         // SAFETY: the caller's promise, and room for as many.
-        unsafe { copy.place().copy_from_nonoverlapping(list, count) };
-        let hosts = copy
-            .entries()
-            .iter_mut()
-            .filter(|one| fds::host(one.fd).is_some());
+        if unsafe { copy(list.cast(), asked.place().cast(), bytes) } > 0 {
+            return Err(Errno(libc::EFAULT));
+        }
+        let entries = asked.entries().iter_mut();
+        let hosts = entries.filter(|one| fds::host(one.fd).is_some());
         hosts.for_each(|one| one.fd |= HIDDEN);
-        Some(copy)
+        Ok(asked)
     }
 
     fn place(&mut self) -> *mut pollfd {
@@ -162,15 +166,15 @@ impl Asked for List {
         unsafe { own::ppoll(self.place(), self.count as nfds_t, &limit, mask) }
     }
 
-    fn hosts(&mut self) -> c_int {
+    fn hosts(&mut self) -> Result<c_int, Errno> {
         let mut ready = 0;
         for one in self.entries() {
             if let Some(fd) = hidden(one) {
-                one.revents = host(fd, one.events);
+                one.revents = host(fd, one.events)?;
                 ready += c_int::from(one.revents != 0);
             }
         }
-        ready
+        Ok(ready)
     }
 
     fn alone(&mut self) -> Option<(c_int, i16)> {

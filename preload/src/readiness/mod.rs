@@ -12,7 +12,7 @@ mod terms;
 pub use terms::{Back, Terms};
 
 use crate::fds::Age;
-use crate::real::failed;
+use crate::real::{errno, failed, finish};
 use crate::{fds, session};
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
@@ -32,7 +32,10 @@ trait Asked {
     fn guests(&mut self, limit: Duration, mask: Option<u64>) -> c_int;
 
     /// Notes which host files are ready besides; how many answers these are.
-    fn hosts(&mut self) -> c_int;
+    ///
+    /// # Errors
+    /// `EINTR`: a handler has run.
+    fn hosts(&mut self) -> Result<c_int, Errno>;
 
     /// The host file and its events if nothing else is asked for.
     fn alone(&mut self) -> Option<(c_int, i16)>;
@@ -40,7 +43,13 @@ trait Asked {
 
 /// Waits until something is ready that is asked for.
 fn wait(asked: &mut impl Asked, terms: &mut Terms) -> c_int {
-    let ready = look(asked, Duration::ZERO, None);
+    let ready = loop {
+        let ready = look(asked, Duration::ZERO, None);
+        // Who does not wait is not interrupted.
+        if ready != -1 || errno() != Errno(libc::EINTR) || !terms.are_a_look() {
+            break ready;
+        }
+    };
     if ready != 0 || terms.are_a_look() {
         return ready;
     }
@@ -59,7 +68,7 @@ fn wait(asked: &mut impl Asked, terms: &mut Terms) -> c_int {
 fn look(asked: &mut impl Asked, limit: Duration, mask: Option<u64>) -> c_int {
     match asked.guests(limit, mask) {
         -1 => -1,
-        guests => guests + asked.hosts(),
+        guests => finish(asked.hosts().map(|hosts| guests + hosts)),
     }
 }
 
@@ -91,14 +100,9 @@ fn in_steps(asked: &mut impl Asked, terms: &Terms) -> c_int {
     ready
 }
 
-/// What a host file is ready for now, of these events and those that nobody needs to ask for. A look waits for nothing, so a handler
-/// that runs meanwhile does not end it.
-fn host(fd: c_int, events: i16) -> i16 {
-    loop {
-        if let Ok(ready) = ask(fd, events, Some(Duration::ZERO)) {
-            return ready;
-        }
-    }
+/// What a host file is ready for now, of these events and those that nobody needs to ask for.
+fn host(fd: c_int, events: i16) -> Result<i16, Errno> {
+    ask(fd, events, Some(Duration::ZERO))
 }
 
 /// The same once there is something, or the time is over.

@@ -4,8 +4,10 @@
 use super::terms::{signals, spec};
 use super::{host, wait, Asked, Terms};
 use crate::fds;
+use crate::real::failed;
 use crate::symbols::own;
 use hostcall::access::copy;
+use hostcall::types::Errno;
 use libc::{c_int, c_ulong, fd_set};
 use std::time::Duration;
 
@@ -58,11 +60,11 @@ pub unsafe fn select(
     };
     let ready = wait(&mut asked, &mut terms);
     // A call that fails leaves the sets as they were.
-    if ready >= 0 {
-        // SAFETY: the caller's promise, and these words have been read.
-        unsafe { asked.write(sets) };
+    // SAFETY: the caller's promise.
+    match ready < 0 || unsafe { asked.write(sets) } {
+        true => ready,
+        false => failed(Errno(libc::EFAULT)),
     }
-    ready
 }
 
 fn holds(set: &Set, fd: c_int) -> bool {
@@ -108,18 +110,16 @@ impl Sets {
         Some(read)
     }
 
+    /// Tells the program what is ready; whether its sets can be written to.
+    ///
     /// # Safety
-    /// As for [`select`]; they have been read.
-    unsafe fn write(&self, sets: [*mut fd_set; 3]) {
-        let words = (self.limit as usize).div_ceil(BITS);
-        for (to, from) in sets
-            .into_iter()
-            .zip(&self.found)
-            .filter(|(to, _)| !to.is_null())
-        {
-            // SAFETY: the caller's promise.
-            unsafe { from.as_ptr().copy_to_nonoverlapping(to.cast(), words) };
-        }
+    /// As for [`select`].
+    unsafe fn write(&self, sets: [*mut fd_set; 3]) -> bool {
+        let bytes = (self.limit as usize).div_ceil(BITS) * size_of::<c_ulong>();
+        let sets = sets.into_iter().zip(&self.found);
+        sets.filter(|(to, _)| !to.is_null())
+            // SAFETY: the caller's promise, and no more than a set has.
+            .all(|(to, from)| unsafe { copy(from.as_ptr().cast(), to.cast(), bytes) } == 0)
     }
 
     /// All that are asked for.
@@ -166,11 +166,11 @@ impl Asked for Sets {
         unsafe { own::pselect(self.limit, read, write, except, &limit, mask) }
     }
 
-    fn hosts(&mut self) -> c_int {
+    fn hosts(&mut self) -> Result<c_int, Errno> {
         let mut ready = 0;
         let hosts = self.hosts;
         for fd in (0..self.limit).filter(|fd| holds(&hosts, *fd)) {
-            let events = host(fd, self.events(fd));
+            let events = host(fd, self.events(fd))?;
             let sets = self.asked.iter().zip(&mut self.found).zip(EVENTS);
             for ((asked, found), (own, besides)) in sets {
                 if holds(asked, fd) && events & (own | besides) != 0 {
@@ -179,7 +179,7 @@ impl Asked for Sets {
                 }
             }
         }
-        ready
+        Ok(ready)
     }
 
     fn alone(&mut self) -> Option<(c_int, i16)> {

@@ -148,7 +148,8 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         let (name, value) = split(word);
         if !is_name(name) {
             let message = format!("`{}': not a valid identifier", shown(word));
-            return Ok(shell.refuse_with(&words[0], message, 1));
+            status = shell.refuse_with(&words[0], message, 1);
+            continue;
         }
         if inside {
             let outer = shell.variables.lookup(name).cloned().unwrap_or_default();
