@@ -71,6 +71,7 @@ static void *runs(void *unused) {
 static void runs_two_at_once(void) {
     pthread_t others[2];
     struct sigaction action;
+    signal(SIGINT, SIG_DFL);
     for (int at = 0; at < 2; at++)
         pthread_create(&others[at], NULL, runs, NULL);
     for (int at = 0; at < 2; at++)
