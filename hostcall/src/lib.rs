@@ -35,6 +35,8 @@ pub mod metadata;
 #[cfg(not(loom))]
 pub mod observer;
 #[cfg(not(loom))]
+pub mod open_file;
+#[cfg(not(loom))]
 pub mod ops;
 #[cfg(not(loom))]
 pub mod owned;

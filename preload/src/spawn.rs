@@ -153,7 +153,9 @@ unsafe fn spawn(
 /// handler runs by that.
 fn report(from: c_int, mask: u64) -> Result<(), Errno> {
     let stops = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
-    let bits = stops.into_iter().filter(|signal| is_default(*signal));
+    let bits = stops
+        .into_iter()
+        .filter(|signal| disposition(*signal) == Some(libc::SIG_DFL));
     let let_in = bits.fold(0, |bits, signal| bits | 1 << (signal - 1)) & !mask;
     session::restore_signals(!let_in);
     let mut reason: c_int = 0;
@@ -274,26 +276,24 @@ unsafe fn prepare(
     Ok(())
 }
 
-fn is_default(signal: c_int) -> bool {
+/// What a signal does here, if it is one.
+fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
     // SAFETY: a structure that is valid when zeroed; nothing is changed.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
-            && action.sa_sigaction == libc::SIG_DFL
+        let known = libc::sigaction(signal, std::ptr::null(), &mut action) == 0;
+        known.then_some(action.sa_sigaction)
     }
 }
 
 /// The parent's handlers are not the child's, which is about to be another program: they would act on what the two share.
 fn forget_handlers() {
-    for signal in 1..=64 {
-        // SAFETY: a structure that is valid when zeroed; the child's own dispositions.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            let known = libc::sigaction(signal, std::ptr::null(), &mut action) == 0;
-            if known && ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction) {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-        }
+    let is_handled = |signal: &c_int| {
+        disposition(*signal).is_some_and(|done| ![libc::SIG_DFL, libc::SIG_IGN].contains(&done))
+    };
+    for signal in (1..=64).filter(is_handled) {
+        // SAFETY: the child's own.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 

@@ -32,7 +32,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
             io::stdout().is_terminal(),
             io::stderr().is_terminal(),
         ],
-        sys::are_one(io::stdout().as_fd(), io::stderr().as_fd()),
+        hostcall::open_file::are_one(io::stdout().as_fd(), io::stderr().as_fd()),
     );
     // From before the command can run: a signal in between must reach it, not end hostd.
     let signals = SignalPipe::install(&relay::SIGNALS)

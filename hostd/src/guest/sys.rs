@@ -3,7 +3,6 @@
 
 use super::frame::WinSize;
 use nix::sys::socket::{socket, AddressFamily, SockFlag, SockType};
-use nix::sys::stat::fstat;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -13,26 +12,6 @@ fn check(result: libc::c_int) -> io::Result<()> {
         Err(io::Error::last_os_error())
     } else {
         Ok(())
-    }
-}
-
-/// Whether two descriptors are one open file, as `2>&1` makes them. Where the kernel does not tell, they are if they are the
-/// same file.
-pub fn are_one(a: BorrowedFd, b: BorrowedFd) -> bool {
-    let (Ok(one), Ok(other)) = (fstat(a), fstat(b)) else {
-        return false;
-    };
-    if (one.st_dev, one.st_ino) != (other.st_dev, other.st_ino) {
-        return false;
-    }
-    // KCMP_FILE, kcmp(2).
-    const FILE: i32 = 0;
-    let own = std::process::id();
-    let [a, b] = [a, b].map(|fd| fd.as_raw_fd() as libc::c_ulong);
-    // SAFETY: plain system call.
-    match unsafe { libc::syscall(libc::SYS_kcmp, own, own, FILE, a, b) } {
-        -1 => true,
-        order => order == 0,
     }
 }
 

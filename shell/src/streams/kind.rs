@@ -78,21 +78,7 @@ pub fn of(number: usize) -> Kind {
     }
 }
 
-/// Whether two streams are one open file, as `2>&1` makes them. Where the kernel does not tell, they are if they are
-/// the same file.
+/// Whether two streams are one open file.
 pub fn are_one(a: usize, b: usize) -> bool {
-    let (Ok(one), Ok(other)) = (fstat(guest(a)), fstat(guest(b))) else {
-        return false;
-    };
-    if (one.st_dev, one.st_ino) != (other.st_dev, other.st_ino) {
-        return false;
-    }
-    // KCMP_FILE, kcmp(2).
-    const FILE: i32 = 0;
-    let own = std::process::id();
-    // SAFETY: plain system call.
-    match unsafe { libc::syscall(libc::SYS_kcmp, own, own, FILE, a, b) } {
-        -1 => true,
-        order => order == 0,
-    }
+    hostcall::open_file::are_one(guest(a), guest(b))
 }
