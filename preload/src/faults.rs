@@ -1,11 +1,13 @@
-//! Faults where the library touches a program's memory: what the kernel answers with `EFAULT`, in a program is SIGSEGV or SIGBUS.
+//! Faults that are the library's own: what the kernel answers with `EFAULT` where it touches a program's memory is SIGSEGV or SIGBUS in
+//! a program, and SIGILL where the program [enters](entering) it.
 //!
-//! From the first session on the kernel knows one handler for both signals, [`handle`]. It has a thread whose [access] has faulted go on
-//! behind that, and hands everything else on to what the program has set: flags, mask and stack are those that it asked for, and it
-//! is shown no other handler than its own. A signal that it ignores is left alone, for an ignored one is inherited by what it
-//! executes; a fault then ends it.
+//! From the first session on the kernel knows one handler for these signals, [`handle`]. It has a thread whose [access] has faulted go on
+//! behind that, and hands everything else on to what the program has set: flags, mask and stack are those that it asked for (of
+//! SIGILL not the stack), and it is shown no other handler than its own. SIGSEGV and SIGBUS that it ignores are left alone, for an ignored
+//! signal is inherited by what it executes; a fault then ends it.
 #![allow(unsafe_code)]
 
+use crate::entering;
 use crate::real::try_sys;
 use crate::symbols::own;
 use hostcall::access::{self, Registers};
@@ -20,6 +22,8 @@ struct Disposition {
     signal: c_int,
     handler: AtomicUsize,
     flags: AtomicI32,
+    /// Whether the kernel has been told.
+    told: AtomicBool,
 }
 
 impl Disposition {
@@ -28,6 +32,7 @@ impl Disposition {
             signal,
             handler: AtomicUsize::new(libc::SIG_DFL),
             flags: AtomicI32::new(0),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -37,13 +42,11 @@ impl Disposition {
     }
 }
 
-static DISPOSITIONS: [Disposition; 2] = [
+static DISPOSITIONS: [Disposition; 3] = [
     Disposition::of(libc::SIGSEGV),
     Disposition::of(libc::SIGBUS),
+    Disposition::of(libc::SIGILL),
 ];
-
-/// Whether the kernel has been told.
-static BEGUN: AtomicBool = AtomicBool::new(false);
 
 /// The bit of `sa_flags` by which libc tells the kernel of the code that ends a handler, and which it does not hide.
 const RESTORER: c_int = if cfg!(target_arch = "x86_64") {
@@ -56,33 +59,45 @@ fn disposition(signal: c_int) -> Option<&'static Disposition> {
     DISPOSITIONS.iter().find(|entry| entry.signal == signal)
 }
 
-/// Begins to handle faults, once in a process and for its children.
+/// Begins to handle faults of memory, once in a process and for its children.
 pub fn begin() {
-    if BEGUN.swap(true, Ordering::Relaxed) {
+    begin_with(libc::SIGSEGV);
+    begin_with(libc::SIGBUS);
+}
+
+/// Begins to handle instructions that there are none of ([`entering`](crate::entering)).
+pub fn begin_illegal() {
+    begin_with(libc::SIGILL);
+}
+
+fn begin_with(signal: c_int) {
+    let Some(disposition) = disposition(signal) else {
+        return;
+    };
+    if disposition.told.swap(true, Ordering::Relaxed) {
         return;
     }
-    for disposition in &DISPOSITIONS {
-        // SAFETY: live structures; the handler is a function of this kind.
-        unsafe {
-            let mut set = zeroed();
-            // Another thread's handler may be called at any time, so it is known before it is replaced.
-            if own::sigaction(disposition.signal, null(), &mut set) == 0 {
-                disposition.set(&set);
-                own::sigaction(disposition.signal, &for_kernel(&set), null_mut());
-            }
+    // SAFETY: live structures; the handler is a function of this kind.
+    unsafe {
+        let mut set = zeroed();
+        // Another thread's handler may be called at any time, so it is known before it is replaced.
+        if own::sigaction(signal, null(), &mut set) == 0 {
+            disposition.set(&set);
+            own::sigaction(signal, &for_kernel(signal, &set), null_mut());
         }
     }
 }
 
 /// Whether the dispositions of a signal are those of this module.
 pub fn owns(signal: c_int) -> bool {
-    BEGUN.load(Ordering::Relaxed) && disposition(signal).is_some()
+    disposition(signal).is_some_and(|entry| entry.told.load(Ordering::Relaxed))
 }
 
 /// What the kernel is told instead of what the program has set.
-fn for_kernel(set: &libc::sigaction) -> libc::sigaction {
+fn for_kernel(signal: c_int, set: &libc::sigaction) -> libc::sigaction {
     let mut told = *set;
-    if set.sa_sigaction == libc::SIG_IGN {
+    let illegal = signal == libc::SIGILL;
+    if set.sa_sigaction == libc::SIG_IGN && !illegal {
         return told;
     }
     told.sa_sigaction = handle as *const () as usize;
@@ -91,6 +106,12 @@ fn for_kernel(set: &libc::sigaction) -> libc::sigaction {
             libc::SIG_DFL => libc::SA_ONSTACK | libc::SA_RESTART,
             _ => set.sa_flags & !libc::SA_RESETHAND,
         };
+    if illegal {
+        // Whole calls are made in the handler, with room for them, and a handler in the midst of one may make another.
+        told.sa_flags = told.sa_flags & !libc::SA_ONSTACK | libc::SA_NODEFER;
+        // SAFETY: a live set.
+        unsafe { libc::sigdelset(&mut told.sa_mask, signal) };
+    }
     told
 }
 
@@ -117,7 +138,7 @@ pub unsafe fn action(
             let mut new = *new;
             new.sa_flags |= RESTORER;
             disposition.set(&new);
-            for_kernel(&new)
+            for_kernel(signal, &new)
         });
         let mut seen: libc::sigaction = zeroed();
         let done = own::sigaction(signal, told.as_ref().map_or(null(), |told| told), &mut seen);
@@ -141,7 +162,7 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c
     let (faulted, landed) = unsafe {
         // Codes above zero are the kernel's own, of an instruction of this thread.
         let faulted = (*info).si_code > 0;
-        (faulted, faulted && land(context.cast()))
+        (faulted, faulted && goes_on(signal, context.cast()))
     };
     if landed {
         return;
@@ -161,6 +182,20 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c
                     std::mem::transmute(handler);
                 handler(signal, info, context);
             }
+        }
+    }
+}
+
+/// Has the thread go on, if the fault is none of the program's.
+///
+/// # Safety
+/// `context` is that of a handler.
+unsafe fn goes_on(signal: c_int, context: *mut ucontext_t) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match signal {
+            libc::SIGILL => entering::resume(context),
+            _ => land(context),
         }
     }
 }

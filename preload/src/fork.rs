@@ -224,6 +224,15 @@ fn is_fork(flags: u64, stack: u64) -> bool {
     flags & libc::CLONE_VM as u64 == 0 && stack == 0
 }
 
+/// Whether there are such calls of this number.
+pub fn may_fork(number: c_long) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let old = number == libc::SYS_fork;
+    #[cfg(not(target_arch = "x86_64"))]
+    let old = false;
+    old || matches!(number, libc::SYS_clone | libc::SYS_clone3)
+}
+
 /// Whether a system call is such a clone(2), by its first arguments.
 ///
 /// # Safety

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use crate::environment::{self, entries, is_handoff, value};
+use crate::program::Program;
 use crate::report::say;
 use crate::route::Prefix;
 use crate::{bypass, cwd, early, fds, observe, placeholder, runtime, session};
@@ -24,7 +25,8 @@ unsafe extern "C" fn start(
     unsafe {
         let list = environment.cast_const().cast();
         let wanted = settings(list);
-        let bypassed = wanted.bypass.is_some_and(bypass::names_this) || runtime::is_gos();
+        let bypassed =
+            wanted.bypass.is_some_and(bypass::names_this) || runtime::is_gos(Program::own());
         let token = handed_over(list);
         let likely = || early::is_likely(session::prefix(), arguments.cast_const().cast());
         // Before all that the host need not wait for.

@@ -15,6 +15,11 @@ mod bypass;
 mod covers;
 mod cwd;
 mod early;
+#[cfg(target_arch = "x86_64")]
+mod entering;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "entering/elsewhere.rs"]
+mod entering;
 mod environment;
 mod exec;
 mod faults;
@@ -33,6 +38,7 @@ mod observe;
 mod place;
 mod placeholder;
 mod popen;
+mod program;
 mod readiness;
 mod real;
 mod report;

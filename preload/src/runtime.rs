@@ -3,41 +3,13 @@
 //!
 //! No hook sees what such a runtime does. A host file that the program inherits, or that its C code opens, would be a number without a
 //! file to it, so it has its files from the mount alone.
-#![allow(unsafe_code)]
 
-use libc::{c_int, c_void};
+use crate::program::Program;
 
 /// Whether Go's compiler made this program.
-pub fn is_gos() -> bool {
-    let mut found = false;
-    // SAFETY: `program` is given what it expects, which lives through the call.
-    unsafe { libc::dl_iterate_phdr(Some(program), (&raw mut found).cast()) };
-    found
-}
-
-/// Looks at the first object, which is the program, and ends the walk there.
-///
-/// # Safety
-/// For `dl_iterate_phdr`, with a `bool`.
-unsafe extern "C" fn program(
-    object: *mut libc::dl_phdr_info,
-    _: usize,
-    found: *mut c_void,
-) -> c_int {
-    // SAFETY: the loader's description of a loaded object, its segments of notes being mapped; the caller's promise.
-    unsafe {
-        let object = &*object;
-        let segments = std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into());
-        *found.cast::<bool>() = segments
-            .iter()
-            .filter(|segment| segment.p_type == libc::PT_NOTE)
-            .any(|segment| {
-                let start = (object.dlpi_addr + segment.p_vaddr) as *const u8;
-                let notes = std::slice::from_raw_parts(start, segment.p_memsz as usize);
-                has_gos(notes, segment.p_align as usize)
-            });
-    }
-    1
+pub fn is_gos(program: Program) -> bool {
+    let mut notes = program.segments(libc::PT_NOTE);
+    notes.any(|(notes, alignment)| has_gos(notes, alignment))
 }
 
 /// Whether one of these notes is of Go: of each the lengths of name and content, a type, name and content, elf(5).
@@ -99,6 +71,6 @@ mod tests {
 
     #[test]
     fn this_program_is_not_of_go() {
-        assert!(!is_gos());
+        assert!(!is_gos(Program::own()));
     }
 }

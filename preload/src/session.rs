@@ -9,7 +9,9 @@ use crate::first::FIRST;
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::route::Prefix;
-use crate::{covers, early, faults, fds, kept, limits, observe, placeholder, report, room};
+use crate::{
+    covers, early, entering, faults, fds, kept, limits, observe, placeholder, report, room,
+};
 use hostcall::attach::AttachError;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -225,6 +227,7 @@ fn begin(resume: Option<Token>) -> Result<&'static Client, Errno> {
             }
             limits::tell(client);
             faults::begin();
+            entering::begin();
             FAILED_AT.store(0, Ordering::Relaxed);
             // What this one loses is another loss.
             BEREFT.store(false, Ordering::Relaxed);

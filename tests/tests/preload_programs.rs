@@ -95,6 +95,18 @@ fn runtimes_that_enter_the_kernel_by_themselves_as_natively() {
     compare([("runtime", "sh", script.as_str())]);
 }
 
+/// With numbers that the compiler loads just before, and with all in registers or on the stack.
+#[test]
+fn programs_that_enter_the_kernel_by_themselves_as_natively() {
+    for (name, options) in [("entering", &["-O2"][..]), ("entering-plain", &["-O0"])] {
+        let program = made("entering", name, options);
+        compare([(name, "sh", &*format!("{} $1", seen(&program).display()))]);
+    }
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_half_past_libc"));
+    let script = format!("{} $1", seen(&program).display());
+    compare([("half-past-libc", "sh", &script[..])]);
+}
+
 #[test]
 fn handlers_of_signals_as_natively() {
     compiled("handlers");

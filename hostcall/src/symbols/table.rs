@@ -472,6 +472,8 @@ family raw {
 family signal {
     call sigaction | __sigaction (signal: c_int, new: *const Action, old: *mut Action) -> c_int;
     call signal | bsd_signal | ssignal (number: c_int, handler: sighandler_t) -> sighandler_t;
+    call sigprocmask (how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int;
+    call pthread_sigmask (how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int;
     call sysv_signal | __sysv_signal (signal: c_int, handler: sighandler_t) -> sighandler_t;
 }
 

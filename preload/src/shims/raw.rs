@@ -17,22 +17,20 @@ use syscalls::Sysno;
 /// The calls that [`call`] knows, each with the function of libc that does the same.
 macro_rules! table {
     ($( $(#[$attribute:meta])* $number:ident => $name:path, $count:tt; )*) => {
-        /// Whether a call may concern a file.
-        ///
-        /// # Safety
-        /// The arguments are the first ones of the system call.
-        unsafe extern "C" fn concerns_files(number: c_long, a: usize, b: usize) -> bool {
-            !observe::bypassed() && match number {
+        /// Whether calls of a number concern files, but for such as make processes.
+        fn is_of_files(number: c_long) -> bool {
+            match number {
                 libc::SYS_getcwd => true,
                 $( $(#[$attribute])* libc::$number => true, )*
-                // SAFETY: the caller's promise.
-                _ => unsafe { fork::forks(number, a, b) },
+                _ => false,
             }
         }
 
+        /// Does a call that [concerns files](concerns_files), and answers as syscall(2) does.
+        ///
         /// # Safety
         /// The arguments are those of the system call.
-        unsafe extern "C" fn call(
+        pub unsafe extern "C" fn call(
             number: c_long,
             a: usize,
             b: usize,
@@ -205,6 +203,20 @@ table! {
     SYS_utimes => libc::utimes, 2;
     #[cfg(target_arch = "x86_64")]
     SYS_futimesat => super::times::futimesat, 3;
+}
+
+/// Whether a call may concern a file.
+///
+/// # Safety
+/// The arguments are the first ones of the system call.
+pub unsafe extern "C" fn concerns_files(number: c_long, a: usize, b: usize) -> bool {
+    // SAFETY: the caller's promise.
+    !observe::bypassed() && (is_of_files(number) || unsafe { fork::forks(number, a, b) })
+}
+
+/// Whether there are calls of a number that may concern a file.
+pub fn knows(number: c_long) -> bool {
+    is_of_files(number) || fork::may_fork(number)
 }
 
 /// The call answers the length of the text, its NUL included; libc's function the buffer.

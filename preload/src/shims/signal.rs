@@ -1,11 +1,14 @@
-//! What a program does at a signal, for the two that the library has an eye on ([`faults`]): sigaction(2), signal(2).
+//! What a program does at a signal, for those that the library has an eye on ([`faults`]), and what it blocks: sigaction(2), signal(2),
+//! sigprocmask(2).
 #![allow(unsafe_code)]
 
-use crate::faults;
-use crate::real::shims;
+use crate::real::{finish, shims, try_sys};
 use crate::symbols::own;
-use libc::{c_int, sighandler_t};
+use crate::{entering, faults};
+use hostcall::types::Errno;
+use libc::{c_int, sighandler_t, sigset_t};
 use std::mem::zeroed;
+use syscalls::Sysno;
 
 /// signal(2) and its kin, which say how a handler is called.
 ///
@@ -27,12 +30,60 @@ unsafe fn set(signal: c_int, handler: sighandler_t, flags: c_int, blocks: bool) 
     }
 }
 
+/// sigprocmask(2) for this thread.
+///
+/// # Safety
+/// As pthread_sigmask(3).
+unsafe fn change_mask(
+    how: c_int,
+    set: *const sigset_t,
+    old: *mut sigset_t,
+) -> Result<isize, Errno> {
+    /// libc's own signals, for cancelling threads and for changing the ids of all, which it keeps out of masks.
+    const KEPT: [c_int; 2] = [32, 33];
+    /// The kernel's set is of 64 signals, and the first word of libc's.
+    type Kernels = u64;
+    // SAFETY: the caller's structures; a set of its own.
+    unsafe {
+        let allowed = match how {
+            libc::SIG_UNBLOCK => None,
+            _ => entering::unblocked(set),
+        };
+        let set = allowed
+            .as_ref()
+            .map_or(set, |allowed| allowed)
+            .cast::<Kernels>();
+        let word = set.as_ref().map(|word| {
+            KEPT.iter()
+                .fold(*word, |word, signal| word & !(1 << (signal - 1)))
+        });
+        let word = word.as_ref().map_or(std::ptr::null(), |word| word);
+        try_sys!(Sysno::rt_sigprocmask, how, word, old, size_of::<Kernels>())
+    }
+}
+
 shims! {
     fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int {
+        let masked = new.as_ref().and_then(|new| {
+            let sa_mask = entering::unblocked(&new.sa_mask)?;
+            Some(libc::sigaction { sa_mask, ..*new })
+        });
+        let new = masked.as_ref().map_or(new, |masked| masked);
         match faults::owns(signal) {
             true => faults::action(signal, new, old),
             false => own::sigaction(signal, new, old),
         }
+    }
+
+    fn pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
+        match change_mask(how, set, old) {
+            Ok(_) => 0,
+            Err(error) => error.0,
+        }
+    }
+
+    fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int {
+        finish(change_mask(how, set, old).map(|_| 0))
     }
 
     fn signal(number: c_int, handler: sighandler_t) -> sighandler_t {
