@@ -292,7 +292,7 @@ fn status(json: bool) -> Result<ExitCode, String> {
     let all = admin::states();
     if json {
         let text = serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?;
-        say(&format!("{text}\n"))?;
+        say(format!("{text}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     if all.is_empty() {
@@ -323,7 +323,7 @@ fn trace(guest: Option<String>) -> Result<ExitCode, String> {
                     return seen;
                 };
                 for line in lines.lines().map_while(Result::ok) {
-                    match say(&format!("{line}\n")) {
+                    match say(format!("{line}\n")) {
                         Ok(true) => seen = true,
                         Ok(false) => std::process::exit(0),
                         Err(error) => {
