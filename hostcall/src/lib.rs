@@ -32,6 +32,7 @@ pub mod image;
 pub mod lane;
 mod message;
 pub mod metadata;
+pub mod missing;
 #[cfg(not(loom))]
 pub mod observer;
 #[cfg(not(loom))]
@@ -48,6 +49,7 @@ mod queue;
 #[cfg(not(loom))]
 pub mod region;
 pub mod ring;
+pub mod say;
 pub mod shm;
 pub mod span;
 pub mod symbols;

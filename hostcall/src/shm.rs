@@ -31,7 +31,7 @@ pub fn sealed_memfd(name: &CStr, len: usize) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// A shared, read-write mapping of a region, unmapped when dropped.
+/// A shared mapping of a region, unmapped when dropped.
 #[derive(Debug)]
 pub struct Mapping {
     base: NonNull<u8>,
@@ -44,14 +44,23 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes of `fd` from its start.
+    /// Maps `len` bytes of `fd` from its start, to be read and written.
     pub fn new(fd: BorrowedFd<'_>, len: usize) -> Result<Mapping, Errno> {
+        Mapping::with(libc::PROT_READ | libc::PROT_WRITE, fd, len)
+    }
+
+    /// The same, to be read only.
+    pub fn read_only(fd: BorrowedFd<'_>, len: usize) -> Result<Mapping, Errno> {
+        Mapping::with(libc::PROT_READ, fd, len)
+    }
+
+    fn with(protection: i32, fd: BorrowedFd<'_>, len: usize) -> Result<Mapping, Errno> {
         // SAFETY: a fresh mapping at an address of the kernel's choice overlaps nothing of ours.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
                 len,
-                libc::PROT_READ | libc::PROT_WRITE,
+                protection,
                 libc::MAP_SHARED,
                 fd.as_raw_fd(),
                 0,

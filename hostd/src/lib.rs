@@ -16,7 +16,6 @@ pub mod idmap;
 pub mod message;
 pub mod run;
 pub mod running;
-pub mod say;
 pub mod serve;
 pub mod server;
 pub mod shadow;

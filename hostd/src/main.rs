@@ -2,13 +2,13 @@
 #![deny(unsafe_code)]
 
 use clap::{Parser, Subcommand, ValueEnum};
+use hostcall::say::{complain, say};
 use hostd::config::{Change, Config, Severity};
 use hostd::export::Selection;
 use hostd::guest::{Kind, Status};
-use hostd::say::{complain, say};
 use hostd::server::admin::{self, Question};
 use std::ffi::OsString;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +29,9 @@ enum Command {
         config: Option<PathBuf>,
     },
     /// Boot a guest, run COMMAND in it with the host's files under the prefix, and end with its status.
+    #[command(after_help = "\
+SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to COMMAND. The guest ends if COMMAND has not ended ten seconds after
+SIGTERM, and at the third SIGTERM or SIGHUP. On a terminal both hang it up, and the guest ends two seconds later.")]
     Run {
         /// Kind of guest: a user-mode Linux kernel, or namespaces of this one. `auto` takes UML where installed.
         #[arg(long, value_enum, default_value = "auto")]
@@ -58,7 +61,7 @@ enum Command {
         #[arg(long, value_name = "PROGRAM", conflicts_with = "command")]
         shell: Option<OsString>,
         /// Command and arguments; a shell when absent.
-        #[arg(last = true, value_name = "COMMAND")]
+        #[arg(trailing_var_arg = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
     /// Show running hostds, their guests, and how their shadows are confined.
@@ -117,6 +120,11 @@ enum GuestKind {
     Uml,
 }
 
+#[used]
+#[allow(unsafe_code)]
+#[link_section = ".init_array"]
+static LOOK: extern "C" fn() = hostcall::missing::look;
+
 fn main() -> ExitCode {
     // Hidden roles of this program: they are started by hostd itself.
     match std::env::args_os().nth(1) {
@@ -135,7 +143,10 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
     let serves = matches!(arguments.command, Command::Serve { .. });
     if serves {
         // Not for `run`, whose guest has the same standard error.
@@ -144,10 +155,24 @@ fn main() -> ExitCode {
     log_to_stderr(if serves { "info" } else { "warn" });
     match execute(arguments.command) {
         Ok(code) => code,
-        Err(error) => {
-            complain(&error);
-            ExitCode::from(125)
-        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &str) -> ExitCode {
+    complain("hostd", error);
+    ExitCode::from(125)
+}
+
+/// Tells what the command line asks for, or why it cannot be.
+fn explain(error: &clap::Error) -> ExitCode {
+    // A terminal shows styles, and takes all that there is.
+    if error.use_stderr() || std::io::stdout().is_terminal() {
+        error.exit()
+    }
+    match say(error.render().to_string()) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
 }
 
@@ -267,7 +292,7 @@ fn status(json: bool) -> Result<ExitCode, String> {
     let all = admin::states();
     if json {
         let text = serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?;
-        say(&format!("{text}\n"))?;
+        say(format!("{text}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     if all.is_empty() {
@@ -298,11 +323,11 @@ fn trace(guest: Option<String>) -> Result<ExitCode, String> {
                     return seen;
                 };
                 for line in lines.lines().map_while(Result::ok) {
-                    match say(&format!("{line}\n")) {
+                    match say(format!("{line}\n")) {
                         Ok(true) => seen = true,
                         Ok(false) => std::process::exit(0),
                         Err(error) => {
-                            complain(&error);
+                            complain("hostd", error);
                             std::process::exit(125);
                         }
                     }

@@ -385,6 +385,26 @@ fn signals_reach_the_command() {
 }
 
 #[test]
+fn a_command_that_does_not_end_is_ended_a_while_after_its_signal() {
+    for_each_kind(|kind| {
+        let child = ready(kind, "trap '' TERM; echo ready; while :; do sleep 1; done");
+        let pids = descendants(child.id());
+        let start = Instant::now();
+        kill(child.id(), "-TERM");
+        while alive(child.id()) {
+            assert!(start.elapsed() < PATIENCE, "{kind}: it goes on");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        all_gone(&pids);
+        let output = child.wait_with_output().expect("wait");
+        assert!(
+            text(&output.stderr).contains("ended by signal 15"),
+            "{kind}: {output:?}"
+        );
+    });
+}
+
+#[test]
 fn kill_of_hostd_leaves_no_process() {
     let scratch = Scratch::new("kill");
     for_each_kind(|kind| {

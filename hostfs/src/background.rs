@@ -1,6 +1,7 @@
 //! Going into the background once the mount is there, so that whoever waits for the command can use it.
 #![allow(unsafe_code)]
 
+use hostcall::say::complain;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe, setsid, ForkResult};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -16,9 +17,10 @@ pub struct Ready(Option<File>);
 /// The code to end with, in the parent; or what cannot be done.
 pub fn split() -> Result<Ready, ExitCode> {
     let fail = |errno: nix::errno::Errno| {
-        let _ = writeln!(
-            std::io::stderr(),
-            "hostfs: going into the background: {errno}; --foreground does without"
+        let what = "going into the background";
+        complain(
+            "hostfs",
+            format_args!("{what}: {errno}; --foreground does without"),
         );
         ExitCode::FAILURE
     };

@@ -12,8 +12,8 @@ mod usage;
 
 use answer::{Answer, Verdict};
 use clap::Args;
+use hostcall::say::{complain, say};
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// Tells which files of a program the preload library serves, without running it
@@ -49,21 +49,15 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             (true, _) => answer.json(),
             (false, None) => answer.to_string(),
             (false, Some(failure)) => {
-                let _ = writeln!(std::io::stderr(), "hostfs: {}: {failure}", answer.program);
+                complain("hostfs", format_args!("{}: {failure}", answer.program));
                 continue;
             }
         };
-        let mut output = std::io::stdout();
-        let written = output.write_all(text.as_bytes());
-        match written.and_then(|()| output.flush()) {
-            Ok(()) => {}
-            // Whoever does not read on wants to know no more.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+        match say(text) {
+            Ok(true) => {}
+            Ok(false) => break,
             Err(error) => {
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "hostfs: cannot write the answer: {error}"
-                );
+                complain("hostfs", error);
                 return ExitCode::from(Verdict::Untold.status());
             }
         }

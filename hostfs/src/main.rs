@@ -2,14 +2,23 @@
 #![deny(unsafe_code)]
 
 use clap::Parser;
+use hostcall::say::{complain, say};
 use hostfs::background::{split, Ready};
 use hostfs::options::{Arguments, Command, Options};
 use hostfs::{check, mount};
-use std::io::Write;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
+#[used]
+#[allow(unsafe_code)]
+#[link_section = ".init_array"]
+static LOOK: extern "C" fn() = hostcall::missing::look;
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
     if let Some(Command::CheckPreload(arguments)) = &arguments.command {
         return check::run(arguments);
     }
@@ -25,7 +34,22 @@ fn main() -> ExitCode {
         mount::run(&options, &mut ready).map(|()| ExitCode::SUCCESS)
     });
     outcome.unwrap_or_else(|error| {
-        let _ = writeln!(std::io::stderr(), "hostfs: {error}");
+        complain("hostfs", error);
         ExitCode::FAILURE
     })
+}
+
+/// Tells what the command line asks for, or why it cannot be.
+fn explain(error: &clap::Error) -> ExitCode {
+    // A terminal shows styles, and takes all that there is.
+    if error.use_stderr() || std::io::stdout().is_terminal() {
+        error.exit()
+    }
+    match say(error.render().to_string()) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain("hostfs", error);
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -9,10 +9,12 @@ use crate::turns::Turns;
 use fuser::{Config, MountOption, Notifier, Session, SessionACL};
 use hostcall::attach::AttachError;
 use hostcall::owned::Owned;
+use hostcall::say::complain;
 use nix::mount::{umount2, MntFlags};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
-use std::io::{self, Write};
+use nix::sys::statfs::statfs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -154,7 +156,9 @@ fn config(options: &Options, many: bool) -> Config {
 /// Finds the mountpoint usable: a directory that holds no mount of ours. A mount whose server is gone is taken away.
 fn prepare(mountpoint: &Path) -> Result<PathBuf, String> {
     let shown = mountpoint.display();
-    match mountpoint.metadata() {
+    // The kernel may have the directory's metadata still, but statfs(2) asks whoever serves the mount.
+    let served = statfs(mountpoint).map_err(io::Error::from);
+    match served.and_then(|_| mountpoint.metadata()) {
         Ok(data) if data.is_dir() => {}
         Ok(_) => {
             return Err(format!(
@@ -165,10 +169,8 @@ fn prepare(mountpoint: &Path) -> Result<PathBuf, String> {
             unmount(mountpoint).map_err(|error| {
                 format!("{shown} holds a mount whose server is gone, and it cannot be unmounted ({error}): fusermount3 -uz {shown}")
             })?;
-            let _ = writeln!(
-                std::io::stderr(),
-                "hostfs: unmounted {shown}, whose server was gone"
-            );
+            let what = format_args!("unmounted {shown}, whose server was gone");
+            complain("hostfs", what);
             return prepare(mountpoint);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -295,10 +297,10 @@ impl<H: Host> Watch<H> {
             self.turns.look();
             if !self.fs.alive() {
                 self.lost.store(true, Ordering::Release);
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "hostfs: the host is gone; {} is unmounted",
-                    self.mountpoint.display()
+                let at = self.mountpoint.display();
+                complain(
+                    "hostfs",
+                    format_args!("the host is gone; {at} is unmounted"),
                 );
                 let _ = unmount(&self.mountpoint);
                 std::process::exit(1);

@@ -1,5 +1,6 @@
 //! Why a program of ours gives up: one line, and a status by which scripts tell it from the host program's.
 
+use hostcall::say::complain;
 use hostcall::types::Errno;
 use std::fmt;
 
@@ -30,7 +31,7 @@ impl Failure {
 
     /// Tells it, as the program of this name.
     pub fn tell(&self, name: &str) {
-        eprintln!("{name}: {}", self.line);
+        complain(name, &self.line);
     }
 
     /// The host is gone, or does not do what it should.

@@ -12,6 +12,7 @@ use crate::terminal::{self, Size};
 use crate::{status, streams::kind};
 use hostcall::client::Client;
 use hostcall::ops::Calls;
+use hostcall::say::complain;
 use hostcall::types::{Errno, JobState, RemoteFd};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -131,7 +132,7 @@ impl Job {
         self.interrupt_others();
         self.note_failed_inputs();
         if let Some((role, errno)) = self.failed {
-            eprintln!("hrun: {}: {errno}", NAMES[role]);
+            complain("hrun", format_args!("{}: {errno}", NAMES[role]));
         }
         if let Some(signal) = self.late {
             status::die(signal);

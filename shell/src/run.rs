@@ -14,6 +14,7 @@ use crate::streams::join::{post_close, refused, Joined, Side};
 use crate::terminal;
 use crate::waiter::Waiter;
 use hostcall::client::Client;
+use hostcall::say::complain;
 use hostcall::transfer::{self, Known};
 use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
 use std::collections::BTreeSet;
@@ -151,7 +152,8 @@ pub fn run(host: &'static Client, stages: &[Stage]) -> Result<Vec<End>, Failure>
     }
     let ended = Job::new(host, programs, events, in_front).attend()?;
     if stages.iter().any(|stage| stage.options.verbose) {
-        eprint!("{}", ended.streams);
+        let lines = ended.streams.lines();
+        lines.for_each(|line| complain("hrun", line));
     }
     for (at, state) in started.into_iter().zip(ended.states) {
         ends[at] = End::Ran(state);

@@ -12,6 +12,7 @@ use crate::streams::join::{post_close, Joined};
 use crate::words;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
+use hostcall::say::complain;
 use hostcall::types::{Errno, RemoteFd};
 use std::collections::VecDeque;
 use std::ffi::{CString, OsString};
@@ -244,10 +245,11 @@ fn pack(stage: &Stage, policy: &Policy) -> Result<Vec<u8>, Failure> {
         .collect::<Result<_, _>>()?;
     let offer = environment::offer(&policy.pass, variables, named, prefix, own);
     for name in &offer.refused {
-        eprintln!(
-            "hrun: {} does not cross to the host; name it in \"pass\" under \"exec\" in hostd's configuration",
+        let what = format_args!(
+            "{} does not cross to the host; name it in \"pass\" under \"exec\" in hostd's configuration",
             plain(name)
         );
+        complain("hrun", what);
     }
     Ok(words::pack(&arguments, &offer.variables))
 }

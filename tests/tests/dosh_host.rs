@@ -358,6 +358,9 @@ fn without_a_host_it_is_a_good_local_shell_and_says_so_once() {
     assert!(lines[0].contains("host commands are unavailable"));
     assert!(lines[1].contains("hcd: there is no host to attach to"));
     assert!(lines[2].contains("host: there is no host to attach to"));
+    assert!(lines
+        .iter()
+        .all(|line| line.ends_with("start the guest with `hostd run`")));
 }
 
 #[test]

@@ -95,6 +95,17 @@ fn a_stream_that_is_missing_stays_missing() {
     }
 }
 
+/// Those that bash does not know, or does not let go.
+#[test]
+fn what_is_made_up_for_dosh_alone_can_be_unset_too() {
+    let script = "for v in UID EUID HPWD HOLDPWD; do unset $v; declare -p $v || eval \"$v=7; declare -p $v\"; done";
+    let mut command = std::process::Command::new(program("dosh"));
+    let output = command.args(["-c", script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let expected = ["UID", "EUID", "HPWD", "HOLDPWD"].map(|name| format!("declare -- {name}=7\n"));
+    assert_eq!(said, expected.concat());
+}
+
 #[test]
 fn a_missing_script_is_told_in_one_line_and_commands_taken_for_one_with_the_cure() {
     for (words, expected) in [

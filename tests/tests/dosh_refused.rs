@@ -89,3 +89,18 @@ fn one_lane_carries_a_pipeline() {
     assert_eq!(lines.len(), 3, "{said}");
     assert_eq!((lines[0], lines[1]), (lines[2], "0 0 0 0 5 0"), "{said}");
 }
+
+#[test]
+fn options_that_are_none_are_told_whole_with_the_way_to_those_that_are() {
+    for (word, told) in [
+        ("--bogus", "--bogus"),
+        ("-Z", "-Z"),
+        ("--\u{1b}[2J", "--\\u{1b}[2J"),
+    ] {
+        let mut command = Command::new(program("dosh"));
+        let output = command.arg(word).output().expect("it runs");
+        let expected = format!("dosh: {told}: invalid option; see dosh --help\n");
+        assert_eq!(text(&output.stderr), expected);
+        assert_eq!(output.status.code(), Some(2));
+    }
+}

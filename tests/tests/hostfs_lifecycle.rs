@@ -242,6 +242,23 @@ fn death_of_hostfs_leaves_a_clear_errno_and_the_next_one_clears_up() {
     nix::mount::umount2(&mount.mountpoint, nix::mount::MntFlags::MNT_DETACH).unwrap();
 }
 
+/// The kernel knows the directory still, and asks nobody.
+#[test]
+fn a_dead_mount_that_looks_alive_is_cleared_up() {
+    let (daemon, mut mount, guest) = mounted("cache=always");
+    fs::write(guest.join("f"), "data").unwrap();
+    fs::metadata(&mount.mountpoint).unwrap();
+    kill(Pid::from_raw(mount.pid()), Signal::SIGKILL).unwrap();
+    mount.wait();
+    assert!(fs::metadata(&mount.mountpoint).is_ok_and(|data| data.is_dir()));
+    let next = hostfs(&[daemon.socket(), &mount.mountpoint], "");
+    assert!(next.status.success(), "{}", said(&next));
+    assert!(said(&next).contains("whose server was gone"));
+    assert_eq!(fs::read(guest.join("f")).unwrap(), b"data");
+    nix::mount::umount2(&mount.mountpoint, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    assert!(!is_mounted(&mount.mountpoint), "one mount on another");
+}
+
 #[test]
 fn a_process_that_reads_when_hostfs_dies_is_not_stuck() {
     let (daemon, mut mount, guest) = mounted("cache=none");

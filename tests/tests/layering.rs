@@ -166,6 +166,50 @@ fn unsafe_code_stands_in_listed_files_only() {
     );
 }
 
+/// Whether a line of Rust writes in a way that panics where a standard stream cannot be written.
+fn is_print(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    let names = ["print", "println", "eprint", "eprintln", "dbg"];
+    names.iter().any(|name| {
+        let form = format!("{name}!");
+        let before = code
+            .split(form.as_str())
+            .next()
+            .filter(|text| *text != code);
+        before
+            .is_some_and(|text| !text.ends_with(|last: char| last.is_alphanumeric() || last == '_'))
+    })
+}
+
+/// The code of a file of Rust without its tests, which stand last.
+fn without_tests(text: &str) -> &str {
+    text.split("\n#[cfg(test)]\nmod ")
+        .next()
+        .unwrap_or_default()
+}
+
+#[test]
+fn programs_write_by_one_module_that_does_not_panic() {
+    let root = root();
+    for file in tree() {
+        let of_program = EDGES.iter().any(|(name, _)| {
+            let directory = name.strip_prefix("hostcall-").unwrap_or(name);
+            file.starts_with(&format!("{directory}/src/"))
+        });
+        if !of_program || !file.ends_with(".rs") || file.ends_with("_tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(root.join(&file)).unwrap();
+        let line = without_tests(&text).lines().find(|line| is_print(line));
+        assert_eq!(line, None, "{file}: hostcall::say writes without panic");
+    }
+    let found = |line: &str| is_print(line) && is_print(without_tests(line));
+    assert!(found("    eprintln!(\"x\");") && found("print!()") && !found("// println!()"));
+    assert!(!is_print(without_tests(
+        "fn a() {}\n#[cfg(test)]\nmod tests { println!(); }"
+    )));
+}
+
 #[test]
 fn every_crate_root_denies_unsafe_code() {
     let root = root();

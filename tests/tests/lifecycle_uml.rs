@@ -299,3 +299,26 @@ fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
     let written = std::fs::read_to_string(scratch.join("both")).unwrap();
     assert_eq!(written, expected);
 }
+
+/// Who could cut off what threads of the guest sleep on would end them all by SIGBUS.
+#[test]
+fn no_user_of_a_guest_can_cut_off_what_others_sleep_on() {
+    if !installed() {
+        return;
+    }
+    let script = "
+        bells=/run/hostcall/bells
+        until [ -s $bells ]; do sleep 0.1; done
+        user() { setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\" 2> /dev/null; }
+        user truncate -s 0 $bells; echo $?
+        user rm $bells; echo $?
+        user head -c 1 $bells | wc -c
+        stat -c %s $bells";
+    let output = Command::new(program("hostd"))
+        .args(["run", "--guest", "uml", "--no-mount", "--"])
+        .args(["sh", "-c", script])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "1\n1\n1\n4096\n", "{output:?}");
+}

@@ -139,21 +139,85 @@ fn an_answer_that_nobody_takes_is_no_crash() {
         ("hostd", &["check", config]),
         ("hostfs", &["check-preload", "sh"]),
         ("hostfs", &["check-preload", "--json", "sh"]),
+        ("hostd", &["--help"]),
+        ("hostfs", &["--version"]),
+        ("dosh", &["--help"]),
+        ("dosh", &["--version"]),
+        ("hrun", &["--help"]),
+        ("hrun", &["--completion", "bash"]),
+        ("hpath", &["--help"]),
+        ("hpath", &["--guest", "/a", "/b"]),
     ] {
         let end = |output: Stdio| {
-            let mut command = Command::new(program(name));
+            let mut command = ours(name);
             let output = command.args(arguments).stdout(output).output().unwrap();
             let said = String::from_utf8(output.stderr).unwrap();
             (output.status.code(), said)
         };
         let (reader, gone) = std::io::pipe().unwrap();
         drop(reader);
-        assert_eq!(end(gone.into()), (Some(0), String::new()), "{arguments:?}");
+        // A shell ends by SIGPIPE, as its commands are to.
+        let told = (name != "dosh").then_some(0);
+        assert_eq!(end(gone.into()), (told, String::new()), "{arguments:?}");
         let full = File::create("/dev/full").unwrap();
         let (code, said) = end(full.into());
         assert!(code.is_some_and(|code| code != 0), "{arguments:?}: {said}");
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
         assert!(said.contains("cannot write the answer"), "{said}");
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$@\" >&-", "sh"]);
+        let output = named(&mut command, name).args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        assert!(said.contains("cannot write the answer: Bad file"), "{said}");
+    }
+}
+
+/// A failure has its status, whether or not somebody can be told of it.
+#[test]
+fn a_complaint_that_nobody_takes_is_no_crash() {
+    for (name, arguments, status) in [
+        ("hostd", &["check"][..], 2),
+        ("hostd", &["check", "/none"], 1),
+        ("hostd", &["serve", "--config", "/none"], 125),
+        ("hostfs", &["/none/at/all"], 1),
+        ("hostfs", &["check-preload", "/none"], 2),
+        ("dosh", &["-o"], 2),
+        ("hrun", &["--none"], 125),
+        ("hrun", &["--env", "none"], 125),
+        ("hpath", &["--guest", "a"], 1),
+        ("hpwd", &["none"], 2),
+    ] {
+        let (reader, gone) = std::io::pipe().unwrap();
+        drop(reader);
+        let full = File::create("/dev/full").unwrap();
+        for (errors, status) in [
+            (Stdio::from(gone), (name != "dosh").then_some(status)),
+            (Stdio::from(full), Some(status)),
+        ] {
+            let mut command = ours(name);
+            let ended = command.args(arguments).stderr(errors).output().unwrap();
+            assert_eq!(ended.status.code(), status, "{name} {arguments:?}");
+        }
+    }
+}
+
+/// A program of ours, by a name of those that hrun is told by too.
+fn ours(name: &str) -> Command {
+    let mut command = Command::new("env");
+    named(&mut command, name);
+    command
+}
+
+/// The command that runs it, which takes that as its arguments.
+fn named<'c>(command: &'c mut Command, name: &str) -> &'c mut Command {
+    match name {
+        "hcd" | "hpwd" | "hpath" => {
+            let script = "name=$1; shift; exec -a \"$name\" \"$@\"";
+            command.args(["bash", "-c", script, "bash", name]);
+            command.arg(program("hrun"))
+        }
+        name => command.arg(program(name)),
     }
 }
 
@@ -172,5 +236,19 @@ fn only_files_are_copied_into_a_guest() {
             "{said}"
         );
         assert_eq!(output.status.code(), Some(125));
+    }
+}
+
+#[test]
+fn a_command_needs_no_dashes_ahead_of_it() {
+    for words in [
+        &["echo", "-n", "--mem", "x"][..],
+        &["--", "echo", "-n", "--mem", "x"],
+    ] {
+        let mut command = Command::new(program("hostd"));
+        command.args(["run", "--guest", "local", "--no-mount"]);
+        let output = command.args(words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.stdout, b"--mem x", "{words:?}: {said}");
     }
 }

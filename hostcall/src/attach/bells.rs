@@ -22,6 +22,10 @@ pub const PATH: &CStr = c"/run/hostcall/bells";
 
 /// Bytes of the file.
 const SIZE: usize = 4096;
+/// Every user of the guest sleeps on the bells. None but the resident's may write: to cut the file off would end all sleepers by
+/// SIGBUS.
+const MODE: libc::mode_t = 0o644;
+const OTHERS_WRITE: libc::mode_t = 0o022;
 const _: () = assert!(MOST_LANES as usize * size_of::<AtomicU32>() <= SIZE);
 
 /// Sleeps without a look at the lane: what a lost ring costs. They grow, so that hundreds who wait for long cost nothing.
@@ -83,13 +87,12 @@ pub fn await_ring(
     Some(woken)
 }
 
-/// Rings for a thread of this process, if it sleeps on its bell.
+/// Wakes a thread of this process that sleeps on its bell. One that is just about to sleep does so for one nap.
 pub fn ring(lane: u32) {
     let words = WORDS.load(Ordering::Acquire);
     if !words.is_null() && lane < MOST_LANES {
         // SAFETY: as in `bell`.
         let bell = unsafe { &*words.add(lane as usize) };
-        bell.fetch_add(1, Ordering::AcqRel);
         futex_wake(bell, i32::MAX);
     }
 }
@@ -116,7 +119,7 @@ fn bell(lane: u32) -> Option<&'static AtomicU32> {
             }
         }
     }
-    // SAFETY: mapped for good, aligned to a page, with room for every lane, and never looked at but as atomics.
+    // SAFETY: mapped for good, aligned to a page, with room for every lane, and never looked at but as atomics, nor written.
     Some(unsafe { &*words.add(lane as usize) })
 }
 
@@ -148,10 +151,10 @@ fn first_byte(kind: i32) -> libc::flock {
 }
 
 fn open(flags: i32) -> Result<OwnedFd, Errno> {
-    let flags = flags | libc::O_RDWR | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW;
     // SAFETY: a NUL-terminated path; the descriptor that comes back is ours.
     unsafe {
-        let fd = Errno::result(libc::open(PATH.as_ptr(), flags, 0o666).into())?;
+        let fd = Errno::result(libc::open(PATH.as_ptr(), flags, MODE).into())?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
 }
@@ -160,36 +163,37 @@ fn open(flags: i32) -> Result<OwnedFd, Errno> {
 /// a word behind its end would be SIGBUS.
 fn prepare(file: &OwnedFd) -> Result<(), Errno> {
     let lock = first_byte(libc::F_WRLCK);
-    // SAFETY: plain system calls, and a live lock. The mode is set again, for the umask has taken from it: every user of the
-    // guest sleeps on the bells. The bells of another resident stay as they are.
+    // SAFETY: plain system calls, and a live lock. The mode is set again, for the umask has taken from it. The bells of another
+    // resident stay as they are.
     unsafe {
         let fd = file.as_raw_fd();
-        // Another resident's file may be another user's.
-        let _ = libc::fchmod(fd, 0o666);
+        Errno::result(libc::fchmod(fd, MODE).into())?;
         Errno::result(libc::ftruncate(fd, SIZE as i64).into())?;
         Errno::result(libc::fcntl(fd, libc::F_OFD_SETLK, &lock).into())?;
     }
     Ok(())
 }
 
-/// The bells, if a resident holds its lock on them.
+/// The bells, to be looked at and slept on, if a resident holds its lock on them.
 fn map_living() -> Option<Mapping> {
-    living(&open(0).ok()?)
+    living(&open(libc::O_RDONLY).ok()?)
 }
 
 fn living(file: &OwnedFd) -> Option<Mapping> {
-    let mut lock = first_byte(libc::F_WRLCK);
+    // With which the lock of a resident is at odds, and not what others who may only read can lock.
+    let mut lock = first_byte(libc::F_RDLCK);
     // SAFETY: a live lock, which the call fills in.
     let asked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &mut lock) };
     let held = asked == 0 && lock.l_type != libc::F_UNLCK as i16;
-    // SAFETY: stat is valid when zeroed, and lives through the call.
-    let len = unsafe {
+    // SAFETY: stat is valid when zeroed, and lives through the call; the other is a plain system call.
+    let (stat, own) = unsafe {
         let mut stat: libc::stat = std::mem::zeroed();
         libc::fstat(file.as_raw_fd(), &mut stat);
-        stat.st_size
+        (stat, libc::geteuid())
     };
-    let held = held && len >= SIZE as i64;
-    held.then(|| Mapping::new(file.as_fd(), SIZE).ok())?
+    let trusted = [0, own].contains(&stat.st_uid) && stat.st_mode & OTHERS_WRITE == 0;
+    let whole = stat.st_size >= SIZE as i64;
+    (held && trusted && whole).then(|| Mapping::read_only(file.as_fd(), SIZE).ok())?
 }
 
 /// The resident's part: it owns the bells and the line's other direction.
@@ -207,7 +211,7 @@ impl Resident {
     /// # Errors
     /// open(2) of the bells or of the line, mmap(2).
     pub fn new(region: &Region) -> Result<Resident, Errno> {
-        let file = open(libc::O_CREAT)?;
+        let file = open(libc::O_RDWR | libc::O_CREAT)?;
         prepare(&file)?;
         let words = Mapping::new(file.as_fd(), SIZE)?;
         let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
@@ -293,8 +297,8 @@ mod tests {
             OwnedFd::from_raw_fd(Errno::result(fd.into()).unwrap() as i32)
         };
         let path = format!("/proc/self/fd/{}", resident.as_raw_fd());
-        let sleeper = std::fs::File::options().read(true).write(true).open(path);
-        (resident, sleeper.unwrap().into())
+        let sleeper = std::fs::File::open(path).unwrap();
+        (resident, sleeper.into())
     }
 
     #[test]
@@ -308,6 +312,53 @@ mod tests {
         assert_eq!(word.load(Ordering::Relaxed), 0);
         drop(resident);
         assert!(living(&sleeper).is_none());
+    }
+
+    /// As every user of a guest may read them.
+    #[test]
+    fn who_only_reads_bells_sleeps_on_them_and_feigns_none() {
+        let (resident, sleeper) = bells();
+        let lock = first_byte(libc::F_RDLCK);
+        // SAFETY: a live lock.
+        let locked = unsafe { libc::fcntl(sleeper.as_raw_fd(), libc::F_OFD_SETLK, &lock) };
+        assert_eq!(locked, 0);
+        // SAFETY: a plain system call.
+        unsafe { libc::fchmod(resident.as_raw_fd(), MODE) };
+        assert!(
+            living(&sleeper).is_none(),
+            "a reader's lock is no resident's"
+        );
+        let lock = first_byte(libc::F_UNLCK);
+        // SAFETY: a live lock.
+        unsafe { libc::fcntl(sleeper.as_raw_fd(), libc::F_OFD_SETLK, &lock) };
+        prepare(&resident).unwrap();
+        let heard = living(&sleeper).unwrap();
+        let rung = Mapping::new(resident.as_fd(), SIZE).unwrap();
+        // SAFETY: mapped pages of words, one of them never written.
+        let [heard, rung] =
+            [&heard, &rung].map(|mapping| unsafe { mapping.base().cast::<AtomicU32>().as_ref() });
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(5));
+                rung.store(1, Ordering::Release);
+                futex_wake(rung, 1);
+            });
+            while heard.load(Ordering::Acquire) == 0 {
+                assert_ne!(sleep_as_a_call(heard, 0, None, true), Wakeup::TimedOut);
+            }
+        });
+    }
+
+    /// Who could cut them off could end whoever sleeps on them.
+    #[test]
+    fn bells_that_others_may_write_are_none() {
+        let (resident, sleeper) = bells();
+        prepare(&resident).unwrap();
+        for (mode, trusted) in [(0o644, true), (0o646, false), (0o664, false), (MODE, true)] {
+            // SAFETY: a plain system call.
+            assert_eq!(unsafe { libc::fchmod(resident.as_raw_fd(), mode) }, 0);
+            assert_eq!(living(&sleeper).is_some(), trusted, "{mode:o}");
+        }
     }
 
     /// A word behind the end of the file would be SIGBUS.

@@ -9,6 +9,7 @@ use crate::idmap::{IdMaps, OVERFLOW};
 use crate::shadow::sandbox::{FILE_RIGHTS, SWITCHING_RIGHTS};
 use hostcall::ids::{GuestGid, HostGid, HostUid};
 use hostcall::ops::request;
+use hostcall::say::complain;
 use hostcall::types::Errno;
 use rustix::thread::{set_capabilities, CapabilitySet, CapabilitySets};
 
@@ -49,7 +50,8 @@ impl Identity {
         };
         // A failure is not lost: no call is executed before all this has succeeded for a caller.
         if let Err(errno) = identity.take(HostUid(OVERFLOW), HostGid(OVERFLOW)) {
-            eprintln!("hostd: a lane cannot change its user: {errno}");
+            let what = format_args!("a lane cannot change its user: {errno}");
+            complain("hostd", what);
         }
         identity
     }

@@ -106,14 +106,35 @@ fn runtime_dir_of(uid: Uid, session: Option<PathBuf>) -> PathBuf {
 /// Refuses a directory of sockets in which somebody else could put one in the place of a guest's: in `/tmp` anybody may make a directory
 /// of any name first.
 pub(crate) fn check_runtime_dir(dir: &Path) -> Result<(), String> {
-    let own = Uid::effective();
-    match own.is_root() || is_private(dir, own) {
-        true => Ok(()),
-        false => Err(format!(
+    match Uid::effective() {
+        own if own.is_root() => Ok(()),
+        own => check_runtime_dir_of(own, dir),
+    }
+}
+
+fn check_runtime_dir_of(own: Uid, dir: &Path) -> Result<(), String> {
+    if !is_private(dir, own) {
+        return Err(format!(
             "{} is not a directory of this user's that nobody else can write to; remove it, or set XDG_RUNTIME_DIR to one of this user's",
             dir.display()
-        )),
+        ));
     }
+    match dir.parent().filter(|parent| others_rename_in(parent)) {
+        None => Ok(()),
+        Some(parent) => {
+            let shown = parent.display();
+            Err(format!(
+                "others can write to {shown}, and so put a directory of theirs in the place of {}: chmod go-w {shown}, or set XDG_RUNTIME_DIR to a directory of this user's that nobody else can write to",
+                dir.display()
+            ))
+        }
+    }
+}
+
+/// Whether others than their owners may rename what is in a directory: not in `/tmp`, as it is sticky.
+fn others_rename_in(dir: &Path) -> bool {
+    dir.metadata()
+        .is_ok_and(|metadata| metadata.mode() & 0o022 != 0 && metadata.mode() & 0o1000 == 0)
 }
 
 fn is_private(dir: &Path, own: Uid) -> bool {
@@ -167,6 +188,31 @@ mod tests {
         assert!(!is_private(&link, Uid::effective()));
         assert!(!is_private(&dir.join("none"), Uid::effective()));
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_can_rename_holds_no_sockets() {
+        let name = format!("hostcall-shared-{}", std::process::id());
+        let session = std::env::temp_dir().join(name);
+        let dir = session.join("hostcall");
+        std::fs::create_dir_all(&dir).unwrap();
+        let own = Uid::effective();
+        let refused = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&session, mode).unwrap();
+            check_runtime_dir_of(own, &dir).err()
+        };
+        for mode in [0o700, 0o755, 0o1777] {
+            assert_eq!(refused(mode), None, "{mode:o}");
+        }
+        for mode in [0o770, 0o702, 0o777] {
+            let cure = format!("chmod go-w {}", session.display());
+            assert!(
+                refused(mode).is_some_and(|why| why.contains(&cure)),
+                "{mode:o}"
+            );
+        }
+        std::fs::remove_dir_all(&session).unwrap();
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::link::ready;
 use super::mounts::table;
 use super::plan::{Context, Task};
 use super::sys::{self, Side};
+use hostcall::say::complain;
 use nix::errno::Errno;
 use nix::poll::{PollFlags, PollTimeout};
 use nix::sys::signal::{kill, Signal};
@@ -89,7 +90,7 @@ fn execute(program: &[OsString], prefix: &Path, log: &File) -> ! {
             .context(program[0].to_string_lossy().escape_default())
     };
     let Err(error) = prepared();
-    eprintln!("hostfs: {error}");
+    complain("hostfs", error);
     std::process::exit(1)
 }
 

@@ -14,6 +14,7 @@ use super::setup;
 use super::spawn::Inner;
 use super::sys;
 use super::terminal::set_raw;
+use hostcall::say::complain;
 use nix::fcntl::{open, OFlag};
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
 use nix::sys::stat::Mode;
@@ -43,9 +44,8 @@ pub fn main(reside: fn()) -> ! {
         ["helper", plan] => helper::main(plan.parse().unwrap_or(-1)),
         ["uml", ..] if std::process::id() == 1 => uml(reside),
         _ => {
-            eprintln!(
-                "hostd: guest-init is hostd's own part inside a guest; use: hostd run -- COMMAND"
-            );
+            let what = "guest-init is hostd's own part inside a guest; use: hostd run -- COMMAND";
+            complain("hostd", what);
             std::process::exit(2)
         }
     }
@@ -54,7 +54,7 @@ pub fn main(reside: fn()) -> ! {
 fn uml(reside: fn()) -> ! {
     if let Err(error) = boot(reside) {
         // The boot log, which hostd shows when the guest fails.
-        eprintln!("guest-init: {error}");
+        complain("guest-init", error);
     }
     sys::power_off();
     // A first process that returns is a kernel panic: also an end.
@@ -125,7 +125,7 @@ fn load_modules() {
             nix::kmod::finit_module(file, c"", nix::kmod::ModuleInitFlags::empty()).context("load")
         });
         if let Err(error) = loaded {
-            eprintln!("guest-init: {}: {error}", path.display());
+            complain("guest-init", format_args!("{}: {error}", path.display()));
         }
     }
     if Path::new("/dev/fuse").exists() {

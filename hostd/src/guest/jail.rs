@@ -14,6 +14,7 @@ use super::plan::{Context, Plan, Task};
 use super::setup::open_sources;
 use super::sys::{self, Side};
 use super::uml::{self, InitProgram};
+use hostcall::say::complain;
 use nix::mount::{mount, umount2, MntFlags, MsFlags};
 use nix::sched::{sched_getcpu, sched_setaffinity, CpuSet};
 use nix::sys::signal::Signal;
@@ -71,7 +72,7 @@ pub fn run(
     match sys::clone_into(0).context("start the guest's kernel")? {
         Side::Child => {
             let error = execute(mem_mib, &init, &lines);
-            eprintln!("hostd: {error}");
+            complain("hostd", error);
             std::process::exit(1)
         }
         Side::Parent(pid) => {

@@ -9,7 +9,8 @@
 //!   (prctl(2), `PR_SET_PDEATHSIG`): call it from the main thread.
 //! - It takes over SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH and SIGCONT from [`start`] until
 //!   [`Running::wait`] has returned, and puts them back; one guest's console at a time in a process. The
-//!   first four go to the command's process group; the third SIGTERM or SIGHUP ends the guest.
+//!   first four go to the command's process group; the third SIGTERM or SIGHUP ends the guest, and so does a SIGTERM that
+//!   has not ended the command within ten seconds.
 //! - On a terminal it sets raw mode and puts it back on return, on panic and on each of these signals.
 
 use std::ffi::OsString;

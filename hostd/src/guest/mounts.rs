@@ -172,9 +172,12 @@ pub fn descriptor_path(fd: impl AsFd) -> PathBuf {
 /// # Errors
 /// A relative path, or one with `..`.
 pub fn below(path: &Path) -> Result<&Path, String> {
-    let inner = path
-        .strip_prefix("/")
-        .map_err(|_| format!("{}: a guest path must be absolute", path.display()))?;
+    let inner = path.strip_prefix("/").map_err(|_| {
+        format!(
+            "{}: a guest path must be absolute; begin it with /",
+            path.display()
+        )
+    })?;
     if inner
         .components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))

@@ -24,7 +24,9 @@ const LOG_KEPT: usize = 16 * 1024;
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a guest on a terminal lives on after hostd was told to hang up or end.
 const HANGUP_GRACE: Duration = Duration::from_secs(2);
-/// How many times a signal is passed on before it ends the guest itself.
+/// How long COMMAND may take to end when hostd was told to end: as long as docker-stop(1) gives a container.
+const END_GRACE: Duration = Duration::from_secs(10);
+/// How many times a signal is passed on before it ends the guest itself. timeout(1) sends two at once.
 const PATIENCE: u32 = 2;
 
 /// Signals that are taken over while a guest runs.
@@ -356,12 +358,12 @@ impl Relay {
                     return Some(Status::Signal(signal as i32));
                 }
                 self.passed_on += u32::from(signal == Signal::SIGTERM || signal == Signal::SIGHUP);
-                if self.stdio[0] == Stdio::Terminal
-                    && matches!(signal, Signal::SIGTERM | Signal::SIGHUP)
-                {
-                    self.hang_up(signal);
-                } else {
-                    self.link.push(&Frame::Signal(signal as u8));
+                match (signal, self.stdio[0]) {
+                    (Signal::SIGTERM | Signal::SIGHUP, Stdio::Terminal) => self.hang_up(signal),
+                    _ => self.link.push(&Frame::Signal(signal as u8)),
+                }
+                if signal == Signal::SIGTERM {
+                    self.end_within(END_GRACE, signal);
                 }
             }
         }
@@ -372,9 +374,14 @@ impl Relay {
     /// an interactive shell ignores SIGTERM, its terminal going away it does not.
     fn hang_up(&mut self, cause: Signal) {
         self.link.push(&Frame::Signal(Signal::SIGHUP as u8));
+        self.end_within(HANGUP_GRACE, cause);
+    }
+
+    /// Ends the guest, for `cause`, unless COMMAND ends before or the guest is to end already.
+    fn end_within(&mut self, grace: Duration, cause: Signal) {
         if self.ending.is_none() {
             self.ending = Some(cause);
-            self.deadline = Instant::now() + HANGUP_GRACE;
+            self.deadline = Instant::now() + grace;
         }
     }
 

@@ -3,12 +3,13 @@
 use super::plan::{Context, Stdio, Task};
 use super::sys::{self, Side};
 use hostcall::image::{self, Image};
+use hostcall::say::complain;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag, OFlag};
 use nix::pty::openpty;
 use nix::unistd::{access, pipe2, AccessFlags, Pid};
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -194,11 +195,10 @@ fn run(arguments: &[CString], theirs: [Option<OwnedFd>; 3], gate: OwnedFd, termi
     sys::default_signals();
     let Err(error) = nix::unistd::execvpe(&arguments[0], arguments, &environment(&arguments[0]));
     let name = arguments[0].to_string_lossy();
-    let _ = writeln!(
-        io::stderr(),
-        "hostd: cannot run '{}' in the guest: {}",
-        name.escape_default(),
-        error.desc()
+    let (name, why) = (name.escape_default(), error.desc());
+    complain(
+        "hostd",
+        format_args!("cannot run '{name}' in the guest: {why}"),
     );
     std::process::exit(if error == nix::errno::Errno::ENOENT {
         127

@@ -300,7 +300,7 @@ fn check(launch: &Launch) -> Result<(), Error> {
         if !source.is_file() {
             let what = match source.exists() {
                 true => "is no file; only files are copied",
-                false => "no such file",
+                false => "no such file; name one of this host",
             };
             return invalid(format!("{}: {what}", source.display()));
         }

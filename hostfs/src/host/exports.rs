@@ -10,9 +10,9 @@ use super::{locked, root_of, Host, HostFs, Sessions};
 use crate::fs::{Caller, Ino, Notify, ROOT};
 use crate::handle::What;
 use crate::turns::about_to_sleep;
+use hostcall::say::complain;
 use hostcall::types::Errno;
 use std::ffi::CString;
-use std::io::Write;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -70,10 +70,8 @@ impl<H: Host> HostFs<H> {
             }
             Err(errno) => {
                 if changes.failed.replace(Instant::now()).is_none() && outdated {
-                    let _ = writeln!(
-                        std::io::stderr(),
-                        "hostfs: the changed exports cannot be seen yet: {errno}"
-                    );
+                    let what = format_args!("the changed exports cannot be seen yet: {errno}");
+                    complain("hostfs", what);
                 }
             }
         }

@@ -48,14 +48,13 @@ impl Terms {
     /// # Safety
     /// What there is at `limit` is the program's.
     pub unsafe fn timespec(limit: *const timespec) -> Option<Terms> {
-        if limit.is_null() {
-            return Some(Terms::of(None));
-        }
+        let duration = |limit: timespec| {
+            let nanoseconds = u32::try_from(limit.tv_nsec).ok()?;
+            let seconds = u64::try_from(limit.tv_sec).ok()?;
+            (nanoseconds < 1_000_000_000).then(|| Duration::new(seconds, nanoseconds))
+        };
         // SAFETY: the caller's promise.
-        let limit = unsafe { get(limit) }.ok()?;
-        let nanoseconds = u32::try_from(limit.tv_nsec).ok()?;
-        let seconds = u64::try_from(limit.tv_sec).ok()?;
-        (nanoseconds < 1_000_000_000).then(|| Terms::of(Some(Duration::new(seconds, nanoseconds))))
+        unsafe { Terms::at(limit, duration) }
     }
 
     /// As select(2) has it, which tells how much is left. `None` as above.
@@ -63,15 +62,30 @@ impl Terms {
     /// # Safety
     /// What there is at `limit` is the program's.
     pub unsafe fn timeval(limit: *mut timeval) -> Option<Terms> {
+        let duration = |limit: timeval| {
+            let microseconds = Duration::from_micros(u64::try_from(limit.tv_usec).ok()?);
+            let seconds = Duration::from_secs(u64::try_from(limit.tv_sec).ok()?);
+            seconds.checked_add(microseconds)
+        };
+        // SAFETY: the caller's promise.
+        let terms = unsafe { Terms::at(limit, duration) }?;
+        Some(terms.telling(Back::Timeval(limit)))
+    }
+
+    /// For ever if there is no limit; `None` if there is one that cannot be read, or is no `duration`.
+    ///
+    /// # Safety
+    /// What there is at `limit` is the program's.
+    unsafe fn at<T: Copy>(
+        limit: *const T,
+        duration: impl FnOnce(T) -> Option<Duration>,
+    ) -> Option<Terms> {
         if limit.is_null() {
             return Some(Terms::of(None));
         }
         // SAFETY: the caller's promise.
-        let time = unsafe { get(limit) }.ok()?;
-        let microseconds = u64::try_from(time.tv_usec).ok()?;
-        let seconds = u64::try_from(time.tv_sec).ok()?;
-        let time = Duration::from_secs(seconds).checked_add(Duration::from_micros(microseconds));
-        Some(Terms::of(Some(time?)).telling(Back::Timeval(limit)))
+        let limit = unsafe { get(limit) }.ok()?;
+        Some(Terms::of(Some(duration(limit)?)))
     }
 
     /// With the mask at `mask`, the kernel's 64 bits, unless that is null. `None` as above.

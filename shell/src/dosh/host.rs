@@ -60,6 +60,9 @@ impl Host {
     }
 }
 
+/// With the cure.
+const NO_HOST: &str = "there is no host to attach to; start the guest with `hostd run`";
+
 impl Shell {
     /// Where a command of this name runs, if its name says that.
     pub fn known_place(&self, name: &[u8]) -> Option<Place> {
@@ -82,7 +85,7 @@ impl Shell {
     pub fn has_host(&mut self) -> bool {
         let has = self.finds_host();
         if !has && !std::mem::replace(&mut self.host.told, true) {
-            self.complain("there is no host to attach to: host commands are unavailable");
+            self.complain(format_args!("host commands are unavailable: {NO_HOST}"));
         }
         has
     }
@@ -96,7 +99,7 @@ impl Shell {
             true => Ok(()),
             false => {
                 self.host.told = true;
-                Err(self.refuse_with(name, "there is no host to attach to", 1))
+                Err(self.refuse_with(name, NO_HOST, 1))
             }
         }
     }

@@ -11,7 +11,9 @@ use super::stack;
 use super::syntax::parser::Parser;
 use super::syntax::tree::Bytes;
 use super::sys::{self, Disposition};
-use crate::streams::kind;
+use crate::failure::plain;
+use hostcall::missing;
+use hostcall::say::{complain, say};
 use std::os::unix::ffi::OsStringExt;
 
 /// Where commands come from.
@@ -35,7 +37,7 @@ pub fn main() -> i32 {
         false => shell.follow_monitor(),
     }
     if !matches!(commands, Commands::Input) {
-        kind::close_missing();
+        missing::close();
     }
     let result = run(&mut shell, commands, &startup);
     // Not as the trap on EXIT has left it.
@@ -59,17 +61,10 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32>
     while let Some((word, more)) = rest.split_first() {
         let (on, letters) = match &word[..] {
             b"--help" => {
-                let help = manual::command().render_long_help().to_string();
-                let _ = sys::write_all(1, help.as_bytes());
-                return Err(0);
+                let help = manual::command().render_long_help();
+                return Err(answer(&help.to_string()));
             }
-            b"--version" => {
-                let _ = sys::write_all(
-                    1,
-                    concat!("dosh ", env!("CARGO_PKG_VERSION"), "\n").as_bytes(),
-                );
-                return Err(0);
-            }
+            b"--version" => return Err(answer(concat!("dosh ", env!("CARGO_PKG_VERSION"), "\n"))),
             b"--" | b"-" => {
                 rest = more;
                 break;
@@ -87,6 +82,10 @@ fn parse(shell: &mut Shell, words: &[Bytes]) -> Result<(Commands, Startup), i32>
                 }
                 rest = more;
                 continue;
+            }
+            [b'-', b'-', ..] => {
+                let word = plain(word);
+                return Err(refuse(&format!("{word}: invalid option")));
             }
             [b'-', letters @ ..] => (true, letters),
             [b'+', letters @ ..] if !letters.is_empty() => (false, letters),
@@ -154,8 +153,19 @@ fn take_arguments(shell: &mut Shell, words: &[Bytes]) {
     }
 }
 
+/// Writes what dosh tells of itself; answers the status.
+fn answer(text: &str) -> i32 {
+    match say(text) {
+        Ok(_) => 0,
+        Err(error) => {
+            complain("dosh", error);
+            1
+        }
+    }
+}
+
 fn refuse(message: &str) -> i32 {
-    let _ = sys::write_all(2, format!("dosh: {message}; see dosh --help\n").as_bytes());
+    complain("dosh", format_args!("{message}; see dosh --help"));
     2
 }
 

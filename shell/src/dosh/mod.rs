@@ -13,6 +13,7 @@ mod input;
 mod invocation;
 mod jobs;
 mod keyboard;
+mod made_up;
 pub mod manual;
 mod options;
 mod plan;

@@ -3,6 +3,7 @@
 use super::host::Host;
 use super::jobs::Jobs;
 use super::keyboard::{self, Keyboard};
+use super::made_up::spread;
 use super::options::Options;
 use super::syntax::parser::Parser;
 use super::syntax::source::Feed;
@@ -92,7 +93,7 @@ pub struct Shell {
     pub trace_to: Option<i32>,
     /// What a shell at a terminal has beside the others.
     pub keyboard: Option<Box<Keyboard>>,
-    seed: u64,
+    pub seed: u64,
 }
 
 impl Shell {
@@ -322,58 +323,14 @@ impl Shell {
         if self.options.allexport() {
             self.variables.attributes(name).exported = true;
         }
-        match name {
-            b"OPTIND" => self.option_offset = 0,
-            b"RANDOM" | b"SECONDS" | b"HPWD" | b"HOLDPWD" | b"_"
-                if !self.variables.attributes(name).plain =>
-            {
-                return self.restart(name)
-            }
-            _ => {}
+        if name == b"OPTIND" {
+            self.option_offset = 0;
         }
-        Ok(())
+        self.restart_made_up(name)
     }
 
     pub fn refuse_readonly(&mut self, error: &ReadOnly) -> Flow {
         let name = String::from_utf8_lossy(&error.0).into_owned();
         self.fail(format_args!("{name}: readonly variable"))
     }
-
-    /// What the shell makes up keeps no value: one that is assigned says where it goes on from, if it is of that kind.
-    fn restart(&mut self, name: &[u8]) -> Run {
-        let text = self.variables.get(name).unwrap_or_default().to_vec();
-        let number = std::str::from_utf8(&text).ok().map(str::trim);
-        let number = number.and_then(|text| text.parse().ok()).unwrap_or(0);
-        match name {
-            b"SECONDS" => self.since = (Instant::now(), number),
-            b"RANDOM" => self.seed = spread(number),
-            b"_" => self.last_argument = text,
-            _ => {}
-        }
-        if self
-            .variables
-            .lookup(name)
-            .is_some_and(|known| known.exported)
-        {
-            self.variables.attributes(name).value = None;
-            return Ok(());
-        }
-        let result = self.variables.unset(name);
-        result.map_err(|error| self.refuse_readonly(&error))
-    }
-
-    /// `$RANDOM`: xorshift, 15 bits.
-    pub fn random(&mut self) -> u64 {
-        let mut seed = self.seed;
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        self.seed = seed;
-        seed >> 24 & 0x7fff
-    }
-}
-
-/// A state of xorshift, which is never 0, of a number that may be small.
-fn spread(number: i64) -> u64 {
-    (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }

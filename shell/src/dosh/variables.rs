@@ -23,8 +23,10 @@ pub struct Variable {
     pub readonly: bool,
     /// Assigned in front of a command, for its time.
     pub passed: bool,
-    /// A function's own, or unset: what the shell makes up for the name is not seen.
+    /// A function's own, or one that was unset: what the shell makes up for the name is not seen.
     pub plain: bool,
+    /// Unset, and kept for that only.
+    gone: bool,
 }
 
 /// The variable may not be changed.
@@ -89,7 +91,13 @@ impl Variables {
     }
 
     pub fn lookup(&self, name: &[u8]) -> Option<&Variable> {
-        self.table.get(name)
+        self.table.get(name).filter(|variable| !variable.gone)
+    }
+
+    /// Whether what the shell makes up for a name is not seen.
+    pub fn hides_made_up(&self, name: &[u8]) -> bool {
+        let known = self.table.get(name);
+        known.is_some_and(|known| known.plain || known.value.is_some())
     }
 
     /// The value: of an array, its element 0.
@@ -121,7 +129,10 @@ impl Variables {
             self.table.insert(name.to_vec(), Variable::default());
         }
         match self.table.get_mut(name) {
-            Some(variable) if !variable.readonly => Ok(variable),
+            Some(variable) if !variable.readonly => {
+                variable.gone = false;
+                Ok(variable)
+            }
             _ => Err(ReadOnly(name.to_vec())),
         }
     }
@@ -142,8 +153,7 @@ impl Variables {
 
     /// Assigns what the shell itself keeps up to date, be it read-only or not.
     pub fn put(&mut self, name: &[u8], text: Bytes) {
-        let variable = self.table.entry(name.to_vec()).or_default();
-        variable.value = Some(Value::Text(text));
+        self.attributes(name).value = Some(Value::Text(text));
         self.changed(name);
     }
 
@@ -215,7 +225,17 @@ impl Variables {
 
     /// The variable's attributes, to be changed.
     pub fn attributes(&mut self, name: &[u8]) -> &mut Variable {
-        self.table.entry(name.to_vec()).or_default()
+        let variable = self.table.entry(name.to_vec()).or_default();
+        variable.gone = false;
+        variable
+    }
+
+    /// Has a name that was just unset stand for a variable like any other from now on. That of a function is there still.
+    pub fn make_plain(&mut self, name: &[u8]) {
+        let of_function = |frame: &Frame| frame.scope == Scope::Function && frame.hides(name);
+        let local = self.frames.iter().any(of_function);
+        let variable = self.attributes(name);
+        (variable.plain, variable.gone) = (true, !local);
     }
 
     /// Opens a scope.
@@ -277,7 +297,8 @@ impl Variables {
 
     /// All variables by name.
     pub fn sorted(&self) -> Vec<(&Bytes, &Variable)> {
-        let mut all: Vec<_> = self.table.iter().collect();
+        let known = self.table.iter().filter(|(_, variable)| !variable.gone);
+        let mut all: Vec<_> = known.collect();
         all.sort_by_key(|(name, _)| *name);
         all
     }

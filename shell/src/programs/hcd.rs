@@ -7,16 +7,12 @@ use crate::host;
 use crate::paths::Prefix;
 use crate::session::Session;
 use clap::Parser;
-use std::io::Write;
 
 /// The whole program; answers its status.
 pub fn main() -> i32 {
-    match go(&Hcd::parse()) {
-        Ok(()) => 0,
-        Err(failure) => {
-            failure.tell("hcd");
-            1
-        }
+    match Hcd::try_parse() {
+        Ok(options) => super::conclude("hcd", go(&options)),
+        Err(error) => super::explain("hcd", &error),
     }
 }
 
@@ -26,9 +22,7 @@ fn go(options: &Hcd) -> Result<(), Failure> {
     let goal = Goal::of(options.directory.as_deref());
     directory::go(host, &session, &prefix, goal)?;
     if goal == Goal::Before {
-        let line = format!("{}\n", plain(&directory::path(host)?));
-        let mut output = std::io::stdout();
-        output.write_all(line.as_bytes()).map_err(Failure::own)?;
+        super::answer(format!("{}\n", plain(&directory::path(host)?)))?;
     }
     Ok(())
 }

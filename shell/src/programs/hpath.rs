@@ -4,32 +4,36 @@ use crate::command::Hpath;
 use crate::failure::plain;
 use crate::paths::Prefix;
 use clap::Parser;
-use std::io::Write;
+use hostcall::say::complain;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The whole program; answers its status.
 pub fn main() -> i32 {
-    with(&Hpath::parse(), &Prefix::of_environment())
+    let options = match Hpath::try_parse() {
+        Ok(options) => options,
+        Err(error) => return super::explain("hpath", &error),
+    };
+    let prefix = Prefix::of_environment();
+    with(&options, &prefix, |lines| {
+        super::conclude("hpath", super::answer(lines))
+    })
 }
 
-/// The program with this command line; answers its status.
-pub fn with(options: &Hpath, prefix: &Prefix) -> i32 {
+/// The program with this command line, whose answer `put` writes; answers its status, of which `put` says its part.
+pub fn with(options: &Hpath, prefix: &Prefix, put: impl FnOnce(&[u8]) -> i32) -> i32 {
     let own = std::env::current_dir().unwrap_or_default();
-    let mut failed = false;
+    let (mut lines, mut failed) = (Vec::new(), false);
     for path in &options.paths {
-        let translated = translate(options, prefix, &own, path);
-        let printed = translated.and_then(|mut line| {
-            line.push(b'\n');
-            let written = std::io::stdout().write_all(&line);
-            written.map_err(|error| format!("cannot write: {error}"))
-        });
-        if let Err(error) = printed {
-            eprintln!("hpath: {error}");
-            failed = true;
+        match translate(options, prefix, &own, path) {
+            Ok(line) => lines.extend([line, b"\n".to_vec()].concat()),
+            Err(error) => {
+                complain("hpath", error);
+                failed = true;
+            }
         }
     }
-    failed.into()
+    put(&lines).max(failed.into())
 }
 
 fn translate(options: &Hpath, prefix: &Prefix, own: &Path, path: &Path) -> Result<Vec<u8>, String> {

@@ -7,17 +7,12 @@ use crate::host;
 use crate::paths::Prefix;
 use crate::session::Session;
 use clap::Parser;
-use std::io::Write;
 
 /// The whole program; answers its status.
 pub fn main() -> i32 {
-    let Hpwd {} = Hpwd::parse();
-    match print() {
-        Ok(()) => 0,
-        Err(failure) => {
-            failure.tell("hpwd");
-            1
-        }
+    match Hpwd::try_parse() {
+        Ok(Hpwd {}) => super::conclude("hpwd", print()),
+        Err(error) => super::explain("hpwd", &error),
     }
 }
 
@@ -27,5 +22,5 @@ fn print() -> Result<(), Failure> {
     directory::enter(host, &session, &Prefix::of_environment())?;
     let mut line = directory::path(host)?;
     line.push(b'\n');
-    std::io::stdout().write_all(&line).map_err(Failure::own)
+    super::answer(line)
 }

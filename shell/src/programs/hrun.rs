@@ -1,11 +1,11 @@
 //! `hrun`: runs a program on the host.
 
+use super::answer;
 use crate::failure::{Failure, OWN};
 use crate::run::{self, End, Stage};
 use crate::streams::join::Side;
 use crate::{command, completion, host, link, status};
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::path::Path;
 
 /// The whole program; answers its status, unless it is to die of a signal.
@@ -18,12 +18,9 @@ pub fn main() -> i32 {
 /// # Errors
 /// The status, after the rest was told.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<command::Hrun, i32> {
-    command::hrun(words).map_err(|error| {
-        let _ = error.print();
-        match error.exit_code() {
-            0 => 0,
-            _ => OWN.into(),
-        }
+    command::hrun(words).map_err(|error| match super::explain("hrun", &error) {
+        0 => 0,
+        _ => OWN.into(),
     })
 }
 
@@ -35,7 +32,7 @@ pub fn with(words: impl IntoIterator<Item = OsString>, assigned: &[Vec<u8>]) -> 
     };
     let outcome = match (&options.install_link, options.completion, options.complete) {
         (Some(name), ..) => install(name, &options.words),
-        (_, Some(shell), _) => print(completion::script(shell).as_bytes()),
+        (_, Some(shell), _) => answer(completion::script(shell)),
         (.., Some(kind)) => complete(kind, &options.words),
         _ => run(options, assigned),
     };
@@ -57,13 +54,9 @@ fn run(options: command::Hrun, assigned: &[Vec<u8>]) -> Result<(), Failure> {
     }
 }
 
-fn print(text: &[u8]) -> Result<(), Failure> {
-    std::io::stdout().write_all(text).map_err(Failure::own)
-}
-
 fn complete(kind: command::Complete, words: &[OsString]) -> Result<(), Failure> {
     let text = words.first().map(OsString::as_os_str);
-    print(&completion::candidates(kind, text.unwrap_or_default())?)
+    answer(completion::candidates(kind, text.unwrap_or_default())?)
 }
 
 fn install(name: &OsStr, words: &[OsString]) -> Result<(), Failure> {
@@ -73,5 +66,5 @@ fn install(name: &OsStr, words: &[OsString]) -> Result<(), Failure> {
         _ => return Err(Failure::own("the link can lie in one directory")),
     };
     let path = link::install(name, directory)?;
-    print(format!("{}\n", path.display()).as_bytes())
+    answer(format!("{}\n", path.display()))
 }

@@ -251,7 +251,7 @@ impl Joined {
                 Way::Given => "on the host",
                 Way::AsOutput => "as stdout",
             };
-            let _ = writeln!(text, "hrun: {}: {what}, {bytes} bytes carried", NAMES[role]);
+            let _ = writeln!(text, "{}: {what}, {bytes} bytes carried", NAMES[role]);
         }
         text
     }

@@ -1,23 +1,12 @@
 //! Built-ins that give variables their attributes: export, readonly, local, unset.
 
 use super::{shown, Letters};
+use crate::dosh::made_up::MadeUp;
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::quoting::quote;
 use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::variables::{Value, Variable};
-
-/// What is a variable like any other from when it is unset.
-const MADE_UP: &[&[u8]] = &[
-    b"BASHPID",
-    b"EUID",
-    b"HOSTNAME",
-    b"LINENO",
-    b"OSTYPE",
-    b"RANDOM",
-    b"SECONDS",
-    b"UID",
-];
 
 /// `name=value` apart.
 pub fn split(word: &[u8]) -> (&[u8], Option<&[u8]>) {
@@ -239,7 +228,7 @@ fn show_functions(shell: &Shell, command: &[u8], names: &[Bytes], named: bool) -
     let mut status = 0;
     for name in asked {
         match shell.functions.get(name) {
-            Some(function) if !named => text.extend([&function.text[..], b"\n"].concat()),
+            Some(function) if !named => text.extend([&function.written()[..], b"\n"].concat()),
             Some(_) if names.is_empty() => text.extend([b"declare -f ", &name[..], b"\n"].concat()),
             Some(_) => text.extend([&name[..], b"\n"].concat()),
             None => status = 1,
@@ -282,8 +271,8 @@ pub fn unset(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         if let Err(error) = shell.variables.unset(word) {
             return Err(shell.refuse_readonly(&error));
         }
-        if MADE_UP.contains(&&word[..]) {
-            shell.variables.attributes(word).plain = true;
+        if MadeUp::of(word).is_some_and(MadeUp::ends_when_unset) {
+            shell.variables.make_plain(word);
         }
         // Without an option, a name that is no variable is a function's.
         if !known && !variables {

@@ -24,10 +24,7 @@ fn strings(words: &[Bytes]) -> Vec<OsString> {
 /// The status, after the rest was told, in one line but for the help that was asked for.
 fn read<P: Parser>(shell: &Shell, words: &[Bytes]) -> Result<P, i32> {
     P::try_parse_from(strings(words)).map_err(|error| match error.exit_code() {
-        0 => {
-            let _ = error.print();
-            0
-        }
+        0 => shell.put(&words[0], error.render().to_string().as_bytes()),
         status => {
             let text = error.to_string();
             let lines = text.lines().take_while(|line| !line.is_empty());
@@ -102,7 +99,10 @@ pub fn hpwd(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
 
 pub fn hpath(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     Ok(match read::<Hpath>(shell, words) {
-        Ok(options) => programs::hpath::with(&options, &shell.prefix()),
+        Ok(options) => {
+            let put = |lines: &[u8]| shell.put(b"hpath", lines);
+            programs::hpath::with(&options, &shell.prefix(), put)
+        }
         Err(status) => status,
     })
 }

@@ -37,7 +37,7 @@ fn meaning(shell: &mut Shell, name: &[u8], path: Option<&[u8]>) -> Option<Meanin
         return Some(Meaning::Special);
     }
     if let Some(function) = shell.functions.get(name) {
-        return Some(Meaning::Function(function.text.clone()));
+        return Some(Meaning::Function(function.written()));
     }
     if builtin.is_some() {
         return Some(Meaning::Builtin);
@@ -62,7 +62,7 @@ fn meanings(shell: &mut Shell, name: &[u8]) -> Vec<Meaning> {
         all.push(Meaning::Reserved);
     }
     let function = shell.functions.get(name);
-    all.extend(function.map(|function| Meaning::Function(function.text.clone())));
+    all.extend(function.map(|function| Meaning::Function(function.written())));
     let builtin = super::find(name);
     all.extend(builtin.map(|builtin| match builtin.special {
         true => Meaning::Special,

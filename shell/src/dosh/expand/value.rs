@@ -3,9 +3,6 @@
 use crate::dosh::shell::{Run, Shell};
 use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::{Bytes, Index, Name};
-use crate::dosh::variables::Variable;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 
 pub enum Value {
     Unset,
@@ -89,62 +86,11 @@ impl Shell {
         })
     }
 
-    fn pipe_statuses(&self) -> Vec<Bytes> {
+    pub fn pipe_statuses(&self) -> Vec<Bytes> {
         let statuses = self.pipe_status.iter();
         statuses
             .map(|status| status.to_string().into_bytes())
             .collect()
-    }
-
-    /// A variable's value; some the shell makes up.
-    pub fn variable(&mut self, name: &[u8]) -> Option<Bytes> {
-        if let Some(text) = self.variables.get(name) {
-            return Some(text.to_vec());
-        }
-        let known = self.variables.lookup(name);
-        if known.is_some_and(|known| known.plain || known.value.is_some()) {
-            return None;
-        }
-        if let Some(text) = self.constant(name) {
-            return Some(text);
-        }
-        let number = match name {
-            b"LINENO" => i64::from(self.line),
-            b"SECONDS" => {
-                let (then, value) = self.since;
-                value.saturating_add_unsigned(then.elapsed().as_secs())
-            }
-            b"RANDOM" => self.random() as i64,
-            b"BASHPID" => i64::from(std::process::id()),
-            b"_" => return Some(self.last_argument.clone()),
-            b"HPWD" => return self.host_directory(false),
-            b"HOLDPWD" => return self.host_directory(true),
-            b"PIPESTATUS" => return self.pipe_statuses().into_iter().next(),
-            _ => return None,
-        };
-        Some(number.to_string().into_bytes())
-    }
-
-    /// What the shell makes up once and for all.
-    fn constant(&self, name: &[u8]) -> Option<Bytes> {
-        let id = match name {
-            b"UID" => nix::unistd::getuid().as_raw(),
-            b"EUID" => nix::unistd::geteuid().as_raw(),
-            b"HOSTNAME" => return nix::unistd::gethostname().ok().map(OsString::into_vec),
-            b"OSTYPE" => return Some(b"linux-gnu".to_vec()),
-            _ => return None,
-        };
-        Some(id.to_string().into_bytes())
-    }
-
-    /// The variable, to be given an attribute. A constant is its value from then on: programs are to get it.
-    pub fn attributed(&mut self, name: &[u8]) -> &mut Variable {
-        if self.variables.lookup(name).is_none() {
-            if let Some(text) = self.constant(name) {
-                self.variables.put(name, text);
-            }
-        }
-        self.variables.attributes(name)
     }
 
     /// The value of one of `#?-$!`.

@@ -243,7 +243,14 @@ impl Parser {
             return Err(self.error("syntax error: a function's body is no compound command"));
         }
         let text = self.source.between(start.min(self.end), self.end).to_vec();
-        let kind = Kind::Function(Rc::new(Function { name, body, text }));
+        let late = self.pending.iter_mut().filter(|one| one.start >= start);
+        let behind = late.map(|one| Rc::clone(one.kept.get_or_insert_default()));
+        let kind = Kind::Function(Rc::new(Function {
+            name,
+            body,
+            text,
+            behind: behind.collect(),
+        }));
         Ok(Command {
             kind,
             redirects: Vec::new(),

@@ -31,6 +31,10 @@ pub struct Pending {
     pub quoted: bool,
     pub strip_tabs: bool,
     pub body: Rc<OnceCell<Word>>,
+    /// Where its delimiter begins.
+    pub start: usize,
+    /// Who keeps it as it is written.
+    pub kept: Option<Rc<OnceCell<Bytes>>>,
 }
 
 pub struct Parser {

@@ -8,6 +8,15 @@ use super::word::Stop;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+impl Pending {
+    /// The lines of a body that was read, and that of the delimiter.
+    fn written(&self, body: &[u8]) -> Bytes {
+        let cut_off = !body.is_empty() && !body.ends_with(b"\n");
+        let newline: &[u8] = if cut_off { b"\n" } else { b"" };
+        [body, newline, &self.delimiter].concat()
+    }
+}
+
 impl Parser {
     pub fn redirect(&mut self) -> Parsed<Redirect> {
         let given = match self.peek()? {
@@ -55,6 +64,7 @@ impl Parser {
             self.ahead = None;
             self.source.rewind(self.start, self.start_line);
         }
+        let start = self.source.place();
         let (delimiter, quoted) = self.delimiter()?;
         let body = Rc::new(OnceCell::new());
         self.pending.push(Pending {
@@ -62,6 +72,8 @@ impl Parser {
             quoted,
             strip_tabs,
             body: Rc::clone(&body),
+            start,
+            kept: None,
         });
         Ok(Target::Here(body))
     }
@@ -110,6 +122,9 @@ impl Parser {
         for pending in std::mem::take(&mut self.pending) {
             let line = self.source.line();
             let text = self.here_body(&pending)?;
+            if let Some(kept) = &pending.kept {
+                let _ = kept.set(pending.written(&text));
+            }
             let word = match pending.quoted {
                 true => Word::Plain(text),
                 false => {

@@ -128,8 +128,22 @@ pub struct Simple {
 pub struct Function {
     pub name: Bytes,
     pub body: Command,
-    /// The definition as it was written.
+    /// The definition as it was written, to its last token.
     pub text: Bytes,
+    /// The here-documents that begin in that token's line, each with its delimiter.
+    pub behind: Vec<Rc<OnceCell<Bytes>>>,
+}
+
+impl Function {
+    /// The definition, in all its lines but for the last newline.
+    pub fn written(&self) -> Bytes {
+        let mut text = self.text.clone();
+        for document in self.behind.iter().filter_map(|document| document.get()) {
+            text.push(b'\n');
+            text.extend_from_slice(document);
+        }
+        text
+    }
 }
 
 /// One arm of `case`.
