@@ -232,6 +232,14 @@ pub enum JobState {
     Continued,
 }
 
+/// The commands of fcntl(2) about how long a file's data will live, from `linux/fcntl.h`; libc has none of them.
+pub mod write_hint {
+    /// `F_GET_RW_HINT`
+    pub const GET: i32 = 1035;
+    /// `F_SET_RW_HINT`
+    pub const SET: i32 = 1036;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

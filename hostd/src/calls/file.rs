@@ -4,7 +4,7 @@
 use super::kernel::kernel;
 use super::{done, ready, Caller};
 use hostcall::ops::{reply, request, FileCalls};
-use hostcall::types::{Errno, Offset, RecordLock, RemoteFd, RwFlags};
+use hostcall::types::{write_hint, Errno, Offset, RecordLock, RemoteFd, RwFlags};
 use hostcall::wire::Filled;
 use std::time::Duration;
 use syscalls::Sysno;
@@ -211,6 +211,7 @@ impl FileCalls for Caller {
             libc::F_SETFD | libc::F_SETPIPE_SZ => request.argument,
             // O_ASYNC would have the kernel send signals that nobody asked this process to take.
             libc::F_SETFL => request.argument & !(libc::O_ASYNC as u64),
+            write_hint::GET | write_hint::SET => return hint(fd, request),
             // Leases, notification and signal ownership reach other processes; duplication is a call of its own.
             _ => return Err(Errno(libc::EINVAL)),
         };
@@ -298,6 +299,14 @@ impl FileCalls for Caller {
         let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
         ready::poll(fd, events as i16, timeout)
     }
+}
+
+/// The write hint of a file, which the kernel takes and gives by a pointer.
+fn hint(fd: i32, request: request::Fcntl) -> Result<reply::Fcntl, Errno> {
+    let mut hint = request.argument;
+    // SAFETY: these commands take a pointer to a u64, which lives through the call.
+    done(unsafe { libc::fcntl(fd, request.command, &raw mut hint) })?;
+    Ok(reply::Fcntl { value: hint as i32 })
 }
 
 /// Closes what a program image was not meant to inherit.

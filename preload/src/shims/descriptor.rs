@@ -9,7 +9,7 @@ use crate::{fds, kept, session, watching};
 use hostcall::access::{get, put};
 use hostcall::handout::{self, Handout};
 use hostcall::ops::Calls;
-use hostcall::types::{Errno, OpenFlags, RecordLock, RemoteFd};
+use hostcall::types::{write_hint, Errno, OpenFlags, RecordLock, RemoteFd};
 use libc::{c_int, c_ulong};
 use syscalls::Sysno;
 
@@ -77,6 +77,16 @@ unsafe fn control(
         libc::F_GETFL | libc::F_SETFL | libc::F_GETPIPE_SZ | libc::F_SETPIPE_SZ => {
             let reply = session::client()?.fcntl(remote, command, number as u32 as u64)?;
             Ok(reply.value)
+        }
+        write_hint::GET => {
+            let hint = session::client()?.fcntl(remote, command, 0)?.value as u64;
+            // SAFETY: this command's argument is a pointer to a u64.
+            unsafe { put(argument as *mut u64, &hint) }.map(|()| 0)
+        }
+        write_hint::SET => {
+            // SAFETY: likewise.
+            let hint = unsafe { get(argument as *const u64) }?;
+            session::client()?.fcntl(remote, command, hint).map(|_| 0)
         }
         command if is_lock(command) => {
             // SAFETY: for these commands the program passes a struct flock.
