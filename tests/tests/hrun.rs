@@ -14,6 +14,7 @@ hostcall_tests::in_each_guest![
     git_of_the_host_works_where_the_session_is,
     files_of_the_host_are_handed_over,
     positions_and_appending_are_shared_with_the_guest,
+    what_a_program_changes_is_on_the_mount_at_its_end,
     a_loop_over_a_file_keeps_its_lines,
     closed_and_full_streams_are_what_they_are,
     both_outputs_in_one_pipe_keep_their_order,
@@ -185,6 +186,20 @@ fn positions_and_appending_are_shared_with_the_guest(guest: &mut Scripts) {
         );
         fs::remove_file(directory.join("o")).expect("the outcome");
     }
+}
+
+/// The guest's kernel has been told sizes and names, which it may keep, before each program changes them.
+fn what_a_program_changes_is_on_the_mount_at_its_end(guest: &mut Scripts) {
+    let directory = Scratch::new();
+    let script = format!(
+        "cd /host{}; : > f
+         for i in $(seq 30); do
+             stat -c %s f; ls | wc -l
+             hrun sh -c \"echo 123456789 >> f; : > $i\"
+         done | uniq | wc -l",
+        directory.display()
+    );
+    assert_eq!(guest.say(&mounted(&script)), "60\n");
 }
 
 fn a_loop_over_a_file_keeps_its_lines(guest: &mut Scripts) {

@@ -48,6 +48,14 @@ impl Caller {
         Ok(self.session.places.bare == Some(stat.st_dev))
     }
 
+    /// Whoever hears of a program's end, or of its stop, finds on the guest's mount what it has changed by then. The change begins
+    /// only here, for hostfs may rest as long as nobody waits for it.
+    fn show_changes_of(&self, state: JobState) {
+        if state != JobState::None {
+            drop(self.session.change());
+        }
+    }
+
     /// The files that a call waits for. One that is not open is one for poll(2), too.
     fn awaited(&self, packed: Source<'_>) -> Result<Vec<libc::pollfd>, Errno> {
         let mut bytes = [0; MOST_AWAITED * 8];
@@ -323,6 +331,7 @@ impl ExecCalls for Caller {
 
     fn wait(&mut self, request: request::Wait) -> Result<reply::Wait, Errno> {
         let state = self.session.jobs.wait(request.job, request.options)?;
+        self.show_changes_of(state);
         Ok(reply::Wait { state })
     }
 
@@ -350,6 +359,7 @@ impl ExecCalls for Caller {
             let bit = |(at, file): (usize, &libc::pollfd)| u32::from(file.revents != 0) << at;
             let ready = files[1..].iter().enumerate().map(bit).sum();
             if !waits || ready != 0 {
+                self.show_changes_of(state);
                 if lets_go && jobs.ended(job).is_ok() {
                     // Without hostd nobody keeps it.
                     let _ = self.let_go(job);
