@@ -11,6 +11,7 @@ use crate::real::try_sys;
 use crate::route::Prefix;
 use crate::{covers, early, faults, fds, kept, limits, observe, placeholder, report, room};
 use hostcall::attach::AttachError;
+use hostcall::cancellation::Held;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
 use libc::c_int;
@@ -176,6 +177,7 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
     }
     let saved = crate::real::errno();
     let signals = block_signals();
+    let held = Held::begin();
     while ATTACHING
         .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
         .is_err()
@@ -191,6 +193,7 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
         }
     };
     ATTACHING.store(false, Ordering::Release);
+    drop(held);
     restore_signals(signals);
     crate::real::set_errno(saved);
     result

@@ -87,7 +87,7 @@ unsafe fn open(path: *const c_char, text: &[u8]) -> Result<*mut File, Errno> {
             _ => attach_converting(fd, mode, text),
         };
         let stream = stream.inspect_err(|_| {
-            libc::close(fd);
+            super::open::close(fd);
         })?;
         (*stream).flags2 |= mode.stream2;
         if mode.starts_at_end() {
@@ -147,7 +147,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
         settle(old, was_host, result.is_null());
         let fd = match kept {
             _ if result.is_null() => {
-                kept.map(|fd| libc::close(fd));
+                kept.map(|fd| super::open::close(fd));
                 return Err(error);
             }
             // Not before the flush: with `w` the file may be the one that the stream was writing.
@@ -161,7 +161,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
                 mode.open & libc::O_CLOEXEC,
             ))
         });
-        libc::close(fd);
+        super::open::close(fd);
         placed.map(drop)
     }
 }
@@ -259,7 +259,7 @@ unsafe fn attach_converting(fd: c_int, mode: Mode, text: &[u8]) -> Result<*mut F
         if stream.is_null() {
             return Err(errno());
         }
-        libc::close((*stream).fileno);
+        super::open::close((*stream).fileno);
         (*stream).fileno = fd;
         Ok(stream)
     }
