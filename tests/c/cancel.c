@@ -13,7 +13,7 @@
 #include <time.h>
 
 static int file, fifo, other;
-static volatile int began, cleaned, destroyed, handled;
+static volatile int began, go, passed, cleaned, destroyed, handled;
 static pthread_key_t key;
 
 static void clean(void *by)
@@ -43,6 +43,13 @@ static int state(void)
 static void settle(void)
 {
     while (!began)
+        sched_yield();
+    usleep(60000);
+}
+
+static void until_it_goes(void)
+{
+    while (!go)
         sched_yield();
     usleep(60000);
 }
@@ -207,13 +214,13 @@ static intptr_t holds_out(void)
 {
     char byte;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    go = 1;
     intptr_t got = read(fifo, &byte, 1);
     say("held out: read %ld", (long)got);
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
     return read(fifo, &byte, 1);
 }
 
-static volatile int go, passed;
 
 /* What is no cancellation point passes; the next one does not. */
 static intptr_t asks_only(void)
@@ -260,6 +267,7 @@ static intptr_t reads_much(void)
     static char room[64];
     intptr_t got = read(fifo, room, sizeof room);
     say("brought %ld", (long)got);
+    go = 1;
     return read(fifo, room, sizeof room);
 }
 
@@ -383,12 +391,15 @@ int main(int argc, char **argv)
     fcntl(fifo, F_SETFL, 0);
 
     pthread_t thread = start(reads_much);
+    go = 0;
     write(fifo, "three", 5);
-    usleep(60000);
+    until_it_goes();
     pthread_cancel(thread);
     end("read again", thread);
 
+    go = 0;
     thread = start(holds_out);
+    until_it_goes();
     pthread_cancel(thread);
     wake_after(thread, "held out");
     thread = start(reads_by_number);
