@@ -16,12 +16,19 @@ use crate::symbols::own;
 use crate::{observe, session};
 use hostcall::cancellation;
 use libc::{c_int, pthread_t};
+use std::cell::Cell;
 use std::ptr::null_mut;
 
 /// `PTHREAD_CANCEL_DEFERRED`
 const DEFERRED: c_int = 0;
 /// `PTHREAD_CANCEL_ASYNCHRONOUS`
 const ASYNCHRONOUS: c_int = 1;
+
+thread_local! {
+    /// Where the outermost hook stands on the thread's stack; 0 if there is none. Only compared: a handler that leaves by longjmp(3)
+    /// leaves it behind.
+    static OUTERMOST: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Has the calling thread end if it was cancelled and lets itself be.
 fn ask() {
@@ -60,11 +67,22 @@ pub fn interrupted() {
 
 /// A hook, once any thread has been cancelled or may be at any instant.
 pub fn around<T>(is_point: bool, call: impl FnOnce() -> T) -> T {
+    let place = 0u8;
+    let here = (&raw const place).addr();
+    let outer = OUTERMOST.get();
+    // The library calls its own hooks too: what closes a descriptor on the way is no cancellation point for that.
+    let is_outermost = outer == 0 || here > outer;
     let deferral = Deferral::begin();
-    if is_point {
-        point();
+    if is_outermost {
+        OUTERMOST.set(here);
+        if is_point {
+            point();
+        }
     }
     let answer = call();
+    if is_outermost {
+        OUTERMOST.set(0);
+    }
     deferral.end();
     answer
 }

@@ -334,6 +334,7 @@ static void systems(void)
     }
     pthread_cancel(thread);
     end("system", thread);
+    unlink("number");
     say("its command is there: %d", kill(number, 0) == 0);
     say("a child is there: %d", waitpid(-1, NULL, WNOHANG) != -1);
     sigaction(SIGINT, NULL, &now);

@@ -10,7 +10,7 @@ use super::slots;
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, finish, set_errno, shims};
 use crate::symbols::own;
-use crate::{fds, report};
+use crate::{cancel, fds, report};
 use hostcall::types::Errno;
 use libc::{c_char, c_int};
 use std::ffi::CStr;
@@ -72,6 +72,13 @@ shims! {
     }
 }
 
+/// A cancellation point, unless the mode says that the stream has none.
+fn begin(mode: Mode) {
+    if mode.stream2 & File::NOT_CANCEL == 0 {
+        cancel::point();
+    }
+}
+
 /// fopen(3) of a host file.
 ///
 /// # Safety
@@ -79,6 +86,7 @@ shims! {
 unsafe fn open(path: *const c_char, text: &[u8]) -> Result<*mut File, Errno> {
     let mode = Mode::parse(text).ok_or(Errno(libc::EINVAL))?;
     usable()?;
+    begin(mode);
     // SAFETY: `path` is a C string by contract; the new descriptor and stream are ours until they are returned.
     unsafe {
         let fd = check(libc::open(path, mode.open, 0o666))?;
@@ -128,6 +136,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
     let mode = Mode::parse(text).ok_or(Errno(libc::EINVAL))?;
     let stand_in = mode.stand_in(text).ok_or(Errno(libc::EINVAL))?;
     usable()?;
+    begin(mode);
     // SAFETY: as the contract says; new descriptors are ours.
     unsafe {
         let old = (*stream).fileno;
