@@ -13,5 +13,5 @@ cat err out
 python3 -c 'import ctypes
 libc = ctypes.CDLL(None)
 libc.popen.restype = ctypes.c_void_p
-stream = ctypes.c_void_p(libc.popen(b"cat in", b"r"))
+stream = ctypes.c_void_p(libc.popen(b"test -e in", b"r"))
 print(libc.fwide(stream, 0) < 0, libc.pclose(stream))'
