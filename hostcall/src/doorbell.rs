@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::attach::bells;
+use crate::cancellation::Held;
 use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup, SLEEPING};
 use std::os::fd::{AsRawFd, RawFd};
@@ -21,29 +22,33 @@ impl Doorbell for Futex {
     }
 }
 
-/// Keeps the calling program's errno: a call that succeeds leaves it alone, however it had to wait, errno(3).
-#[derive(Debug)]
-pub struct KeepErrno(i32);
+/// What the library asks of its own kernel amid a call of the program's, until this is dropped: it leaves errno alone, since a call
+/// that succeeds does so however it had to wait, errno(3), and is no cancellation point, since the thread has a lane.
+pub struct Aside {
+    errno: i32,
+    _held: Held,
+}
 
-impl KeepErrno {
-    /// Remembers errno until it is dropped.
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> KeepErrno {
+impl Aside {
+    /// From now on.
+    pub fn begin() -> Aside {
         // SAFETY: errno's address is valid for the life of the thread.
-        KeepErrno(unsafe { *libc::__errno_location() })
+        let errno = unsafe { *libc::__errno_location() };
+        let _held = Held::begin();
+        Aside { errno, _held }
     }
 }
 
-impl Drop for KeepErrno {
+impl Drop for Aside {
     fn drop(&mut self) {
         // SAFETY: as above.
-        unsafe { *libc::__errno_location() = self.0 };
+        unsafe { *libc::__errno_location() = self.errno };
     }
 }
 
 /// Sleeps while `word` is `value`.
 pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
-    let _errno = KeepErrno::new();
+    let _aside = Aside::begin();
     let timeout = limit.map(|limit| libc::timespec {
         tv_sec: limit.as_secs() as i64,
         tv_nsec: limit.subsec_nanos().into(),
@@ -70,7 +75,7 @@ pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wake
 
 /// Wakes up to `count` sleepers on `word`.
 pub fn futex_wake(word: &AtomicU32, count: i32) {
-    let _errno = KeepErrno::new();
+    let _aside = Aside::begin();
     // SAFETY: the word is mapped; the call reads nothing but its address.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
@@ -97,7 +102,7 @@ const YIELDS: u32 = 64;
 
 impl SerialLine<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>, restarts: bool) -> Wakeup {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         for _ in 0..if coarse_timers() { YIELDS } else { 0 } {
             if word.load(Ordering::Acquire) != SLEEPING {
                 return Wakeup::Rung;
@@ -161,7 +166,7 @@ fn coarse_timers() -> bool {
 
 /// Writes one byte to a line, waiting while it is full: a lost byte would be a lost wake-up.
 pub fn ring_line(line: impl AsRawFd, byte: u8) {
-    let _errno = KeepErrno::new();
+    let _aside = Aside::begin();
     loop {
         // SAFETY: one byte at a live address.
         let written = unsafe { libc::write(line.as_raw_fd(), std::ptr::from_ref(&byte).cast(), 1) };
@@ -211,7 +216,7 @@ struct Waiter {
 fn futex_waitv(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Result<i64, Errno> {
     /// `FUTEX2_SIZE_U32`, without the private flag.
     const SIZE_U32: u32 = 2;
-    let _errno = KeepErrno::new();
+    let _aside = Aside::begin();
     let waiter = Waiter {
         value: value.into(),
         address: word.as_ptr() as u64,

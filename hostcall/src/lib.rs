@@ -14,6 +14,8 @@ pub mod acting;
 #[cfg(not(loom))]
 pub mod attach;
 #[cfg(not(loom))]
+pub mod cancellation;
+#[cfg(not(loom))]
 pub mod client;
 mod clock;
 #[cfg(not(loom))]

@@ -42,6 +42,8 @@ pub struct Symbol {
     pub family: &'static str,
     /// How it reaches the host's files.
     pub road: Road,
+    /// Whether a thread that has been cancelled ends in it, pthreads(7).
+    pub point: bool,
     /// Why it has no hook, or none that is made like the others; empty for all others.
     pub reason: &'static str,
 }
@@ -66,7 +68,7 @@ macro_rules! describe {
     ($(
         #[doc = $title:literal]
         family $family:ident {
-            $( $road:ident $name:ident $(| $alias:ident)* $(($($argument:ident : $type:ty),*) -> $result:ty)? $(: $reason:literal)?; )*
+            $( $road:ident $name:ident $(| $alias:ident)* $(($($argument:ident : $type:ty),*) -> $result:ty)? $(, $mark:ident)? $(: $reason:literal)?; )*
         }
     )*) => {
         /// All families, in the order of the table.
@@ -77,6 +79,7 @@ macro_rules! describe {
             names: &[stringify!($name) $(, stringify!($alias))*],
             family: stringify!($family),
             road: describe!(@road $road),
+            point: describe!(@point $($mark)?),
             reason: concat!($($reason)?),
         } ),*),*];
     };
@@ -88,6 +91,8 @@ macro_rules! describe {
     (@road mount) => { Road::Mount };
     (@road kernel) => { Road::Kernel };
     (@road lost) => { Road::Lost };
+    (@point) => { false };
+    (@point point) => { true };
 }
 
 crate::symbols!(describe);

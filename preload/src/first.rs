@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8};
 /// The line.
 #[repr(C, align(64))]
 pub struct First {
-    /// Who looks on ([`observe`](crate::observe)).
+    /// Who looks on, and whether threads are cancelled ([`observe`](crate::observe)).
     pub armed: AtomicU8,
     /// Whether any number was ever a host file, reserved or internal ([`fds`](crate::fds)).
     pub touched: AtomicBool,

@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 mod bypass;
+mod cancel;
 mod covers;
 mod cwd;
 mod early;

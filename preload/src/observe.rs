@@ -9,6 +9,7 @@ pub mod output;
 pub mod summary;
 pub mod trace;
 
+use crate::cancel;
 use crate::first::FIRST;
 use crate::real::{errno, try_sys};
 use crate::report::Line;
@@ -24,8 +25,12 @@ use syscalls::Sysno;
 const COUNTED: u8 = 1;
 const TRACED: u8 = 2;
 const BYPASSED: u8 = 4;
+/// Some thread was cancelled.
+const CANCELLING: u8 = 8;
+/// Some thread may be cancelled at any instant.
+const SUDDEN: u8 = 16;
 
-/// Whether anybody looks on, or hooks are passed by. One load.
+/// Whether anybody looks on, hooks are passed by, or threads are [cancelled](cancel). One load.
 #[inline]
 pub fn armed() -> bool {
     FIRST.armed.load(Ordering::Relaxed) != 0
@@ -40,9 +45,33 @@ fn is(what: u8) -> bool {
     FIRST.armed.load(Ordering::Relaxed) & what != 0
 }
 
+fn arm(what: u8) {
+    FIRST.armed.fetch_or(what, Ordering::Relaxed);
+}
+
 /// Has the hooks passed by from now on.
 pub fn bypass() {
-    FIRST.armed.store(BYPASSED, Ordering::Relaxed);
+    arm(BYPASSED);
+}
+
+/// Has the hooks of cancellation points ask for cancelled threads from now on.
+pub fn cancelling() {
+    arm(CANCELLING);
+}
+
+/// Whether they do.
+pub fn is_cancelling() -> bool {
+    is(CANCELLING)
+}
+
+/// Has the hooks put off cancellations that come at any instant.
+pub fn sudden() {
+    arm(SUDDEN);
+}
+
+/// Whether they do.
+pub fn is_sudden() -> bool {
+    is(SUDDEN)
 }
 
 /// Looks on from now on, as far as the settings say so.
@@ -65,8 +94,7 @@ pub unsafe fn start(report: Option<&[u8]>, trace: Option<&[u8]>, arguments: *con
     }
     static ANSWERED: Observer = answered;
     observer::observe(&ANSWERED);
-    let armed = if counted { COUNTED } else { 0 } | if traced { TRACED } else { 0 };
-    FIRST.armed.store(armed, Ordering::Relaxed);
+    arm(if counted { COUNTED } else { 0 } | if traced { TRACED } else { 0 });
 }
 
 /// Has quick_exit(3) report, after the program's own handlers.
@@ -118,7 +146,7 @@ pub unsafe fn before_exec(dirfd: c_int, path: *const c_char) {
 
 /// In a child of fork(2): it counts anew, and the fork is its parent's.
 pub fn forked() {
-    if armed() {
+    if is(COUNTED | TRACED) {
         THREAD.with(|thread| thread.place.set(0));
         summary::forked();
     }
@@ -159,13 +187,20 @@ impl Answer for () {
     }
 }
 
-/// A hook while somebody looks on, or where it is passed by.
+/// A hook while somebody looks on, where it is passed by, or where threads are cancelled.
 #[cold]
 #[inline(never)]
 pub fn around<T: Answer>(row: Row, shim: impl FnOnce() -> T, own: impl FnOnce() -> T) -> T {
     if bypassed() {
         return own();
     }
+    cancel::around(row.is_point(), || match is(COUNTED | TRACED) {
+        true => watched(row, shim),
+        false => shim(),
+    })
+}
+
+fn watched<T: Answer>(row: Row, shim: impl FnOnce() -> T) -> T {
     let place = Place(Cell::new(0));
     let outermost = enter(row, &place);
     let answer = shim();

@@ -125,15 +125,15 @@ unsafe fn start(piped: &Piped, command: *const c_char, mode: &[u8]) -> Result<*m
     }
 }
 
-/// Waits for the process; its status.
+/// Waits for the process, which is no cancellation point; its status.
 fn wait(process: pid_t) -> Result<c_int, Errno> {
-    let mut status = 0;
+    let mut status: c_int = 0;
     loop {
         // SAFETY: a live variable.
-        match unsafe { libc::waitpid(process, &mut status, 0) } {
-            -1 if errno() == Errno(libc::EINTR) => {}
-            -1 => return Err(errno()),
-            _ => return Ok(status),
+        match unsafe { try_sys!(Sysno::wait4, process, &raw mut status, 0, 0) } {
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) => return Ok(status),
         }
     }
 }

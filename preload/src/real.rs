@@ -58,8 +58,10 @@ pub fn finish<T: Failure>(result: Result<T, Errno>) -> T {
     match result {
         Ok(value) => value,
         Err(errno) => {
-            if errno == Errno(libc::EFBIG) {
-                crate::limits::beyond();
+            match errno.0 {
+                libc::EFBIG => crate::limits::beyond(),
+                libc::EINTR => crate::cancel::interrupted(),
+                _ => {}
             }
             failed(errno)
         }

@@ -13,6 +13,7 @@ use crate::{
     covers, early, entering, faults, fds, kept, limits, observe, placeholder, report, room,
 };
 use hostcall::attach::AttachError;
+use hostcall::cancellation::Held;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
 use libc::c_int;
@@ -178,6 +179,7 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
     }
     let saved = crate::real::errno();
     let signals = block_signals();
+    let held = Held::begin();
     while ATTACHING
         .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
         .is_err()
@@ -193,6 +195,7 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
         }
     };
     ATTACHING.store(false, Ordering::Release);
+    drop(held);
     restore_signals(signals);
     crate::real::set_errno(saved);
     result

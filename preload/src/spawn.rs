@@ -17,6 +17,7 @@ use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
 use crate::{cwd, exec, fds, room, session};
 use actions::{check, list};
+use hostcall::cancellation::Held;
 use hostcall::types::Errno;
 use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use std::ffi::CStr;
@@ -110,7 +111,7 @@ unsafe fn spawn(
     };
     // Until the program is about to run, no handler does, no terminal stops the child, and nobody cancels its thread.
     let mask = session::block_signals();
-    let cancellation = hold_cancellation();
+    let held = Held::begin();
     // SAFETY: the child runs on in this function and ends in it.
     let pid = unsafe { fork() };
     if pid == 0 {
@@ -144,7 +145,7 @@ unsafe fn spawn(
         // SAFETY: our own child, which nobody else knows.
         unsafe { while try_sys!(Sysno::wait4, pid, 0, 0, 0) == Err(Errno(libc::EINTR)) {} };
     }
-    allow_cancellation(cancellation);
+    drop(held);
     session::restore_signals(mask);
     result.map_or_else(|Errno(errno)| errno, |()| 0)
 }
@@ -171,24 +172,6 @@ fn report(from: c_int, mask: u64) -> Result<(), Errno> {
         true => Err(Errno(reason)),
         false => Ok(()),
     }
-}
-
-extern "C" {
-    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
-}
-
-/// Has the calling thread pass cancellation points; answers whether it did before.
-fn hold_cancellation() -> c_int {
-    const DISABLED: c_int = 1;
-    let mut before = 0;
-    // SAFETY: a live integer.
-    unsafe { pthread_setcancelstate(DISABLED, &mut before) };
-    before
-}
-
-fn allow_cancellation(before: c_int) {
-    // SAFETY: a null pointer asks for nothing back.
-    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
 }
 
 /// A pipe, of which the end to write to is out of the way of the numbers that actions name.

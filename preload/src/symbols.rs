@@ -16,7 +16,7 @@ use hostcall::types::Errno;
 use libc::{
     aiocb, c_char, c_int, c_long, c_uint, c_ulong, c_void, dev_t, dirent, dirent64, epoll_event,
     fd_set, gid_t, iovec, mmsghdr, mode_t, msghdr, nfds_t, off64_t, off_t, pid_t, pollfd,
-    posix_spawn_file_actions_t as Spawn, posix_spawnattr_t as Attributes, rlimit,
+    posix_spawn_file_actions_t as Spawn, posix_spawnattr_t as Attributes, pthread_t, rlimit,
     sigaction as Action, sighandler_t, sigset_t, size_t, sockaddr, socklen_t, ssize_t, termios,
     timespec, timeval, uid_t, utimbuf, winsize, DIR,
 };
@@ -29,14 +29,14 @@ mod families {
         io, limit, lock, makers, map, name, open, pass, raw, ready, resolve, scan, signal, space,
         stat, stdio, temporary, terminal, times, volume, walk, watch, working, xattr,
     };
-    pub(super) use crate::{exec, fork, popen, spawn};
+    pub(super) use crate::{cancel, exec, fork, popen, spawn};
 }
 
 macro_rules! hooks {
     ($(
         #[doc = $title:literal]
         family $family:ident {
-            $( $road:ident $name:ident $(| $alias:ident)* $(($($argument:ident : $type:ty),*) -> $result:ty)? $(: $reason:literal)?; )*
+            $( $road:ident $name:ident $(| $alias:ident)* $(($($argument:ident : $type:ty),*) -> $result:ty)? $(, $mark:ident)? $(: $reason:literal)?; )*
         }
     )*) => {
         /// The rows of the table, by the first name of each.
@@ -51,6 +51,12 @@ macro_rules! hooks {
         impl Row {
             /// All rows, in the order of the table.
             pub const ALL: [Row; ROWS] = [$($( Row::$name ),*),*];
+
+            /// Whether it is a cancellation point.
+            pub fn is_point(self) -> bool {
+                const POINTS: [bool; ROWS] = [$($( !concat!($( stringify!($mark), )?).is_empty() ),*),*];
+                POINTS[self as usize]
+            }
 
             /// The first name.
             pub fn name(self) -> &'static str {

@@ -5,7 +5,7 @@ use crate::real::{errno, try_sys};
 use crate::session::{block_signals, restore_signals};
 use crate::spawn::shell;
 use hostcall::types::Errno;
-use libc::{c_char, c_int, sigset_t};
+use libc::{c_char, c_int, c_void, pid_t, sigset_t};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,7 +87,51 @@ pub fn forked() {
     HELD.store(false, Ordering::Relaxed);
 }
 
-/// Interrupt and quit are ignored and SIGCHLD is blocked while the command runs.
+/// What pthread_cleanup_push(3) keeps, `struct _pthread_cleanup_buffer` of glibc's.
+#[repr(C)]
+struct Cleanup([usize; 4]);
+
+extern "C" {
+    fn _pthread_cleanup_push(
+        place: *mut Cleanup,
+        act: unsafe extern "C" fn(*mut c_void),
+        argument: *mut c_void,
+    );
+    fn _pthread_cleanup_pop(place: *mut Cleanup, act: c_int);
+}
+
+/// Waits for the command, a cancellation point; its status.
+fn wait(child: pid_t) -> c_int {
+    let (mut status, mut place) = (0, Cleanup([0; 4]));
+    // SAFETY: live variables; the place is left to libc until it is taken back.
+    unsafe {
+        _pthread_cleanup_push(&mut place, give_up, child as usize as *mut c_void);
+        while libc::waitpid(child, &mut status, 0) == -1 {
+            if errno() != Errno(libc::EINTR) {
+                status = -1;
+                break;
+            }
+        }
+        _pthread_cleanup_pop(&mut place, 0);
+    }
+    status
+}
+
+/// The thread that waits for the command `child` is cancelled.
+///
+/// # Safety
+/// For `_pthread_cleanup_push`, with the child's number for an address.
+unsafe extern "C" fn give_up(child: *mut c_void) {
+    let child = child as usize as pid_t;
+    // SAFETY: our own child, which nobody else waits for.
+    unsafe {
+        let _ = try_sys!(Sysno::kill, child, libc::SIGKILL);
+        while try_sys!(Sysno::wait4, child, 0, 0, 0) == Err(Errno(libc::EINTR)) {}
+    }
+    heed();
+}
+
+/// Interrupt and quit are ignored and SIGCHLD is blocked while the command runs, which ends with a thread that is cancelled.
 ///
 /// # Safety
 /// `command` is a C string.
@@ -108,12 +152,7 @@ pub unsafe fn run(command: *const c_char) -> c_int {
         libc::posix_spawnattr_setflags(&mut attributes, flags as _);
         let mut status = 127 << 8;
         if let Ok(child) = shell(command, &[], &attributes) {
-            while libc::waitpid(child, &mut status, 0) == -1 {
-                if errno() != Errno(libc::EINTR) {
-                    status = -1;
-                    break;
-                }
-            }
+            status = wait(child);
         }
         libc::posix_spawnattr_destroy(&mut attributes);
         libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());

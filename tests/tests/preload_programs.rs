@@ -69,6 +69,11 @@ fn processes_as_natively() {
 }
 
 #[test]
+fn cancelled_threads_as_natively() {
+    compiled("cancel");
+}
+
+#[test]
 fn children_of_busy_threads_as_natively() {
     compiled("forks");
 }

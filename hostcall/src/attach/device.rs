@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::{map, out_of_the_way, AttachError};
-use crate::doorbell::{ring_line, KeepErrno, SerialLine};
+use crate::doorbell::{ring_line, Aside, SerialLine};
 use crate::region::{Claim, LanePage, LaneState, Region, MOST_LANES};
 use crate::shm::Window;
 use crate::types::{Errno, Token};
@@ -210,7 +210,7 @@ fn await_free(page: &LanePage, naps: &mut u32) {
 /// tables, but in user-mode Linux the first use of each page is a fault all the same, of tens of microseconds. A change of protection has
 /// it bring both into line.
 pub(super) fn enter(memory: Window<'_>) {
-    let _errno = KeepErrno::new();
+    let _aside = Aside::begin();
     let (start, len) = (memory.as_ptr().cast(), memory.len());
     // SAFETY: whole pages of the mapping, which nobody but the caller uses, as readable and writable after as before.
     unsafe {

@@ -6,7 +6,7 @@ pub mod local;
 pub mod resident;
 
 use crate::commons::Commons;
-use crate::doorbell::{Bell, KeepErrno};
+use crate::doorbell::{Aside, Bell};
 use crate::region::{Claim, Region};
 use crate::shm::Mapping;
 use crate::types::{Errno, Token};
@@ -111,7 +111,7 @@ impl Link {
         claim: &Claim,
         meanwhile: &mut dyn FnMut(),
     ) -> Result<(Link, Region, u32, u32), AttachError> {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         if let Some(path) = named() {
             return match path.to_bytes().starts_with(b"/dev/") {
                 true => Link::device(path, claim, meanwhile),
@@ -147,7 +147,7 @@ impl Link {
 
     /// What came of a [`knock`]: as from [`find`](Link::find).
     pub fn welcomed(knock: Knock) -> Result<(Link, Region, u32, u32), AttachError> {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         let (link, region, view) = knock.welcome()?;
         Ok((Link::Local(link), region, 0, view))
     }
@@ -169,7 +169,7 @@ impl Link {
 
     /// Takes another lane for this process; `EAGAIN` if there is none.
     pub fn claim(&self, region: &Region, claim: &Claim) -> Result<u32, Errno> {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         match self {
             Link::Local(link) => link.claim(region, claim),
             Link::Device(link) => link.claim_free(region, claim),
@@ -178,7 +178,7 @@ impl Link {
 
     /// Has the host look at a lane: a new claim, a call to cancel.
     pub fn attention(&self, lane: u32) {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         match self {
             Link::Local(link) => link.attention(lane),
             Link::Device(link) => link.attention(lane),
@@ -194,6 +194,7 @@ impl Link {
 
     /// Sends a descriptor to the shadow; `EOPNOTSUPP` if that runs on another kernel.
     pub fn offer(&self, fd: RawFd) -> Result<(), Errno> {
+        let _aside = Aside::begin();
         match self {
             Link::Local(link) => link.offer(fd),
             Link::Device(_) => Err(Errno(libc::EOPNOTSUPP)),
@@ -202,7 +203,7 @@ impl Link {
 
     /// Gives back what guest processes hold that have ended, where the host does not see that by itself.
     pub fn reap(&self, region: &Region) {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         if let Link::Device(link) = self {
             link.reap(region);
             link.await_released(region);
@@ -211,7 +212,7 @@ impl Link {
 
     /// Whether the host is still there. Asked only after a long wait.
     pub fn alive(&self, region: &Region) -> bool {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         match self {
             Link::Local(link) => link.alive(),
             Link::Device(link) => link.alive(region),
@@ -251,7 +252,7 @@ impl Link {
     /// Whether the guest's kernel is its own and has one processor, as user-mode Linux does: sched_getaffinity(2).
     #[allow(unsafe_code)]
     pub fn is_on_one_processor(&self) -> bool {
-        let _errno = KeepErrno::new();
+        let _aside = Aside::begin();
         // SAFETY: a live set of the size that is passed; zeros are an empty set.
         let processors = || unsafe {
             let mut set = std::mem::zeroed::<libc::cpu_set_t>();
@@ -272,7 +273,7 @@ impl Link {
 
 /// Introduces this process to a host on the same kernel, if one is where it is looked for first, and does not wait for the answer.
 pub fn knock(claim: &Claim) -> Option<Knock> {
-    let _errno = KeepErrno::new();
+    let _aside = Aside::begin();
     let path = named().unwrap_or(SOCKET);
     if path.to_bytes().starts_with(b"/dev/") {
         return None;

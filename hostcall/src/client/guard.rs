@@ -4,6 +4,7 @@
 use super::interrupt::Wanted;
 use super::{herald, heralds, this_thread, Client, LAST};
 use crate::acting::ActsFor;
+use crate::cancellation;
 use crate::doorbell::{futex_wake, Bell};
 use crate::lane::GuestEnd;
 use crate::observer;
@@ -16,7 +17,7 @@ use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup};
 use crate::wire::{Message, Reader};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{fence, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Sleep before a look whether the host still lives.
@@ -53,11 +54,25 @@ struct Heralded<'r> {
     restarts: bool,
 }
 
-/// A doorbell before whose sleeps the thread passes its turn on.
+/// A doorbell before whose sleeps the thread passes its turn on. Who is cancelled does not sleep in a call that blocks.
 struct Passing<'c, 'r> {
     bell: Heralded<'r>,
     client: &'c Client,
     slot: usize,
+    blocks: bool,
+    /// The call is being given up already.
+    cancelled: Cell<bool>,
+}
+
+impl Passing<'_, '_> {
+    /// Announces a sleep that others may end; whether it is not to begin at all.
+    fn is_cancelled(&self) -> bool {
+        let sleeper = &self.client.slots[self.slot].sleeper;
+        sleeper.store(cancellation::this_thread(), Ordering::Relaxed);
+        // [K2] Orders the announcement before the look; pairs with [K1] of who cancels this thread.
+        fence(Ordering::SeqCst);
+        !self.cancelled.get() && cancellation::is_wanted()
+    }
 }
 
 impl Doorbell for Passing<'_, '_> {
@@ -65,7 +80,16 @@ impl Doorbell for Passing<'_, '_> {
         let asleep = &self.client.slots[self.slot].asleep;
         asleep.store(true, Ordering::Relaxed);
         self.client.turns.pass();
-        let woken = self.bell.sleep(word, limit);
+        let woken = if self.blocks && self.is_cancelled() {
+            self.cancelled.set(true);
+            Wakeup::Interrupted
+        } else {
+            self.bell.sleep(word, limit)
+        };
+        if self.blocks {
+            let sleeper = &self.client.slots[self.slot].sleeper;
+            sleeper.store(0, Ordering::Relaxed);
+        }
         asleep.store(false, Ordering::Relaxed);
         woken
     }
@@ -243,6 +267,8 @@ impl Guard<'_> {
             },
             client,
             slot,
+            blocks,
+            cancelled: Cell::new(false),
         };
         let (mut interrupted, mut patience) = (false, PATIENCE);
         loop {

@@ -1,6 +1,6 @@
 //! Ending the wait of one thread's calls from another thread, where no signal may be sent.
 
-use super::Client;
+use super::{Client, Slot};
 use crate::attach::bells;
 use crate::doorbell::futex_wake;
 use crate::wait::AWAKE;
@@ -64,6 +64,15 @@ impl Client {
     pub fn interrupt(&self, thread: &Interrupt) {
         thread.wanted.store(true, Ordering::SeqCst);
         self.nudge(thread.lane.load(Ordering::SeqCst));
+    }
+
+    /// Wakes a thread that has been [cancelled](crate::cancellation::note), wherever it sleeps in a call that blocks: it gives the
+    /// call up.
+    pub fn cancelled(&self, thread: usize) {
+        let sleeps = |slot: &&Slot| slot.sleeper.load(Ordering::Relaxed) == thread;
+        for slot in self.opened().iter().filter(sleeps) {
+            self.nudge(slot.number.load(Ordering::Relaxed));
+        }
     }
 
     /// Wakes the thread that sleeps for an answer on a lane, as if the host had rung.

@@ -2,7 +2,8 @@
 
 /// The rows of the [symbol table](crate::symbols), handed to a macro of the caller's.
 ///
-/// A row reads: road, names with the same signature, the signature of what is hooked, `: "reason"` where there is no hook.
+/// A row reads: road, names with the same signature, the signature of what is hooked, `point` for a cancellation point of libc's
+/// (those that are one for some arguments only see to that themselves), `: "reason"` where there is no hook.
 /// Types are those of libc; `File`, `Glob`, `Select`, `Compare`, `GlobError`, `Visit`, `PlainVisit`, `Strings`, `Spawn`,
 /// `Attributes` and `Act` are glibc's own, for which the libc crate has no usable type; `Action` is `struct sigaction`. The first name of a row is also the name of
 /// the function that serves it, in the module that the family is called after.
@@ -12,12 +13,12 @@ macro_rules! symbols {
 
 /// Opening and closing
 family open {
-    call open | open64 | __open | __open64 (path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
-    call openat | openat64 | __openat64 (dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int;
-    call creat | creat64 (path: *const c_char, mode: mode_t) -> c_int;
-    call __open_2 | __open64_2 (path: *const c_char, flags: c_int) -> c_int;
-    call __openat_2 | __openat64_2 (dirfd: c_int, path: *const c_char, flags: c_int) -> c_int;
-    call close | __close (fd: c_int) -> c_int;
+    call open | open64 | __open | __open64 (path: *const c_char, flags: c_int, mode: mode_t) -> c_int, point;
+    call openat | openat64 | __openat64 (dirfd: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int, point;
+    call creat | creat64 (path: *const c_char, mode: mode_t) -> c_int, point;
+    call __open_2 | __open64_2 (path: *const c_char, flags: c_int) -> c_int, point;
+    call __openat_2 | __openat64_2 (dirfd: c_int, path: *const c_char, flags: c_int) -> c_int, point;
+    call close | __close (fd: c_int) -> c_int, point;
     call close_range (first: c_uint, last: c_uint, flags: c_int) -> c_int;
     call closefrom (first: c_int) -> ();
     call name_to_handle_at (dirfd: c_int, path: *const c_char, handle: *mut c_void, mount: *mut c_int, flags: c_int) -> c_int;
@@ -28,8 +29,8 @@ family open {
 family makers {
     over socket (domain: c_int, kind: c_int, protocol: c_int) -> c_int;
     over socketpair (domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int;
-    over accept (fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int;
-    over accept4 (fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int;
+    over accept (fd: c_int, address: *mut sockaddr, len: *mut socklen_t) -> c_int, point;
+    over accept4 (fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int, point;
     over pipe | __pipe (pair: *mut c_int) -> c_int;
     over pipe2 (pair: *mut c_int, flags: c_int) -> c_int;
     call eventfd (initial: c_uint, flags: c_int) -> c_int;
@@ -63,7 +64,7 @@ family terminal {
     call __ttyname_r_chk (fd: c_int, buffer: *mut c_char, len: size_t, room: size_t) -> c_int;
     over tcgetattr (fd: c_int, settings: *mut termios) -> c_int;
     over tcsetattr (fd: c_int, when: c_int, settings: *const termios) -> c_int;
-    over tcdrain (fd: c_int) -> c_int;
+    over tcdrain (fd: c_int) -> c_int, point;
     over tcflow (fd: c_int, action: c_int) -> c_int;
     over tcflush (fd: c_int, queue: c_int) -> c_int;
     over tcsendbreak (fd: c_int, duration: c_int) -> c_int;
@@ -79,20 +80,20 @@ family terminal {
 
 /// Reading, writing and positions
 family io {
-    over read | __read (fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t;
-    over write | __write (fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t;
-    over pread | pread64 | __pread64 (fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t) -> ssize_t;
-    over pwrite | pwrite64 | __pwrite64 (fd: c_int, buffer: *const c_void, len: size_t, offset: off_t) -> ssize_t;
-    over readv (fd: c_int, list: *const iovec, count: c_int) -> ssize_t;
-    over writev (fd: c_int, list: *const iovec, count: c_int) -> ssize_t;
-    over fsync (fd: c_int) -> c_int;
-    over fdatasync (fd: c_int) -> c_int;
-    call __read_chk (fd: c_int, buffer: *mut c_void, len: size_t, room: size_t) -> ssize_t;
-    call __pread_chk | __pread64_chk (fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t, room: size_t) -> ssize_t;
-    call preadv | preadv64 (fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t;
-    call pwritev | pwritev64 (fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t;
-    call preadv2 | preadv64v2 (fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t;
-    call pwritev2 | pwritev64v2 (fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t;
+    over read | __read (fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t, point;
+    over write | __write (fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t, point;
+    over pread | pread64 | __pread64 (fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t) -> ssize_t, point;
+    over pwrite | pwrite64 | __pwrite64 (fd: c_int, buffer: *const c_void, len: size_t, offset: off_t) -> ssize_t, point;
+    over readv (fd: c_int, list: *const iovec, count: c_int) -> ssize_t, point;
+    over writev (fd: c_int, list: *const iovec, count: c_int) -> ssize_t, point;
+    over fsync (fd: c_int) -> c_int, point;
+    over fdatasync (fd: c_int) -> c_int, point;
+    call __read_chk (fd: c_int, buffer: *mut c_void, len: size_t, room: size_t) -> ssize_t, point;
+    call __pread_chk | __pread64_chk (fd: c_int, buffer: *mut c_void, len: size_t, offset: off_t, room: size_t) -> ssize_t, point;
+    call preadv | preadv64 (fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t, point;
+    call pwritev | pwritev64 (fd: c_int, list: *const iovec, count: c_int, offset: off_t) -> ssize_t, point;
+    call preadv2 | preadv64v2 (fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, point;
+    call pwritev2 | pwritev64v2 (fd: c_int, list: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t, point;
     call lseek | lseek64 | __lseek | llseek (fd: c_int, offset: off_t, whence: c_int) -> off_t;
     kernel sync : "the guest's own file systems; what was written to the host is the host's to keep, as with any program's end";
 }
@@ -100,11 +101,11 @@ family io {
 /// Space and caches of open files
 family space {
     call ftruncate | ftruncate64 (fd: c_int, len: off_t) -> c_int;
-    call fallocate | fallocate64 (fd: c_int, mode: c_int, offset: off_t, len: off_t) -> c_int;
+    call fallocate | fallocate64 (fd: c_int, mode: c_int, offset: off_t, len: off_t) -> c_int, point;
     call posix_fallocate | posix_fallocate64 (fd: c_int, offset: off_t, len: off_t) -> c_int;
     call posix_fadvise | posix_fadvise64 (fd: c_int, offset: off_t, len: off_t, advice: c_int) -> c_int;
     call syncfs (fd: c_int) -> c_int;
-    call sync_file_range (fd: c_int, offset: off_t, len: off_t, flags: c_int) -> c_int;
+    call sync_file_range (fd: c_int, offset: off_t, len: off_t, flags: c_int) -> c_int, point;
     call readahead (fd: c_int, offset: off_t, count: size_t) -> ssize_t;
 }
 
@@ -134,11 +135,11 @@ family asynchronous {
 
 /// Copies inside the kernel
 family copy {
-    call splice (from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t;
-    call copy_file_range (from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t;
+    call splice (from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t, point;
+    call copy_file_range (from: c_int, from_offset: *mut off_t, to: c_int, to_offset: *mut off_t, len: size_t, flags: c_uint) -> ssize_t, point;
     call sendfile | sendfile64 (to: c_int, from: c_int, offset: *mut off_t, len: size_t) -> ssize_t;
-    call vmsplice (fd: c_int, list: *const iovec, count: size_t, flags: c_uint) -> ssize_t;
-    call tee (from: c_int, to: c_int, len: size_t, flags: c_uint) -> ssize_t;
+    call vmsplice (fd: c_int, list: *const iovec, count: size_t, flags: c_uint) -> ssize_t, point;
+    call tee (from: c_int, to: c_int, len: size_t, flags: c_uint) -> ssize_t, point;
 }
 
 /// Duplicates, flags and controls of descriptors
@@ -159,12 +160,12 @@ family lock {
 
 /// Readiness
 family ready {
-    over poll | __poll (list: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int;
-    over ppoll (list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int;
-    call __poll_chk (list: *mut pollfd, count: nfds_t, timeout: c_int, room: size_t) -> c_int;
-    call __ppoll_chk (list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t) -> c_int;
-    over select | __select (count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int;
-    over pselect (count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int;
+    over poll | __poll (list: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int, point;
+    over ppoll (list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int, point;
+    call __poll_chk (list: *mut pollfd, count: nfds_t, timeout: c_int, room: size_t) -> c_int, point;
+    call __ppoll_chk (list: *mut pollfd, count: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t) -> c_int, point;
+    over select | __select (count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int, point;
+    over pselect (count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int, point;
     call epoll_ctl (epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int;
     kernel __fdelt_chk | __fdelt_warn : "checks a number";
 }
@@ -433,10 +434,10 @@ family popen {
 
 /// Open files passed on
 family pass {
-    over sendmsg (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t;
-    call sendmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int;
-    over recvmsg (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t;
-    call recvmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int;
+    over sendmsg (socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t, point;
+    call sendmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int, point;
+    over recvmsg (socket: c_int, message: *mut msghdr, flags: c_int) -> ssize_t, point;
+    call recvmmsg (socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int, point;
     mount bind | connect | __connect : "a socket below the prefix is one of the mount: both of its ends are in this guest";
     kernel send | __send | sendto | recv | __recv_chk | recvfrom | __recvfrom_chk | listen | shutdown | getsockname | getpeername
         | getsockopt | setsockopt | sockatmark : "a host file is no socket";
@@ -475,6 +476,12 @@ family signal {
     call sigprocmask (how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int;
     call pthread_sigmask (how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int;
     call sysv_signal | __sysv_signal (signal: c_int, handler: sighandler_t) -> sighandler_t;
+}
+
+/// Cancelled threads
+family cancel {
+    call pthread_cancel (thread: pthread_t) -> c_int;
+    call pthread_setcanceltype (kind: c_int, old: *mut c_int) -> c_int;
 }
 
 /// Limits of resources

@@ -1,11 +1,10 @@
 //! poll(2): a list of descriptors.
 #![allow(unsafe_code)]
 
-use super::terms::{signals, spec};
+use super::terms::spec;
 use super::{host, wait, Asked, Terms};
 use crate::fds;
-use crate::real::{errno, failed, try_sys};
-use crate::symbols::own;
+use crate::real::{errno, failed, sys, try_sys};
 use hostcall::access::{copy, put};
 use hostcall::types::Errno;
 use libc::{c_int, nfds_t, pollfd};
@@ -160,10 +159,21 @@ impl Drop for List {
 
 impl Asked for List {
     fn guests(&mut self, limit: Duration, mask: Option<u64>) -> c_int {
-        let (limit, mask) = (spec(limit), mask.map(signals));
-        let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // SAFETY: a live list and its length, a live limit, and a live mask or none.
-        unsafe { own::ppoll(self.place(), self.count as nfds_t, &limit, mask) }
+        let mut limit = spec(limit);
+        let mask = mask
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref::<u64>);
+        // SAFETY: a live list and its length, a live limit, and a live mask of the size that is passed, or none.
+        unsafe {
+            sys!(
+                Sysno::ppoll,
+                self.place(),
+                self.count,
+                &raw mut limit,
+                mask,
+                size_of::<u64>()
+            )
+        }
     }
 
     fn hosts(&mut self) -> Result<c_int, Errno> {

@@ -3,7 +3,8 @@
 //! The guest kernel waits for its own, the host for its files, and no call waits for both. Whatever is ready at once is
 //! answered at once. A single file of the host's with nothing of the guest's beside it is waited for on the host. All else is
 //! waited for in the guest kernel, in steps, with a look at the host's files between them. Signals are let in by the steps
-//! alone then, as by ppoll(2), so that none is handled unnoticed.
+//! alone then, as by ppoll(2), so that none is handled unnoticed; and libc is left out of them, which would end a cancelled thread
+//! with its signals blocked.
 
 pub mod list;
 pub mod sets;
@@ -12,8 +13,9 @@ mod terms;
 pub use terms::{Back, Terms};
 
 use crate::fds::Age;
-use crate::real::{errno, failed, finish};
-use crate::{fds, session};
+use crate::real::{errno, failed, set_errno};
+use crate::{cancel, fds, session};
+use hostcall::cancellation;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
 use libc::c_int;
@@ -61,6 +63,10 @@ fn wait(asked: &mut impl Asked, terms: &mut Terms) -> c_int {
         None => in_steps(asked, terms),
     };
     terms.end();
+    if ready == -1 && errno() == Errno(libc::EINTR) {
+        cancel::interrupted();
+        set_errno(Errno(libc::EINTR));
+    }
     ready
 }
 
@@ -68,7 +74,7 @@ fn wait(asked: &mut impl Asked, terms: &mut Terms) -> c_int {
 fn look(asked: &mut impl Asked, limit: Duration, mask: Option<u64>) -> c_int {
     match asked.guests(limit, mask) {
         -1 => -1,
-        guests => finish(asked.hosts().map(|hosts| guests + hosts)),
+        guests => asked.hosts().map_or_else(failed, |hosts| guests + hosts),
     }
 }
 
@@ -93,6 +99,9 @@ fn in_steps(asked: &mut impl Asked, terms: &Terms) -> c_int {
         let ready = look(asked, limit, Some(mask));
         if ready != 0 || left == Some(limit) {
             break ready;
+        }
+        if cancellation::is_wanted() {
+            break failed(Errno(libc::EINTR));
         }
         step = (step * 2).min(STEP.1);
     };

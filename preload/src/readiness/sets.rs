@@ -1,15 +1,15 @@
 //! select(2): three sets of descriptors.
 #![allow(unsafe_code)]
 
-use super::terms::{signals, spec};
+use super::terms::spec;
 use super::{host, wait, Asked, Terms};
 use crate::fds;
-use crate::real::failed;
-use crate::symbols::own;
+use crate::real::{failed, sys};
 use hostcall::access::copy;
 use hostcall::types::Errno;
 use libc::{c_int, c_ulong, fd_set};
 use std::time::Duration;
+use syscalls::Sysno;
 
 /// The bits of a set.
 type Set = [c_ulong; libc::FD_SETSIZE / BITS];
@@ -153,17 +153,31 @@ impl Asked for Sets {
         {
             *word &= !hosts;
         }
-        let mut sets = [std::ptr::null_mut(); 3];
+        let mut sets = [std::ptr::null_mut::<fd_set>(); 3];
         for ((set, found), given) in sets.iter_mut().zip(&mut self.found).zip(self.given) {
             if given {
                 *set = found.as_mut_ptr().cast();
             }
         }
         let [read, write, except] = sets;
-        let (limit, mask) = (spec(limit), mask.map(signals));
-        let mask = mask.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // SAFETY: live sets or none, a live limit, and a live mask or none.
-        unsafe { own::pselect(self.limit, read, write, except, &limit, mask) }
+        let mut limit = spec(limit);
+        let mask = mask
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref::<u64>);
+        // A mask and its size, for the call has no seventh argument.
+        let mask = (mask, size_of::<u64>());
+        // SAFETY: live sets or none, a live limit, and a live mask of the size that is passed, or none.
+        unsafe {
+            sys!(
+                Sysno::pselect6,
+                self.limit,
+                read,
+                write,
+                except,
+                &raw mut limit,
+                &raw const mask
+            )
+        }
     }
 
     fn hosts(&mut self) -> Result<c_int, Errno> {

@@ -168,13 +168,3 @@ pub fn spec(limit: Duration) -> timespec {
         tv_nsec: limit.subsec_nanos().into(),
     }
 }
-
-/// A mask as libc's functions take it.
-pub fn signals(mask: u64) -> libc::sigset_t {
-    // SAFETY: zeroed it is an empty set; it begins with the kernel's bits, and is longer.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        (&raw mut set).cast::<u64>().write(mask);
-        set
-    }
-}

@@ -6,6 +6,7 @@ use crate::real::{finish, shims, sys, try_sys};
 use crate::symbols::own;
 use crate::{fds, session};
 use hostcall::access::{get, put};
+use hostcall::cancellation;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset, RemoteFd};
 use libc::{c_int, c_uint, c_void, iovec, off_t, pollfd, size_t, ssize_t};
@@ -84,13 +85,14 @@ shims! {
     fn sendfile(to: c_int, from: c_int, offset: *mut off_t, len: size_t) -> ssize_t {
         match (fds::host(from), fds::host(to)) {
             (None, None) => sys!(Sysno::sendfile, to, from, offset, len),
-            (source, target) => finish((|| {
+            // No cancellation point.
+            (source, target) => cancellation::passed(|| finish((|| {
                 let (from, to) = (Side(from, source), Side(to, target));
                 let flags = to.flags()?;
                 takes(flags)?;
                 appends(to, flags)?;
                 send(from, to, offset, len.min(MOST))
-            })()),
+            })())),
         }
     }
 

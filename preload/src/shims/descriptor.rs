@@ -5,7 +5,7 @@ use super::lock::{refused, settled};
 use super::open::refuse_reserved;
 use crate::real::{done, finish, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
-use crate::{fds, kept, session, watching};
+use crate::{cancel, fds, kept, session, watching};
 use hostcall::access::{get, put};
 use hostcall::handout::{self, Handout};
 use hostcall::ops::Calls;
@@ -131,6 +131,11 @@ fn asks(command: c_int) -> bool {
     matches!(command, libc::F_GETLK | libc::F_OFD_GETLK)
 }
 
+/// Whether a command of locks waits while another lock stands in its way.
+fn waits(command: c_int) -> bool {
+    matches!(command, libc::F_SETLKW | libc::F_OFD_SETLKW)
+}
+
 /// [`record_lock`] for a file of the mount whose locks are the shadow's: its position is the guest kernel's.
 pub fn kept_lock(
     fd: c_int,
@@ -147,7 +152,7 @@ pub fn kept_lock(
     record_lock(remote, command, lock)
 }
 
-/// One record lock call; a question's answer goes into `lock`.
+/// One record lock call, a cancellation point if it waits; a question's answer goes into `lock`.
 pub fn record_lock(fd: RemoteFd, command: c_int, lock: &mut libc::flock) -> Result<(), Errno> {
     let asked = RecordLock {
         kind: lock.l_type,
@@ -156,6 +161,9 @@ pub fn record_lock(fd: RemoteFd, command: c_int, lock: &mut libc::flock) -> Resu
         len: lock.l_len,
         pid: lock.l_pid,
     };
+    if waits(command) {
+        cancel::point();
+    }
     let asks = asks(command);
     let client = session::client()?;
     let try_it = || client.lock(fd, command, asked).map(|reply| reply.lock);

@@ -193,7 +193,7 @@ pub(super) unsafe fn open(parent: c_int, path: *const c_char) -> *mut DIR {
         };
         if dir.is_null() {
             let error = errno();
-            libc::close(fd);
+            super::open::close(fd);
             set_errno(error);
         }
         dir
@@ -303,7 +303,7 @@ shims! {
         // A stale pointer must not pass for a host stream.
         addr_of_mut!((*dir.cast::<Stream>()).marks).write([0; 2]);
         libc::free(dir.cast());
-        libc::close(fd)
+        super::open::close(fd)
     }
 
     /// Starts again, rewinddir(3), and so sees entries made since.

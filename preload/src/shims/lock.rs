@@ -5,6 +5,7 @@ use super::descriptor::{kept_lock, record_lock};
 use crate::real::{done, shims, sys};
 use crate::symbols::own;
 use crate::{fds, kept, session};
+use hostcall::cancellation;
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
@@ -14,10 +15,11 @@ use syscalls::Sysno;
 shims! {
     fn flock(fd: c_int, operation: c_int) -> c_int {
         match fds::host(fd).or_else(|| kept::of(fd)) {
-            Some(remote) => done(session::client().and_then(|client| {
+            // No cancellation point.
+            Some(remote) => cancellation::passed(|| done(session::client().and_then(|client| {
                 let try_it = || client.flock(remote, operation);
                 settled(client, try_it, |answer| matches!(answer, Err(errno) if refused(*errno)))
-            })),
+            }))),
             None => sys!(Sysno::flock, fd, operation),
         }
     }

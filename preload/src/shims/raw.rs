@@ -10,6 +10,7 @@ use crate::symbols::Row;
 use crate::{fds, fork, materialise, observe};
 use hostcall::access::copy;
 use hostcall::attach::out_of_the_way;
+use hostcall::cancellation;
 use hostcall::types::Errno;
 use libc::{c_int, c_long};
 use syscalls::Sysno;
@@ -41,7 +42,7 @@ macro_rules! table {
         ) -> c_long {
             let all = [a, b, c, d, e, f];
             // SAFETY: the caller's promise; each function takes as many words as its line says.
-            let call = || unsafe {
+            let made = || unsafe {
                 match number {
                     libc::SYS_getcwd => working_directory(a, b),
                     $( $(#[$attribute])* libc::$number => table!(@call $name, $count, all), )*
@@ -49,6 +50,8 @@ macro_rules! table {
                     _ => fork::by_number(number, [a, b, c, d, e]).into(),
                 }
             };
+            // No cancellation point, whatever is called.
+            let call = || cancellation::passed(made);
             match observe::armed() {
                 true => observe::around(Row::syscall, call, call),
                 false => call(),

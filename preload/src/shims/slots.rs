@@ -219,7 +219,7 @@ unsafe extern "C" fn close(stream: *mut File) -> c_int {
     // SAFETY: glibc calls with a live stream; the original has this type.
     unsafe {
         match host(stream) {
-            Some(fd) => libc::close(fd),
+            Some(fd) => super::open::close(fd),
             None => {
                 fds::note_local_close((*stream).fileno);
                 transmute::<usize, Close>(CLOSE.original.load(Ordering::Relaxed))(stream)

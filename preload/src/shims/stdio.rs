@@ -10,7 +10,7 @@ use super::slots;
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, finish, set_errno, shims};
 use crate::symbols::own;
-use crate::{fds, report};
+use crate::{cancel, fds, report};
 use hostcall::types::Errno;
 use libc::{c_char, c_int};
 use std::ffi::CStr;
@@ -72,6 +72,13 @@ shims! {
     }
 }
 
+/// A cancellation point, unless the mode says that the stream has none.
+fn begin(mode: Mode) {
+    if mode.stream2 & File::NOT_CANCEL == 0 {
+        cancel::point();
+    }
+}
+
 /// fopen(3) of a host file.
 ///
 /// # Safety
@@ -79,6 +86,7 @@ shims! {
 unsafe fn open(path: *const c_char, text: &[u8]) -> Result<*mut File, Errno> {
     let mode = Mode::parse(text).ok_or(Errno(libc::EINVAL))?;
     usable()?;
+    begin(mode);
     // SAFETY: `path` is a C string by contract; the new descriptor and stream are ours until they are returned.
     unsafe {
         let fd = check(libc::open(path, mode.open, 0o666))?;
@@ -87,7 +95,7 @@ unsafe fn open(path: *const c_char, text: &[u8]) -> Result<*mut File, Errno> {
             _ => attach_converting(fd, mode, text),
         };
         let stream = stream.inspect_err(|_| {
-            libc::close(fd);
+            super::open::close(fd);
         })?;
         (*stream).flags2 |= mode.stream2;
         if mode.starts_at_end() {
@@ -128,6 +136,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
     let mode = Mode::parse(text).ok_or(Errno(libc::EINVAL))?;
     let stand_in = mode.stand_in(text).ok_or(Errno(libc::EINVAL))?;
     usable()?;
+    begin(mode);
     // SAFETY: as the contract says; new descriptors are ours.
     unsafe {
         let old = (*stream).fileno;
@@ -147,7 +156,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
         settle(old, was_host, result.is_null());
         let fd = match kept {
             _ if result.is_null() => {
-                kept.map(|fd| libc::close(fd));
+                kept.map(|fd| super::open::close(fd));
                 return Err(error);
             }
             // Not before the flush: with `w` the file may be the one that the stream was writing.
@@ -161,7 +170,7 @@ unsafe fn reopen(path: *const c_char, text: &[u8], stream: *mut File) -> Result<
                 mode.open & libc::O_CLOEXEC,
             ))
         });
-        libc::close(fd);
+        super::open::close(fd);
         placed.map(drop)
     }
 }
@@ -259,7 +268,7 @@ unsafe fn attach_converting(fd: c_int, mode: Mode, text: &[u8]) -> Result<*mut F
         if stream.is_null() {
             return Err(errno());
         }
-        libc::close((*stream).fileno);
+        super::open::close((*stream).fileno);
         (*stream).fileno = fd;
         Ok(stream)
     }

@@ -44,7 +44,7 @@ shims! {
             while libc::dup2(fd, stream) == -1 && errno() == Errno(libc::EBUSY) {}
         }
         if fd > 2 {
-            libc::close(fd);
+            super::open::close(fd);
         }
         0
     }
@@ -57,12 +57,12 @@ shims! {
         match fork::fork() {
             -1 => {
                 let error = errno();
-                libc::close(outer);
-                libc::close(inner);
+                super::open::close(outer);
+                super::open::close(inner);
                 finish(Err(error))
             }
             0 => {
-                libc::close(outer);
+                super::open::close(outer);
                 if login_tty(inner) == -1 {
                     libc::_exit(1);
                 }
@@ -70,7 +70,7 @@ shims! {
             }
             child => {
                 *first = outer;
-                libc::close(inner);
+                super::open::close(inner);
                 child
             }
         }

@@ -145,7 +145,7 @@ impl Walk {
         }
         let error = errno();
         // SAFETY: as above.
-        unsafe { libc::close(before) };
+        unsafe { super::open::close(before) };
         set_errno(error);
         if back == 0 {
             result
