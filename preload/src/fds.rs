@@ -23,6 +23,7 @@ use crate::{kept, placeholder, session, watching};
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
+use hostcall::wire::Source;
 use libc::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use syscalls::Sysno;
@@ -359,7 +360,7 @@ pub fn forget_all() {
 /// before memory, so such a number may stand for nothing, or for a placeholder without an entry.
 pub fn forget_changed(since: Age) {
     release_reserved();
-    for (fd, _) in changed(since) {
+    for fd in changed(since) {
         forget(fd);
         if placeholder::is_one(fd) {
             close_kernel(fd);
@@ -369,10 +370,23 @@ pub fn forget_changed(since: Age) {
     kept::forget_changed(since);
 }
 
-/// In a fork's child: has the files of those numbers closed among the ones that its shadow was given. Numbers that were lent meanwhile
-/// stand for theirs again.
-pub fn close_changed(since: Age, client: &Client) {
-    for (_, last) in changed(since).filter(|(fd, _)| host(*fd).is_none()) {
-        let _ = client.close(last);
+/// In a fork's child: has those of its shadow's files closed that stand for no number. Other threads were just opening, closing or
+/// replacing them.
+pub fn close_others(client: &Client) {
+    let mut kept = [0u8; MOST / 8];
+    let remotes = || {
+        let numbered = all().map(|(_, entry)| entry.remote);
+        numbered.chain(kept::all())
+    };
+    let mut len = 0;
+    for RemoteFd(remote) in remotes() {
+        let at = remote as usize / 8;
+        // There may be more files than numbers for them while some are being replaced; then what is too much stays.
+        let Some(bits) = kept.get_mut(at) else {
+            return;
+        };
+        *bits |= 1 << (remote % 8);
+        len = len.max(at + 1);
     }
+    let _ = client.close_others(Source::new(&kept[..len]));
 }

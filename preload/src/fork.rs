@@ -15,7 +15,7 @@ use crate::{cwd, fds, materialise, observe, report, session, spawn, system, watc
 use hostcall::access::get;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Token};
-use libc::{c_int, c_long, c_void, pid_t};
+use libc::{c_char, c_int, c_long, c_void, pid_t};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
@@ -164,6 +164,13 @@ struct Handed {
     token: Token,
     /// When the parent asked for it.
     since: Age,
+    /// Whether the parent had no other thread, which might have been in the midst of a call.
+    alone: bool,
+}
+
+extern "C" {
+    /// Not 0 as long as the process certainly has one thread only, sys/single_threaded.h.
+    static __libc_single_threaded: c_char;
 }
 
 /// Asks for a session for a child, which has none of its parent's host files if there is none to be had.
@@ -172,6 +179,8 @@ struct Handed {
 /// What fork(2) fails with where there is no room for another process, `EAGAIN` or `ENOMEM`: the host has none.
 fn ask() -> Result<Option<Handed>, Errno> {
     let since = Age::now();
+    // SAFETY: libc's variable, which other threads would only write to if there were any.
+    let alone = unsafe { __libc_single_threaded } != 0;
     let asked = session::client().and_then(|client| match client.fork_session() {
         // Processes that have ended may still count.
         Err(Errno(libc::EAGAIN)) => client.settle().and_then(|_| client.fork_session()),
@@ -181,6 +190,7 @@ fn ask() -> Result<Option<Handed>, Errno> {
         Ok(reply) => Ok(Some(Handed {
             token: reply.token,
             since,
+            alone,
         })),
         Err(Errno(libc::ENOMEM)) => Err(Errno(libc::ENOMEM)),
         Err(Errno(libc::EAGAIN | libc::ENFILE | libc::EMFILE)) => Err(Errno(libc::EAGAIN)),
@@ -200,7 +210,10 @@ fn take_over(handed: Option<Handed>) {
     fds::forget_changed(since);
     let attached = handed.map(|handed| session::attach(Some(handed.token)));
     if let Some(Ok(client)) = attached {
-        return fds::close_changed(since, client);
+        if handed.is_some_and(|handed| !handed.alone) {
+            fds::close_others(client);
+        }
+        return;
     }
     fds::forget_all();
     cwd::forget();

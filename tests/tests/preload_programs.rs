@@ -73,6 +73,13 @@ fn children_of_busy_threads_as_natively() {
     compiled("forks");
 }
 
+#[test]
+fn what_other_threads_close_during_a_fork_as_natively() {
+    let program = made("closing", "closing", &[]);
+    let script = format!("cd $1; {}", seen(&program).display());
+    compare([("closing", "sh", script.as_str())]);
+}
+
 /// By a program that takes over files, the working directory, both or nothing.
 #[test]
 fn the_auxiliary_vector_is_behind_the_environment_as_natively() {
