@@ -74,6 +74,13 @@ fn children_of_busy_threads_as_natively() {
 }
 
 #[test]
+fn full_tables_of_new_images_as_natively() {
+    let program = made("full", "full", &[]);
+    let script = format!("cd $1; {}", seen(&program).display());
+    compare([("full", "sh", script.as_str())]);
+}
+
+#[test]
 fn what_other_threads_close_during_a_fork_as_natively() {
     let program = made("closing", "closing", &[]);
     let script = format!("cd $1; {}", seen(&program).display());
