@@ -86,19 +86,10 @@ pub fn restore((fd, entry): (c_int, Entry)) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A further internal descriptor: the line on which a child that is about to exec reports failures. -1 for none.
-static GUARDED: AtomicI32 = AtomicI32::new(-1);
-
-/// Makes `fd` internal until the exec.
-pub fn set_guarded(fd: c_int) {
-    touch();
-    GUARDED.store(fd, Ordering::Relaxed);
-}
-
 /// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
 pub fn internal(fd: c_int) -> bool {
     let in_use = |fd| output::owns(fd) || session::owns(fd) || watching::owns(fd);
-    fd >= 0 && (placeholder::owns(fd) || GUARDED.load(Ordering::Relaxed) == fd || in_use(fd))
+    fd >= 0 && (placeholder::owns(fd) || in_use(fd))
 }
 
 /// The lowest internal descriptor from `first` on.
@@ -389,4 +380,26 @@ pub fn close_others(client: &Client) {
         len = len.max(at + 1);
     }
     let _ = client.close_others(Source::new(&kept[..len]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_no_word_can_name_takes_no_number() {
+        let next = || {
+            let fd = duplicate(0, true).unwrap();
+            close_kernel(fd);
+            fd
+        };
+        let before = next();
+        let beyond = install_from(RemoteFd(entry::BEYOND), false, 0);
+        assert_eq!(beyond, Err(Errno(libc::EMFILE)));
+        assert_eq!((next(), host(before)), (before, None));
+        let named = install_from(RemoteFd(entry::BEYOND - 1), false, before);
+        let named = named.expect("the last that can be named");
+        assert_eq!(host(named), Some(RemoteFd(entry::BEYOND - 1)));
+        abandon(named);
+    }
 }

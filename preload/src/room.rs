@@ -9,7 +9,6 @@ use crate::fds::{self, Entry};
 use crate::placeholder;
 use crate::real::try_sys;
 use crate::report;
-use hostcall::types::Errno;
 use libc::c_int;
 use syscalls::Sysno;
 
@@ -57,22 +56,6 @@ impl Drop for Room {
         if let Some(limit) = self.limit {
             set_limit(&limit);
         }
-    }
-}
-
-/// Makes something for the library's own use at a number that the program could not have, if there is no other.
-pub fn beyond_the_limit<T>(make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
-    let made = make();
-    match made {
-        Err(Errno(libc::EMFILE)) => match raise_limit() {
-            Some(limit) => {
-                let made = make();
-                set_limit(&limit);
-                made
-            }
-            None => made,
-        },
-        made => made,
     }
 }
 

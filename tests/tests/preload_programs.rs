@@ -234,3 +234,40 @@ fn numbers_are_free_at_once_where_exactness_is_asked_for() {
         assert_eq!(found, expected, "HOSTCALL_EXACT_FDS={exact}: {run:?}");
     }
 }
+
+/// Where the guest's kernel makes the child, it may be stopped while its parent, which waits for it in the kernel, cannot be.
+#[test]
+fn whoever_spawns_can_be_stopped() {
+    let program = made("stops", "stops", &[]);
+    let script = format!("cd $1; {}", seen(&program).display());
+    let scratch = Scratch::new();
+    let found = outcome(&Side::guest(), &scratch, &["sh", "-c", &script, "stops"]);
+    let expected = "stopped 40, continued 40 of 40\n";
+    assert!(found.said.contains(expected), "{}", found.said);
+}
+
+/// Not as natively: the two would have one table of descriptors, and know different things of it.
+#[test]
+fn processes_that_share_descriptors_alone_are_refused_once_there_are_host_files() {
+    let program = made("sharing", "sharing", &[]);
+    let run = Side::guest()
+        .command()
+        .arg("env")
+        .arg(format!(
+            "HOST_FILE={}",
+            seen(Path::new("/etc/passwd")).display()
+        ))
+        .arg(program)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let ways = ["function", "number", "words"];
+    let shared = ways
+        .map(|way| format!("by {way}: child 1, seen 1\n"))
+        .concat();
+    let refused = ways.map(|way| format!("by {way}: refused\n")).concat();
+    let found = String::from_utf8_lossy(&run.stdout);
+    assert_eq!(found, format!("{shared}{refused}read: 1\n"), "{run:?}");
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("clone(2) is refused (EINVAL)"), "{said}");
+}
