@@ -39,10 +39,12 @@ static int by_words(void) {
 }
 
 static void tried(const char *way, int child) {
-    if (child == -1)
+    if (child == -1) {
         printf("%s: %s\n", way, errno == EINVAL ? "refused" : "failed");
-    else
-        printf("%s: child %d, seen %d\n", way, waitpid(child, NULL, 0) == child, close(77) == 0);
+        return;
+    }
+    int ended = waitpid(child, NULL, 0) == child;
+    printf("%s: child %d, seen %d\n", way, ended, close(77) == 0);
 }
 
 int main(void) {

@@ -14,4 +14,6 @@ python3 -c 'import ctypes
 libc = ctypes.CDLL(None)
 libc.popen.restype = ctypes.c_void_p
 stream = ctypes.c_void_p(libc.popen(b"cat in", b"r"))
-print(libc.fwide(stream, 0) < 0, libc.pclose(stream))'
+print(libc.fwide(stream, 0) < 0)
+while libc.fgetc(stream) != -1: pass
+print(libc.pclose(stream))'

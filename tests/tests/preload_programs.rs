@@ -257,7 +257,7 @@ fn processes_that_share_descriptors_alone_are_refused_once_there_are_host_files(
             "HOST_FILE={}",
             seen(Path::new("/etc/passwd")).display()
         ))
-        .arg(program)
+        .arg(seen(&program))
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -1,5 +1,6 @@
 //! How a guest process and its shadow come to share a region, and what they say to each other besides calls.
 
+mod attaching;
 pub mod bells;
 pub mod device;
 pub mod local;
@@ -12,6 +13,7 @@ use crate::shm::Mapping;
 use crate::types::{Errno, Token};
 use crate::wait::{ticks, Budget};
 use crate::wire::ProtocolError;
+pub use attaching::Attaching;
 pub use local::Knock;
 use local::Patience;
 use std::ffi::CStr;
@@ -93,21 +95,6 @@ impl fmt::Display for Plain {
         f.write_str(text)
     }
 }
-
-/// What whoever attaches does for it.
-pub trait Attaching {
-    /// Done while the host makes ready, if it is asked at all.
-    fn meanwhile(&mut self) {}
-
-    /// Frees numbers of descriptors for the files that come with the host's answer, of which at least one has found none; whether it
-    /// could.
-    fn make_room(&mut self) -> bool {
-        false
-    }
-}
-
-/// Nothing at all.
-impl Attaching for () {}
 
 /// The guest's connection to its host, besides the region.
 #[derive(Debug)]
