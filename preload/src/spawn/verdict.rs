@@ -79,10 +79,12 @@ impl Verdict {
                 pending: std::ptr::null(),
             };
             let thread = try_sys!(Sysno::gettid).unwrap_or(0) as u32;
-            self.shared()
-                .owner
-                .store(thread | WAITERS, Ordering::Release);
-            let _ = try_sys!(Sysno::set_robust_list, self.0, size_of::<Head>());
+            let owner = match try_sys!(Sysno::set_robust_list, self.0, size_of::<Head>()) {
+                Ok(_) => thread | WAITERS,
+                // Where a filter of system calls forbids it, nobody waits for what will not be told.
+                Err(_) => OWNER_DIED,
+            };
+            self.shared().owner.store(owner, Ordering::Release);
         }
     }
 
@@ -148,10 +150,8 @@ mod tests {
         }
         let told = verdict.of(child);
         // SAFETY: no status is asked for.
-        assert_eq!(
-            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) },
-            child
-        );
+        let waited = unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        assert_eq!(waited, child);
         told
     }
 
@@ -170,10 +170,8 @@ mod tests {
         assert_eq!(told(refused), Err(Errno(libc::ENOENT)));
         let (mut ends, arguments) = ([0; 2], [c"cat".as_ptr(), std::ptr::null()]);
         // SAFETY: two live integers.
-        assert_eq!(
-            unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) },
-            0
-        );
+        let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+        assert_eq!(made, 0);
         let [from, to] = ends;
         // It reads until the parent has heard of it.
         let verdict = Verdict::new().unwrap();
