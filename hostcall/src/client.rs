@@ -15,7 +15,7 @@ mod thread_end;
 mod turn;
 
 use crate::acting::{ActsFor, As, Credentials};
-use crate::attach::{AttachError, Link};
+use crate::attach::{AttachError, Attaching, Link};
 use crate::commons::Commons;
 use crate::doorbell::futex_wait;
 use crate::lane::GuestEnd;
@@ -132,19 +132,18 @@ impl Client {
     /// Finds the host and begins (or takes over) a session.
     pub fn attach(options: &Options) -> Result<Client, AttachError> {
         let mut place = MaybeUninit::uninit();
-        Client::attach_in(&mut place, options, &mut || ())?;
+        Client::attach_in(&mut place, options, &mut ())?;
         // SAFETY: it has just been written.
         Ok(unsafe { place.assume_init() })
     }
 
     /// The same in the place where the client stays: it is large, and a fresh process has to fault each page in to which it is moved.
-    /// `meanwhile` is done while the host makes ready, if it is asked at all.
     pub fn attach_in<'p>(
         place: &'p mut MaybeUninit<Client>,
         options: &Options,
-        meanwhile: &mut dyn FnMut(),
+        attaching: &mut dyn Attaching,
     ) -> Result<&'p mut Client, AttachError> {
-        let found = Link::find(&options.claim(), meanwhile)?;
+        let found = Link::find(&options.claim(), attaching)?;
         Ok(Client::begin_in(place, options, found))
     }
 

@@ -149,6 +149,10 @@ ops! {
         /// Closes many descriptors, close(2): packed 32-bit numbers, of which those that are not open are passed over.
         33 close_many CloseMany<'a> [clean] (SYS_close) { numbers: Source<'a> } -> { closed: u32 }
 
+        /// Closes all descriptors but some, close(2): a bit for each number, the lowest bit of the first byte being that of 0, is set for
+        /// those that stay. A child does so whose parent's other threads were in the midst of opening and closing as it was forked.
+        40 close_others CloseOthers<'a> [clean] (SYS_close) { kept: Source<'a> } -> { closed: u32 }
+
         /// Waits until a file is ready, poll(2): so many nanoseconds, none, or (negative) for ever. `ready` are the events, 0 when the time
         /// is over; `always` is 1 for a file that is ready at any time, which epoll_ctl(2) refuses: regular files of most
         /// file systems and directories. `EBADF` for a descriptor that is not open.

@@ -8,7 +8,7 @@
 
 use crate::environment::entries;
 use crate::route::Prefix;
-use hostcall::attach::AttachError;
+use hostcall::attach::{AttachError, Attaching};
 use hostcall::client::{Asked, Client, Options};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Mode};
@@ -80,14 +80,14 @@ unsafe fn take() -> Option<Asked> {
     asked.and_then(Asked::untouched)
 }
 
-/// What came of asking, if that settles how a session is begun in a place. `meanwhile` is done before the answer is waited for.
+/// What came of asking, if that settles how a session is begun in a place.
 ///
 /// # Safety
 /// One thread at a time.
 pub unsafe fn receive<'p>(
     place: &'p mut MaybeUninit<Client>,
     options: &Options,
-    meanwhile: &mut dyn FnMut(),
+    attaching: &mut dyn Attaching,
 ) -> Option<Result<&'p mut Client, AttachError>> {
     // SAFETY: the caller's promise.
     let asked = unsafe { take() }?;
@@ -95,8 +95,8 @@ pub unsafe fn receive<'p>(
     if asked_for.resume != options.resume {
         return None;
     }
-    meanwhile();
-    match asked.receive_in(place) {
+    attaching.meanwhile();
+    match asked.receive_in(place, attaching) {
         // A session that is begun sees the guest's exports as they are.
         Ok(client) if options.resume.is_none() && client.view_is_outdated() => {
             // SAFETY: nobody else knows the client.

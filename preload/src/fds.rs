@@ -23,6 +23,7 @@ use crate::{kept, placeholder, session, watching};
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
+use hostcall::wire::Source;
 use libc::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use syscalls::Sysno;
@@ -85,19 +86,10 @@ pub fn restore((fd, entry): (c_int, Entry)) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A further internal descriptor: the line on which a child that is about to exec reports failures. -1 for none.
-static GUARDED: AtomicI32 = AtomicI32::new(-1);
-
-/// Makes `fd` internal until the exec.
-pub fn set_guarded(fd: c_int) {
-    touch();
-    GUARDED.store(fd, Ordering::Relaxed);
-}
-
 /// Whether `fd` is a descriptor of the shim itself, which the program is not to see or close.
 pub fn internal(fd: c_int) -> bool {
     let in_use = |fd| output::owns(fd) || session::owns(fd) || watching::owns(fd);
-    fd >= 0 && (placeholder::owns(fd) || GUARDED.load(Ordering::Relaxed) == fd || in_use(fd))
+    fd >= 0 && (placeholder::owns(fd) || in_use(fd))
 }
 
 /// The lowest internal descriptor from `first` on.
@@ -359,7 +351,7 @@ pub fn forget_all() {
 /// before memory, so such a number may stand for nothing, or for a placeholder without an entry.
 pub fn forget_changed(since: Age) {
     release_reserved();
-    for (fd, _) in changed(since) {
+    for fd in changed(since) {
         forget(fd);
         if placeholder::is_one(fd) {
             close_kernel(fd);
@@ -369,10 +361,45 @@ pub fn forget_changed(since: Age) {
     kept::forget_changed(since);
 }
 
-/// In a fork's child: has the files of those numbers closed among the ones that its shadow was given. Numbers that were lent meanwhile
-/// stand for theirs again.
-pub fn close_changed(since: Age, client: &Client) {
-    for (_, last) in changed(since).filter(|(fd, _)| host(*fd).is_none()) {
-        let _ = client.close(last);
+/// In a fork's child: has those of its shadow's files closed that stand for no number. Other threads were just opening, closing or
+/// replacing them.
+pub fn close_others(client: &Client) {
+    let mut kept = [0u8; MOST / 8];
+    let remotes = || {
+        let numbered = all().map(|(_, entry)| entry.remote);
+        numbered.chain(kept::all())
+    };
+    let mut len = 0;
+    for RemoteFd(remote) in remotes() {
+        let at = remote as usize / 8;
+        // There may be more files than numbers for them while some are being replaced; then what is too much stays.
+        let Some(bits) = kept.get_mut(at) else {
+            return;
+        };
+        *bits |= 1 << (remote % 8);
+        len = len.max(at + 1);
+    }
+    let _ = client.close_others(Source::new(&kept[..len]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_no_word_can_name_takes_no_number() {
+        let next = || {
+            let fd = duplicate(0, true).unwrap();
+            close_kernel(fd);
+            fd
+        };
+        let before = next();
+        let beyond = install_from(RemoteFd(entry::BEYOND), false, 0);
+        assert_eq!(beyond, Err(Errno(libc::EMFILE)));
+        assert_eq!((next(), host(before)), (before, None));
+        let named = install_from(RemoteFd(entry::BEYOND - 1), false, before);
+        let named = named.expect("the last that can be named");
+        assert_eq!(host(named), Some(RemoteFd(entry::BEYOND - 1)));
+        abandon(named);
     }
 }

@@ -15,7 +15,7 @@ use crate::{cwd, fds, materialise, observe, report, session, spawn, system, watc
 use hostcall::access::get;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Token};
-use libc::{c_int, c_long, c_void, pid_t};
+use libc::{c_char, c_int, c_long, c_void, pid_t};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
@@ -164,6 +164,13 @@ struct Handed {
     token: Token,
     /// When the parent asked for it.
     since: Age,
+    /// Whether the parent had no other thread, which might have been in the midst of a call.
+    alone: bool,
+}
+
+extern "C" {
+    /// Not 0 as long as the process certainly has one thread only, sys/single_threaded.h.
+    static __libc_single_threaded: c_char;
 }
 
 /// Asks for a session for a child, which has none of its parent's host files if there is none to be had.
@@ -172,6 +179,8 @@ struct Handed {
 /// What fork(2) fails with where there is no room for another process, `EAGAIN` or `ENOMEM`: the host has none.
 fn ask() -> Result<Option<Handed>, Errno> {
     let since = Age::now();
+    // SAFETY: libc's variable, which other threads would only write to if there were any.
+    let alone = unsafe { __libc_single_threaded } != 0;
     let asked = session::client().and_then(|client| match client.fork_session() {
         // Processes that have ended may still count.
         Err(Errno(libc::EAGAIN)) => client.settle().and_then(|_| client.fork_session()),
@@ -181,6 +190,7 @@ fn ask() -> Result<Option<Handed>, Errno> {
         Ok(reply) => Ok(Some(Handed {
             token: reply.token,
             since,
+            alone,
         })),
         Err(Errno(libc::ENOMEM)) => Err(Errno(libc::ENOMEM)),
         Err(Errno(libc::EAGAIN | libc::ENFILE | libc::EMFILE)) => Err(Errno(libc::EAGAIN)),
@@ -200,7 +210,10 @@ fn take_over(handed: Option<Handed>) {
     fds::forget_changed(since);
     let attached = handed.map(|handed| session::attach(Some(handed.token)));
     if let Some(Ok(client)) = attached {
-        return fds::close_changed(since, client);
+        if handed.is_some_and(|handed| !handed.alone) {
+            fds::close_others(client);
+        }
+        return;
     }
     fds::forget_all();
     cwd::forget();
@@ -218,10 +231,11 @@ fn say_bereft(Errno(errno): Errno) {
     }
 }
 
-/// Whether a clone(2) with these flags and this stack makes what fork(2) makes: a child with its own copy of memory, there.
-/// One that shares memory has its parent's files by that, and is the kernel's.
-fn is_fork(flags: u64, stack: u64) -> bool {
-    flags & libc::CLONE_VM as u64 == 0 && stack == 0
+/// What a clone(2) is asked for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    flags: u64,
+    stack: u64,
 }
 
 /// Whether there are such calls of this number.
@@ -233,30 +247,59 @@ pub fn may_fork(number: c_long) -> bool {
     old || matches!(number, libc::SYS_clone | libc::SYS_clone3)
 }
 
-/// Whether a system call is such a clone(2), by its first arguments.
+impl Wanted {
+    /// That of a system call with these first arguments, if it is one.
+    ///
+    /// # Safety
+    /// They are those of the system call.
+    unsafe fn by(number: c_long, first: usize, second: usize) -> Option<Wanted> {
+        /// The head of `struct clone_args`.
+        #[derive(Clone, Copy)]
+        #[repr(C)]
+        struct Head {
+            flags: u64,
+            others: [u64; 4],
+            stack: u64,
+        }
+        let (flags, stack) = match number {
+            libc::SYS_clone => (first as u64, second as u64),
+            libc::SYS_clone3 if second >= size_of::<Head>() => {
+                // SAFETY: the caller's promise.
+                let head = unsafe { get(first as *const Head) }.ok()?;
+                (head.flags, head.stack)
+            }
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_fork => (0, 0),
+            _ => return None,
+        };
+        Some(Wanted { flags, stack })
+    }
+
+    fn has(self, flag: c_int) -> bool {
+        self.flags & flag as u64 != 0
+    }
+
+    /// Whether it makes what fork(2) makes: a child with its own copy of memory, there. One that shares memory has its parent's files
+    /// by that, and is the kernel's.
+    fn is_fork(self) -> bool {
+        !self.has(libc::CLONE_VM) && self.stack == 0
+    }
+
+    /// Whether it makes a process that would have its parent's table of descriptors, and its own copy of what this library knows of them:
+    /// each would close the other's session, and take a number for a file that the other has closed.
+    fn parts_what_is_one(self) -> bool {
+        self.has(libc::CLONE_FILES) && !self.has(libc::CLONE_VM) && fds::touched()
+    }
+}
+
+/// Whether a system call is a clone(2) that [`by_number`] has to do with, by its first arguments.
 ///
 /// # Safety
 /// They are those of the system call.
 pub unsafe fn forks(number: c_long, first: usize, second: usize) -> bool {
-    /// The head of `struct clone_args`.
-    #[derive(Clone, Copy)]
-    #[repr(C)]
-    struct Head {
-        flags: u64,
-        others: [u64; 4],
-        stack: u64,
-    }
-    match number {
-        libc::SYS_clone => is_fork(first as u64, second as u64),
-        libc::SYS_clone3 if second >= size_of::<Head>() => {
-            // SAFETY: the caller's promise.
-            let head = unsafe { get(first as *const Head) };
-            head.is_ok_and(|head| is_fork(head.flags, head.stack))
-        }
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_fork => true,
-        _ => false,
-    }
+    // SAFETY: the caller's promise.
+    let wanted = unsafe { Wanted::by(number, first, second) };
+    wanted.is_some_and(|wanted| wanted.is_fork() || wanted.parts_what_is_one())
 }
 
 /// A system call that [forks].
@@ -265,6 +308,13 @@ pub unsafe fn forks(number: c_long, first: usize, second: usize) -> bool {
 /// As the system call.
 pub unsafe fn by_number(number: c_long, all: [usize; 5]) -> c_int {
     let [a, b, c, d, e] = all;
+    // SAFETY: the caller's promise.
+    if unsafe { Wanted::by(number, a, b) }.is_some_and(Wanted::parts_what_is_one) {
+        report::say(
+            &"a process that shares descriptors but no memory with its parent cannot have host files: clone(2) is refused (EINVAL)",
+        );
+        return failed(Errno(libc::EINVAL));
+    }
     answered(fork_with(|| {
         // SAFETY: the caller's arguments; the child comes back on its own copy of this stack.
         unsafe { sys!(Sysno::from(number as u32), a, b, c, d, e) }

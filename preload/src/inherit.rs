@@ -102,28 +102,25 @@ unsafe fn handed_over(list: *const *const c_char) -> Option<Token> {
 /// Attaches to that session and believes as much of the list as the kernel confirms.
 unsafe fn take_over(token: Token, list: *const *const c_char) {
     // SAFETY: the environment.
-    let find = |name: &[u8]| unsafe { find(list, name) };
+    let list = unsafe { find(list, environment::FDS) }.unwrap_or_default();
+    let pairs = || list.split(|&byte| byte == b',');
+    // Closed or opened anew before this image started, a number is not ours any more. Before attaching, which may have to lend some of them.
+    for (fd, remote) in pairs().filter_map(parse) {
+        if placeholder::is_one(fd) {
+            fds::adopt(fd, remote);
+        }
+    }
     let Ok(client) = session::attach(Some(token)) else {
         // A program in between that does not load the shim has passed on what was meant for it: used up since.
-        return;
+        return fds::forget_all();
     };
-    for pair in find(environment::FDS)
-        .unwrap_or_default()
-        .split(|&byte| byte == b',')
-    {
-        if pair == environment::DIRECTORY {
-            cwd::adopt();
+    for (fd, remote) in pairs().filter_map(parse) {
+        if fds::host(fd) != Some(remote) {
+            let _ = client.close(remote);
         }
-        let Some((fd, remote)) = parse(pair) else {
-            continue;
-        };
-        // Closed or opened anew before this image started: then the number is not ours any more.
-        match placeholder::is_one(fd) {
-            true => fds::adopt(fd, remote),
-            false => {
-                let _ = client.close(remote);
-            }
-        }
+    }
+    if pairs().any(|pair| pair == environment::DIRECTORY) {
+        cwd::adopt();
     }
 }
 

@@ -44,6 +44,13 @@ pub fn any() -> bool {
     COUNT.load(Ordering::Acquire) != 0
 }
 
+/// All that are kept.
+pub fn all() -> impl Iterator<Item = RemoteFd> {
+    let slots = TABLE.iter().take(if any() { MOST } else { 0 });
+    let words = slots.map(|slot| slot.load(Ordering::Acquire));
+    words.filter(|word| *word != 0).map(remote)
+}
+
 /// To be called when a number is closed by whatever way, or is given another file: its locks end. One load where
 /// nothing is kept in the process.
 #[inline]

@@ -8,6 +8,7 @@ use crate::fds;
 use crate::real::try_sys;
 use hostcall::types::Errno;
 use libc::c_int;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering};
 use syscalls::Sysno;
 
@@ -37,9 +38,11 @@ pub fn get() -> Result<c_int, Errno> {
     }
 }
 
+/// What may be opened as one: the first that is there.
+const CANDIDATES: [&CStr; 3] = [c"/dev/null", c"/proc/self/exe", c"/etc/passwd"];
+
 /// Another one, at the lowest free number, close-on-exec.
 pub fn open() -> Result<c_int, Errno> {
-    const CANDIDATES: [&std::ffi::CStr; 3] = [c"/dev/null", c"/proc/self/exe", c"/etc/passwd"];
     let flags = libc::O_PATH | libc::O_CLOEXEC;
     let mut opened = Err(Errno(libc::ENOENT));
     for path in CANDIDATES {
@@ -61,18 +64,31 @@ pub fn lend() {
     }
 }
 
-/// Whether `fd` is some placeholder of ours, perhaps of a former program image: same file, path-only.
+/// Whether `fd` is some placeholder of ours, perhaps of a former program image: same file, path-only. Takes no number.
 pub fn is_one(fd: c_int) -> bool {
-    let Ok(known) = get() else {
-        return false;
-    };
-    // SAFETY: stat is valid when zeroed; both are live locals.
+    // SAFETY: plain system call.
+    let flags = unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFL, 0) };
+    flags.is_ok_and(|flags| flags & libc::O_PATH as isize != 0) && inode(fd, c"") == of_all()
+}
+
+/// The inode of all placeholders.
+fn of_all() -> Option<(libc::dev_t, libc::ino_t)> {
+    match PLACEHOLDER.load(Ordering::Acquire) {
+        -1 => CANDIDATES
+            .iter()
+            .find_map(|path| inode(libc::AT_FDCWD, path)),
+        known => inode(known, c""),
+    }
+}
+
+/// That of a path, or if it is empty of a descriptor.
+fn inode(at: c_int, path: &CStr) -> Option<(libc::dev_t, libc::ino_t)> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    let (call, flags) = (crate::shims::stat::STAT_AT, libc::AT_EMPTY_PATH);
+    // SAFETY: a NUL-terminated path and a live structure, of which zeros are one.
     unsafe {
-        let mut stats: [libc::stat; 2] = std::mem::zeroed();
-        let same = try_sys!(Sysno::fstat, fd, &raw mut stats[0]).is_ok()
-            && try_sys!(Sysno::fstat, known, &raw mut stats[1]).is_ok()
-            && (stats[0].st_dev, stats[0].st_ino) == (stats[1].st_dev, stats[1].st_ino);
-        let flags = try_sys!(Sysno::fcntl, fd, libc::F_GETFL, 0);
-        same && flags.is_ok_and(|flags| flags & libc::O_PATH as isize != 0)
+        let found = try_sys!(call, at, path.as_ptr(), stat.as_mut_ptr(), flags);
+        let stat = found.is_ok().then(|| stat.assume_init())?;
+        Some((stat.st_dev, stat.st_ino))
     }
 }

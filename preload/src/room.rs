@@ -1,65 +1,61 @@
 //! Numbers for the files that come with a session, in a process that has none left.
 //!
-//! With the answer to a child, or a new program image, that takes a session over come two files, which it maps and closes.
-//! Without numbers for them the kernel drops them, and all that was to be inherited would be lost. So the library goes beyond the soft
-//! limit, or if there is nothing beyond it, a child lends numbers that hold nothing but a placeholder.
+//! A child, or a new program image, that takes a session over makes a socket, and with the answer come two files, which it maps and
+//! closes. Without numbers for them all that was to be inherited would be lost. So the library goes beyond the soft limit, or if there is
+//! nothing beyond it, lends numbers that hold nothing but a placeholder.
 #![allow(unsafe_code)]
 
 use crate::fds::{self, Entry};
 use crate::placeholder;
 use crate::real::try_sys;
-use hostcall::types::Errno;
+use crate::report;
 use libc::c_int;
 use syscalls::Sysno;
 
-/// What was raised and lent. Dropped, it is as it was.
+/// Numbers that are lent at most: for the socket and the two files.
+const LENT: usize = 3;
+
+/// What was raised and lent. Dropped, it is as it was, but for a host file whose number the session itself has to have.
+#[derive(Default)]
 pub struct Room {
     limit: Option<libc::rlimit>,
-    lent: Option<(c_int, Entry)>,
+    lent: [Option<(c_int, Entry)>; LENT],
+}
+
+impl Room {
+    /// Frees numbers until there are two; whether it could. There is one thread.
+    pub fn make(&mut self) -> bool {
+        if self.limit.is_none() {
+            self.limit = raise_limit();
+        }
+        if !is_there() {
+            placeholder::lend();
+        }
+        for lent in self.lent.iter_mut().filter(|lent| lent.is_none()) {
+            if is_there() {
+                break;
+            }
+            *lent = fds::lend();
+        }
+        is_there()
+    }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        if let Some(file) = self.lent {
-            let _ = fds::restore(file);
+        if self.limit.is_none() && self.lent.iter().all(Option::is_none) {
+            return;
+        }
+        for file in self.lent.into_iter().flatten() {
+            if fds::restore(file).is_err() {
+                report::say(&"a host file is lost: no descriptor number is left for it beside the library's own");
+            }
         }
         // While there is a number for it.
         let _ = placeholder::get();
         if let Some(limit) = self.limit {
             set_limit(&limit);
         }
-    }
-}
-
-/// Makes room where there is none. There is one thread.
-pub fn make() -> Option<Room> {
-    if is_there() {
-        return None;
-    }
-    let limit = raise_limit();
-    if !is_there() {
-        placeholder::lend();
-    }
-    let lent = match is_there() {
-        true => None,
-        false => fds::lend(),
-    };
-    Some(Room { limit, lent })
-}
-
-/// Makes something for the library's own use at a number that the program could not have, if there is no other.
-pub fn beyond_the_limit<T>(make: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
-    let made = make();
-    match made {
-        Err(Errno(libc::EMFILE)) => match raise_limit() {
-            Some(limit) => {
-                let made = make();
-                set_limit(&limit);
-                made
-            }
-            None => made,
-        },
-        made => made,
     }
 }
 
@@ -93,5 +89,5 @@ fn is_there() -> bool {
         // SAFETY: ours, and nobody else has seen them.
         let _ = pair.map(|fd| unsafe { try_sys!(Sysno::close, fd) });
     }
-    made != Err(Errno(libc::EMFILE))
+    made.is_ok()
 }

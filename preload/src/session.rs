@@ -8,11 +8,10 @@
 use crate::first::FIRST;
 use crate::observe::summary;
 use crate::real::try_sys;
+use crate::room::Room;
 use crate::route::Prefix;
-use crate::{
-    covers, early, entering, faults, fds, kept, limits, observe, placeholder, report, room,
-};
-use hostcall::attach::AttachError;
+use crate::{covers, early, entering, faults, fds, kept, limits, observe, placeholder, report};
+use hostcall::attach::{AttachError, Attaching};
 use hostcall::cancellation::Held;
 use hostcall::client::{Client, Options};
 use hostcall::types::{Errno, Token};
@@ -290,35 +289,30 @@ impl Place {
     /// Begins a session there: the one that was asked for if there is one.
     fn attach(self, options: &Options) -> Result<&'static mut Client, AttachError> {
         let start = self.room.as_mut_ptr();
-        let resumes = options.resume.is_some();
-        let mut room = None;
-        let mut ready = || {
-            make_ready(start.addr());
-            // Then there is one thread, and all that it has is at stake.
-            if resumes && room.is_none() {
-                room = room::make();
-            }
+        let mut preparing = Preparing {
+            client: start.addr(),
+            resumes: options.resume.is_some(),
+            room: Room::default(),
         };
         // SAFETY: whoever has the place holds `ATTACHING`.
-        let received = unsafe { early::receive(self.room, options, &mut ready) };
+        let received = unsafe { early::receive(self.room, options, &mut preparing) };
         let attached = match received {
             // SAFETY: there is no client in the place, nor anybody else who has it.
-            None => unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) },
+            None => unsafe { Client::attach_in(&mut *start.cast(), options, &mut preparing) },
             Some(attached) => attached,
         };
         let attached = match attached {
-            // Not even the socket has found a number.
+            // Not even the socket, or a device, has found a number.
             Err(
                 AttachError::NoAnswer(_, Errno(libc::EMFILE))
                 | AttachError::Named(Errno(libc::EMFILE)),
-            ) if resumes => {
-                ready();
+            ) if preparing.make_room() => {
                 // SAFETY: as above.
-                unsafe { Client::attach_in(&mut *start.cast(), options, &mut ready) }
+                unsafe { Client::attach_in(&mut *start.cast(), options, &mut preparing) }
             }
             attached => attached,
         };
-        drop(room);
+        drop(preparing);
         match &attached {
             Ok(_) => FILLED.store(true, Ordering::Relaxed),
             Err(_) if self.beside => {
@@ -328,6 +322,24 @@ impl Place {
             Err(_) => {}
         }
         attached
+    }
+}
+
+/// What is done for a client that is about to be in a place.
+struct Preparing {
+    client: usize,
+    resumes: bool,
+    room: Room,
+}
+
+impl Attaching for Preparing {
+    fn meanwhile(&mut self) {
+        make_ready(self.client);
+    }
+
+    fn make_room(&mut self) -> bool {
+        // A session is taken over while there is one thread, and all that the process has is at stake.
+        self.resumes && self.room.make()
     }
 }
 

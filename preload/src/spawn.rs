@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod actions;
+mod verdict;
 
 pub use actions::Action;
 
@@ -15,13 +16,14 @@ use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
-use crate::{cwd, exec, fds, room, session};
+use crate::{cwd, exec, fds, session};
 use actions::{check, list};
 use hostcall::cancellation::Held;
 use hostcall::types::Errno;
 use libc::{c_char, c_int, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
 use std::ffi::CStr;
 use syscalls::Sysno;
+use verdict::Verdict;
 
 unsafe fn leads_to_host(path: *const c_char) -> bool {
     let mut buffer = PathBuffer::new();
@@ -97,7 +99,7 @@ pub unsafe fn shell(
     }
 }
 
-/// Spawns by fork; the child reports what fails through a pipe that its exec closes. Answers an error number.
+/// Spawns by fork; the child says what fails. Answers an error number.
 unsafe fn spawn(
     child: *mut pid_t,
     program: &Program,
@@ -105,8 +107,8 @@ unsafe fn spawn(
     attributes: *const posix_spawnattr_t,
 ) -> c_int {
     fds::release_reserved();
-    let [from, to] = match room::beyond_the_limit(line) {
-        Ok(ends) => ends,
+    let verdict = match Verdict::new() {
+        Ok(verdict) => verdict,
         Err(errno) => return errno.0,
     };
     // Until the program is about to run, no handler does, no terminal stops the child, and nobody cancels its thread.
@@ -115,32 +117,27 @@ unsafe fn spawn(
     // SAFETY: the child runs on in this function and ends in it.
     let pid = unsafe { fork() };
     if pid == 0 {
-        close_raw(from);
-        fds::set_guarded(to);
+        verdict.is_mine();
         // SAFETY: the program's arguments.
         let failure = unsafe {
             prepare(actions, attributes, mask)
                 .err()
                 .unwrap_or_else(|| start(program))
         };
-        // SAFETY: four live bytes; then the child ends without the parent's exit handlers.
-        unsafe {
-            let _ = try_sys!(Sysno::write, to, &raw const failure.0, size_of::<c_int>());
-            libc::_exit(127)
-        }
+        verdict.refuse(failure);
+        // SAFETY: the child ends without the parent's exit handlers.
+        unsafe { libc::_exit(127) }
     }
     let failure = errno();
-    close_raw(to);
     let result = match pid {
         -1 => Err(failure),
         // SAFETY: null or the program's variable. A handler of SIGCHLD finds it written.
-        pid => report(from, mask).inspect(|()| unsafe {
+        pid => heard(&verdict, pid, mask).inspect(|()| unsafe {
             if let Some(child) = child.as_mut() {
                 *child = pid;
             }
         }),
     };
-    close_raw(from);
     if result.is_err() && pid != -1 {
         // SAFETY: our own child, which nobody else knows.
         unsafe { while try_sys!(Sysno::wait4, pid, 0, 0, 0) == Err(Errno(libc::EINTR)) {} };
@@ -152,46 +149,14 @@ unsafe fn spawn(
 
 /// Waits until the child runs its program, or says why it cannot. A terminal that stops the child stops the parent too, in which no
 /// handler runs by that.
-fn report(from: c_int, mask: u64) -> Result<(), Errno> {
+fn heard(verdict: &Verdict, child: pid_t, mask: u64) -> Result<(), Errno> {
     let stops = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
     let bits = stops
         .into_iter()
         .filter(|signal| disposition(*signal) == Some(libc::SIG_DFL));
     let let_in = bits.fold(0, |bits, signal| bits | 1 << (signal - 1)) & !mask;
     session::restore_signals(!let_in);
-    let mut reason: c_int = 0;
-    let told = loop {
-        // SAFETY: four live bytes.
-        match unsafe { try_sys!(Sysno::read, from, &raw mut reason, size_of::<c_int>()) } {
-            Err(Errno(libc::EINTR)) => {}
-            Ok(n) => break n as usize == size_of::<c_int>(),
-            Err(_) => break false,
-        }
-    };
-    match told {
-        true => Err(Errno(reason)),
-        false => Ok(()),
-    }
-}
-
-/// A pipe, of which the end to write to is out of the way of the numbers that actions name.
-fn line() -> Result<[c_int; 2], Errno> {
-    let mut ends = [0 as c_int; 2];
-    // SAFETY: two live integers.
-    unsafe { try_sys!(Sysno::pipe2, ends.as_mut_ptr(), libc::O_CLOEXEC) }?;
-    let [from, to] = ends;
-    match hostcall::attach::out_of_the_way(to) {
-        Ok(to) => Ok([from, to]),
-        Err(errno) => {
-            close_raw(from);
-            Err(errno)
-        }
-    }
-}
-
-fn close_raw(fd: c_int) {
-    // SAFETY: a descriptor of our own.
-    let _ = unsafe { try_sys!(Sysno::close, fd) };
+    verdict.of(child)
 }
 
 /// In the child, whose signals are blocked: attributes, then actions, in the order of posix_spawn(3), then the mask of signals, `mask`

@@ -39,7 +39,7 @@ pub fn attach() -> Result<&'static Client, Failure> {
         umask,
     };
     let place = Box::leak(Box::new_uninit());
-    let client = Client::attach_in(place, &options, &mut || ()).map_err(Failure::own)?;
+    let client = Client::attach_in(place, &options, &mut ()).map_err(Failure::own)?;
     client.be_modest();
     Ok(client)
 }

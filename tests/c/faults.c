@@ -126,6 +126,22 @@ static void readiness(int fd)
         many[at] = (struct pollfd){at == 66 ? fd : -1, POLLOUT};
     TELL(poll(many, 70, -1));
     TELL(many[66].revents);
+    struct pollfd more[200], *across = (void *)(edge - 199 * sizeof *across);
+    for (int at = 0; at < 200; at++) {
+        more[at] = (struct pollfd){at == 190 ? fd : -1, POLLOUT};
+        if (at < 199)
+            across[at] = more[at];
+    }
+    TELL(poll(more, 200, -1));
+    TELL(more[190].revents);
+    TELL(poll(across, 199, -1));
+    TELL(across[190].revents);
+    TELL(poll(across, 200, -1));
+    mprotect(edge - 4096, 4096, PROT_READ);
+    TELL(poll(across, 199, -1));
+    TELL(poll(across + 198, 1, 0));
+    TELL(poll(across + 190, 1, 0));
+    mprotect(edge - 4096, 4096, PROT_READ | PROT_WRITE);
     fd_set set, other;
     FD_ZERO(&set);
     FD_SET(fd, &set);

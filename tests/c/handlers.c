@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -61,6 +62,34 @@ static void spawns(void) {
     signal(SIGCHLD, SIG_DFL);
 }
 
+static pid_t parent;
+static volatile int *strays;
+
+static void look(int signal) {
+    strays[getpid() != parent]++;
+}
+
+/* A child that is about to be another program has none of the handlers: they would act on what it shares with its parent. */
+static void spawns_under_signals(void) {
+    char *arguments[] = {"true", NULL};
+    strays = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    parent = getpid();
+    pid_t other = fork();
+    if (other == 0)
+        for (;;)
+            kill(0, SIGWINCH);
+    signal(SIGWINCH, look);
+    int done = 0;
+    for (int turn = 0; turn < 30; turn++) {
+        pid_t child;
+        done += posix_spawn(&child, "/bin/true", NULL, NULL, arguments, environ) == 0 && waitpid(child, NULL, 0) == child;
+    }
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
+    signal(SIGWINCH, SIG_DFL);
+    printf("under signals: %d, handled %d, by children %d\n", done, strays[0] > 0, strays[1]);
+}
+
 static void *runs(void *unused) {
     for (int turn = 0; turn < 20; turn++)
         system("true");
@@ -82,12 +111,14 @@ static void runs_two_at_once(void) {
 
 int main(int count, char **arguments) {
     int own[2];
+    setpgid(0, 0);
     if (chdir(arguments[1]) != 0 || mkfifo("fifo", 0600) != 0 || pipe(own) != 0)
         return 1;
     int fifo = open("fifo", O_RDWR);
     leaves_a_poll(fifo, own[0], 1);
     leaves_a_poll(fifo, own[0], 2);
     spawns();
+    spawns_under_signals();
     runs_two_at_once();
     return 0;
 }

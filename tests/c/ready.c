@@ -243,6 +243,25 @@ static void signals(void) {
         say("blocked still %d", sigismember(&before, SIGUSR1));
         sigsuspend(&none);
     }
+    /* What is ready at once is told before a signal is heard of; a look alone lets none in. */
+    char name[4200];
+    snprintf(name, sizeof name, "%s.regular", path);
+    int regular = open(name, O_RDWR | O_CREAT, 0600);
+    struct pollfd files[2] = {{regular, POLLIN, 9}, {fifo, POLLIN, 9}};
+    for (int count = 1; count <= 2; count++) {
+        handled = 0;
+        raise(SIGUSR1);
+        say("ready at once %d, handled %d", poll(files, count, 0), handled);
+        say("and with a mask %d, handled %d", ppoll(files, count, &now, &none), handled);
+        say("nothing ready %d, handled %d", poll(files + 1, 1, 0), handled);
+        sigsuspend(&none);
+        fd_set read;
+        FD_ZERO(&read); FD_SET(regular, &read);
+        raise(SIGUSR1);
+        say("select %d, handled %d", pselect(regular + 1, &read, NULL, NULL, &now, &none), handled);
+        sigsuspend(&none);
+    }
+    close(regular);
     sigprocmask(SIG_UNBLOCK, &blocked, NULL);
 }
 

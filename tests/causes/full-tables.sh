@@ -34,7 +34,8 @@ done
 cat kept
 wc -c < f
 # So does one that has lowered its own limit, and one that starts a program without a number of its own to spare.
-python3 - << 'END'
+lowered() {
+    python3 - << 'END'
 import os, resource
 
 kept = os.open('kept', os.O_WRONLY | os.O_TRUNC | os.O_APPEND)
@@ -55,4 +56,8 @@ child = os.posix_spawn('/bin/sh', ['sh', '-c', 'echo program; ulimit -n'], os.en
 os.write(kept, b'%d\n' % os.waitpid(child, 0)[1])
 os.write(kept, b'%d\n' % resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 END
-cat kept
+    cat kept
+}
+lowered
+# The same where the place of the host is named.
+HOSTCALL_ATTACH=$(ls /run/hostcall/guest.sock /dev/mmapper 2> /dev/null | head -n 1) lowered

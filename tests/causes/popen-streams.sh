@@ -13,5 +13,7 @@ cat err out
 python3 -c 'import ctypes
 libc = ctypes.CDLL(None)
 libc.popen.restype = ctypes.c_void_p
-stream = ctypes.c_void_p(libc.popen(b"test -s in", b"r"))
-print(libc.fwide(stream, 0) < 0, libc.pclose(stream))'
+stream = ctypes.c_void_p(libc.popen(b"cat in", b"r"))
+print(libc.fwide(stream, 0) < 0)
+while libc.fgetc(stream) != -1: pass
+print(libc.pclose(stream))'

@@ -405,6 +405,25 @@ impl FileCalls for Libc<'_> {
         })
     }
 
+    fn close_others(
+        &mut self,
+        request: request::CloseOthers<'_>,
+    ) -> Result<reply::CloseOthers, Errno> {
+        let mut kept = vec![0; request.kept.len()];
+        request.kept.copy_out(&mut kept);
+        let is_kept = |fd: &c_int| {
+            kept.get(*fd as usize / 8)
+                .is_some_and(|bits| bits >> (fd % 8) & 1 == 1)
+        };
+        // The case's own: from the first that it keeps on, below those that are out of its way.
+        let own = (0..500).skip_while(|fd| !is_kept(fd));
+        // SAFETY: as above.
+        let closed = own.filter(|fd| !is_kept(fd) && unsafe { libc::close(*fd) } == 0);
+        Ok(reply::CloseOthers {
+            closed: closed.count() as u32,
+        })
+    }
+
     fn poll(&mut self, request: request::Poll) -> Result<reply::Poll, Errno> {
         let mut one = libc::pollfd {
             fd: request.fd.0,

@@ -78,6 +78,20 @@ fn children_of_busy_threads_as_natively() {
     compiled("forks");
 }
 
+#[test]
+fn full_tables_of_new_images_as_natively() {
+    let program = made("full", "full", &[]);
+    let script = format!("cd $1; {}", seen(&program).display());
+    compare([("full", "sh", script.as_str())]);
+}
+
+#[test]
+fn what_other_threads_close_during_a_fork_as_natively() {
+    let program = made("closing", "closing", &[]);
+    let script = format!("cd $1; {}", seen(&program).display());
+    compare([("closing", "sh", script.as_str())]);
+}
+
 /// By a program that takes over files, the working directory, both or nothing.
 #[test]
 fn the_auxiliary_vector_is_behind_the_environment_as_natively() {
@@ -236,4 +250,41 @@ fn numbers_are_free_at_once_where_exactness_is_asked_for() {
         let found = String::from_utf8_lossy(&run.stdout);
         assert_eq!(found, expected, "HOSTCALL_EXACT_FDS={exact}: {run:?}");
     }
+}
+
+/// Where the guest's kernel makes the child, it may be stopped while its parent, which waits for it in the kernel, cannot be.
+#[test]
+fn whoever_spawns_can_be_stopped() {
+    let program = made("stops", "stops", &[]);
+    let script = format!("cd $1; {}", seen(&program).display());
+    let scratch = Scratch::new();
+    let found = outcome(&Side::guest(), &scratch, &["sh", "-c", &script, "stops"]);
+    let expected = "stopped 40, continued 40 of 40\n";
+    assert!(found.said.contains(expected), "{}", found.said);
+}
+
+/// Not as natively: the two would have one table of descriptors, and know different things of it.
+#[test]
+fn processes_that_share_descriptors_alone_are_refused_once_there_are_host_files() {
+    let program = made("sharing", "sharing", &[]);
+    let run = Side::guest()
+        .command()
+        .arg("env")
+        .arg(format!(
+            "HOST_FILE={}",
+            seen(Path::new("/etc/passwd")).display()
+        ))
+        .arg(seen(&program))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let ways = ["function", "number", "words"];
+    let shared = ways
+        .map(|way| format!("by {way}: child 1, seen 1\n"))
+        .concat();
+    let refused = ways.map(|way| format!("by {way}: refused\n")).concat();
+    let found = String::from_utf8_lossy(&run.stdout);
+    assert_eq!(found, format!("{shared}{refused}read: 1\n"), "{run:?}");
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(said.contains("clone(2) is refused (EINVAL)"), "{said}");
 }

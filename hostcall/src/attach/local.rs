@@ -1,7 +1,7 @@
 //! Attaching on the same kernel: a Unix socket hands over a region of this process's own; its hang-up means death.
 #![allow(unsafe_code)]
 
-use super::{map_whole, out_of_the_way, AttachError, Hello, Sent, Welcome};
+use super::{map_whole, out_of_the_way, AttachError, Attaching, Hello, Sent, Welcome};
 use crate::commons::{Commons, CommonsPage};
 use crate::region::{Claim, LaneState, Region, VERSION};
 use crate::sync::give_way;
@@ -65,9 +65,13 @@ impl Knock {
 
     /// The session, its region, and the count of changes to the guest's exports that its view has seen. Waits until hostd has
     /// answered.
-    pub fn welcome(self) -> Result<(Link, Region, u32), AttachError> {
+    pub fn welcome(
+        self,
+        attaching: &mut dyn Attaching,
+    ) -> Result<(Link, Region, u32), AttachError> {
         let no_answer = |errno| AttachError::NoAnswer(self.path, errno);
-        let (welcome, files) = await_welcome(self.socket.as_raw_fd()).map_err(no_answer)?;
+        let (welcome, files) =
+            await_welcome(self.socket.as_raw_fd(), attaching).map_err(no_answer)?;
         if welcome.version != VERSION {
             return Err(AttachError::Version);
         }
@@ -114,7 +118,7 @@ fn cookie(socket: RawFd) -> Option<u64> {
 impl Link {
     /// Connects, introduces the process and maps the region that comes back. Lane 0 is already being served.
     pub fn connect(path: &'static CStr, claim: &Claim) -> Result<(Link, Region), AttachError> {
-        let (link, region, _) = Knock::begin(path, claim, Patience::Waits)?.welcome()?;
+        let (link, region, _) = Knock::begin(path, claim, Patience::Waits)?.welcome(&mut ())?;
         Ok((link, region))
     }
 
@@ -260,8 +264,30 @@ fn be_patient(socket: RawFd, option: libc::c_int) {
     unsafe { libc::setsockopt(socket, libc::SOL_SOCKET, option, patience, size) };
 }
 
-/// hostd's answer, and its files: the region and the commons.
-fn await_welcome(socket: RawFd) -> Result<(Welcome, [Option<OwnedFd>; 2]), Errno> {
+/// What has come with hostd's answer: the region and the commons.
+type Files = [Option<OwnedFd>; 2];
+
+/// hostd's answer, and its files.
+fn await_welcome(socket: RawFd, attaching: &mut dyn Attaching) -> Result<(Welcome, Files), Errno> {
+    // A file that finds no number is gone with the answer. So that is only looked at before it is known that none is lost.
+    let received = loop {
+        let (welcome, files, lacking) = receive(socket)?;
+        if !lacking {
+            break Ok((welcome, files));
+        }
+        drop(files);
+        if !attaching.make_room() {
+            break Err(Errno(libc::EMFILE));
+        }
+    };
+    // SAFETY: no byte is asked for, of a message that is there: with it goes the rest.
+    let taken = unsafe { libc::recv(socket, std::ptr::null_mut(), 0, libc::MSG_DONTWAIT) };
+    Errno::result(taken as i64)?;
+    received
+}
+
+/// The next message on the socket, which stays there, its files, and whether some have found no number.
+fn receive(socket: RawFd) -> Result<(Welcome, Files, bool), Errno> {
     let mut answer = [0u8; Welcome::SIZE];
     // SAFETY: pointers and lengths are those of live buffers; the control buffer is aligned for cmsghdr and
     // large enough for two descriptors; those that arrive are ours.
@@ -279,7 +305,7 @@ fn await_welcome(socket: RawFd) -> Result<(Welcome, [Option<OwnedFd>; 2]), Errno
         let mut looks = LOOKS;
         let received = loop {
             let waits = if looks > 0 { libc::MSG_DONTWAIT } else { 0 };
-            let flags = libc::MSG_CMSG_CLOEXEC | waits;
+            let flags = libc::MSG_PEEK | libc::MSG_CMSG_CLOEXEC | waits;
             match Errno::result(libc::recvmsg(socket, &mut header, flags) as i64) {
                 Err(Errno(libc::EINTR)) => continue,
                 Err(Errno(libc::EAGAIN)) if looks > 0 => {
@@ -289,6 +315,7 @@ fn await_welcome(socket: RawFd) -> Result<(Welcome, [Option<OwnedFd>; 2]), Errno
                 received => break received?,
             }
         };
+        let lacking = header.msg_flags & libc::MSG_CTRUNC != 0;
         let mut files = [None, None];
         let message = libc::CMSG_FIRSTHDR(&header);
         if !message.is_null()
@@ -303,7 +330,7 @@ fn await_welcome(socket: RawFd) -> Result<(Welcome, [Option<OwnedFd>; 2]), Errno
         }
         match received {
             0 => Err(Errno(libc::ECONNREFUSED)),
-            n if n as usize == answer.len() => Ok((Welcome::from_bytes(answer), files)),
+            n if n as usize == answer.len() => Ok((Welcome::from_bytes(answer), files, lacking)),
             _ => Err(Errno(libc::EPROTO)),
         }
     }

@@ -1,5 +1,6 @@
 //! How a guest process and its shadow come to share a region, and what they say to each other besides calls.
 
+mod attaching;
 pub mod bells;
 pub mod device;
 pub mod local;
@@ -12,6 +13,7 @@ use crate::shm::Mapping;
 use crate::types::{Errno, Token};
 use crate::wait::{ticks, Budget};
 use crate::wire::ProtocolError;
+pub use attaching::Attaching;
 pub use local::Knock;
 use local::Patience;
 use std::ffi::CStr;
@@ -106,28 +108,27 @@ pub enum Link {
 impl Link {
     /// Finds the host: `$HOSTCALL_ATTACH`, then the socket, then the devices. The claim is for the first lane, whose
     /// number comes back, and with it the count of changes to the guest's exports that the session's view has seen.
-    /// `meanwhile` is done while the host makes ready.
     pub fn find(
         claim: &Claim,
-        meanwhile: &mut dyn FnMut(),
+        attaching: &mut dyn Attaching,
     ) -> Result<(Link, Region, u32, u32), AttachError> {
         let _aside = Aside::begin();
         if let Some(path) = named() {
             return match path.to_bytes().starts_with(b"/dev/") {
-                true => Link::device(path, claim, meanwhile),
-                false => Link::local(path, claim, meanwhile),
+                true => Link::device(path, claim, attaching),
+                false => Link::local(path, claim, attaching),
             }
             .map_err(|error| match error {
                 AttachError::NoAnswer(_, errno) => AttachError::Named(errno),
                 error => error,
             });
         }
-        match Link::local(SOCKET, claim, meanwhile) {
+        match Link::local(SOCKET, claim, attaching) {
             Err(AttachError::NoAnswer(_, Errno(libc::ENOENT))) => {}
             found => return found,
         }
         for path in DEVICES {
-            match Link::device(path, claim, meanwhile) {
+            match Link::device(path, claim, attaching) {
                 Err(AttachError::NoAnswer(_, Errno(libc::ENOENT))) => {}
                 found => return found,
             }
@@ -138,24 +139,27 @@ impl Link {
     fn local(
         path: &'static CStr,
         claim: &Claim,
-        meanwhile: &mut dyn FnMut(),
+        attaching: &mut dyn Attaching,
     ) -> Result<(Link, Region, u32, u32), AttachError> {
         let knock = Knock::begin(path, claim, Patience::Waits)?;
-        meanwhile();
-        Link::welcomed(knock)
+        attaching.meanwhile();
+        Link::welcomed(knock, attaching)
     }
 
     /// What came of a [`knock`]: as from [`find`](Link::find).
-    pub fn welcomed(knock: Knock) -> Result<(Link, Region, u32, u32), AttachError> {
+    pub fn welcomed(
+        knock: Knock,
+        attaching: &mut dyn Attaching,
+    ) -> Result<(Link, Region, u32, u32), AttachError> {
         let _aside = Aside::begin();
-        let (link, region, view) = knock.welcome()?;
+        let (link, region, view) = knock.welcome(attaching)?;
         Ok((Link::Local(link), region, 0, view))
     }
 
     fn device(
         path: &'static CStr,
         claim: &Claim,
-        meanwhile: &mut dyn FnMut(),
+        attaching: &mut dyn Attaching,
     ) -> Result<(Link, Region, u32, u32), AttachError> {
         let (link, region) = device::Link::open(path)?;
         // Before the claim: a change that comes in between may then seem missed, but is never overlooked.
@@ -163,7 +167,7 @@ impl Link {
         let lane = link
             .claim(&region, claim)
             .map_err(|errno| AttachError::NoAnswer(path, errno))?;
-        meanwhile();
+        attaching.meanwhile();
         Ok((Link::Device(link), region, lane, view))
     }
 

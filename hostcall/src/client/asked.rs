@@ -1,7 +1,7 @@
 //! Asking the host for a session before it is needed: the host makes ready while the program starts.
 
 use super::Client;
-use crate::attach::{knock, AttachError, Knock, Link};
+use crate::attach::{knock, AttachError, Attaching, Knock, Link};
 use crate::region::Claim;
 use crate::types::Token;
 use std::mem::MaybeUninit;
@@ -61,8 +61,12 @@ impl Asked {
     ///
     /// # Errors
     /// As of [`Client::attach`]; the place is as it was.
-    pub fn receive_in(self, place: &mut MaybeUninit<Client>) -> Result<&mut Client, AttachError> {
-        let found = Link::welcomed(self.knock)?;
+    pub fn receive_in<'p>(
+        self,
+        place: &'p mut MaybeUninit<Client>,
+        attaching: &mut dyn Attaching,
+    ) -> Result<&'p mut Client, AttachError> {
+        let found = Link::welcomed(self.knock, attaching)?;
         Ok(Client::begin_in(place, &self.options, found))
     }
 }

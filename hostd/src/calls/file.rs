@@ -15,6 +15,16 @@ impl Caller {
         self.complete = moved == asked;
         Ok(moved)
     }
+
+    /// Closes a descriptor of the guest's; whether it was one.
+    fn close_if_open(&self, fd: RemoteFd) -> bool {
+        let removed = self.session.fds.remove(fd);
+        removed.is_ok_and(|fd| {
+            self.session.before_close(fd);
+            // SAFETY: the descriptor is the guest's and no longer in its table.
+            unsafe { libc::close(fd) == 0 }
+        })
+    }
 }
 
 impl FileCalls for Caller {
@@ -279,14 +289,28 @@ impl FileCalls for Caller {
             let fd = RemoteFd(i32::from_le_bytes([
                 number[0], number[1], number[2], number[3],
             ]));
-            if let Ok(fd) = self.session.fds.remove(fd) {
-                self.session.before_close(fd);
-                // SAFETY: the descriptor is the guest's and no longer in its table.
-                unsafe { libc::close(fd) };
-                closed += 1;
-            }
+            closed += u32::from(self.close_if_open(fd));
         }
         Ok(reply::CloseMany { closed })
+    }
+
+    fn close_others(&mut self, request: request::CloseOthers) -> Result<reply::CloseOthers, Errno> {
+        let mut kept = vec![0; request.kept.len()];
+        request.kept.copy_out(&mut kept);
+        let is_kept = |fd: i32| {
+            kept.get(fd as usize / 8)
+                .is_some_and(|bits| bits >> (fd % 8) & 1 == 1)
+        };
+        let others = self
+            .session
+            .fds
+            .all()
+            .into_iter()
+            .filter(|fd| !is_kept(*fd));
+        let closed = others.filter(|fd| self.close_if_open(RemoteFd(*fd)));
+        Ok(reply::CloseOthers {
+            closed: closed.count() as u32,
+        })
     }
 
     fn poll(&mut self, request: request::Poll) -> Result<reply::Poll, Errno> {

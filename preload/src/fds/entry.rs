@@ -1,4 +1,4 @@
-//! What the table says of a number, in one word: the host file that it stands for, or stood for last.
+//! What the table says of a number, in one word: the host file that it stands for.
 
 use hostcall::types::RemoteFd;
 
@@ -24,6 +24,9 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The word of a number that is no host file's.
+    pub const FOREIGN: u32 = 0;
+
     /// That of a file of which nothing else is known.
     pub fn new(remote: RemoteFd, cloexec: bool) -> Entry {
         let ready = false;
@@ -54,17 +57,7 @@ impl Entry {
     /// The shadow's descriptor alone.
     #[inline]
     pub fn remote(word: u32) -> Option<RemoteFd> {
-        (word & HOST != 0).then(|| Entry::last(word))
-    }
-
-    /// That of a foreign number too, from the time before.
-    pub fn last(word: u32) -> RemoteFd {
-        RemoteFd((word >> FLAGS) as i32)
-    }
-
-    /// The word of a number that is foreign from now on.
-    pub fn forgotten(word: u32) -> Option<u32> {
-        Entry::remote(word).map(|_| word & !HOST)
+        (word & HOST != 0).then_some(RemoteFd((word >> FLAGS) as i32))
     }
 }
 
@@ -74,7 +67,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_what_was_packed() {
-        assert_eq!((Entry::unpack(0), Entry::forgotten(0)), (None, None));
+        assert_eq!(Entry::unpack(Entry::FOREIGN), None);
         for remote in [0, 3, 1 << 20] {
             for (cloexec, ready) in [(false, false), (true, false), (false, true), (true, true)] {
                 let entry = Entry {
@@ -83,9 +76,6 @@ mod tests {
                 };
                 assert_eq!(Entry::unpack(entry.pack()), Some(entry));
                 assert_eq!(Entry::remote(entry.pack()), Some(RemoteFd(remote)));
-                let forgotten = Entry::forgotten(entry.pack()).unwrap();
-                assert_eq!(Entry::unpack(forgotten), None);
-                assert_eq!(Entry::last(forgotten), RemoteFd(remote));
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Each place knows when it was written to last, for a fork: the child's shadow has the files that there were when the parent asked for
 //! it, the child the memory of a little later. What another thread has opened in between is not among those files, though its
-//! descriptor's number may be, as that of an older one; what it has closed still is ([`changed`]).
+//! descriptor's number may be, as that of an older one ([`changed`]); what it has closed still is, and the child has it closed.
 
 use super::{Entry, MOST};
 use hostcall::types::RemoteFd;
@@ -99,10 +99,10 @@ pub fn all() -> impl Iterator<Item = (c_int, Entry)> {
     words().filter_map(|(fd, word)| Some((fd, Entry::unpack(Age::lower(word))?)))
 }
 
-/// What has changed since: numbers, and what each stands for or stood for last.
-pub(super) fn changed(since: Age) -> impl Iterator<Item = (c_int, RemoteFd)> {
+/// The numbers that have changed since.
+pub(super) fn changed(since: Age) -> impl Iterator<Item = c_int> {
     let changed = words().filter(move |(_, word)| since.is_before(*word));
-    changed.map(|(fd, word)| (fd, Entry::last(Age::lower(word))))
+    changed.map(|(fd, _)| fd)
 }
 
 /// In a fork's child, whose memory was copied page by page.
@@ -140,8 +140,9 @@ fn noted(word: u64, note: impl Fn(&mut Entry)) -> Option<u64> {
 
 /// Forgets a host file without telling anybody; its placeholder stays and answers `EBADF`.
 pub fn forget(fd: c_int) -> Option<Entry> {
-    let forgotten = |word| Some(Age::next().with(Entry::forgotten(Age::lower(word))?));
-    let old = change(fd, forgotten);
+    let old = change(fd, |word| {
+        Entry::remote(Age::lower(word)).map(|_| Age::next().with(Entry::FOREIGN))
+    });
     if old.is_some() {
         COUNT.fetch_sub(1, Ordering::Relaxed);
     }
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(forget(71), Some(ready));
         assert_eq!((forget(71), forget(69)), (None, None));
         let changes: Vec<_> = changed(before).collect();
-        assert_eq!(changes, [(71, RemoteFd(8)), (72, RemoteFd(9))]);
+        assert_eq!(changes, [71, 72]);
         let there: Vec<_> = all().collect();
         assert_eq!(there, [(70, entry(7, true)), (72, entry(9, false))]);
         assert_eq!((host(71), host(72)), (None, Some(RemoteFd(9))));

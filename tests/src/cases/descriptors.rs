@@ -17,6 +17,7 @@ table![
     walking_one_name,
     paths_of_descriptors,
     closing_many,
+    closing_others,
     changing_by_path_descriptor,
     attributes_by_path_descriptor,
     linking_by_path_descriptor,
@@ -138,6 +139,20 @@ fn closing_many(run: &mut Run) {
     let _ = run.close_many(Source::new(&numbers));
     let _ = run.close_many(Source::new(&[]));
     let _ = run.close_many(Source::new(&fds[0].0.to_le_bytes()[..3]));
+    for fd in fds {
+        run.get(fd, 0, 4);
+    }
+}
+
+fn closing_others(run: &mut Run) {
+    run.make(c"f", b"data");
+    let fds: Vec<RemoteFd> = (0..20).map(|_| run.open(c"f", O_RDONLY, 0)).collect();
+    let mut kept = [0u8; 16];
+    for fd in [fds[0], fds[3], fds[12]] {
+        kept[fd.0 as usize / 8] |= 1 << (fd.0 % 8);
+    }
+    let _ = run.close_others(Source::new(&kept));
+    let _ = run.close_others(Source::new(&kept[..=fds[3].0 as usize / 8]));
     for fd in fds {
         run.get(fd, 0, 4);
     }
