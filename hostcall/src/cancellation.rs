@@ -12,6 +12,16 @@ use std::sync::atomic::{fence, AtomicBool, AtomicUsize, Ordering};
 
 extern "C" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+    fn pthread_testcancel();
+}
+
+/// Has the calling thread end if it was cancelled and lets itself be. No frame between this one and the program's may have anything
+/// to drop: libc unwinds them as if they were not there.
+pub fn test() {
+    // Not `C-unwind`, by which the compiler would have frames refuse to be unwound, through a runtime that is not the one
+    // that unwinds: the preload library has its own.
+    // SAFETY: no arguments; the caller's promise.
+    unsafe { pthread_testcancel() };
 }
 
 /// `PTHREAD_CANCEL_ENABLE`
@@ -19,13 +29,13 @@ const ENABLED: c_int = 0;
 /// `PTHREAD_CANCEL_DISABLE`
 const DISABLED: c_int = 1;
 
-/// Whoever sleeps in a call has a lane to itself, and a process has no more of these.
-const MOST: usize = 64;
+/// More than are cancelled at a time and wait for the host.
+const MOST: usize = 1024;
 
 /// The threads that were cancelled last, 0 for none. One that acts on it elsewhere stays here until a later thread of the same
 /// name finds that it is not meant, or others need the room.
 static CANCELLED: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
-/// Where the next is noted.
+/// Where the next is noted if there is no room.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 /// Whether any ever was.
 static ANY: AtomicBool = AtomicBool::new(false);
@@ -53,8 +63,14 @@ fn place_of(thread: usize) -> Option<&'static AtomicUsize> {
 pub fn note(thread: usize) {
     ANY.store(true, Ordering::Relaxed);
     if place_of(thread).is_none() {
-        let at = NEXT.fetch_add(1, Ordering::Relaxed) % MOST;
-        CANCELLED[at].store(thread, Ordering::Relaxed);
+        let take = |free: &AtomicUsize| {
+            let (none, order) = (0, Ordering::Relaxed);
+            free.compare_exchange(none, thread, order, order).is_ok()
+        };
+        if !CANCELLED.iter().any(take) {
+            let at = NEXT.fetch_add(1, Ordering::Relaxed) % MOST;
+            CANCELLED[at].store(thread, Ordering::Relaxed);
+        }
     }
     // [K1] Orders the note before the search for the sleeper; pairs with [K2] of who is about to sleep: one of the two sees
     // what the other has written.
@@ -91,6 +107,16 @@ pub fn is_deaf() -> bool {
 /// Says whether the calling thread may be cancelled anywhere: then all that waits is given up.
 pub fn set_sudden(sudden: bool) {
     SUDDEN.set(sudden);
+}
+
+/// Whether the calling thread may be cancelled anywhere, as [`set_sudden`] has it.
+pub fn is_sudden() -> bool {
+    SUDDEN.get()
+}
+
+/// Has calls of this thread go on, or not, though it is cancelled; answers whether they did before.
+pub fn set_deaf(deaf: bool) -> bool {
+    DEAF.replace(deaf)
 }
 
 /// Does what is no cancellation point though it may wait.

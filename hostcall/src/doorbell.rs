@@ -22,33 +22,44 @@ impl Doorbell for Futex {
     }
 }
 
-/// What the library asks of its own kernel amid a call of the program's, until this is dropped: it leaves errno alone, since a call
-/// that succeeds does so however it had to wait, errno(3), and is no cancellation point, since the thread has a lane.
+/// Leaves errno alone until this is dropped: a call that succeeds does so however it had to wait, errno(3).
+pub struct KeepErrno(i32);
+
+impl KeepErrno {
+    /// From now on.
+    pub fn begin() -> KeepErrno {
+        // SAFETY: errno's address is valid for the life of the thread.
+        KeepErrno(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl Drop for KeepErrno {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { *libc::__errno_location() = self.0 };
+    }
+}
+
+/// What the library asks of its own kernel by libc's functions amid a call of the program's, until this is dropped: it leaves errno
+/// alone, and is no cancellation point, since the thread has a lane. Not for what sleeps until something happens, which syscall(2)
+/// does: a handler may leave that by longjmp(3), and the thread would not be cancelled any more.
 pub struct Aside {
-    errno: i32,
     _held: Held,
+    _errno: KeepErrno,
 }
 
 impl Aside {
     /// From now on.
     pub fn begin() -> Aside {
-        // SAFETY: errno's address is valid for the life of the thread.
-        let errno = unsafe { *libc::__errno_location() };
+        let _errno = KeepErrno::begin();
         let _held = Held::begin();
-        Aside { errno, _held }
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        // SAFETY: as above.
-        unsafe { *libc::__errno_location() = self.errno };
+        Aside { _held, _errno }
     }
 }
 
 /// Sleeps while `word` is `value`.
 pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
-    let _aside = Aside::begin();
+    let _errno = KeepErrno::begin();
     let timeout = limit.map(|limit| libc::timespec {
         tv_sec: limit.as_secs() as i64,
         tv_nsec: limit.subsec_nanos().into(),
@@ -75,7 +86,7 @@ pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wake
 
 /// Wakes up to `count` sleepers on `word`.
 pub fn futex_wake(word: &AtomicU32, count: i32) {
-    let _aside = Aside::begin();
+    let _errno = KeepErrno::begin();
     // SAFETY: the word is mapped; the call reads nothing but its address.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
@@ -102,7 +113,7 @@ const YIELDS: u32 = 64;
 
 impl SerialLine<'_> {
     fn sleep(&self, word: &AtomicU32, limit: Option<Duration>, restarts: bool) -> Wakeup {
-        let _aside = Aside::begin();
+        let _errno = KeepErrno::begin();
         for _ in 0..if coarse_timers() { YIELDS } else { 0 } {
             if word.load(Ordering::Acquire) != SLEEPING {
                 return Wakeup::Rung;
@@ -128,7 +139,7 @@ impl SerialLine<'_> {
                     tv_nsec: nap.subsec_nanos().into(),
                 };
                 // SAFETY: the timespec is live; no remainder is asked for.
-                let cut = unsafe { libc::nanosleep(&time, std::ptr::null_mut()) == -1 };
+                let cut = unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, 0) == -1 };
                 cut && !(restarts && handlers_restart())
             } else {
                 // Reads the clock first, another system call, so not for the shortest naps.
@@ -216,7 +227,7 @@ struct Waiter {
 fn futex_waitv(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Result<i64, Errno> {
     /// `FUTEX2_SIZE_U32`, without the private flag.
     const SIZE_U32: u32 = 2;
-    let _aside = Aside::begin();
+    let _errno = KeepErrno::begin();
     let waiter = Waiter {
         value: value.into(),
         address: word.as_ptr() as u64,

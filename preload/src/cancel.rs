@@ -11,7 +11,7 @@
 //! at that instant.
 #![allow(unsafe_code)]
 
-use crate::real::{shims, Function};
+use crate::real::shims;
 use crate::symbols::own;
 use crate::{observe, session};
 use hostcall::cancellation;
@@ -32,24 +32,20 @@ thread_local! {
 
 /// Has the calling thread end if it was cancelled and lets itself be.
 fn ask() {
-    static FOUND: Function = Function::new();
-    // Whose handler has interrupted a call of its own has that call's lane in hand. It ends where that call does.
-    if cancellation::is_noted() && session::attached().is_some_and(|client| client.is_interrupted())
-    {
+    // It ends where that call does.
+    if cancellation::is_noted() && is_amid_a_call() {
         return;
     }
     // Before the question: a note that was made after it stays.
     if cancellation::is_noted() && cancellation::is_enabled() {
         cancellation::forget();
     }
-    // Not `C-unwind`, by which the compiler would have frames refuse to be unwound, through a runtime that is not the one
-    // that unwinds: this library has its own.
-    // SAFETY: the function's type; no frame between this one and the program's has anything to drop.
-    unsafe {
-        if let Some(test) = FOUND.next::<unsafe extern "C" fn()>(c"pthread_testcancel") {
-            test();
-        }
-    }
+    cancellation::test();
+}
+
+/// Whether a handler has interrupted a call of its thread, which has that call's lane in hand.
+fn is_amid_a_call() -> bool {
+    session::attached().is_some_and(|client| client.is_interrupted())
 }
 
 /// Where a hook that is a cancellation point begins.
@@ -72,16 +68,22 @@ pub fn around<T>(is_point: bool, call: impl FnOnce() -> T) -> T {
     let outer = OUTERMOST.get();
     // The library calls its own hooks too: what closes a descriptor on the way is no cancellation point for that.
     let is_outermost = outer == 0 || here > outer;
-    let deferral = Deferral::begin();
+    let deferral = Deferral::begin(is_outermost);
+    // Left behind by a handler that has left a call by longjmp(3), as is a type that was put off.
+    let deaf = is_outermost.then(|| cancellation::set_deaf(false));
     if is_outermost {
         OUTERMOST.set(here);
         if is_point {
             point();
+        } else if cancellation::is_noted() && !is_amid_a_call() {
+            // Perhaps meant for a thread before this one. If not, the next point asks libc all the same.
+            cancellation::forget();
         }
     }
     let answer = call();
-    if is_outermost {
+    if let Some(deaf) = deaf {
         OUTERMOST.set(0);
+        cancellation::set_deaf(deaf);
     }
     deferral.end();
     answer
@@ -91,11 +93,14 @@ pub fn around<T>(is_point: bool, call: impl FnOnce() -> T) -> T {
 struct Deferral(c_int);
 
 impl Deferral {
-    fn begin() -> Deferral {
+    fn begin(is_outermost: bool) -> Deferral {
         let mut before = DEFERRED;
         if observe::is_sudden() {
             // SAFETY: a live integer.
             unsafe { own::pthread_setcanceltype(DEFERRED, &mut before) };
+        }
+        if is_outermost && cancellation::is_sudden() {
+            before = ASYNCHRONOUS;
         }
         if before == ASYNCHRONOUS {
             cancellation::set_sudden(true);

@@ -3,7 +3,7 @@
 //!
 //! From the first session on the kernel knows one handler for these signals, [`handle`]. It has a thread whose [access] has faulted go on
 //! behind that, and hands everything else on to what the program has set: flags, mask and stack are those that it asked for (of
-//! SIGILL not the stack), and it is shown no other handler than its own. SIGSEGV and SIGBUS that it ignores are left alone, for an ignored
+//! SIGILL not the stack, nor that its handler is deferred), and it is shown no other handler than its own. SIGSEGV and SIGBUS that it ignores are left alone, for an ignored
 //! signal is inherited by what it executes; a fault then ends it.
 #![allow(unsafe_code)]
 
@@ -14,7 +14,7 @@ use hostcall::access::{self, Registers};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::mem::zeroed;
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use syscalls::Sysno;
 
 /// What the program has set for a signal, as far as the kernel is told something else.
@@ -22,6 +22,8 @@ struct Disposition {
     signal: c_int,
     handler: AtomicUsize,
     flags: AtomicI32,
+    /// The first word of the mask, all that the kernel has.
+    mask: AtomicU64,
     /// Whether the kernel has been told.
     told: AtomicBool,
 }
@@ -32,13 +34,37 @@ impl Disposition {
             signal,
             handler: AtomicUsize::new(libc::SIG_DFL),
             flags: AtomicI32::new(0),
+            mask: AtomicU64::new(0),
             told: AtomicBool::new(false),
         }
     }
 
     fn set(&self, action: &libc::sigaction) {
         self.flags.store(action.sa_flags, Ordering::Relaxed);
+        // SAFETY: a set is made of words.
+        let mask = unsafe { *(&raw const action.sa_mask).cast() };
+        self.mask.store(mask, Ordering::Relaxed);
         self.handler.store(action.sa_sigaction, Ordering::Release);
+    }
+}
+
+impl Disposition {
+    /// Blocks in a handler what the program wants blocked in its own, where the kernel has not: until the handler returns, when the mask
+    /// is that of the context again.
+    ///
+    /// # Safety
+    /// `context` is that of the handler.
+    unsafe fn block(&self, context: *const ucontext_t) {
+        if self.signal != libc::SIGILL {
+            return;
+        }
+        // SAFETY: the caller's promise, and a live mask of the size that is passed; a set is made of words.
+        unsafe {
+            let before: u64 = *(&raw const (*context).uc_sigmask).cast();
+            let mask = before | self.mask.load(Ordering::Relaxed);
+            let how = libc::SIG_SETMASK;
+            let _ = try_sys!(Sysno::rt_sigprocmask, how, &raw const mask, 0, 8);
+        }
     }
 }
 
@@ -107,10 +133,11 @@ fn for_kernel(signal: c_int, set: &libc::sigaction) -> libc::sigaction {
             _ => set.sa_flags & !libc::SA_RESETHAND,
         };
     if illegal {
-        // Whole calls are made in the handler, with room for them, and a handler in the midst of one may make another.
+        // Whole calls are made in the handler: with room for them, by signals interrupted as ever, and again by a handler in the midst of
+        // one.
         told.sa_flags = told.sa_flags & !libc::SA_ONSTACK | libc::SA_NODEFER;
         // SAFETY: a live set.
-        unsafe { libc::sigdelset(&mut told.sa_mask, signal) };
+        unsafe { libc::sigemptyset(&mut told.sa_mask) };
     }
     told
 }
@@ -132,6 +159,7 @@ pub unsafe fn action(
         disposition.handler.load(Ordering::Acquire),
         disposition.flags.load(Ordering::Relaxed),
     );
+    let mask = disposition.mask.load(Ordering::Relaxed);
     // SAFETY: the caller's structures, and live ones.
     unsafe {
         let told = new.as_ref().map(|new| {
@@ -147,6 +175,8 @@ pub unsafe fn action(
             if seen.sa_sigaction == handle as *const () as usize {
                 old.sa_sigaction = handler;
                 old.sa_flags = flags;
+                // SAFETY: a set is made of words.
+                *(&raw mut old.sa_mask).cast() = mask;
             }
         }
         done
@@ -178,6 +208,7 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c
             }
             // SAFETY: the program has set it; one that takes the signal alone does not look at the rest.
             unsafe {
+                disposition.block(context.cast());
                 let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
                     std::mem::transmute(handler);
                 handler(signal, info, context);

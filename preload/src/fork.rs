@@ -241,7 +241,7 @@ struct Wanted {
 /// Whether there are such calls of this number.
 pub fn may_fork(number: c_long) -> bool {
     #[cfg(target_arch = "x86_64")]
-    let old = number == libc::SYS_fork;
+    let old = matches!(number, libc::SYS_fork | libc::SYS_vfork);
     #[cfg(not(target_arch = "x86_64"))]
     let old = false;
     old || matches!(number, libc::SYS_clone | libc::SYS_clone3)
@@ -269,7 +269,7 @@ impl Wanted {
                 (head.flags, head.stack)
             }
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_fork => (0, 0),
+            libc::SYS_fork | libc::SYS_vfork => (0, 0),
             _ => return None,
         };
         Some(Wanted { flags, stack })
@@ -315,6 +315,12 @@ pub unsafe fn by_number(number: c_long, all: [usize; 5]) -> c_int {
         );
         return failed(Errno(libc::EINVAL));
     }
+    // A child of vfork(2) would come back on this very stack.
+    #[cfg(target_arch = "x86_64")]
+    let number = match number {
+        libc::SYS_vfork => libc::SYS_fork,
+        other => other,
+    };
     answered(fork_with(|| {
         // SAFETY: the caller's arguments; the child comes back on its own copy of this stack.
         unsafe { sys!(Sysno::from(number as u32), a, b, c, d, e) }

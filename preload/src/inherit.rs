@@ -42,6 +42,7 @@ unsafe extern "C" fn start(
             return bypass::begin();
         }
         environment::remember(list);
+        crate::entering::start();
         crate::fork::register();
         crate::shims::slots::install();
         observe::start(wanted.report, wanted.trace, arguments.cast_const().cast());

@@ -194,10 +194,15 @@ pub fn around<T: Answer>(row: Row, shim: impl FnOnce() -> T, own: impl FnOnce() 
     if bypassed() {
         return own();
     }
-    cancel::around(row.is_point(), || match is(COUNTED | TRACED) {
+    let call = || match is(COUNTED | TRACED) {
         true => watched(row, shim),
         false => shim(),
-    })
+    };
+    match row {
+        // Which changes what is put off around the others.
+        Row::pthread_setcanceltype => call(),
+        _ => cancel::around(row.is_point(), call),
+    }
 }
 
 fn watched<T: Answer>(row: Row, shim: impl FnOnce() -> T) -> T {

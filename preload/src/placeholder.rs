@@ -68,7 +68,8 @@ pub fn lend() {
 pub fn is_one(fd: c_int) -> bool {
     // SAFETY: plain system call.
     let flags = unsafe { try_sys!(Sysno::fcntl, fd, libc::F_GETFL, 0) };
-    flags.is_ok_and(|flags| flags & libc::O_PATH as isize != 0) && inode(fd, c"") == of_all()
+    flags.is_ok_and(|flags| flags & libc::O_PATH as isize != 0)
+        && inode(fd, c"").is_some_and(|inode| of_all() == Some(inode))
 }
 
 /// The inode of all placeholders.

@@ -454,9 +454,10 @@ fn now() -> i64 {
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }
 
-/// Blocks all signals of this thread; answers the mask before. The kernel's mask is 64 bits.
+/// Blocks all signals of this thread; answers the mask before. The kernel's mask is 64 bits. What handlers of a fork do by
+/// themselves may be a [fault](entering) meanwhile.
 pub fn block_signals() -> u64 {
-    let (all, mut old) = (u64::MAX, 0u64);
+    let (all, mut old) = (!entering::ILLEGAL, 0u64);
     // SAFETY: two live masks of the size that is passed.
     let _ = unsafe {
         try_sys!(

@@ -161,8 +161,15 @@ static void signals(void)
     close(fifo);
 
     struct sigaction own = {.sa_sigaction = skip, .sa_flags = SA_SIGINFO}, old = {0};
+    sigfillset(&own.sa_mask);
     say("sigaction %d\n", sigaction(SIGILL, &own, &old));
     say("before %d\n", old.sa_handler == SIG_DFL);
+    handled = 0;
+    asm volatile("ud2");
+    fifo = open(in("fifo"), O_RDWR);
+    setitimer(ITIMER_REAL, &timer, NULL);
+    say("interrupted %ld\n", ENTER(SYS_read, fifo, &byte, 1, 0));
+    close(fifo);
     handled = 0;
     asm volatile("ud2");
     say("its own fault %d, then %ld\n", handled, ENTER(SYS_pread64, host, &byte, 1, 0));
@@ -203,14 +210,50 @@ static void threads(void)
     }
 }
 
+/* An image that begins with all signals blocked, and a child of vfork(2). */
+static void image(char *program)
+{
+    sigset_t all, before;
+    char *arguments[] = {program, "blocked", (char *)in("file"), NULL};
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t child = fork();
+    if (child == 0) {
+        /* Past all hooks, if there are any. */
+        unsigned long mask = -1;
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+        execv(program, arguments);
+        _exit(9);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    say("image %x\n", status);
+    child = ENTER(SYS_vfork, 0, 0, 0, 0);
+    if (child == 0)
+        _exit(3);
+    waitpid(child, &status, 0);
+    say("vfork %x\n", status);
+}
+
+static int blocked(const char *path)
+{
+    char byte;
+    int fd = open(path, O_RDONLY);
+    return ENTER(SYS_pread64, fd, &byte, 1, 0) == 1 ? 5 : 6;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3)
+        return blocked(argv[2]);
     begin(argc, argv);
     transfers();
     directory_at();
     others();
     signals();
     threads();
+    image(argv[0]);
     close(host);
     return 0;
 }

@@ -267,19 +267,25 @@ fn be_patient(socket: RawFd, option: libc::c_int) {
 /// What has come with hostd's answer: the region and the commons.
 type Files = [Option<OwnedFd>; 2];
 
+/// Times that the answer is looked at: room is made for one number at least between two of them.
+const MOST_LOOKS: usize = 4;
+
 /// hostd's answer, and its files.
 fn await_welcome(socket: RawFd, attaching: &mut dyn Attaching) -> Result<(Welcome, Files), Errno> {
     // A file that finds no number is gone with the answer. So that is only looked at before it is known that none is lost.
-    let received = loop {
+    let mut received = Err(Errno(libc::EMFILE));
+    // Files may be withheld for another reason too, as by a security module: then room does not help.
+    for _ in 0..MOST_LOOKS {
         let (welcome, files, lacking) = receive(socket)?;
         if !lacking {
-            break Ok((welcome, files));
+            received = Ok((welcome, files));
+            break;
         }
         drop(files);
         if !attaching.make_room() {
-            break Err(Errno(libc::EMFILE));
+            break;
         }
-    };
+    }
     // SAFETY: no byte is asked for, of a message that is there: with it goes the rest.
     let taken = unsafe { libc::recv(socket, std::ptr::null_mut(), 0, libc::MSG_DONTWAIT) };
     Errno::result(taken as i64)?;

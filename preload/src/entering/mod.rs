@@ -116,19 +116,30 @@ pub unsafe fn resume(context: *mut ucontext_t) -> bool {
     true
 }
 
-/// A set of signals to be blocked without the one that this program may not block, if it is among them.
-///
-/// # Safety
-/// `set` is null or may be read.
-pub unsafe fn unblocked(set: *const libc::sigset_t) -> Option<libc::sigset_t> {
-    // SAFETY: the caller's promise; a set of its own.
+/// Signals to be blocked, as the kernel has them, without the one that this program may not block.
+pub fn unblocked(signals: u64) -> u64 {
+    match signals & ILLEGAL != 0 && expected() {
+        true => signals & !ILLEGAL,
+        false => signals,
+    }
+}
+
+/// SIGILL in a set of signals of the kernel's.
+pub const ILLEGAL: u64 = 1 << (libc::SIGILL - 1);
+
+/// Has the program begin with that signal unblocked, which the image before may have left blocked. For the constructor: threads inherit it.
+pub fn start() {
+    let mut blocked = 0u64;
+    if !is_likely(Program::own()) {
+        return;
+    }
+    // SAFETY: live masks of the size that is passed; null pointers ask for nothing.
     unsafe {
-        let mut set = *set.as_ref()?;
-        let blocks = libc::sigismember(&set, libc::SIGILL) == 1 && expected();
-        blocks.then(|| {
-            libc::sigdelset(&mut set, libc::SIGILL);
-            set
-        })
+        let known = try_sys!(Sysno::rt_sigprocmask, 0, 0, &raw mut blocked, 8).is_ok();
+        if known && unblocked(blocked) != blocked {
+            let (how, set) = (libc::SIG_UNBLOCK, ILLEGAL);
+            let _ = try_sys!(Sysno::rt_sigprocmask, how, &raw const set, 0, 8);
+        }
     }
 }
 
@@ -138,7 +149,7 @@ mod tests {
     use crate::program::Program;
     use std::arch::naked_asm;
 
-    /// The bytes within an instruction, with a known number, with another, and with one of which nothing is known.
+    /// The bytes within an instruction, and instructions: with a known number, with one from elsewhere, and with either.
     #[unsafe(naked)]
     unsafe extern "C" fn instructions() {
         naked_asm!(
@@ -150,6 +161,12 @@ mod tests {
             "mov eax, 39",
             "mov eax, edi",
             "syscall",
+            "mov eax, 39",
+            "2:",
+            "syscall",
+            "test edi, edi",
+            "mov eax, 1",
+            "jnz 2b",
             "ret",
             ".cfi_endproc",
         )
@@ -158,11 +175,11 @@ mod tests {
     #[test]
     fn instructions_are_told_from_their_bytes() {
         let start = (instructions as *const u8).addr();
-        let within = |site: &Site| (start..start + 32).contains(&site.address);
+        let within = |site: &Site| (start..start + 40).contains(&site.address);
         let found = all(Program::own()).filter(within);
         let found: Vec<_> = found
             .map(|site| (site.address - start, site.number))
             .collect();
-        assert_eq!(found, [(15, Some(39)), (24, None)]);
+        assert_eq!(found, [(15, Some(39)), (24, None), (31, None)]);
     }
 }

@@ -32,9 +32,9 @@ pub fn all(program: Program) -> impl Iterator<Item = Site> {
         if !walk.function.contains(&address) {
             walk = Walk::through(functions?.around(address)?);
         }
-        walk.arrives(address).then_some(Site {
+        walk.arrives(address).then(|| Site {
             address,
-            number: walk.number,
+            number: walk.number_at(address),
         })
     })
 }
@@ -96,10 +96,12 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 struct Walk {
     /// Where the function is.
     function: Range<usize>,
+    /// All of it.
+    whole: &'static [u8],
     /// What is left of it.
     rest: &'static [u8],
-    /// What the register of the system call's number holds before that.
-    number: Option<u32>,
+    /// What the register of the system call's number holds before that, and from which address on.
+    number: Option<(u32, usize)>,
 }
 
 impl Walk {
@@ -111,6 +113,7 @@ impl Walk {
         let start = function.as_ptr().addr();
         Walk {
             function: start..start + function.len(),
+            whole: function,
             rest: function,
             number: None,
         }
@@ -119,39 +122,70 @@ impl Walk {
     /// Whether there is an instruction at an address of the function. To be asked in ascending order.
     fn arrives(&mut self, address: usize) -> bool {
         while !self.rest.is_empty() && self.rest.as_ptr().addr() < address {
-            let mut reader = U8Reader::new(self.rest);
-            let decoded = InstDecoder::default().decode(&mut reader);
-            (self.rest, self.number) = match decoded {
-                Ok(instruction) => {
-                    let length = instruction.len().to_const() as usize;
-                    let rest = self.rest.get(length..).unwrap_or_default();
-                    (rest, number_after(self.number, &instruction))
+            (self.rest, self.number) = match first_of(self.rest) {
+                Some((instruction, rest)) => {
+                    let behind = rest.as_ptr().addr();
+                    (rest, number_after(self.number, &instruction, behind))
                 }
                 // Behind what is none, nothing is known to be one.
-                Err(_) => (&[][..], None),
+                None => (&[][..], None),
             };
         }
         !self.rest.is_empty() && self.rest.as_ptr().addr() == address
     }
+
+    /// The number that the register holds where the walk has arrived, unless the function jumps to there with another.
+    fn number_at(&self, address: usize) -> Option<u32> {
+        let (number, since) = self.number?;
+        let mut rest = self.whole;
+        while let Some((instruction, behind)) = first_of(rest) {
+            let target = target(&instruction, behind.as_ptr().addr());
+            if target.is_some_and(|target| (since..=address).contains(&target)) {
+                return None;
+            }
+            rest = behind;
+        }
+        Some(number)
+    }
+}
+
+/// The instruction at the start, and what is behind it.
+fn first_of(bytes: &'static [u8]) -> Option<(Instruction, &'static [u8])> {
+    let mut reader = U8Reader::new(bytes);
+    let instruction = InstDecoder::default().decode(&mut reader).ok()?;
+    let length = instruction.len().to_const() as usize;
+    Some((instruction, bytes.get(length..)?))
+}
+
+/// Where an instruction jumps to, if it says so by the distance from what is `behind` it.
+fn target(instruction: &Instruction, behind: usize) -> Option<usize> {
+    let opcode = instruction.opcode();
+    let distance = match instruction.operand(0) {
+        _ if opcode != Opcode::JMP && !opcode.is_jcc() => return None,
+        Operand::ImmediateI8 { imm } => imm.into(),
+        Operand::ImmediateI32 { imm } => imm as isize,
+        _ => return None,
+    };
+    Some(behind.wrapping_add_signed(distance))
 }
 
 /// What is known of the number after an instruction. Compilers load it shortly before, among the arguments; behind anything else than what
 /// loads them nothing is known.
-fn number_after(before: Option<u32>, instruction: &Instruction) -> Option<u32> {
+fn number_after(
+    before: Option<(u32, usize)>,
+    instruction: &Instruction,
+    behind: usize,
+) -> Option<(u32, usize)> {
+    const EAX: Operand = Operand::Register {
+        reg: RegSpec::eax(),
+    };
     let to = instruction.operand(0);
     match instruction.opcode() {
-        Opcode::MOV
-            if to
-                == (Operand::Register {
-                    reg: RegSpec::eax(),
-                }) =>
-        {
-            match instruction.operand(1) {
-                Operand::ImmediateU32 { imm } => Some(imm),
-                Operand::ImmediateI32 { imm } => imm.try_into().ok(),
-                _ => None,
-            }
-        }
+        Opcode::MOV if to == EAX => match instruction.operand(1) {
+            Operand::ImmediateU32 { imm } => Some((imm, behind)),
+            Operand::ImmediateI32 { imm } => Some((imm.try_into().ok()?, behind)),
+            _ => None,
+        },
         Opcode::MOV | Opcode::LEA | Opcode::XOR | Opcode::MOVZX | Opcode::MOVSXD => match to {
             // The register's halves and quarters have its number.
             Operand::Register { reg } if reg.num() == RegSpec::rax().num() => None,

@@ -3,8 +3,8 @@
 
 use super::sites::{Site, SYSCALL};
 use crate::real::try_sys;
-use std::slice;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use syscalls::Sysno;
 
 /// Enters the kernel as the instruction would have that it stands for, and goes on behind that.
@@ -17,12 +17,19 @@ pub struct Stub {
 /// `syscall`, and `jmp [rip]`: to the address that follows.
 const CODE: [u8; 8] = [SYSCALL[0], SYSCALL[1], 0xff, 0x25, 0, 0, 0, 0];
 
+/// All of them, in ascending order of what they stand for.
+#[repr(C)]
+struct Table {
+    count: usize,
+    padding: usize,
+    stubs: [Stub; MOST],
+}
+
 /// As many as there can be. Of their memory only what is written to is taken.
 const MOST: usize = 1 << 16;
 
-/// Where they are, in ascending order of what they stand for, and how many.
-static FIRST: AtomicUsize = AtomicUsize::new(0);
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// The table, once there is one.
+static TABLE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
 
 impl Stub {
     /// Where the program has the instruction.
@@ -48,34 +55,39 @@ pub fn make(sites: impl Iterator<Item = Site>) -> bool {
 }
 
 fn fill(sites: impl Iterator<Item = Site>) -> Option<()> {
-    let size = MOST * size_of::<Stub>();
+    const SIZE: usize = size_of::<Table>();
     let written = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a fresh mapping, which is never unmapped and not written to once it is known to others.
+    // SAFETY: a fresh mapping, of which zeros are a table, and which is not written to once it is known to others.
     unsafe {
-        let first = try_sys!(Sysno::mmap, 0, size, written, flags, -1isize, 0).ok()? as *mut Stub;
-        let mut count = 0;
+        let place = try_sys!(Sysno::mmap, 0, SIZE, written, flags, -1isize, 0).ok()?;
+        let table = place as *mut Table;
         for site in sites.take(MOST) {
             let behind = site.address + SYSCALL.len();
-            first.add(count).write(Stub { code: CODE, behind });
-            count += 1;
+            (*table).stubs[(*table).count] = Stub { code: CODE, behind };
+            (*table).count += 1;
         }
         let runs = libc::PROT_READ | libc::PROT_EXEC;
-        try_sys!(Sysno::mprotect, first, size, runs).ok()?;
-        COUNT.store(count, Ordering::Relaxed);
-        // Whoever finds them finds their number.
-        FIRST.store(first.addr(), Ordering::Release);
+        let made = try_sys!(Sysno::mprotect, place, SIZE, runs).is_ok();
+        // Whoever finds it finds it filled. Who comes second, as a handler may let him, may have found instructions changed already.
+        let order = (Ordering::Release, Ordering::Relaxed);
+        let first = made
+            && TABLE
+                .compare_exchange(null_mut(), table, order.0, order.1)
+                .is_ok();
+        if !first {
+            let _ = try_sys!(Sysno::munmap, place, SIZE);
+        }
+        made.then_some(())
     }
-    Some(())
 }
 
 /// All of them.
 pub fn all() -> &'static [Stub] {
-    let first = FIRST.load(Ordering::Acquire) as *const Stub;
-    match first.is_null() {
-        true => &[],
-        // SAFETY: as many have been written there, and stay.
-        false => unsafe { slice::from_raw_parts(first, COUNT.load(Ordering::Relaxed)) },
+    // SAFETY: a table stays, and is not written to.
+    match unsafe { TABLE.load(Ordering::Acquire).as_ref() } {
+        None => &[],
+        Some(table) => &table.stubs[..table.count],
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::terms::spec;
-use super::{host, wait, Asked, Terms};
+use super::{answer, host, wait, Asked, Terms};
 use crate::fds;
 use crate::real::{errno, failed, sys, try_sys};
 use hostcall::access::{copy, put};
@@ -38,9 +38,10 @@ pub unsafe fn poll(
     let error = errno();
     // Of a call that fails, too: the kernel has written that nothing is ready.
     // SAFETY: the caller's promise.
-    match unsafe { asked.tell(list) } {
-        true if ready < 0 => failed(error),
-        true => ready,
+    let told = unsafe { asked.tell(list) };
+    drop(asked);
+    match told {
+        true => answer(ready, error),
         false => failed(Errno(libc::EFAULT)),
     }
 }

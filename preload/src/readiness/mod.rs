@@ -13,7 +13,7 @@ mod terms;
 pub use terms::{Back, Terms};
 
 use crate::fds::Age;
-use crate::real::{errno, failed, set_errno};
+use crate::real::{errno, failed};
 use crate::{cancel, fds, session};
 use hostcall::cancellation;
 use hostcall::ops::Calls;
@@ -63,11 +63,18 @@ fn wait(asked: &mut impl Asked, terms: &mut Terms) -> c_int {
         None => in_steps(asked, terms),
     };
     terms.end();
-    if ready == -1 && errno() == Errno(libc::EINTR) {
-        cancel::interrupted();
-        set_errno(Errno(libc::EINTR));
-    }
     ready
+}
+
+/// What a call answers that has waited, with the errno that came with it. A cancelled thread ends here, so nothing is in hand any more.
+fn answer(ready: c_int, error: Errno) -> c_int {
+    if ready == -1 && error == Errno(libc::EINTR) {
+        cancel::interrupted();
+    }
+    match ready {
+        -1 => failed(error),
+        ready => ready,
+    }
 }
 
 /// Asks both kernels.

@@ -2,9 +2,9 @@
 #![allow(unsafe_code)]
 
 use super::terms::spec;
-use super::{host, wait, Asked, Terms};
+use super::{answer, host, wait, Asked, Terms};
 use crate::fds;
-use crate::real::{failed, sys};
+use crate::real::{errno, failed, sys};
 use hostcall::access::copy;
 use hostcall::types::Errno;
 use libc::{c_int, c_ulong, fd_set};
@@ -62,7 +62,7 @@ pub unsafe fn select(
     // A call that fails leaves the sets as they were.
     // SAFETY: the caller's promise.
     match ready < 0 || unsafe { asked.write(sets) } {
-        true => ready,
+        true => answer(ready, errno()),
         false => failed(Errno(libc::EFAULT)),
     }
 }

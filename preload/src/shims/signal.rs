@@ -30,6 +30,9 @@ unsafe fn set(signal: c_int, handler: sighandler_t, flags: c_int, blocks: bool) 
     }
 }
 
+/// The kernel's set is of 64 signals, and the first word of libc's.
+type Kernels = u64;
+
 /// sigprocmask(2) for this thread.
 ///
 /// # Safety
@@ -40,33 +43,25 @@ unsafe fn change_mask(
     old: *mut sigset_t,
 ) -> Result<isize, Errno> {
     /// libc's own signals, for cancelling threads and for changing the ids of all, which it keeps out of masks.
-    const KEPT: [c_int; 2] = [32, 33];
-    /// The kernel's set is of 64 signals, and the first word of libc's.
-    type Kernels = u64;
-    // SAFETY: the caller's structures; a set of its own.
+    const KEPT: Kernels = 1 << 31 | 1 << 32;
+    // SAFETY: the caller's structures, and a live word.
     unsafe {
-        let allowed = match how {
-            libc::SIG_UNBLOCK => None,
-            _ => entering::unblocked(set),
-        };
-        let set = allowed
-            .as_ref()
-            .map_or(set, |allowed| allowed)
-            .cast::<Kernels>();
-        let word = set.as_ref().map(|word| {
-            KEPT.iter()
-                .fold(*word, |word, signal| word & !(1 << (signal - 1)))
+        let set = set.cast::<Kernels>().as_ref().map(|set| match how {
+            libc::SIG_UNBLOCK => *set & !KEPT,
+            _ => entering::unblocked(*set & !KEPT),
         });
-        let word = word.as_ref().map_or(std::ptr::null(), |word| word);
-        try_sys!(Sysno::rt_sigprocmask, how, word, old, size_of::<Kernels>())
+        let set = set.as_ref().map_or(std::ptr::null(), |set| set);
+        try_sys!(Sysno::rt_sigprocmask, how, set, old, size_of::<Kernels>())
     }
 }
 
 shims! {
     fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int {
-        let masked = new.as_ref().and_then(|new| {
-            let sa_mask = entering::unblocked(&new.sa_mask)?;
-            Some(libc::sigaction { sa_mask, ..*new })
+        let masked = new.as_ref().map(|new| {
+            let mut new = *new;
+            let blocked = &raw mut new.sa_mask;
+            *blocked.cast() = entering::unblocked(*blocked.cast::<Kernels>());
+            new
         });
         let new = masked.as_ref().map_or(new, |masked| masked);
         match faults::owns(signal) {
