@@ -110,21 +110,27 @@ fn a_dumb_terminal_gets_no_escapes() {
     let mut dosh = Dosh::with(|command, _| {
         command.env("TERM", "dumb");
     });
-    dosh.until("a prompt", |shown| shown.ends_with(['#', '$']));
+    // What is typed ahead of a prompt stands before it.
+    let at_a_prompt = |dosh: &Dosh| dosh.until("a prompt", |shown| shown.ends_with(['#', '$']));
+    at_a_prompt(&dosh);
     dosh.types("if true; then\n");
     dosh.shows("\n>");
     dosh.types("echo in''side; fi\n");
     dosh.shows("\ninside");
+    at_a_prompt(&dosh);
     dosh.types("cat <<E\nin a here-document\nE\n");
     dosh.until("output", |shown| {
         shown.matches("in a here-document").count() == 2 && shown.ends_with(['#', '$'])
     });
     dosh.types("typed in vain\x03");
     dosh.until("a prompt", |shown| shown.contains("[130]"));
+    at_a_prompt(&dosh);
     dosh.types("echo aft''er=$?\n");
     dosh.shows("\nafter=130");
+    at_a_prompt(&dosh);
     dosh.types("history 2\n");
     dosh.shows("  echo aft''er=$?\n");
+    at_a_prompt(&dosh);
     dosh.types("echo be''gun; sleep 100\n");
     dosh.shows("\nbegun");
     dosh.types("\x03");
