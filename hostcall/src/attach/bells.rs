@@ -358,7 +358,10 @@ mod tests {
                 futex_wake(rung, 1);
             });
             while heard.load(Ordering::Acquire) == 0 {
-                assert_ne!(sleep_as_a_call(heard, 0, Some(lost), true), Wakeup::TimedOut);
+                assert_ne!(
+                    sleep_as_a_call(heard, 0, Some(lost), true),
+                    Wakeup::TimedOut
+                );
             }
         });
     }
