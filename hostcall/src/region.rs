@@ -15,7 +15,7 @@ use crate::wire::{flags, Message, ProtocolError};
 /// "hostcall", little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"hostcall");
 /// Version of layout and op table; the two sides must agree.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Size of the pages that the region is made of, bytes.
 pub const PAGE: usize = 4096;
 /// Bytes of payload that one call in flight may have.

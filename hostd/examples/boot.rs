@@ -3,6 +3,7 @@
 use hostd::guest::{init, start, Attach, Kind, Launch, Status};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::time::Duration;
 
 fn main() {
     if std::env::args_os()
@@ -67,6 +68,7 @@ fn main() {
         links: Vec::new(),
         files: vec![("/proc/self/exe".into(), "/run/hostcall/lib/copy".into())],
         attach,
+        grace: Duration::from_secs(10),
     };
     let result = start(launch).and_then(|running| running.wait());
     drop(listener);

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The host's side of host calls: guests read, write and list host files as if they were their own.
 #[derive(Debug, Parser)]
@@ -30,8 +31,8 @@ enum Command {
     },
     /// Boot a guest, run COMMAND in it with the host's files under the prefix, and end with its status.
     #[command(after_help = "\
-SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to COMMAND. The guest ends if COMMAND has not ended ten seconds after
-SIGTERM, and at the third SIGTERM or SIGHUP. On a terminal both hang it up, and the guest ends two seconds later.")]
+SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to COMMAND. The guest ends if COMMAND has not ended --grace seconds
+after SIGTERM, and at the third SIGTERM or SIGHUP. On a terminal both hang it up, and the guest ends two seconds later.")]
     Run {
         /// Kind of guest: a user-mode Linux kernel, or namespaces of this one. `auto` takes UML where installed.
         #[arg(long, value_enum, default_value = "auto")]
@@ -60,6 +61,9 @@ SIGTERM, and at the third SIGTERM or SIGHUP. On a terminal both hang it up, and 
         /// Shell of the guest that is opened without COMMAND: dosh on a terminal, else bash or sh, when absent.
         #[arg(long, value_name = "PROGRAM", conflicts_with = "command")]
         shell: Option<OsString>,
+        /// How long COMMAND may take to end after SIGTERM, as `docker stop -t`.
+        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+        grace: u32,
         /// Command and arguments; a shell when absent.
         #[arg(trailing_var_arg = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -221,6 +225,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
             export,
             copy,
             shell,
+            grace,
             command,
         } => {
             let kind = match guest {
@@ -250,6 +255,7 @@ fn execute(command: Command) -> Result<ExitCode, String> {
                 config,
                 copies: copy,
                 shell,
+                grace: Duration::from_secs(grace.into()),
                 command,
             };
             Ok(finish(hostd::run::run(run, program)?))

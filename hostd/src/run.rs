@@ -11,6 +11,7 @@ use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What to run and where.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Run {
     pub copies: Vec<(PathBuf, PathBuf)>,
     /// The shell for a command that is empty: the guest's own when absent.
     pub shell: Option<OsString>,
+    /// How long the command may take to end after SIGTERM.
+    pub grace: Duration,
     /// Command and arguments; empty for a shell.
     pub command: Vec<OsString>,
 }
@@ -289,6 +292,7 @@ fn boot(
             .chain(run.copies)
             .collect(),
         attach,
+        grace: run.grace,
     };
     guest::start(launch)
         .and_then(guest::Running::wait)

@@ -147,10 +147,12 @@ fn both_directories_have_their_history(guest: &mut Scripts) {
         pwd; hpwd; hrun pwd; command hpwd; (hcd /usr); hpwd
         env hcd /etc; echo $HPWD $HOLDPWD
         hcd; hrun sh -c 'test \"$PWD\" = \"$HOME\" && echo home'
-        HPWD=mine HOLDPWD=mine; hcd /etc; echo $HPWD; HPWD=mine; hcd /var; echo $HPWD";
+        HPWD=mine HOLDPWD=mine; hcd /etc; echo $HPWD; HPWD=mine; hcd /var; echo $HPWD
+        unset HPWD HOLDPWD; echo \"<$HPWD$HOLDPWD>\"; HPWD=mine; hcd /usr; echo $HPWD $HOLDPWD
+        f() { local HPWD=mine; hcd /etc; echo $HPWD; }; f; echo $HPWD";
     assert_eq!(
         say(guest, script),
-        "/usr /tmp /var /etc\n/tmp\n/etc\n/tmp\n/etc\n/etc\n/etc\n/usr\n/etc /usr\nhome\n/etc\n/var\n"
+        "/usr /tmp /var /etc\n/tmp\n/etc\n/tmp\n/etc\n/etc\n/etc\n/usr\n/etc /usr\nhome\n/etc\n/var\n<>\n/usr /var\n/etc\n/etc\n"
     );
     for (script, why) in [
         ("HOSTCALL_SESSION=new; hcd -", "no directory before"),

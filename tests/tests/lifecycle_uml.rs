@@ -6,9 +6,11 @@ use hostcall_tests::daemon::{
 use hostcall_tests::guest::{Guest, SOON};
 use hostcall_tests::soon::soon;
 use hostd::server::admin::Status;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use std::fs::{File, OpenOptions};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -279,6 +281,33 @@ fn output_that_cannot_be_written_is_told_of_and_no_success() {
     }
 }
 
+/// A command that has ended has the status that it had, however slowly its output is read.
+#[test]
+fn output_of_a_command_that_has_ended_outlives_sigterm() {
+    if !installed() {
+        return;
+    }
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let held = writer.try_clone().unwrap();
+    // More than the pipe takes, and less than hostd does.
+    let script = "trap '' TERM; head -c 100000 /dev/zero; exit 3";
+    let mut run = Command::new(program("hostd"))
+        .args(["run", "--guest", "uml", "--no-mount", "--grace", "1", "--"])
+        .args(["sh", "-c", script])
+        .stdout(writer)
+        .spawn()
+        .unwrap();
+    eventually("the pipe is full", || {
+        let mut writable = [PollFd::new(held.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut writable, PollTimeout::ZERO) == Ok(0)
+    });
+    drop(held);
+    kill(Pid::from_raw(run.id() as i32), Signal::SIGTERM).unwrap();
+    std::thread::sleep(Duration::from_millis(1300));
+    let read = std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
+    assert_eq!((read, run.wait().unwrap().code()), (100_000, Some(3)));
+}
+
 #[test]
 fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
     if !installed() {
@@ -308,7 +337,7 @@ fn no_user_of_a_guest_can_cut_off_what_others_sleep_on() {
     }
     let script = "
         bells=/run/hostcall/bells
-        until [ -s $bells ]; do sleep 0.1; done
+        for n in $(seq 300); do [ -s $bells ] && break; sleep 0.1; done
         user() { setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\" 2> /dev/null; }
         user truncate -s 0 $bells; echo $?
         user rm $bells; echo $?

@@ -87,7 +87,8 @@ pub fn await_ring(
     Some(woken)
 }
 
-/// Wakes a thread of this process that sleeps on its bell. One that is just about to sleep does so for one nap.
+/// Wakes a thread of this process that sleeps on its bell. One that is just about to sleep does so for one nap, of
+/// [`LONGEST_LOOK`] at most.
 pub fn ring(lane: u32) {
     let words = WORDS.load(Ordering::Acquire);
     if !words.is_null() && lane < MOST_LANES {
@@ -191,9 +192,21 @@ fn living(file: &OwnedFd) -> Option<Mapping> {
         libc::fstat(file.as_raw_fd(), &mut stat);
         (stat, libc::geteuid())
     };
-    let trusted = [0, own].contains(&stat.st_uid) && stat.st_mode & OTHERS_WRITE == 0;
+    let root = owner_of_root().unwrap_or(0);
+    let trusted = [0, own, root].contains(&stat.st_uid) && stat.st_mode & OTHERS_WRITE == 0;
     let whole = stat.st_size >= SIZE as i64;
     (held && trusted && whole).then(|| Mapping::read_only(file.as_fd(), SIZE).ok())?
+}
+
+/// Whose `/` is. In a user namespace without the guest's root its files show the user that stands for all who are missing there, and
+/// so does `/`. Whoever owns `/` can put any file in the place of the bells, so to trust them makes nobody mightier. Others who
+/// are missing show the same user, but have no way to the place: its directories are root's.
+fn owner_of_root() -> Option<libc::uid_t> {
+    // SAFETY: stat is valid when zeroed, and lives through the call; a NUL-terminated path.
+    unsafe {
+        let mut stat: libc::stat = std::mem::zeroed();
+        (libc::stat(c"/".as_ptr(), &mut stat) == 0).then_some(stat.st_uid)
+    }
 }
 
 /// The resident's part: it owns the bells and the line's other direction.
@@ -337,6 +350,7 @@ mod tests {
         // SAFETY: mapped pages of words, one of them never written.
         let [heard, rung] =
             [&heard, &rung].map(|mapping| unsafe { mapping.base().cast::<AtomicU32>().as_ref() });
+        let lost = Duration::from_secs(60);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(5));
@@ -344,7 +358,10 @@ mod tests {
                 futex_wake(rung, 1);
             });
             while heard.load(Ordering::Acquire) == 0 {
-                assert_ne!(sleep_as_a_call(heard, 0, None, true), Wakeup::TimedOut);
+                assert_ne!(
+                    sleep_as_a_call(heard, 0, Some(lost), true),
+                    Wakeup::TimedOut
+                );
             }
         });
     }
@@ -358,6 +375,41 @@ mod tests {
             // SAFETY: a plain system call.
             assert_eq!(unsafe { libc::fchmod(resident.as_raw_fd(), mode) }, 0);
             assert_eq!(living(&sleeper).is_some(), trusted, "{mode:o}");
+        }
+    }
+
+    /// There the guest's root is not known by its number. Needs to be root, to whom the bells belong then.
+    #[test]
+    fn who_has_a_user_namespace_sleeps_on_the_bells_of_root() {
+        // SAFETY: a plain system call.
+        if unsafe { libc::geteuid() } != 0 || owner_of_root() != Some(0) {
+            return eprintln!("skipped: needs root");
+        }
+        const USER: libc::uid_t = 12345;
+        const REFUSED: i32 = 77;
+        let (resident, sleeper) = bells();
+        prepare(&resident).unwrap();
+        // SAFETY: plain system calls; the child has one thread and ends here.
+        let (child, status) = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                let alone = libc::setresuid(USER, USER, USER) == 0
+                    && libc::unshare(libc::CLONE_NEWUSER) == 0
+                    && libc::prctl(libc::PR_SET_DUMPABLE, 1) == 0
+                    && std::fs::write("/proc/self/uid_map", format!("0 {USER} 1")).is_ok();
+                libc::_exit(match alone {
+                    true => living(&sleeper).is_none().into(),
+                    false => REFUSED,
+                });
+            }
+            let mut status = -1;
+            libc::waitpid(child, &mut status, 0);
+            (child, status)
+        };
+        assert!(child > 0 && libc::WIFEXITED(status), "{status}");
+        match libc::WEXITSTATUS(status) {
+            REFUSED => eprintln!("skipped: user namespaces are refused here"),
+            untrusted => assert_eq!(untrusted, 0),
         }
     }
 

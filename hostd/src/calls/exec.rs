@@ -51,7 +51,7 @@ impl Caller {
     /// Whoever hears of a program's end, or of its stop, finds on the guest's mount what it has changed by then. The change begins
     /// only here, for hostfs may rest as long as nobody waits for it.
     fn show_changes_of(&self, state: JobState) {
-        if state != JobState::None {
+        if !matches!(state, JobState::None | JobState::Continued) {
             drop(self.session.change());
         }
     }
@@ -302,6 +302,9 @@ impl ExecCalls for Caller {
             bare,
             beside: (beside != 0).then_some(beside),
         };
+        if let Some(follow) = &self.session.follow {
+            follow.program_begins();
+        }
         let told = self.session.hostd.tell(&exec, &fds);
         told.inspect_err(|_| starts.withdraw(job))?;
         if !later {

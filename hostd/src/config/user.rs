@@ -196,6 +196,8 @@ mod tests {
         let session = std::env::temp_dir().join(name);
         let dir = session.join("hostcall");
         std::fs::create_dir_all(&dir).unwrap();
+        // Whatever the umask.
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).unwrap();
         let own = Uid::effective();
         let refused = |mode| {
             let mode = std::fs::Permissions::from_mode(mode);

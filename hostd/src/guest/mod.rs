@@ -10,7 +10,7 @@
 //! - It takes over SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH and SIGCONT from [`start`] until
 //!   [`Running::wait`] has returned, and puts them back; one guest's console at a time in a process. The
 //!   first four go to the command's process group; the third SIGTERM or SIGHUP ends the guest, and so does a SIGTERM that
-//!   has not ended the command within ten seconds.
+//!   has not ended the command within [`Launch::grace`].
 //! - On a terminal it sets raw mode and puts it back on return, on panic and on each of these signals.
 
 use std::ffi::OsString;
@@ -118,6 +118,8 @@ pub struct Launch {
     pub texts: Vec<(PathBuf, &'static str)>,
     /// How its processes reach hostd.
     pub attach: Attach,
+    /// How long the command may take to end after SIGTERM, but for one on a terminal, which is hung up.
+    pub grace: Duration,
 }
 
 /// Why a guest did not start, or ended without a status.

@@ -24,8 +24,6 @@ const LOG_KEPT: usize = 16 * 1024;
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a guest on a terminal lives on after hostd was told to hang up or end.
 const HANGUP_GRACE: Duration = Duration::from_secs(2);
-/// How long COMMAND may take to end when hostd was told to end: as long as docker-stop(1) gives a container.
-const END_GRACE: Duration = Duration::from_secs(10);
 /// How many times a signal is passed on before it ends the guest itself. timeout(1) sends two at once.
 const PATIENCE: u32 = 2;
 
@@ -62,6 +60,7 @@ pub struct Relay {
     passed_on: u32,
     deadline: Instant,
     ending: Option<Signal>,
+    grace: Duration,
 }
 
 /// An output stream on its way to the user.
@@ -78,12 +77,13 @@ struct Sink {
 
 impl Relay {
     /// A relay over `link` for streams made as `stdio` says; `log_pipe` carries the boot log, `signals` what
-    /// came for hostd since the guest was started.
+    /// came for hostd since the guest was started. COMMAND may take `grace` to end after SIGTERM.
     pub fn new(
         mut link: FrameLink,
         signals: SignalPipe,
         log_pipe: Option<OwnedFd>,
         stdio: [Stdio; 3],
+        grace: Duration,
     ) -> Relay {
         link.limit(LINE_WINDOW);
         Relay {
@@ -100,6 +100,7 @@ impl Relay {
             passed_on: 0,
             deadline: Instant::now() + BOOT_TIMEOUT,
             ending: None,
+            grace,
         }
     }
 
@@ -143,7 +144,9 @@ impl Relay {
                     }
                 }
             }
-            if let Some(signal) = self.ending.filter(|_| Instant::now() >= self.deadline) {
+            // Of what has ended, only the output waits, and its reader has no deadline.
+            let ending = self.ending.filter(|_| status.is_none());
+            if let Some(signal) = ending.filter(|_| Instant::now() >= self.deadline) {
                 return Ok(End::Status(Status::Signal(signal as i32)));
             }
             if !self.greeted && Instant::now() >= self.deadline {
@@ -184,7 +187,7 @@ impl Relay {
 
     fn wait(&self, ended: bool) -> Result<[PollFlags; 6], Error> {
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-        let timeout = if self.greeted && self.ending.is_none() {
+        let timeout = if ended || self.greeted && self.ending.is_none() {
             PollTimeout::NONE
         } else {
             let left =
@@ -363,7 +366,7 @@ impl Relay {
                     _ => self.link.push(&Frame::Signal(signal as u8)),
                 }
                 if signal == Signal::SIGTERM {
-                    self.end_within(END_GRACE, signal);
+                    self.end_within(self.grace, signal);
                 }
             }
         }

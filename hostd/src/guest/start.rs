@@ -17,6 +17,7 @@ pub struct Running {
     log: Option<OwnedFd>,
     stdio: [Stdio; 3],
     signals: Option<SignalPipe>,
+    grace: Duration,
 }
 
 /// Starts a guest. It boots while the caller goes on; [`Running::wait`] carries its console.
@@ -131,6 +132,7 @@ pub fn start(launch: Launch) -> Result<Running, Error> {
         log,
         stdio,
         signals: Some(signals),
+        grace: launch.grace,
     })
 }
 
@@ -144,7 +146,7 @@ impl Running {
         let (Some(link), Some(signals)) = (self.link.take(), self.signals.take()) else {
             return Err(Error::Invalid("the guest was already waited for".into()));
         };
-        let mut relay = Relay::new(link, signals, self.log.take(), self.stdio);
+        let mut relay = Relay::new(link, signals, self.log.take(), self.stdio, self.grace);
         let result = relay.run();
         let gone = matches!(result, Ok(End::Gone));
         self.end(gone);

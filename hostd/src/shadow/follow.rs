@@ -11,17 +11,22 @@ use hostcall::doorbell::{futex_wait, futex_wake};
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::Errno;
 use std::os::fd::{AsFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest wait for hostfs, whose promise is worth no more to a guest that has stopped it.
 const LONGEST: Duration = Duration::from_millis(250);
 /// Events are gathered so long where nobody waits, so that a burst costs one look at each file.
 const GATHER: Duration = Duration::from_millis(5);
+/// How long after a host program has begun all changes may be its. hostfs takes a change for its mount's own for as long after one
+/// of those (`OWN` in `hostfs/src/watch.rs`): a change of the program's must not be taken for one that the mount made before. Own
+/// ones that are taken for the program's cost the guest what it has cached, so it is no longer than that.
+const NEAR: Duration = Duration::from_millis(50);
 
-/// What the shadows of a zygote share, and after it a byte for each: how many of its lanes are changing something. Zeroed
-/// memory is the beginning. All orders are the strongest: a look at two words here and at the kernel's queue is only worth
-/// something if the others see the same order.
+/// What the shadows of a zygote share, and after it two bytes for each: how many of its lanes are changing something, and how many
+/// wait for the follower. They are each shadow's own, for one that is killed takes nothing back. Zeroed memory is the beginning. All
+/// orders are the strongest: a look at two words here and at the kernel's queue is only worth something if the others see the same
+/// order.
 #[derive(Debug)]
 #[repr(C)]
 struct Page {
@@ -31,10 +36,12 @@ struct Page {
     told: AtomicU32,
     /// Counts the times that it had acted on all it was told. Those who wait sleep on it.
     acted: AtomicU32,
-    /// How many wait. The follower sleeps on it while it gathers.
-    waiting: AtomicU32,
+    /// Counts the times that one began to wait. The follower sleeps on it while it gathers.
+    calls: AtomicU32,
     /// The highest number of a watch.
     last: AtomicI32,
+    /// Until when changes may be those of a host program that has begun, by CLOCK_MONOTONIC, nanoseconds.
+    near_until: AtomicU64,
 }
 
 /// The instance and the memory beside it.
@@ -53,7 +60,7 @@ impl Follow {
     /// The host's user has no inotify instance left, or there is no memory.
     pub fn create(slots: u32) -> Result<Follow, Errno> {
         let slots = slots as usize;
-        let size = (size_of::<Page>() + slots).next_multiple_of(4096);
+        let size = (size_of::<Page>() + 2 * slots).next_multiple_of(4096);
         let memory = sealed_memfd(c"hostcall-follow", size)?;
         let mapping = Mapping::new(memory.as_fd(), size)?;
         // SAFETY: plain system call.
@@ -92,13 +99,19 @@ impl Follow {
         unsafe { self.mapping.base().cast::<Page>().as_ref() }
     }
 
-    /// How many lanes of each session are changing something.
-    fn changing(&self) -> &[AtomicU8] {
-        // SAFETY: so many bytes lie behind the page by `create`; atomics.
-        unsafe {
+    /// How many lanes of each session are changing something, and how many of them wait for the follower.
+    fn lanes(&self) -> (&[AtomicU8], &[AtomicU8]) {
+        // SAFETY: twice so many bytes lie behind the page by `create`; atomics.
+        let all = unsafe {
             let first = self.mapping.base().add(size_of::<Page>());
-            std::slice::from_raw_parts(first.cast::<AtomicU8>().as_ptr(), self.slots)
-        }
+            std::slice::from_raw_parts(first.cast::<AtomicU8>().as_ptr(), 2 * self.slots)
+        };
+        all.split_at(self.slots)
+    }
+
+    /// Whether somebody waits for the follower.
+    fn is_awaited(&self) -> bool {
+        any(self.lanes().1)
     }
 
     /// A session is to follow; `EBUSY` if another does. Watches and events of one that has ended are cleared away.
@@ -140,8 +153,11 @@ impl Follow {
 
     /// A session has ended: nobody is to wait for it, nor for what it was doing.
     pub fn ended(&self, slot: u32) {
-        if let Some(changing) = self.changing().get(slot as usize) {
-            changing.store(0, Ordering::SeqCst);
+        let (changing, waiting) = self.lanes();
+        for lanes in [changing, waiting] {
+            if let Some(lanes) = lanes.get(slot as usize) {
+                lanes.store(0, Ordering::SeqCst);
+            }
         }
         self.end(slot);
     }
@@ -151,7 +167,7 @@ impl Follow {
         let page = self.page();
         page.told.store(0, Ordering::SeqCst);
         page.acted.fetch_add(1, Ordering::SeqCst);
-        if page.waiting.load(Ordering::SeqCst) != 0 {
+        if self.is_awaited() {
             futex_wake(&page.acted, i32::MAX);
         }
     }
@@ -163,17 +179,25 @@ impl Follow {
     pub fn gather(&self) -> Result<(), Errno> {
         self.poll(-1)?;
         let page = self.page();
-        if page.waiting.load(Ordering::SeqCst) == 0 {
-            futex_wait(&page.waiting, 0, Some(GATHER));
+        let calls = page.calls.load(Ordering::SeqCst);
+        // After that: who begins to wait behind this look has changed the count.
+        if !self.is_awaited() {
+            futex_wait(&page.calls, calls, Some(GATHER));
         }
         page.told.store(1, Ordering::SeqCst);
         Ok(())
     }
 
-    /// Whether what the follower was told last may be the doing of the guest's other sessions: those are not answered yet.
+    /// A host program begins, whose changes the guest is to see when it hears of its end.
+    pub fn program_begins(&self) {
+        let until = now() + NEAR.as_nanos() as u64;
+        self.page().near_until.fetch_max(until, Ordering::SeqCst);
+    }
+
+    /// Whether what the follower was told last may be the doing of the guest's other sessions, which are not answered yet, or that of a
+    /// host program that has just begun.
     pub fn is_near(&self) -> bool {
-        let mut changing = self.changing().iter();
-        changing.any(|lanes| lanes.load(Ordering::SeqCst) != 0)
+        any(self.lanes().0) || now() < self.page().near_until.load(Ordering::SeqCst)
     }
 
     fn poll(&self, timeout: i32) -> Result<bool, Errno> {
@@ -189,7 +213,9 @@ impl Follow {
     /// A session is about to change something; the change is complete when the returned value is dropped.
     pub fn change(&self, slot: u32) -> Option<Change<'_>> {
         let by = self.page().by.load(Ordering::SeqCst);
-        let lanes = self.changing().get(slot as usize)?;
+        let (changing, waiting) = self.lanes();
+        let lanes = changing.get(slot as usize)?;
+        let waiting = waiting.get(slot as usize)?;
         if by == 0 || by == slot + 1 {
             return None;
         }
@@ -197,6 +223,7 @@ impl Follow {
         Some(Change {
             follow: self,
             lanes,
+            waiting,
         })
     }
 
@@ -207,14 +234,15 @@ impl Follow {
 
     /// Waits until the follower has acted on all that there is now. It may be in the middle of what it was told before;
     /// then it is told the rest.
-    fn settle(&self) {
+    fn settle(&self, waiting: &AtomicU8) {
         if self.is_quiet() {
             return;
         }
         let page = self.page();
         let (start, first) = (Instant::now(), page.acted.load(Ordering::SeqCst));
-        page.waiting.fetch_add(1, Ordering::SeqCst);
-        futex_wake(&page.waiting, 1);
+        waiting.fetch_add(1, Ordering::SeqCst);
+        page.calls.fetch_add(1, Ordering::SeqCst);
+        futex_wake(&page.calls, 1);
         loop {
             let acted = page.acted.load(Ordering::SeqCst);
             let left = LONGEST.saturating_sub(start.elapsed());
@@ -224,8 +252,23 @@ impl Follow {
             }
             futex_wait(&page.acted, acted, Some(left));
         }
-        page.waiting.fetch_sub(1, Ordering::SeqCst);
+        waiting.fetch_sub(1, Ordering::SeqCst);
     }
+}
+
+fn any(lanes: &[AtomicU8]) -> bool {
+    lanes.iter().any(|lanes| lanes.load(Ordering::SeqCst) != 0)
+}
+
+/// What processes can compare: CLOCK_MONOTONIC, nanoseconds.
+fn now() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a live timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// A change that is being made.
@@ -233,11 +276,12 @@ impl Follow {
 pub struct Change<'f> {
     follow: &'f Follow,
     lanes: &'f AtomicU8,
+    waiting: &'f AtomicU8,
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        self.follow.settle();
+        self.follow.settle(self.waiting);
         self.lanes.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -301,6 +345,47 @@ mod tests {
             drop(change);
             assert_eq!(seen.load(Ordering::SeqCst), 1);
         });
+        assert!(!follow.is_near());
+    }
+
+    #[test]
+    fn a_session_that_is_killed_waits_no_more() {
+        let follow = Follow::create(4).unwrap();
+        let directory = Scratch::new("killed");
+        follow.begin(0).unwrap();
+        watching(&follow, &directory.0);
+        std::fs::write(directory.0.join("f"), "").unwrap();
+        // SAFETY: the child makes system calls only, and does not live for ever.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            (0..100).for_each(|_| drop(follow.change(1)));
+            // SAFETY: a plain system call.
+            unsafe { libc::_exit(0) };
+        }
+        assert!(child > 0);
+        while !follow.is_awaited() {
+            std::thread::yield_now();
+        }
+        // SAFETY: plain system calls; the child is ours.
+        unsafe {
+            libc::kill(child, libc::SIGKILL);
+            assert_eq!(libc::waitpid(child, std::ptr::null_mut(), 0), child);
+        }
+        follow.ended(1);
+        assert!(!follow.is_awaited() && !follow.is_near());
+    }
+
+    #[test]
+    fn a_host_program_is_near_for_a_moment_only() {
+        let follow = Follow::create(4).unwrap();
+        assert!(!follow.is_near());
+        // The machine may be busy for longer than that.
+        let near = |_| {
+            follow.program_begins();
+            follow.is_near()
+        };
+        assert!((0..100).any(near));
+        std::thread::sleep(NEAR);
         assert!(!follow.is_near());
     }
 

@@ -238,6 +238,17 @@ impl Variables {
         (variable.plain, variable.gone) = (true, !local);
     }
 
+    /// Has the shell make up again what a name stands for, whatever was unset or assigned.
+    pub fn make_up(&mut self, name: &[u8]) {
+        match self.table.get_mut(name) {
+            Some(variable) if variable.readonly => {}
+            Some(variable) if variable.exported => {
+                (variable.plain, variable.value) = (false, None);
+            }
+            _ => drop(self.table.remove(name)),
+        }
+    }
+
     /// Opens a scope.
     pub fn push_frame(&mut self, scope: Scope) {
         self.frames.push(Frame {

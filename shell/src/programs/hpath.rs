@@ -33,7 +33,9 @@ pub fn with(options: &Hpath, prefix: &Prefix, put: impl FnOnce(&[u8]) -> i32) ->
             }
         }
     }
-    put(&lines).max(failed.into())
+    // Whether one can be written is of no matter where there is none.
+    let put = if lines.is_empty() { 0 } else { put(&lines) };
+    put.max(failed.into())
 }
 
 fn translate(options: &Hpath, prefix: &Prefix, own: &Path, path: &Path) -> Result<Vec<u8>, String> {
@@ -57,4 +59,23 @@ fn translate(options: &Hpath, prefix: &Prefix, own: &Path, path: &Path) -> Resul
             let root = plain(&prefix.to_guest(b"/"));
             format!("{said}: not a file of the host; those are under {root}")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_answer_nothing_is_written() {
+        let of = |path| Hpath::try_parse_from(["hpath", path]).unwrap();
+        let prefix = Prefix::parse(b"/host").unwrap();
+        let mut written = Vec::new();
+        let mut put = |lines: &[u8]| {
+            written.push(lines.to_vec());
+            0
+        };
+        assert_eq!(with(&of("/etc"), &prefix, &mut put), 1);
+        assert_eq!(with(&of("/host/etc"), &prefix, &mut put), 0);
+        assert_eq!(written, [b"/etc\n"]);
+    }
 }

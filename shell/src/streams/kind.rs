@@ -1,5 +1,4 @@
 //! What a standard stream is, as far as it matters here.
-#![allow(unsafe_code)]
 
 use super::guest;
 use hostcall::missing;
@@ -7,6 +6,7 @@ use nix::sys::stat::{fstat, major, minor};
 use std::io::IsTerminal;
 
 #[used]
+#[allow(unsafe_code)]
 #[link_section = ".init_array"]
 static LOOK: extern "C" fn() = missing::look;
 

@@ -71,6 +71,10 @@ fn go(shell: &mut Shell, goal: Goal<'_>) -> Result<Option<Bytes>, Failure> {
     let prefix = shell.prefix();
     let client = shell.host.client()?;
     directory::go(client, &session, &prefix, goal)?;
+    // As cd sets PWD.
+    for name in [&b"HPWD"[..], b"HOLDPWD"] {
+        shell.variables.make_up(name);
+    }
     match goal {
         Goal::Before => directory::path(client).map(Some),
         Goal::Home | Goal::To(_) => Ok(None),
