@@ -51,6 +51,8 @@ struct Slot {
     calls: AtomicU32,
     /// Whoever uses it sleeps for its answer.
     asleep: AtomicBool,
+    /// Where on its stack the thread has begun to use it.
+    place: AtomicUsize,
     /// Who sleeps in a call that may be given up, as pthread_self(3) names it; 0 for nobody.
     sleeper: AtomicUsize,
     /// The lane's number, once it is started.

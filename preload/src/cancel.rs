@@ -45,7 +45,7 @@ fn ask() {
 
 /// Whether a handler has interrupted a call of its thread, which has that call's lane in hand.
 fn is_amid_a_call() -> bool {
-    session::attached().is_some_and(|client| client.is_interrupted())
+    session::attached().is_some_and(|client| client.is_amid_a_call())
 }
 
 /// Where a hook that is a cancellation point begins.

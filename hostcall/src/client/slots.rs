@@ -48,6 +48,7 @@ impl Slot {
             holder: AtomicUsize::new(0),
             calls: AtomicU32::new(0),
             asleep: AtomicBool::new(false),
+            place: AtomicUsize::new(0),
             sleeper: AtomicUsize::new(0),
             number: AtomicU32::new(u32::MAX),
             lane: UnsafeCell::new(Lane {

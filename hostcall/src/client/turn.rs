@@ -301,6 +301,17 @@ impl Client {
         slots.any(|slot| slot.is_busy() && slot.is_own())
     }
 
+    /// The same, but for calls that a handler has left by longjmp(3), which leaves their lanes in use: the stack has been taken back above
+    /// them.
+    pub fn is_amid_a_call(&self) -> bool {
+        let here = super::guard::here();
+        let mut slots = self.opened().iter();
+        slots.any(|slot| {
+            let below = slot.place.load(Ordering::Relaxed) > here;
+            below && slot.is_busy() && slot.is_own()
+        })
+    }
+
     /// Whether the processors bear one more thread that is awake in a call.
     pub(super) fn bear_another(&self) -> bool {
         self.awake() < self.turns.most || self.is_interrupted()
