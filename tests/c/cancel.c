@@ -1,106 +1,5 @@
 /* Cancelled threads, pthreads(7): where they end, where they do not, and what is left afterwards. In a directory of its own. */
-#include "plain.h"
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <sys/file.h>
-#include <sys/select.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
-#include <time.h>
-
-static int file, fifo, other;
-static volatile int began, go, passed, cleaned, destroyed, handled;
-static pthread_key_t key;
-
-static void clean(void *by)
-{
-    cleaned += (intptr_t)by;
-}
-
-static void destroy(void *value)
-{
-    destroyed++;
-}
-
-static void handle(int signal)
-{
-    handled++;
-}
-
-static int state(void)
-{
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    pthread_setcancelstate(before, NULL);
-    return before;
-}
-
-/* Until the thread sleeps in its call. */
-static void settle(void)
-{
-    while (!began)
-        sched_yield();
-    usleep(60000);
-}
-
-static void until_it_goes(void)
-{
-    while (!go)
-        sched_yield();
-    usleep(60000);
-}
-
-static void *run(void *body)
-{
-    void *result;
-    pthread_setspecific(key, body);
-    pthread_cleanup_push(clean, (void *)1);
-    pthread_cleanup_push(clean, (void *)10);
-    began = 1;
-    result = (void *)((intptr_t(*)(void))body)();
-    pthread_cleanup_pop(0);
-    pthread_cleanup_pop(0);
-    return result;
-}
-
-static pthread_t start(intptr_t (*body)(void))
-{
-    pthread_t thread;
-    began = cleaned = destroyed = 0;
-    pthread_create(&thread, NULL, run, body);
-    settle();
-    return thread;
-}
-
-static void end(const char *name, pthread_t thread)
-{
-    void *result;
-    pthread_join(thread, &result);
-    if (result == PTHREAD_CANCELED)
-        say("%s: cancelled, cleaned %d, destroyed %d", name, cleaned, destroyed);
-    else
-        say("%s: answered %ld, cleaned %d, destroyed %d", name, (long)(intptr_t)result, cleaned, destroyed);
-}
-
-static void cancel(const char *name, intptr_t (*body)(void))
-{
-    pthread_t thread = start(body);
-    pthread_cancel(thread);
-    end(name, thread);
-}
-
-/* What never waits. */
-static intptr_t writes(void)
-{
-    while (pwrite(file, "x", 1, 0) == 1) {}
-    return -1;
-}
+#include "cancel.h"
 
 static intptr_t opens(void)
 {
@@ -344,94 +243,6 @@ static void systems(void)
     say("the next runs: %d", system("exit 3") >> 8);
 }
 
-/* Who was to be cancelled at any instant is not any more. */
-static intptr_t is_sudden_no_more(void)
-{
-    int first = -1, second = -1, third = -1;
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &first);
-    fcntl(file, F_GETFL);
-    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &second);
-    fcntl(file, F_GETFL);
-    pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &third);
-    say("types %d %d %d", first, second, third);
-    return 7;
-}
-
-/* Calls that a handler leaves leave nothing behind. */
-static sigjmp_buf back;
-
-static void leave(int signal)
-{
-    siglongjmp(back, 1);
-}
-
-static void leave_after(int milliseconds)
-{
-    struct itimerval timer = {{0, 0}, {0, milliseconds * 1000}};
-    signal(SIGALRM, leave);
-    setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-static void *leaves(void *unused)
-{
-    char byte;
-    sigset_t alarm;
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
-    if (sigsetjmp(back, 1) == 0) {
-        leave_after(100);
-        read(fifo, &byte, 1);
-    }
-    say("left a read, state %d", state());
-    if (sigsetjmp(back, 1) == 0) {
-        leave_after(100);
-        flock(other, LOCK_EX);
-        syscall(SYS_read, fifo, &byte, 1);
-    }
-    say("left a call by number, state %d", state());
-    began = 1;
-    return (void *)writes();
-}
-
-static void left(void)
-{
-    sigset_t alarm;
-    pthread_t thread;
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    pthread_sigmask(SIG_BLOCK, &alarm, NULL);
-    began = cleaned = destroyed = 0;
-    pthread_create(&thread, NULL, leaves, NULL);
-    settle();
-    pthread_cancel(thread);
-    end("left calls", thread);
-    pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
-}
-
-/* More than there are lanes for. */
-static void crowd(void)
-{
-    enum { MOST = 100 };
-    pthread_t threads[MOST];
-    int ended = 0;
-    for (int at = 0; at < MOST; at++) {
-        began = 0;
-        pthread_create(&threads[at], NULL, run, polls_two);
-        while (!began)
-            sched_yield();
-    }
-    usleep(100000);
-    for (int at = 0; at < MOST; at++)
-        pthread_cancel(threads[at]);
-    for (int at = 0; at < MOST; at++) {
-        void *result;
-        pthread_join(threads[at], &result);
-        ended += result == PTHREAD_CANCELED;
-    }
-    say("crowd: %d", ended);
-}
-
 /* Many, one after another and at once: each has had what the next ones need. */
 static void many(void)
 {
@@ -517,12 +328,8 @@ int main(int argc, char **argv)
     cancel("asynchronous read", is_sudden);
     for (int turn = 0; turn < 5; turn++)
         cancel("asynchronous", is_sudden_and_busy);
-    thread = start(is_sudden_no_more);
-    end("asynchronous no more", thread);
-    left();
     systems();
     many();
-    crowd();
 
     void *result;
     pthread_create(&thread, NULL, reads_and_returns, NULL);

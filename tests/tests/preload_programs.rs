@@ -71,6 +71,7 @@ fn processes_as_natively() {
 #[test]
 fn cancelled_threads_as_natively() {
     compiled("cancel");
+    compiled("left");
 }
 
 #[test]
