@@ -296,7 +296,7 @@ impl Client {
     }
 
     /// Whether the calling thread is in a call, which a signal handler of it has interrupted.
-    pub fn is_interrupted(&self) -> bool {
+    pub(super) fn is_interrupted(&self) -> bool {
         let mut slots = self.opened().iter();
         slots.any(|slot| slot.is_busy() && slot.is_own())
     }
