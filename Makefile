@@ -3,6 +3,8 @@
 CARGO ?= cargo
 # rustup's directory is on the path of login shells only.
 export PATH := $(PATH):$(HOME)/.cargo/bin
+# Tests wait for guests and deadlines more than they compute: four at once on two processors.
+export RUST_TEST_THREADS ?= $(shell nproc | awk '{ print $$1 < 4 ? 4 : $$1 }')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-tests build run lint loom test test-long compatibility bench clean

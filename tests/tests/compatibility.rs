@@ -8,17 +8,15 @@ use hostcall_tests::outside::may_mount;
 use hostcall_tests::programs::{document, installed, run, scripts, Script, Seen, KINDS};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 /// By how much less is done in a UML guest, where to start a process takes a hundredth of a second and more.
 const LESS: u32 = 10;
 
-/// What a run in a kind of guest sees of the scripts that are long there, or of the others. Runs once, and alone: the
-/// guests' processors are few.
+/// What a run in a kind of guest sees of the scripts that are long there, or of the others. Runs once.
 fn seen(kind: &'static str, long: bool) -> &'static [(Script, Seen)] {
     static SEEN: [OnceLock<Vec<(Script, Seen)>>; 2 * KINDS.len()] =
         [const { OnceLock::new() }; 2 * KINDS.len()];
-    static ALONE: Mutex<()> = Mutex::new(());
     let number = KINDS.iter().position(|known| *known == kind);
     SEEN[2 * number.expect("a kind of guest") + usize::from(long)].get_or_init(|| {
         let mut scripts = scripts();
@@ -27,7 +25,6 @@ fn seen(kind: &'static str, long: bool) -> &'static [(Script, Seen)] {
             return Vec::new();
         }
         installed(&scripts);
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let scratch = Scratch::new();
         let scale = if kind == "uml" { LESS } else { 1 };
         let native = run(&Side::Native, &scratch, &scripts, scale);
