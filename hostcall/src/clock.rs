@@ -1,4 +1,4 @@
-//! The processors' counter, and how fast it is.
+//! Clocks: the processors' counter, how fast it is, and the system's own.
 
 use std::time::Duration;
 
@@ -21,6 +21,27 @@ pub fn ticks() -> u64 {
     }
     #[cfg(loom)]
     0
+}
+
+/// CLOCK_MONOTONIC, which all processes of a system can compare.
+pub fn monotonic() -> Duration {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// The same as of the kernel's last tick, for less.
+pub fn coarse() -> Duration {
+    read(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+#[allow(unsafe_code)]
+fn read(clock: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a live timespec.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// What waiting has to know of the host's processors.

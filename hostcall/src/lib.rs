@@ -17,7 +17,7 @@ pub mod attach;
 pub mod cancellation;
 #[cfg(not(loom))]
 pub mod client;
-mod clock;
+pub mod clock;
 #[cfg(not(loom))]
 pub mod commons;
 #[cfg(not(loom))]

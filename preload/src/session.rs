@@ -14,6 +14,7 @@ use crate::{covers, early, entering, faults, fds, kept, limits, observe, placeho
 use hostcall::attach::{AttachError, Attaching};
 use hostcall::cancellation::Held;
 use hostcall::client::{Client, Options};
+use hostcall::clock;
 use hostcall::types::{Errno, Token};
 use libc::c_int;
 use std::cell::UnsafeCell;
@@ -445,13 +446,7 @@ fn umask() -> u32 {
 }
 
 fn now() -> i64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a live timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    clock::monotonic().as_millis() as i64
 }
 
 /// Blocks all signals of this thread; answers the mask before. The kernel's mask is 64 bits. What handlers of a fork do by
