@@ -54,6 +54,8 @@ pub mod ring;
 pub mod say;
 pub mod shm;
 pub mod span;
+#[cfg(not(loom))]
+pub mod stack;
 pub mod symbols;
 mod sync;
 #[cfg(not(loom))]
