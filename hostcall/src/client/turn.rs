@@ -13,9 +13,9 @@
 use super::queue::Queue;
 use super::thread_end::ThreadEnd;
 use super::{this_thread, Client, Guard, Slot, LAST, MOST};
+use crate::clock::{ticks, Clock};
 use crate::doorbell::{futex_wait, futex_wake};
 use crate::stack;
-use crate::wait::{ticks, Clock};
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
