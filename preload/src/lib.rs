@@ -6,9 +6,9 @@
 //! images; [`materialise`] does so for images that do not load this library ([`image`]), and for what only the guest kernel can do with
 //! a file ([`kept`] says what stays behind). Programs that have no use for hooks ([`runtime`]) are left alone ([`bypass`]). [`covers`] sees what the guest mounts over host files. [`watching`] brings the host's events to inotify instances.
 //!
-//! Nothing here allocates, takes a lock or uses buffered I/O: any hook may run in a signal handler, in a fork child
-//! of a threaded program, or before libc is ready. But inotify_add_watch(2) does, which starts a thread
-//! ([`watching`]), and who looks for a function in all [`libraries`], once.
+//! Nothing here allocates, uses buffered I/O or takes a lock but the one kind that no handler waits for ([`lock`]): any hook may run in a
+//! signal handler, in a fork child of a threaded program, or before libc is ready. But inotify_add_watch(2) allocates, which starts
+//! a thread ([`watching`]), and so does who looks for a function in all [`libraries`], once.
 #![deny(unsafe_code)]
 
 mod bypass;
@@ -33,6 +33,7 @@ mod inherit;
 mod kept;
 mod libraries;
 mod limits;
+mod lock;
 mod materialise;
 mod numbered;
 mod observe;
@@ -48,6 +49,7 @@ mod route;
 mod runtime;
 mod session;
 mod shims;
+mod signals;
 mod spawn;
 mod symbols;
 mod system;
