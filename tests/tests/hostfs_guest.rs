@@ -2,6 +2,7 @@
 
 use hostcall_tests::daemon::{descendants, eventually, program, Scratch, PATIENCE};
 use hostcall_tests::guest::Guest;
+use hostcall_tests::shell::kinds;
 use hostcall_tests::soon::soon;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,17 +12,6 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const BUSYBOX: &str = "/bin/busybox";
-
-/// The kinds of guest that this machine has.
-fn kinds() -> impl Iterator<Item = &'static str> {
-    let uml = Path::new("/usr/bin/linux.uml").exists();
-    if !uml {
-        eprintln!("skipped for uml: user-mode-linux is not installed");
-    }
-    ["local", "uml"]
-        .into_iter()
-        .filter(move |kind| *kind == "local" || uml)
-}
 
 fn hostd(program: &Path, kind: &str, options: &[&str], script: &str) -> Command {
     program_exists(BUSYBOX);

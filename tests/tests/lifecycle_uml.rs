@@ -4,6 +4,7 @@ use hostcall_tests::daemon::{
     self, descendants, eventually, program, Footprint, Scratch, PATIENCE,
 };
 use hostcall_tests::guest::{Guest, SOON};
+use hostcall_tests::shell::{can_be, UML};
 use hostcall_tests::soon::soon;
 use hostd::server::admin::Status;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -17,14 +18,6 @@ use std::time::{Duration, Instant};
 
 /// A guest boots in about a second; the machine may be busy with others.
 const BOOT: Duration = Duration::from_secs(60);
-
-fn installed() -> bool {
-    let found = Path::new("/usr/bin/linux.uml").exists();
-    if !found {
-        eprintln!("skipped: user-mode-linux is not installed");
-    }
-    found
-}
 
 fn try_lock(path: &Path) -> Option<File> {
     let file = OpenOptions::new().write(true).open(path).expect("a file");
@@ -106,7 +99,7 @@ fn all_end(what: &str, pids: &[i32]) {
 
 #[test]
 fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -129,7 +122,7 @@ fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
 
 #[test]
 fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -155,7 +148,7 @@ fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
 
 #[test]
 fn death_of_hostd_leaves_no_guest_kernel() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -179,7 +172,7 @@ fn death_of_hostd_leaves_no_guest_kernel() {
 
 #[test]
 fn death_of_a_process_in_another_kernel_frees_its_lanes() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -220,7 +213,7 @@ const PHASES: [(&str, &str); 11] = [
 
 #[test]
 fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -265,7 +258,7 @@ fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
 
 #[test]
 fn output_that_cannot_be_written_is_told_of_and_no_success() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     for (script, expected) in [("echo x", 1), ("echo x; exit 3", 3)] {
@@ -284,7 +277,7 @@ fn output_that_cannot_be_written_is_told_of_and_no_success() {
 /// A command that has ended has the status that it had, however slowly its output is read.
 #[test]
 fn output_of_a_command_that_has_ended_outlives_sigterm() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let (mut reader, writer) = std::io::pipe().unwrap();
@@ -310,7 +303,7 @@ fn output_of_a_command_that_has_ended_outlives_sigterm() {
 
 #[test]
 fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let scratch = Scratch::new();
@@ -332,7 +325,7 @@ fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
 /// Who could cut off what threads of the guest sleep on would end them all by SIGBUS.
 #[test]
 fn no_user_of_a_guest_can_cut_off_what_others_sleep_on() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let script = "
