@@ -2,6 +2,7 @@
 
 use hostcall_tests::daemon::{eventually, Scratch};
 use hostcall_tests::dosh::{self, Dosh, MARK};
+use hostcall_tests::processes::lives;
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use std::fs;
@@ -9,14 +10,6 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-/// Whether a process is there, and not only its status.
-fn lives(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ")
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
-}
 
 /// The number that a line of the shell's has written.
 fn number(dosh: &Dosh, file: &str) -> i32 {

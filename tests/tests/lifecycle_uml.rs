@@ -4,6 +4,7 @@ use hostcall_tests::daemon::{
     self, descendants, eventually, program, Footprint, Scratch, PATIENCE,
 };
 use hostcall_tests::guest::{Guest, SOON};
+use hostcall_tests::processes::{all_end, destroy};
 use hostcall_tests::shell::{can_be, UML};
 use hostcall_tests::soon::soon;
 use hostd::server::admin::Status;
@@ -77,24 +78,6 @@ fn kernel_of(run: &Guest) -> i32 {
     let all: Vec<i32> = descendants(run.pid()).into_iter().filter(named).collect();
     let top = all.iter().max_by_key(|pid| descendants(**pid).len());
     *top.expect("a kernel runs")
-}
-
-fn destroy(pid: i32) {
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-}
-
-fn all_end(what: &str, pids: &[i32]) {
-    let alive = |pid: &i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty()
-            && !stat
-                .rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.trim_start().starts_with('Z'))
-    };
-    eventually(&format!("{what}: all of {pids:?} end"), || {
-        !pids.iter().any(alive)
-    });
 }
 
 #[test]
