@@ -4,22 +4,12 @@ use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
 use hostcall_tests::family::{self, all_gone, pid_in};
-use hostcall_tests::launch::{finish, start, NONE};
+use hostcall_tests::launch::{daemon, enter, finish, start, NONE};
 use hostcall_tests::processes::{destroy, lives, named};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::path::Path;
-
-fn daemon() -> Daemon {
-    Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
-}
-
-fn enter(daemon: &Daemon, client: &hostcall::client::Client) {
-    let directory = daemon.export("");
-    let directory = std::ffi::CString::new(directory.to_str().expect("plain")).expect("no NUL");
-    client.chdir(&directory).expect("it is there");
-}
 
 /// Starts the family from this process.
 fn start_family(daemon: &Daemon, client: &hostcall::client::Client) -> (u32, Vec<i32>) {

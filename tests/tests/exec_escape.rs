@@ -5,7 +5,7 @@ use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
-use hostcall_tests::launch::{finish, output, start, NONE};
+use hostcall_tests::launch::{enter, finish, output, start, NONE};
 use hostcall_tests::processes::named;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::{geteuid, Pid};
@@ -29,12 +29,6 @@ fn daemon(exec: Value) -> Option<Daemon> {
         json!({"exports": [{"path": "/"}], "exec": all})
     });
     Some(daemon)
-}
-
-fn enter(daemon: &Daemon, client: &Client) {
-    let directory = daemon.export("");
-    let directory = std::ffi::CString::new(directory.to_str().expect("plain")).expect("no NUL");
-    client.chdir(&directory).expect("it is there");
 }
 
 /// Live processes that have this word on their command lines.
