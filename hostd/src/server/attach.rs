@@ -170,14 +170,7 @@ impl Guest {
     /// Turns a spare shadow into the session of a child that its parent forks.
     pub fn bear(&mut self, parent: u32, unborn: Unborn, poller: &mut Poller) {
         if self.is_full() {
-            return self.tell(
-                parent,
-                &ToShadow::Answer {
-                    errno: libc::EAGAIN,
-                },
-                &[],
-                poller,
-            );
+            return self.answer(parent, libc::EAGAIN, poller);
         }
         let Some(slot) = self.spare() else {
             self.waiting.push_back(Waiting::Child(parent, unborn));
@@ -208,7 +201,7 @@ impl Guest {
             }
             None => libc::EAGAIN,
         };
-        self.tell(parent, &ToShadow::Answer { errno }, &[], poller);
+        self.answer(parent, errno, poller);
     }
 
     /// Reads the bytes of the doorbell line; false if the guest kernel is gone.
