@@ -7,7 +7,7 @@ use crate::script::Ground;
 use crate::ssh::Ssh;
 use crate::task::Call;
 use crate::tree::{Job, Tree};
-use hostcall::wait::ticks;
+use hostcall::clock::ticks;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -4,10 +4,10 @@
 //! own in each direction. Neither process is tied to a processor, as a guest and its shadow are not.
 #![allow(unsafe_code)]
 
+use hostcall::clock::ticks;
 use hostcall::doorbell::{futex_wait, futex_wake};
 use hostcall::region::{Line, PAGE};
 use hostcall::shm::{sealed_memfd, Mapping};
-use hostcall::wait::ticks;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};

@@ -1,7 +1,7 @@
 //! A shell that runs a pipeline each time it is asked: the time from a request to the first byte that comes.
 
 use crate::task::Answer;
-use hostcall::wait::ticks;
+use hostcall::clock::ticks;
 use std::io::{ErrorKind, Read, Result, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 

@@ -3,9 +3,9 @@
 use crate::task::{Answer, Call, Manner, Road, Task};
 use crate::workload::Workload;
 use hostcall::client::{Client, Options};
+use hostcall::clock::ticks;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
-use hostcall::wait::ticks;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Barrier, OnceLock};

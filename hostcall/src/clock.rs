@@ -1,11 +1,11 @@
-//! The processors' counter, and how fast it is.
+//! Clocks: the processors' counter, how fast it is, and the system's own.
 
 use std::time::Duration;
 
 /// A clock that costs no system call: the processor's counter.
 #[allow(unsafe_code)]
 pub fn ticks() -> u64 {
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     if let Some(now) = pretended::read() {
         return now;
     }
@@ -21,6 +21,27 @@ pub fn ticks() -> u64 {
     }
     #[cfg(loom)]
     0
+}
+
+/// CLOCK_MONOTONIC, which all processes of a system can compare.
+pub fn monotonic() -> Duration {
+    read(libc::CLOCK_MONOTONIC)
+}
+
+/// The same as of the kernel's last tick, for less.
+pub fn coarse() -> Duration {
+    read(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+#[allow(unsafe_code)]
+fn read(clock: libc::clockid_t) -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a live timespec.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// What waiting has to know of the host's processors.
@@ -48,7 +69,7 @@ impl Clock {
 }
 
 /// A clock of the calling thread's own, by which a test says how long things take, whatever else the machine does.
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod pretended {
     use super::Clock;
     use std::cell::Cell;

@@ -3,6 +3,7 @@
 
 use crate::attach::bells;
 use crate::cancellation::Held;
+use crate::clock;
 use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup, SLEEPING};
 use std::os::fd::{AsRawFd, RawFd};
@@ -57,13 +58,17 @@ impl Aside {
     }
 }
 
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: time.as_secs() as i64,
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
 /// Sleeps while `word` is `value`.
 pub fn futex_wait(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Wakeup {
     let _errno = KeepErrno::begin();
-    let timeout = limit.map(|limit| libc::timespec {
-        tv_sec: limit.as_secs() as i64,
-        tv_nsec: limit.subsec_nanos().into(),
-    });
+    let timeout = limit.map(timespec);
     let timeout = timeout
         .as_ref()
         .map_or(std::ptr::null(), std::ptr::from_ref);
@@ -134,10 +139,7 @@ impl SerialLine<'_> {
                 }
             }
             let interrupted = if nap < NAP.1 {
-                let time = libc::timespec {
-                    tv_sec: 0,
-                    tv_nsec: nap.subsec_nanos().into(),
-                };
+                let time = timespec(nap);
                 // SAFETY: the timespec is live; no remainder is asked for.
                 let cut = unsafe { libc::syscall(libc::SYS_nanosleep, &raw const time, 0) == -1 };
                 cut && !(restarts && handlers_restart())
@@ -234,19 +236,8 @@ fn futex_waitv(word: &AtomicU32, value: u32, limit: Option<Duration>) -> Result<
         flags: SIZE_U32,
         reserved: 0,
     };
-    let mut until = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let mut timeout = std::ptr::null();
-    if let Some(limit) = limit {
-        // SAFETY: a live timespec.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut until) };
-        let nanoseconds = until.tv_nsec + i64::from(limit.subsec_nanos());
-        until.tv_sec += limit.as_secs() as i64 + nanoseconds / 1_000_000_000;
-        until.tv_nsec = nanoseconds % 1_000_000_000;
-        timeout = &raw const until;
-    }
+    let until = limit.map(|limit| timespec(clock::monotonic().saturating_add(limit)));
+    let timeout = until.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: one live waiter, whose word outlives the call; the timeout is null or a live timespec.
     Errno::result(unsafe {
         libc::syscall(

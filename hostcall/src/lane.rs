@@ -1,11 +1,12 @@
 //! The two ends of a lane: a guest's thread sends calls and receives replies, a shadow's thread does the reverse.
 
+use crate::clock::Clock;
 use crate::region::{payload, LanePage, LaneState};
 use crate::ring::{Consumer, Producer, DEPTH};
 use crate::shm::Window;
 use crate::table::Request;
 use crate::types::Errno;
-use crate::wait::{notify, sleep_unless, Budget, Clock, Doorbell, Pacer, Wakeup};
+use crate::wait::{notify, sleep_unless, Budget, Doorbell, Pacer, Wakeup};
 use crate::wire::{Message, ProtocolError, Writer};
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ pub mod attach;
 pub mod cancellation;
 #[cfg(not(loom))]
 pub mod client;
-mod clock;
+pub mod clock;
 #[cfg(not(loom))]
 pub mod commons;
 #[cfg(not(loom))]
@@ -54,6 +54,8 @@ pub mod ring;
 pub mod say;
 pub mod shm;
 pub mod span;
+#[cfg(not(loom))]
+pub mod stack;
 pub mod symbols;
 mod sync;
 #[cfg(not(loom))]

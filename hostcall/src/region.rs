@@ -4,12 +4,12 @@
 //! a call is also the number of its chunk in the arena, so no offset ever travels and none needs checking.
 #![allow(unsafe_code)]
 
+use crate::clock::Clock;
 use crate::commons::Commons;
 use crate::ring::{Ring, DEPTH};
 use crate::shm::{Mapping, Window};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::types::Token;
-use crate::wait::Clock;
 use crate::wire::{flags, Message, ProtocolError};
 
 /// "hostcall", little-endian.
@@ -35,7 +35,7 @@ pub struct Header {
     pub version: AtomicU32,
     /// Lanes in the region.
     pub lanes: AtomicU32,
-    /// Rate of [`ticks`](crate::wait::ticks), which a guest cannot measure cheaply.
+    /// Rate of [`ticks`](crate::clock::ticks), which a guest cannot measure cheaply.
     pub ticks_per_us: AtomicU32,
     /// Processors of the host: with one, nobody may spin.
     pub processors: AtomicU32,

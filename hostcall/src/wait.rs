@@ -9,7 +9,7 @@
 //! sequentially consistent fence on both sides, one of the fences is first in their single order: if the sleeper's
 //! ([W1]), the waker's load sees `sleeping`; if the waker's ([W2]), the sleeper's last look sees the message.
 
-pub use crate::clock::{ticks, Clock};
+use crate::clock::{ticks, Clock};
 use crate::sync::{full_fence, give_way, relax, AtomicU32, Ordering};
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 #![allow(unsafe_code)]
 
 use crate::running::Running;
+use hostcall::clock::Clock;
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::Errno;
-use hostcall::wait::Clock;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -5,6 +5,7 @@ use crate::guest::{self, libraries, Kind, Launch, Status};
 use crate::serve::{device_door, policy, socket_door, Failure};
 use crate::server::guest::{Door, DEVICE_LANES};
 use crate::server::{Opening, Server};
+use crate::shadow::sandbox::Policy;
 use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -155,40 +156,13 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
     let mut cleanup = None;
     let (door, attach) = match run.kind {
         Kind::Local => {
-            // Any user of the guest may connect, so on the host nobody may even reach it: the guest gets it by a mount.
-            let private = directory.join(format!("{}.run", std::process::id()));
-            let path = private.join("guest.sock");
-            let open_up = || {
-                std::fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o755)
-                    .create(&directory)
-            };
-            let open_private = || std::fs::DirBuilder::new().mode(0o700).create(&private);
-            open_up().map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
-            crate::config::check_runtime_dir(&directory)?;
-            open_private()
-                .map_err(|error| format!("cannot make {}: {error}", private.display()))?;
-            let door = socket_door(&path, &policy.user)?;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))
-                .map_err(|error| error.to_string())?;
+            let (door, path, private) = local_door(&directory, &policy)?;
             cleanup = Some(private);
             (door, guest::Attach::Socket(path))
         }
         Kind::Uml => {
-            let (line, doorbell) = socketpair(
-                AddressFamily::Unix,
-                SockType::Stream,
-                None,
-                SockFlag::SOCK_CLOEXEC,
-            )
-            .map_err(|error| format!("cannot make the doorbell line: {error}"))?;
-            let door = device_door(run.config.limits.lanes.unwrap_or(DEVICE_LANES), line)?;
-            let Door::Device { memfd, .. } = &door else {
-                return Err("no region".to_owned());
-            };
-            let region = memfd.try_clone().map_err(|error| error.to_string())?;
-            (door, guest::Attach::Device { region, doorbell })
+            let lanes = run.config.limits.lanes.unwrap_or(DEVICE_LANES);
+            own_kernels_door(lanes)?
         }
     };
     let (stop, stopped) =
@@ -216,6 +190,48 @@ pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
         Ok(Err(error)) => Err(format!("serving the guest failed: {error}")),
         Err(_) => Err("serving the guest failed".to_owned()),
     }
+}
+
+/// The socket of a local guest, its path, and the directory that is made for it and goes with the guest. Any user of the guest may
+/// connect, so on the host nobody may even reach it: the guest gets it by a mount.
+fn local_door(directory: &Path, policy: &Policy) -> Result<(Door, PathBuf, PathBuf), Failure> {
+    let cannot_make = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| format!("cannot make {path}: {error}")
+    };
+    let private = directory.join(format!("{}.run", std::process::id()));
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+        .map_err(cannot_make(directory))?;
+    crate::config::check_runtime_dir(directory)?;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&private)
+        .map_err(cannot_make(&private))?;
+    let path = private.join("guest.sock");
+    let door = socket_door(&path, &policy.user)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))
+        .map_err(|error| error.to_string())?;
+    Ok((door, path, private))
+}
+
+/// The region and the doorbell line of a guest with its own kernel.
+fn own_kernels_door(lanes: u32) -> Result<(Door, guest::Attach), Failure> {
+    let (line, doorbell) = socketpair(
+        AddressFamily::Unix,
+        SockType::Stream,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    )
+    .map_err(|error| format!("cannot make the doorbell line: {error}"))?;
+    let door = device_door(lanes, line)?;
+    let Door::Device { memfd, .. } = &door else {
+        return Err("no region".to_owned());
+    };
+    let region = memfd.try_clone().map_err(|error| error.to_string())?;
+    Ok((door, guest::Attach::Device { region, doorbell }))
 }
 
 /// Whether somebody is there to type.

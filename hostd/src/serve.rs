@@ -124,7 +124,7 @@ fn region_door(
         let size = region::size(lanes);
         let memfd = sealed_memfd(c"hostcall-guest", size).map_err(io)?;
         let mapping = Mapping::new(memfd.as_fd(), size).map_err(io)?;
-        let region = Region::create(mapping, lanes, hostcall::wait::Clock::measure());
+        let region = Region::create(mapping, lanes, hostcall::clock::Clock::measure());
         Ok((region, memfd))
     };
     let (region, memfd) = make()

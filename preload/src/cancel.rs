@@ -14,7 +14,7 @@
 use crate::real::shims;
 use crate::symbols::own;
 use crate::{observe, session};
-use hostcall::cancellation;
+use hostcall::{cancellation, stack};
 use libc::{c_int, pthread_t};
 use std::cell::Cell;
 use std::ptr::null_mut;
@@ -63,8 +63,7 @@ pub fn interrupted() {
 
 /// A hook, once any thread has been cancelled or may be at any instant.
 pub fn around<T>(is_point: bool, call: impl FnOnce() -> T) -> T {
-    let place = 0u8;
-    let here = (&raw const place).addr();
+    let here = stack::here();
     let outer = OUTERMOST.get();
     // The library calls its own hooks too: what closes a descriptor on the way is no cancellation point for that.
     let is_outermost = outer == 0 || here > outer;

@@ -226,21 +226,7 @@ impl Environment {
             }
         }
         if let Some(Hold(token)) = &hold {
-            let mut digits = Line::<64>::new();
-            let _ = write!(digits, "{token}");
-            build.compose(&[TOKEN, b"=", digits.bytes()]);
-            build.start(&[FDS, b"="]);
-            let mut separator: &[u8] = b"";
-            for (fd, entry) in fds::all().filter(|(_, entry)| !entry.cloexec) {
-                let mut pair = Line::<32>::new();
-                let _ = write!(pair, "{fd}:{}", entry.remote.0);
-                build.append(&[separator, pair.bytes()]);
-                separator = b",";
-            }
-            if cwd::on_host() {
-                build.append(&[separator, DIRECTORY]);
-            }
-            build.append(&[b"\0"]);
+            build.hand_over(token);
         }
         build.push(std::ptr::null());
         Ok(Environment {
@@ -317,6 +303,25 @@ impl Builder {
                 self.text = self.text.add(len);
             }
         }
+    }
+
+    /// The session that is held, and what of it goes on: open files under their numbers, and whether the directory does.
+    fn hand_over(&mut self, token: &Token) {
+        let mut digits = Line::<64>::new();
+        let _ = write!(digits, "{token}");
+        self.compose(&[TOKEN, b"=", digits.bytes()]);
+        self.start(&[FDS, b"="]);
+        let mut separator: &[u8] = b"";
+        for (fd, entry) in fds::all().filter(|(_, entry)| !entry.cloexec) {
+            let mut pair = Line::<32>::new();
+            let _ = write!(pair, "{fd}:{}", entry.remote.0);
+            self.append(&[separator, pair.bytes()]);
+            separator = b",";
+        }
+        if cwd::on_host() {
+            self.append(&[separator, DIRECTORY]);
+        }
+        self.append(&[b"\0"]);
     }
 
     /// `LD_PRELOAD` with all of a list but this library; nothing if nothing is left. Both colons and spaces separate, ld.so(8).

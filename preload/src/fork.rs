@@ -11,7 +11,7 @@
 use crate::fds::Age;
 use crate::real::{errno, failed, set_errno, shims, sys, try_sys};
 use crate::symbols::own;
-use crate::{cwd, fds, materialise, observe, report, session, spawn, system, watching};
+use crate::{cwd, fds, materialise, observe, report, session, signals, spawn, system, watching};
 use hostcall::access::get;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Token};
@@ -61,7 +61,7 @@ pub fn register() {
 extern "C" fn before() {
     materialise::before_fork();
     let wanted = session::attached().is_some() && spawn::hands_on();
-    let signals = wanted.then(session::block_signals);
+    let signals = wanted.then(signals::block);
     let session = match wanted {
         true => ask(),
         false => Ok(None),
@@ -111,7 +111,7 @@ impl Prepared {
 
     fn end(self) {
         if let Some(signals) = self.signals {
-            session::restore_signals(signals);
+            signals::restore(signals);
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::first::FIRST;
 use crate::real::{errno, try_sys};
 use crate::report::Line;
 use crate::symbols::Row;
+use hostcall::clock;
 use hostcall::observer::{self, Observer};
 use hostcall::types::Errno;
 use libc::{c_char, c_int, c_void};
@@ -332,11 +333,5 @@ fn answered(call: &dyn fmt::Display, answer: Result<&dyn fmt::Display, Errno>) {
 
 /// Nanoseconds of the monotonic clock.
 pub fn now() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a live timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    clock::monotonic().as_nanos() as u64
 }

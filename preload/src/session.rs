@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use crate::first::FIRST;
+use crate::lock::Lock;
 use crate::observe::summary;
 use crate::real::try_sys;
 use crate::room::Room;
@@ -14,6 +15,7 @@ use crate::{covers, early, entering, faults, fds, kept, limits, observe, placeho
 use hostcall::attach::{AttachError, Attaching};
 use hostcall::cancellation::Held;
 use hostcall::client::{Client, Options};
+use hostcall::clock;
 use hostcall::types::{Errno, Token};
 use libc::c_int;
 use std::cell::UnsafeCell;
@@ -46,8 +48,8 @@ static CLIENT: Slot = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 static CURRENT: AtomicPtr<Client> = AtomicPtr::new(std::ptr::null_mut());
 /// Whether `CLIENT` has been written to.
 static FILLED: AtomicBool = AtomicBool::new(false);
-/// A thread is attaching (with all signals blocked, so no handler of that thread can wait for it).
-static ATTACHING: AtomicBool = AtomicBool::new(false);
+/// A thread is attaching.
+static ATTACHING: Lock = Lock::new();
 /// When attaching failed last, milliseconds of the monotonic clock; 0 for never.
 static FAILED_AT: AtomicI64 = AtomicI64::new(0);
 /// The loss of host files has been reported.
@@ -177,25 +179,18 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
         return Err(Errno(libc::ENOTCONN));
     }
     let saved = crate::real::errno();
-    let signals = block_signals();
-    let held = Held::begin();
-    while ATTACHING
-        .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
-        .is_err()
-    {
-        // SAFETY: no arguments.
-        let _ = unsafe { try_sys!(Sysno::sched_yield) };
-    }
-    let result = match attached() {
-        Some(client) if !client.lost() => Ok(client),
-        _ => {
-            let start = observe::now();
-            begin(resume).inspect(|_| summary::attached(resume.is_some(), observe::now() - start))
+    let result = {
+        let _held = Held::begin();
+        let _attaching = ATTACHING.take();
+        match attached() {
+            Some(client) if !client.lost() => Ok(client),
+            _ => {
+                let start = observe::now();
+                begin(resume)
+                    .inspect(|_| summary::attached(resume.is_some(), observe::now() - start))
+            }
         }
     };
-    ATTACHING.store(false, Ordering::Release);
-    drop(held);
-    restore_signals(signals);
     crate::real::set_errno(saved);
     result
 }
@@ -385,7 +380,7 @@ pub fn leave() {
         // Its place may be used again.
         FILLED.store(false, Ordering::Relaxed);
     }
-    ATTACHING.store(false, Ordering::Relaxed);
+    ATTACHING.reset();
     let page = PAGE.load(Ordering::Acquire).cast_const();
     if page != &raw const NO_PAGE {
         // SAFETY: the page is never unmapped.
@@ -445,42 +440,5 @@ fn umask() -> u32 {
 }
 
 fn now() -> i64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a live timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-}
-
-/// Blocks all signals of this thread; answers the mask before. The kernel's mask is 64 bits. What handlers of a fork do by
-/// themselves may be a [fault](entering) meanwhile.
-pub fn block_signals() -> u64 {
-    let (all, mut old) = (!entering::ILLEGAL, 0u64);
-    // SAFETY: two live masks of the size that is passed.
-    let _ = unsafe {
-        try_sys!(
-            Sysno::rt_sigprocmask,
-            libc::SIG_SETMASK,
-            &raw const all,
-            &raw mut old,
-            8
-        )
-    };
-    old
-}
-
-/// Restores a mask that [`block_signals`] answered.
-pub fn restore_signals(mask: u64) {
-    // SAFETY: a live mask of the size that is passed; a null pointer asks for nothing back.
-    let _ = unsafe {
-        try_sys!(
-            Sysno::rt_sigprocmask,
-            libc::SIG_SETMASK,
-            &raw const mask,
-            0,
-            8
-        )
-    };
+    clock::monotonic().as_millis() as i64
 }

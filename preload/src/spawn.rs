@@ -16,7 +16,7 @@ use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
-use crate::{cwd, exec, fds, session};
+use crate::{cwd, exec, fds, signals};
 use actions::{check, list};
 use hostcall::cancellation::Held;
 use hostcall::types::Errno;
@@ -112,7 +112,7 @@ unsafe fn spawn(
         Err(errno) => return errno.0,
     };
     // Until the program is about to run, no handler does, no terminal stops the child, and nobody cancels its thread.
-    let mask = session::block_signals();
+    let mask = signals::block();
     let held = Held::begin();
     // SAFETY: the child runs on in this function and ends in it.
     let pid = unsafe { fork() };
@@ -143,7 +143,7 @@ unsafe fn spawn(
         unsafe { while try_sys!(Sysno::wait4, pid, 0, 0, 0) == Err(Errno(libc::EINTR)) {} };
     }
     drop(held);
-    session::restore_signals(mask);
+    signals::restore(mask);
     result.map_or_else(|Errno(errno)| errno, |()| 0)
 }
 
@@ -155,7 +155,7 @@ fn heard(verdict: &Verdict, child: pid_t, mask: u64) -> Result<(), Errno> {
         .into_iter()
         .filter(|signal| disposition(*signal) == Some(libc::SIG_DFL));
     let let_in = bits.fold(0, |bits, signal| bits | 1 << (signal - 1)) & !mask;
-    session::restore_signals(!let_in);
+    signals::restore(!let_in);
     verdict.of(child)
 }
 
@@ -219,7 +219,7 @@ unsafe fn prepare(
         Some(given) => unsafe {
             libc::sigprocmask(libc::SIG_SETMASK, &given, std::ptr::null_mut());
         },
-        None => session::restore_signals(mask),
+        None => signals::restore(mask),
     }
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! system(3), where the shell has to be started by this library.
 #![allow(unsafe_code)]
 
+use crate::lock::Lock;
 use crate::real::{errno, try_sys};
-use crate::session::{block_signals, restore_signals};
 use crate::spawn::shell;
 use hostcall::types::Errno;
 use libc::{c_char, c_int, c_void, pid_t, sigset_t};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::Sysno;
 
 /// What the process ignores while commands run.
@@ -28,20 +27,13 @@ static RUNNING: Shared = Shared(UnsafeCell::new(Running {
     count: 0,
     before: [MaybeUninit::uninit(); 2],
 }));
-/// A thread has [`RUNNING`], with all signals blocked, so that no handler of its own waits for it.
-static HELD: AtomicBool = AtomicBool::new(false);
+/// A thread has [`RUNNING`].
+static HELD: Lock = Lock::new();
 
 fn held<T>(work: impl FnOnce(&mut Running) -> T) -> T {
-    let signals = block_signals();
-    while HELD.swap(true, Ordering::Acquire) {
-        // SAFETY: no arguments.
-        let _ = unsafe { try_sys!(Sysno::sched_yield) };
-    }
+    let _held = HELD.take();
     // SAFETY: nobody else has it.
-    let done = work(unsafe { &mut *RUNNING.0.get() });
-    HELD.store(false, Ordering::Release);
-    restore_signals(signals);
-    done
+    work(unsafe { &mut *RUNNING.0.get() })
 }
 
 /// Ignores the signals of a keyboard, if no other thread has; answers those that the command is not to ignore.
@@ -84,7 +76,7 @@ fn heed() {
 pub fn forked() {
     // SAFETY: there is one thread.
     unsafe { (*RUNNING.0.get()).count = 0 };
-    HELD.store(false, Ordering::Relaxed);
+    HELD.reset();
 }
 
 /// What pthread_cleanup_push(3) keeps, `struct _pthread_cleanup_buffer` of glibc's.

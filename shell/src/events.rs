@@ -1,7 +1,6 @@
 //! What the main thread waits for: signals of its own, and what other threads tell it.
 
 use crate::signals::Signals;
-use crate::streams::pump::Done;
 use hostcall::types::{Errno, JobState};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -19,8 +18,8 @@ pub enum Event {
     State(JobState),
     /// The program cannot be waited for any more.
     Lost(Errno),
-    /// A thread carries a stream no more.
-    Carried(usize, Done),
+    /// A thread carries a stream no more: its place in what is carried.
+    Carried(usize),
 }
 
 /// What other threads tell.

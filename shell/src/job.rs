@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::lookout::{have_ended, is_end};
 use crate::signals;
 use crate::streams::join::{Carried, Joined};
-use crate::streams::pump::{Done, LARGE};
+use crate::streams::pump::LARGE;
 use crate::streams::{rewind, NAMES};
 use crate::terminal::{self, Size};
 use crate::{status, streams::kind};
@@ -58,8 +58,6 @@ pub struct Job {
     in_front: bool,
     /// A signal that came for programs that had ended.
     late: Option<i32>,
-    /// Output that could not be written, or input that could not be read.
-    failed: Option<(usize, Errno)>,
 }
 
 /// How they ended.
@@ -88,7 +86,6 @@ impl Job {
             hung_up: None,
             in_front,
             late: None,
-            failed: None,
         }
     }
 
@@ -130,16 +127,20 @@ impl Job {
             }
         }
         self.interrupt_others();
-        self.note_failed_inputs();
-        if let Some((role, errno)) = self.failed {
+        let failure = self.failure();
+        if let Some((role, errno)) = failure {
             complain("hrun", format_args!("{}: {errno}", NAMES[role]));
         }
         if let Some(signal) = self.late {
             status::die(signal);
         }
+        let judged = |state: &JobState| match failure {
+            Some(_) => failed(*state),
+            None => *state,
+        };
         let tell = |program: &Program| program.streams.tell();
         Ok(Ended {
-            states: self.ends.iter().map(|state| self.judged(*state)).collect(),
+            states: self.ends.iter().map(judged).collect(),
             streams: self.programs.iter().map(tell).collect(),
         })
     }
@@ -164,23 +165,11 @@ impl Job {
         }
     }
 
-    /// What the program could not know: that its output went nowhere, or its input did not end but failed.
-    fn judged(&self, state: JobState) -> JobState {
-        match state {
-            state if self.failed.is_none() => state,
-            JobState::Exited(0) => JobState::Exited(1),
-            JobState::Signalled { signal, .. } if i32::from(signal) == libc::SIGPIPE => {
-                JobState::Exited(1)
-            }
-            state => state,
-        }
-    }
-
     fn start_threads(&mut self) -> Result<(), Failure> {
         let failed = |error| Failure::own(format_args!("cannot start a thread: {error}"));
         for (at, carried) in self.carried().enumerate() {
             let teller = self.events.teller();
-            let tell = move |done| teller.tell(Event::Carried(at, done));
+            let tell = move || teller.tell(Event::Carried(at));
             let terminal_of = self.terminal().map(|_| self.numbers());
             carried
                 .start(self.host, terminal_of, tell)
@@ -201,7 +190,9 @@ impl Job {
                 Some(Event::Lost(errno)) => {
                     return Err(Failure::host("the program cannot be waited for", errno))
                 }
-                Some(Event::Carried(at, done)) => self.has_carried(at, done),
+                Some(Event::Carried(at)) => {
+                    self.done.insert(at);
+                }
                 None => {
                     if keeps_terminal {
                         self.take_terminal();
@@ -328,25 +319,15 @@ impl Job {
         }
     }
 
-    fn has_carried(&mut self, at: usize, done: Done) {
-        self.done.insert(at);
-        let Some(role) = self.carried().nth(at).map(|carried| carried.role) else {
-            return;
-        };
+    /// Which of the standard streams could not be carried, the first of them, and why.
+    fn failure(&self) -> Option<(usize, Errno)> {
         // A terminal that fails has been hung up, which is told otherwise.
-        let is_told = role == 0 && kind::of(0) == kind::Kind::Terminal;
-        if let (Done::Failed(errno), false) = (done, is_told) {
-            self.failed.get_or_insert((role, errno));
-        }
-    }
-
-    /// What threads have not come to tell yet: a program ends as soon as it hears that its input has.
-    fn note_failed_inputs(&mut self) {
-        let all = self.carried().enumerate();
-        let failed = all.filter_map(|(at, carried)| Some((at, carried.pump.failure()?)));
-        for (at, errno) in failed.collect::<Vec<_>>() {
-            self.has_carried(at, Done::Failed(errno));
-        }
+        let is_told = |role| role == 0 && kind::of(0) == kind::Kind::Terminal;
+        let mut failures = self.carried().filter_map(|carried| {
+            let errno = carried.pump.failure()?;
+            Some((carried.role, errno))
+        });
+        failures.find(|(role, _)| !is_told(*role))
     }
 
     /// After the program's end: what its streams hold still is carried, and not what others may write to them later.
@@ -381,7 +362,9 @@ impl Job {
     /// Takes events for so long at most. A signal that would have ended the program ends us: there is nobody else.
     fn attend_to_end(&mut self, patience: Duration) {
         match self.events.next(Some(patience)) {
-            Some(Event::Carried(at, done)) => self.has_carried(at, done),
+            Some(Event::Carried(at)) => {
+                self.done.insert(at);
+            }
             Some(Event::Signal(
                 signal @ (libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGTERM),
             )) => {
@@ -395,5 +378,16 @@ impl Job {
             }
             _ => {}
         }
+    }
+}
+
+/// How a program has ended by what it could not know: that its output went nowhere, or its input did not end but failed.
+fn failed(state: JobState) -> JobState {
+    match state {
+        JobState::Exited(0) => JobState::Exited(1),
+        JobState::Signalled { signal, .. } if i32::from(signal) == libc::SIGPIPE => {
+            JobState::Exited(1)
+        }
+        state => state,
     }
 }

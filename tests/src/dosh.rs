@@ -1,6 +1,6 @@
 //! dosh at a terminal, with a home directory of its own.
 
-use crate::daemon::{program, Scratch};
+use crate::daemon::{eventually, program, Scratch};
 use crate::screen::Screen;
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
@@ -81,6 +81,21 @@ impl Dosh {
         let screen = Screen::start(command, 24, 80);
         screen.at(MARK);
         screen
+    }
+
+    /// The number that a line of the shell's writes into a file at home, once it is there.
+    ///
+    /// # Panics
+    /// It does not come.
+    pub fn number(&self, file: &str) -> i32 {
+        let path = self.home.join(file);
+        let mut number = None;
+        eventually(file, || {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            number = text.strip_suffix('\n').and_then(|text| text.parse().ok());
+            number.is_some()
+        });
+        number.expect("a number")
     }
 
     /// Enters a line and waits for the next prompt: what is on the screen then.

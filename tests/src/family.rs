@@ -1,6 +1,7 @@
 //! Host programs that do not end by being asked, for tests of who ends them.
 
 use crate::daemon::eventually;
+use crate::processes::all_end;
 use std::path::Path;
 
 /// The leader and another of its group ignore being hung up on, a third has made itself a daemon. Each leaves a file with its
@@ -24,14 +25,7 @@ pub fn pid_in(file: &Path) -> i32 {
     read().expect("it is there")
 }
 
-/// Whether a process is there and no zombie.
-pub fn lives(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
-
-/// Waits until none of them is.
+/// Waits until none of them is left.
 pub fn all_gone(pids: &[i32]) {
-    eventually("no program is left", || !pids.iter().any(|pid| lives(*pid)));
+    all_end("programs", pids);
 }

@@ -1,6 +1,7 @@
 //! The host's half of a lane without a host: a shadow's loop whose handler holds that every field is in bounds.
 
 use crate::random::Random;
+use hostcall::clock::Clock;
 use hostcall::lane::{HostEnd, Next};
 use hostcall::ops::{self, Op, Spy};
 use hostcall::region::{self, LanePage, LaneState, Region, ARENA, CHUNK};
@@ -8,7 +9,7 @@ use hostcall::ring::DEPTH;
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::table::Witness;
 use hostcall::types::Errno;
-use hostcall::wait::{Budget, Clock, Doorbell, Wakeup};
+use hostcall::wait::{Budget, Doorbell, Wakeup};
 use hostcall::wire::{flags, Extent, Message, ProtocolError, PATH_MAX, SCRATCH};
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU32;

@@ -1,13 +1,40 @@
 //! Host programs by the typed client: words, pipes, and what becomes of them.
 
+use crate::daemon::Daemon;
+use crate::witness::c;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState, Offset, OpenFlags, RemoteFd, RwFlags};
 use hostcall::wire::{Sink, Source};
+use serde_json::{json, Value};
 
 /// No file: `/dev/null`.
 pub const NONE: RemoteFd = RemoteFd(-1);
 /// The flag of `exec` whose answer does not wait until the program runs.
 pub const LATER: u32 = 4;
+
+/// A hostd whose guest sees everything and may start everything.
+pub fn daemon() -> Daemon {
+    Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
+}
+
+/// Makes hostd's directory of the test that of the programs.
+///
+/// # Panics
+/// The host refuses.
+pub fn enter(daemon: &Daemon, calls: &impl Calls) {
+    calls.chdir(&c(&daemon.export(""))).expect("it is there");
+}
+
+/// The lines of the audit log, in the file `audit` of hostd's directory, that are about this event.
+///
+/// # Panics
+/// There is no such log.
+pub fn audited(daemon: &Daemon, event: &str) -> Vec<Value> {
+    let log = std::fs::read_to_string(daemon.directory.join("audit")).expect("an audit log");
+    let lines = log.lines();
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|line| line["event"] == event).collect()
+}
 
 /// What `exec` reads: counts, arguments, offered variables.
 pub fn words(arguments: &[&[u8]], offered: &[&[u8]]) -> Vec<u8> {

@@ -26,6 +26,7 @@ pub mod peer;
 pub mod people;
 pub mod permissions;
 pub mod pjdfstest;
+pub mod processes;
 pub mod programs;
 pub mod random;
 pub mod roads;

@@ -10,6 +10,20 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// A hostd with `export/`, a mount of it that the calling thread sees, and where the mount shows `export/`.
+pub fn mounted(options: &str) -> (Daemon, Mount, PathBuf) {
+    let daemon = Daemon::start();
+    let mount = Mount::of(&daemon, options);
+    mount.enter();
+    let guest = mount.path(daemon.export(""));
+    (daemon, mount, guest)
+}
+
+/// Why a call on the mount fails.
+pub fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
+    result.err().and_then(|error| error.raw_os_error())
+}
+
 /// A mount that goes when dropped.
 #[derive(Debug)]
 pub struct Mount {

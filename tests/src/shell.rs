@@ -22,6 +22,11 @@ pub fn can_be(kind: &str) -> bool {
     can
 }
 
+/// The kinds of guests that there can be here.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    [LOCAL, UML].into_iter().filter(|kind| can_be(kind))
+}
+
 /// A command that runs a program in a guest.
 pub fn guest(kind: &str, words: &[&str]) -> Command {
     let mut command = Command::new(program("hostd"));

@@ -22,19 +22,20 @@ fn host() -> Scratch {
 }
 
 /// A guest in which a shell is at a terminal. Programs are those of the directory beside the host's own.
-fn guest(host: &Path, shell: &[&str]) -> Typist {
+fn guest(host: &Path, shell: &str) -> Typist {
     let mut command = Command::new(program("hostd"));
     let own = std::env::var("PATH").expect("a path");
     command
-        .args(["run", "--guest", "local", "--"])
-        .args(shell)
+        .args(["run", "--guest", "local", "--", shell])
         .env("PATH", format!("{}:{own}", host.join("programs").display()))
         .env("TERM", "dumb");
     Typist::start(command)
 }
 
-/// Types lines with tabs in them, each after the answer to the one before.
-fn completes(mut shell: Typist, host: &Path) {
+/// Types lines with tabs in them into a shell, each after the answer to the one before.
+fn completes(shell: &str) {
+    let host = host();
+    let mut shell = guest(&host, shell);
     shell.types("PS1='rea''dy> ' PROMPT_EOL_MARK=\n");
     shell.sees("ready> ");
     for (keys, answer) in [
@@ -61,14 +62,12 @@ fn completes(mut shell: Typist, host: &Path) {
 
 #[test]
 fn bash_completes_what_is_the_hosts() {
-    let host = host();
-    completes(guest(&host, &["bash"]), &host);
+    completes("bash");
 }
 
 #[test]
 fn zsh_completes_what_is_the_hosts() {
-    let host = host();
-    completes(guest(&host, &["zsh"]), &host);
+    completes("zsh");
 }
 
 #[test]

@@ -7,12 +7,11 @@ use hostcall_tests::conform::{self, Road};
 use hostcall_tests::daemon::{program, Scratch, PATIENCE};
 use hostcall_tests::guest::Guest;
 use hostcall_tests::outside::may_mount;
+use hostcall_tests::shell::{can_be, UML};
 use hostcall_tests::way::Way;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-const UML: &str = "/usr/bin/linux.uml";
 
 /// Where a guest has the host's files for programs that take the mount's road.
 const MOUNTPOINT: &str = "/mnt/host";
@@ -100,8 +99,7 @@ fn conform(road: Road) {
     if !may_mount() {
         return;
     }
-    if !Path::new(UML).exists() {
-        eprintln!("skipped: user-mode-linux is not installed");
+    if !can_be(UML) {
         return;
     }
     let road = road.from_another_root();

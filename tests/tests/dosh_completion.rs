@@ -2,6 +2,7 @@
 
 use hostcall_tests::daemon::{descendants, eventually, program, Scratch};
 use hostcall_tests::screen::{Look, Screen};
+use hostcall_tests::shell::{can_be, UML};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use std::fs;
@@ -193,8 +194,7 @@ fn tab_completes_what_is_the_hosts() {
 
 #[test]
 fn tab_completes_what_is_the_hosts_in_a_guest_with_its_own_kernel() {
-    if !Path::new("/usr/bin/linux.uml").exists() {
-        eprintln!("skipped: user-mode-linux is not installed");
+    if !can_be(UML) {
         return;
     }
     completes_the_hosts(&mut Dosh::within("uml"));

@@ -2,6 +2,7 @@
 
 use hostcall_tests::daemon::{eventually, Scratch};
 use hostcall_tests::dosh::{self, Dosh, MARK};
+use hostcall_tests::processes::lives;
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use std::fs;
@@ -9,25 +10,6 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-/// Whether a process is there, and not only its status.
-fn lives(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ")
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
-}
-
-/// The number that a line of the shell's has written.
-fn number(dosh: &Dosh, file: &str) -> i32 {
-    let mut number = None;
-    eventually(file, || {
-        let text = fs::read_to_string(dosh.home.join(file)).unwrap_or_default();
-        number = text.strip_suffix('\n').and_then(|text| text.parse().ok());
-        number.is_some()
-    });
-    number.expect("a number")
-}
 
 /// What the shell may be at when its terminal goes.
 const BUSY: [&str; 8] = [
@@ -48,10 +30,10 @@ fn busy(before: &str, line: &str) -> (Dosh, Vec<i32>) {
     dosh.types("sleep 100 & echo $! >running; sh -c 'echo $$ >stopped; kill -STOP $$'\r");
     dosh.shows("Stopped");
     dosh.at(MARK);
-    let mut jobs = vec![number(&dosh, "running"), number(&dosh, "stopped")];
+    let mut jobs = vec![dosh.number("running"), dosh.number("stopped")];
     dosh.types(line);
     match line.contains(">job") {
-        true => jobs.push(number(&dosh, "job")),
+        true => jobs.push(dosh.number("job")),
         false => std::thread::sleep(Duration::from_millis(100)),
     }
     (dosh, jobs)

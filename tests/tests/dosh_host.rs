@@ -1,7 +1,7 @@
 //! dosh's other operating system: built-ins and stages that run on the host, from scripts.
 
 use hostcall_tests::daemon::program;
-use hostcall_tests::shell::{can_be, text, Scripts, LOCAL, UML};
+use hostcall_tests::shell::{kinds, text, Scripts};
 use hostcall_tests::typist::Typist;
 
 hostcall_tests::in_each_guest![
@@ -367,7 +367,7 @@ fn without_a_host_it_is_a_good_local_shell_and_says_so_once() {
 
 #[test]
 fn a_guest_opens_it_for_who_types() {
-    for kind in [LOCAL, UML].into_iter().filter(|kind| can_be(kind)) {
+    for kind in kinds() {
         for (words, opened) in [
             (&[][..], "/run/hostcall/bin/dosh"),
             (&["--shell", "bash"], "bash"),

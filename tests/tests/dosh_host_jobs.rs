@@ -2,6 +2,7 @@
 
 use hostcall_tests::daemon::{eventually, Scratch};
 use hostcall_tests::family;
+use hostcall_tests::processes::lives;
 use hostcall_tests::shell::Shell;
 use std::time::Duration;
 
@@ -156,7 +157,7 @@ fn stopped_jobs_end_with_the_shell(shell: &mut Shell) {
     shell.types("\x1a");
     shell.sees("Stopped");
     shell.ends();
-    assert!(family::lives(pid));
+    assert!(lives(pid));
     shell.types("exit\nexit\n");
     family::all_gone(&[pid]);
 }

@@ -2,6 +2,7 @@
 
 use hostcall_tests::daemon::{descendants, eventually, program, Scratch};
 use hostcall_tests::screen::Screen;
+use hostcall_tests::shell::{can_be, UML};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
@@ -93,8 +94,7 @@ fn what_changes_between_two_tabs_is_seen() {
 
 #[test]
 fn what_changes_between_two_tabs_is_seen_in_a_guest_with_its_own_kernel() {
-    if !Path::new("/usr/bin/linux.uml").exists() {
-        eprintln!("skipped: user-mode-linux is not installed");
+    if !can_be(UML) {
         return;
     }
     sees_changes(&mut Dosh::within("uml"));

@@ -26,18 +26,6 @@ fn state(pid: i32) -> Option<char> {
     rest.chars().next().filter(|state| *state != 'Z')
 }
 
-/// The processes that a line of the shell's has begun, by the numbers it writes.
-fn number(dosh: &Dosh, file: &str) -> i32 {
-    let path = dosh.home.join(file);
-    let mut number = None;
-    eventually(file, || {
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        number = text.strip_suffix('\n').and_then(|text| text.parse().ok());
-        number.is_some()
-    });
-    number.expect("a number")
-}
-
 #[test]
 fn control_c_ends_every_kind_of_loop() {
     let mut dosh = Dosh::bare();
@@ -224,7 +212,7 @@ fn stopped_jobs_are_told_of_once_before_the_shell_ends() {
         dosh.types("echo $$ >shell; sh -c 'echo $$ >job; kill -STOP $$; sleep 100'\r");
         dosh.shows("Stopped");
         dosh.at(MARK);
-        let job = number(&dosh, "job");
+        let job = dosh.number("job");
         dosh.types(leave);
         dosh.shows("There are stopped jobs.");
         dosh.at(MARK);
@@ -244,7 +232,7 @@ fn running_jobs_stay_but_under_huponexit() {
         let mut dosh = Dosh::bare();
         dosh.types(&format!("{option}sleep 100 & echo $! >job\r"));
         dosh.at(MARK);
-        let job = number(&dosh, "job");
+        let job = dosh.number("job");
         dosh.types("exit 4\r");
         assert_eq!(dosh.ends().code(), Some(4));
         match stays {
@@ -270,7 +258,7 @@ fn a_hang_up_ends_shell_and_jobs() {
         dosh.types("sleep 100 & echo $! >running; sh -c 'echo $$ >stopped; kill -STOP $$'\r");
         dosh.shows("Stopped");
         dosh.at(MARK);
-        let (running, stopped) = (number(&dosh, "running"), number(&dosh, "stopped"));
+        let (running, stopped) = (dosh.number("running"), dosh.number("stopped"));
         dosh.types(busy);
         std::thread::sleep(Duration::from_millis(100));
         kill(Pid::from_raw(dosh.pid()), Signal::SIGHUP).expect("sent");
@@ -346,7 +334,7 @@ fn signals_reach_a_job_that_has_just_begun() {
         assert!(shown.contains(&all), "{signal}: {shown}");
     }
     dosh.does("sleep 1000 & kill -TSTP $!; echo $! >job");
-    let job = number(&dosh, "job");
+    let job = dosh.number("job");
     eventually("the job is stopped", || state(job) == Some('T'));
     dosh.does("kill -9 %%; wait");
 }
@@ -368,7 +356,7 @@ fn control_z_does_not_stop_substitutions() {
         "x=$(echo 1 >begun; (sleep 0.5; echo q))",
     ] {
         dosh.types(&format!("\x0c{line}; echo \"<$x>\"\r"));
-        number(&dosh, "begun");
+        dosh.number("begun");
         dosh.types("\x1a");
         dosh.shows("<q>");
         dosh.at(MARK);

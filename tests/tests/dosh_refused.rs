@@ -1,6 +1,7 @@
 //! Pipelines of dosh's where the host's policy, or a limit of the host's, is in the way.
 
 use hostcall_tests::daemon::{program, Daemon};
+use hostcall_tests::launch::audited;
 use serde_json::{json, Value};
 use std::process::{Command, Output, Stdio};
 
@@ -27,12 +28,9 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Programs that the audit log has under an event.
-fn audited(daemon: &Daemon, event: &str) -> Vec<String> {
-    let log = std::fs::read_to_string(daemon.directory.join("audit")).expect("an audit log");
-    let lines = log.lines();
-    let lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+fn programs(daemon: &Daemon, event: &str) -> Vec<String> {
+    let lines = audited(daemon, event).into_iter();
     lines
-        .filter(|line| line["event"] == event)
         .map(|line| line["arguments"][0].as_str().unwrap_or_default().to_owned())
         .collect()
 }
@@ -49,9 +47,9 @@ fn each_stage_is_judged_and_written_down_by_itself() {
         complained.starts_with("hrun: tr: refused: "),
         "{complained}"
     );
-    assert_eq!(audited(&daemon, "start"), ["true", "cat"]);
-    assert_eq!(audited(&daemon, "deny"), ["tr"]);
-    assert_eq!(audited(&daemon, "end").len(), 2);
+    assert_eq!(programs(&daemon, "start"), ["true", "cat"]);
+    assert_eq!(programs(&daemon, "deny"), ["tr"]);
+    assert_eq!(programs(&daemon, "end").len(), 2);
 }
 
 #[test]

@@ -6,14 +6,9 @@ use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
 use hostcall::wire::{Sink, Source};
 use hostcall_tests::daemon::{eventually, Daemon};
 use hostcall_tests::launch::{
-    finish, output, pipe, read_all, start, start_raw, words_of, write_all, NONE,
+    daemon, finish, output, pipe, read_all, start, start_raw, words_of, write_all, NONE,
 };
 use serde_json::json;
-
-/// A guest that may start everything.
-fn daemon() -> Daemon {
-    Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
-}
 
 fn run(client: &Client, arguments: &[&str]) -> (String, JobState) {
     output(client, arguments).unwrap_or_else(|errno| panic!("{arguments:?}: {errno}"))

@@ -6,7 +6,7 @@ use hostcall::types::{Errno, JobState};
 use hostcall::wire::Sink;
 use hostcall_tests::daemon::{eventually, leave, Daemon};
 use hostcall_tests::launch::{
-    finish, output, pipe, put, read_all, start, start_raw, words_of, write_all, NONE,
+    audited, finish, output, pipe, put, read_all, start, start_raw, words_of, write_all, NONE,
 };
 use serde_json::{json, Value};
 use std::os::unix::fs::PermissionsExt;
@@ -28,14 +28,6 @@ fn guest(directory: &Path, mut exec: Value) -> Value {
 
 fn log(daemon: &Daemon) -> String {
     std::fs::read_to_string(daemon.directory.join("audit")).expect("an audit log")
-}
-
-/// The lines of the audit log that are about this event.
-fn audit(daemon: &Daemon, event: &str) -> Vec<Value> {
-    let text = log(daemon);
-    let lines = text.lines();
-    let lines = lines.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    lines.filter(|line| line["event"] == event).collect()
 }
 
 /// Why words are refused, for people.
@@ -199,14 +191,14 @@ fn cve_2023_28101_no_name_reaches_a_terminal_raw() {
     client.signal(job, 9).expect("it lives");
     finish(&client, job);
     eventually("its end is written down", || {
-        audit(&daemon, "end").len() == 1
+        audited(&daemon, "end").len() == 1
     });
     for text in [log(&daemon), daemon.log(), status] {
         let raw = |letter: char| letter.is_control() && letter != '\n';
         assert!(!text.contains(raw), "{text:?}");
     }
     assert!(!log(&daemon).contains('\u{202e}'));
-    assert_eq!(audit(&daemon, "start")[0]["arguments"][2], json!(evil));
+    assert_eq!(audited(&daemon, "start")[0]["arguments"][2], json!(evil));
 }
 
 #[test]
@@ -287,10 +279,10 @@ fn an_end_tells_what_was_carried() {
     assert_eq!(&line, b"1234567\r\n");
     leave(client);
     eventually("all ends are written down", || {
-        audit(&daemon, "end").len() == 3
+        audited(&daemon, "end").len() == 3
     });
     let bytes = |line: &Value| (line["bytes_in"].as_u64(), line["bytes_out"].as_u64());
-    let all: Vec<_> = audit(&daemon, "end").iter().map(bytes).collect();
+    let all: Vec<_> = audited(&daemon, "end").iter().map(bytes).collect();
     let expected = [(5000, 5004), (0, 0), (0, 9)];
     assert_eq!(
         all,
@@ -326,8 +318,10 @@ fn a_flood_of_programs_ends_at_the_limit_and_fills_no_log() {
     }
     output(&client, &["true"]).expect("allowed");
     let left_out = |line: &Value| line["left_out"].as_u64().unwrap_or(0);
-    let denied = audit(&daemon, "deny");
-    let others = ["start", "end"].map(|event| audit(&daemon, event)).concat();
+    let denied = audited(&daemon, "deny");
+    let others = ["start", "end"]
+        .map(|event| audited(&daemon, event))
+        .concat();
     let all = denied.len() as u64 + denied.iter().chain(&others).map(left_out).sum::<u64>();
     assert_eq!(all, 2200, "each is written down or counted");
     let reason = denied[0]["reason"].as_str().expect("a reason");

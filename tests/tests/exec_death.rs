@@ -3,22 +3,13 @@
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
-use hostcall_tests::family::{self, all_gone, lives, pid_in};
-use hostcall_tests::launch::{finish, start, NONE};
+use hostcall_tests::family::{self, all_gone, pid_in};
+use hostcall_tests::launch::{daemon, enter, finish, start, NONE};
+use hostcall_tests::processes::{destroy, lives, named};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::path::Path;
-
-fn daemon() -> Daemon {
-    Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
-}
-
-fn enter(daemon: &Daemon, client: &hostcall::client::Client) {
-    let directory = daemon.export("");
-    let directory = std::ffi::CString::new(directory.to_str().expect("plain")).expect("no NUL");
-    client.chdir(&directory).expect("it is there");
-}
 
 /// Starts the family from this process.
 fn start_family(daemon: &Daemon, client: &hostcall::client::Client) -> (u32, Vec<i32>) {
@@ -27,28 +18,10 @@ fn start_family(daemon: &Daemon, client: &hostcall::client::Client) -> (u32, Vec
     (job, family::gather(&daemon.export("")))
 }
 
-/// Processes below hostd by name.
-fn named(daemon: &Daemon, name: &str) -> Vec<i32> {
-    let is = |pid: &i32| {
-        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        comm.trim_end() == name
-    };
-    descendants(daemon.pid()).into_iter().filter(is).collect()
-}
-
 /// Supervisors that have programs, and those that wait for one.
 fn supervisors(daemon: &Daemon) -> (Vec<i32>, Vec<i32>) {
     let all = named(daemon, "supervisor").into_iter();
     all.partition(|pid| !descendants(*pid).is_empty())
-}
-
-fn is_zombie(pid: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.contains("State:\tZ")
-}
-
-fn end(pid: i32) {
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
 }
 
 #[test]
@@ -93,7 +66,7 @@ fn a_shadow_that_is_killed_takes_its_programs_along() {
     let client = daemon.attach();
     let (_, pids) = start_family(&daemon, &client);
     let shadow = daemon.status().sessions[0].shadow.expect("a shadow");
-    end(shadow);
+    destroy(shadow);
     all_gone(&pids);
     assert_eq!(client.nop().map(drop), Err(Errno(libc::ENOTCONN)));
 }
@@ -105,7 +78,7 @@ fn a_launcher_that_is_killed_takes_its_programs_along() {
     let (job, pids) = start_family(&daemon, &client);
     let launcher = named(&daemon, "launcher");
     assert_eq!(launcher.len(), 1);
-    end(launcher[0]);
+    destroy(launcher[0]);
     all_gone(&pids);
     let killed = JobState::Signalled {
         signal: 9,
@@ -122,7 +95,7 @@ fn a_supervisor_that_is_killed_takes_its_programs_along() {
     let daemon = daemon();
     let client = daemon.attach();
     let (job, pids) = start_family(&daemon, &client);
-    end(supervisors(&daemon).0[0]);
+    destroy(supervisors(&daemon).0[0]);
     all_gone(&pids);
     let killed = JobState::Signalled {
         signal: 9,
@@ -149,8 +122,8 @@ fn one_supervisor_waits_for_a_program_and_can_be_spared() {
         // /dev/null, the log and its line: nothing of the program before, nor of the launcher.
         let files = std::fs::read_dir(format!("/proc/{}/fd", waiting[0]));
         assert_eq!(files.expect("it lives").count(), 4);
-        end(waiting[0]);
-        eventually("it is dead", || is_zombie(waiting[0]));
+        destroy(waiting[0]);
+        eventually("it is dead", || !lives(waiting[0]));
     }
     let job = start(&client, &["sh", "-c", "exit 5"], [NONE; 3]).expect("started");
     assert_eq!(finish(&client, job), JobState::Exited(5));
@@ -172,7 +145,7 @@ fn a_supervisor_that_is_killed_amid_the_handing_over_costs_no_program() {
     std::thread::scope(|scope| {
         let starting = scope.spawn(|| start(&client, &["sh", "-c", "exit 5"], [NONE; 3]));
         eventually("it has its task", || daemon.status().jobs.len() == 1);
-        end(waiting[0]);
+        destroy(waiting[0]);
         let job = starting.join().expect("an answer").expect("started");
         assert_eq!(finish(&client, job), JobState::Exited(5));
     });
@@ -184,7 +157,7 @@ fn a_guard_that_is_killed_leaves_no_leader() {
     let client = daemon.attach();
     let (_, pids) = start_family(&daemon, &client);
     let launcher = named(&daemon, "launcher");
-    end(named(&daemon, "guard")[0]);
+    destroy(named(&daemon, "guard")[0]);
     all_gone(&launcher);
     all_gone(&pids[..1]);
     for pid in &pids[1..] {
@@ -214,8 +187,8 @@ fn hostd_and_launcher_killed_at_once_leave_nothing() {
     for pid in [daemon.pid(), launcher] {
         kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("it lives");
     }
-    end(launcher);
-    end(daemon.pid());
+    destroy(launcher);
+    destroy(daemon.pid());
     all_gone(&pids);
 }
 
@@ -242,11 +215,11 @@ fn die_while_starting(round: u64) {
         let starting = scope
             .spawn(|| (0..).find_map(|_| start(&client, &["sleep", "12345"], [NONE; 3]).err()));
         std::thread::sleep(std::time::Duration::from_millis(round % 7));
-        end(victim);
+        destroy(victim);
         if round % 2 == 1 {
             // Another launcher may take over at once; the process itself goes now.
             std::thread::sleep(std::time::Duration::from_millis(20));
-            end(daemon.status().sessions[0].shadow.expect("a shadow"));
+            destroy(daemon.status().sessions[0].shadow.expect("a shadow"));
         }
         assert!(starting.join().expect("it ends").is_some());
     });

@@ -5,7 +5,8 @@ use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
 use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
-use hostcall_tests::launch::{finish, output, start, NONE};
+use hostcall_tests::launch::{enter, finish, output, start, NONE};
+use hostcall_tests::processes::named;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::{geteuid, Pid};
 use serde_json::{json, Value};
@@ -30,12 +31,6 @@ fn daemon(exec: Value) -> Option<Daemon> {
     Some(daemon)
 }
 
-fn enter(daemon: &Daemon, client: &Client) {
-    let directory = daemon.export("");
-    let directory = std::ffi::CString::new(directory.to_str().expect("plain")).expect("no NUL");
-    client.chdir(&directory).expect("it is there");
-}
-
 /// Live processes that have this word on their command lines.
 fn with_word(word: &str) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").expect("proc").flatten();
@@ -55,14 +50,6 @@ fn word(daemon: &Daemon, name: &str) -> String {
 
 fn perl(client: &Client, script: &str, word: &str) -> u32 {
     start(client, &["perl", "-e", script, word], [NONE; 3]).expect("started")
-}
-
-fn named(daemon: &Daemon, name: &str) -> Vec<i32> {
-    let is = |pid: &i32| {
-        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        comm.trim_end() == name
-    };
-    descendants(daemon.pid()).into_iter().filter(is).collect()
 }
 
 const KILLED: JobState = JobState::Signalled {

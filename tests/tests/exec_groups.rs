@@ -6,18 +6,13 @@ use hostcall::types::{Errno, JobState, Offset, RemoteFd, RwFlags};
 use hostcall::wire::Sink;
 use hostcall_tests::daemon::{eventually, Daemon};
 use hostcall_tests::launch::{
-    finish, pipe, put, read_all, start, start_beside, words_of, LATER, NONE,
+    daemon, finish, pipe, put, read_all, start, start_beside, words_of, LATER, NONE,
 };
 use nix::unistd::Pid;
 use serde_json::json;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-
-/// A guest that may start everything.
-fn daemon() -> Daemon {
-    Daemon::configured(|_| json!({"exports": [{"path": "/"}], "exec": {"allow": ["*"]}}))
-}
 
 /// A pipeline whose last program writes to us: its jobs, and our end.
 fn pipeline(client: &Client, stages: &[&[&str]]) -> (Vec<u32>, RemoteFd) {

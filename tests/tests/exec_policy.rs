@@ -6,7 +6,7 @@ use hostcall::types::{Errno, JobState, Mode, Offset, OpenFlags, RemoteFd, RwFlag
 use hostcall::wire::{Sink, Source};
 use hostcall_tests::daemon::{eventually, Daemon};
 use hostcall_tests::launch::{
-    finish, output, pipe, put, read_all, start, start_raw, start_with, words_of, NONE,
+    audited, finish, output, pipe, put, read_all, start, start_raw, start_with, words_of, NONE,
 };
 use serde_json::{json, Value};
 use std::path::Path;
@@ -23,15 +23,6 @@ fn daemon(exec: impl FnOnce(&Path) -> Value) -> Daemon {
             .insert("audit".to_owned(), json!(audit));
         json!({"exports": [{"path": "/"}], "exec": exec})
     })
-}
-
-/// The lines of the audit log that are about this event.
-fn audit(daemon: &Daemon, event: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(daemon.directory.join("audit")).expect("an audit log");
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    lines.filter(|line| line["event"] == event).collect()
 }
 
 fn runs(client: &Client, arguments: &[&str]) -> Result<String, Errno> {
@@ -100,7 +91,7 @@ fn what_is_allowed_runs_and_nothing_else() {
     assert_eq!(runs(&client, &[&export("other"), "x"]), Err(DENIED));
     std::fs::copy("/bin/echo", export("copy")).expect("made");
     assert_eq!(runs(&client, &[&export("copy"), "x"]), Err(DENIED));
-    let lines = audit(&daemon, "deny");
+    let lines = audited(&daemon, "deny");
     assert_eq!(lines.len(), 10);
     assert_eq!(lines[1]["arguments"], json!(["echo", "secret"]));
     assert!(
@@ -234,7 +225,7 @@ fn each_program_is_written_down() {
     output(&client, &["sh", "-c", "kill -9 $$"]).expect("runs");
     assert_eq!(runs(&client, &["/no/such"]), Err(Errno(libc::ENOENT)));
     eventually("both ends are written down", || {
-        audit(&daemon, "end").len() == 2
+        audited(&daemon, "end").len() == 2
     });
     let text = std::fs::read_to_string(daemon.directory.join("audit")).expect("a log");
     assert!(
@@ -242,9 +233,9 @@ fn each_program_is_written_down() {
         "raw control characters"
     );
     let (starts, ends, fails) = (
-        audit(&daemon, "start"),
-        audit(&daemon, "end"),
-        audit(&daemon, "fail"),
+        audited(&daemon, "start"),
+        audited(&daemon, "end"),
+        audited(&daemon, "fail"),
     );
     assert_eq!((starts.len(), fails.len()), (2, 1));
     let start = &starts[0];

@@ -2,6 +2,7 @@
 
 use hostcall_tests::daemon::{self, eventually, program, Scratch, PATIENCE};
 use hostcall_tests::guest::Guest;
+use hostcall_tests::shell::{can_be, UML};
 use hostd::server::admin::GuestStatus;
 use std::fs;
 use std::path::Path;
@@ -45,8 +46,7 @@ read line < $first/made; echo "still $line"
 
 #[test]
 fn a_mount_of_another_kernel_keeps_its_files_while_exports_come_and_go() {
-    if !Path::new("/usr/bin/linux.uml").exists() {
-        eprintln!("skipped: user-mode-linux is not installed");
+    if !can_be(UML) {
         return;
     }
     let scratch = Scratch::new();

@@ -4,7 +4,7 @@
 use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Mode, OpenFlags};
 use hostcall_tests::daemon::{eventually, leave, Daemon};
-use hostcall_tests::mount::Mount;
+use hostcall_tests::mount::{errno, mounted, Mount};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::mman::{mmap, msync, munmap, MapFlags, MsFlags, ProtFlags};
 use serde_json::json;
@@ -17,19 +17,6 @@ use std::os::unix::fs::{symlink, DirEntryExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-/// A hostd with `export/`, and a mount of it that the calling thread sees.
-fn mounted(options: &str) -> (Daemon, Mount, PathBuf) {
-    let daemon = Daemon::start();
-    let mount = Mount::of(&daemon, options);
-    mount.enter();
-    let guest = mount.path(daemon.export(""));
-    (daemon, mount, guest)
-}
-
-fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
-    result.err().and_then(|error| error.raw_os_error())
-}
 
 #[test]
 fn what_one_side_writes_the_other_reads() {

@@ -2,6 +2,8 @@
 
 use hostcall_tests::daemon::{descendants, eventually, program, Scratch, PATIENCE};
 use hostcall_tests::guest::Guest;
+use hostcall_tests::processes::all_end;
+use hostcall_tests::shell::kinds;
 use hostcall_tests::soon::soon;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,17 +13,6 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const BUSYBOX: &str = "/bin/busybox";
-
-/// The kinds of guest that this machine has.
-fn kinds() -> impl Iterator<Item = &'static str> {
-    let uml = Path::new("/usr/bin/linux.uml").exists();
-    if !uml {
-        eprintln!("skipped for uml: user-mode-linux is not installed");
-    }
-    ["local", "uml"]
-        .into_iter()
-        .filter(move |kind| *kind == "local" || uml)
-}
 
 fn hostd(program: &Path, kind: &str, options: &[&str], script: &str) -> Command {
     program_exists(BUSYBOX);
@@ -207,15 +198,7 @@ fn nothing_is_left_when_hostd_is_killed() {
         assert!(family.len() > 3, "{kind}: {family:?}");
         child.kill().expect("it lives");
         child.wait().expect("our child");
-        let lives = |pid: &i32| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit(')').next().is_some_and(|rest| {
-                !rest.trim_start().is_empty() && !rest.trim_start().starts_with('Z')
-            })
-        };
-        eventually(&format!("{kind}: all of it ends"), || {
-            !family.iter().any(lives)
-        });
+        all_end(kind, &family);
     }
     let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
     assert!(!mounts.contains("fuse.hostfs"), "{mounts}");

@@ -2,7 +2,7 @@
 //! next mount works.
 
 use hostcall_tests::daemon::{eventually, program, Daemon, PATIENCE};
-use hostcall_tests::mount::Mount;
+use hostcall_tests::mount::{errno, mounted, Mount};
 use hostcall_tests::soon::soon;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::signal::{kill, Signal};
@@ -13,18 +13,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-
-fn mounted(options: &str) -> (Daemon, Mount, PathBuf) {
-    let daemon = Daemon::start();
-    let mount = Mount::of(&daemon, options);
-    mount.enter();
-    let guest = mount.path(daemon.export(""));
-    (daemon, mount, guest)
-}
-
-fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
-    result.err().and_then(|error| error.raw_os_error())
-}
 
 /// hostfs as a user runs it.
 fn hostfs(arguments: &[&Path], options: &str) -> Output {

@@ -2,7 +2,7 @@
 
 use hostcall_tests::daemon::{descendants, eventually, Scratch};
 use hostcall_tests::family::{self, all_gone};
-use hostcall_tests::shell::{can_be, Shell, LOCAL, UML};
+use hostcall_tests::shell::{can_be, kinds, Shell, UML};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
@@ -176,10 +176,7 @@ fn a_terminal_that_is_closed_takes_programs_along(shell: &mut Shell) {
 
 #[test]
 fn no_program_outlives_its_guest() {
-    for kind in [LOCAL, UML] {
-        if !can_be(kind) {
-            continue;
-        }
+    for kind in kinds() {
         for signal in [Signal::SIGHUP, Signal::SIGKILL] {
             let mut shell = Shell::start(kind);
             let (_directory, pids) = family_of(&mut shell, "CMD");

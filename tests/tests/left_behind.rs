@@ -3,6 +3,7 @@
 
 use hostcall::ops::Calls;
 use hostcall_tests::daemon::{eventually, leave, program, Daemon, Scratch};
+use hostcall_tests::shell::{kinds, UML};
 use hostcall_tests::soon::soon;
 use nix::sys::signal::{kill, Signal};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -95,11 +96,8 @@ fn locks_end_with_their_process() {
     let scratch = Scratch::new();
     let script = scratch.join("script.py");
     fs::write(&script, SCRIPT).expect("a script");
-    let uml = Path::new("/usr/bin/linux.uml").exists();
-    for (kind, rounds) in [("local", "40"), ("uml", "8")] {
-        if kind == "uml" && !uml {
-            continue;
-        }
+    for kind in kinds() {
+        let rounds = if kind == UML { "8" } else { "40" };
         let path = scratch.join(kind);
         let output = Command::new(program("hostd"))
             .args(["run", "--guest", kind, "--no-mount", "--", "python3"])

@@ -4,6 +4,7 @@ use hostcall::ops::Calls;
 use hostcall::types::{DirFd, Mode, OpenFlags};
 use hostcall_tests::daemon::{descendants, eventually, leave, program, Daemon, PATIENCE};
 use hostcall_tests::guest::{Guest, SOON};
+use hostcall_tests::processes::{all_end, destroy, lives};
 use hostcall_tests::soon::{soon, Times};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -91,26 +92,6 @@ fn try_lock(file: &File) -> bool {
         l_pid: 0,
     };
     nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).is_ok()
-}
-
-fn destroy(pid: i32) {
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-}
-
-fn exists(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // A zombie has ended; it waits for its parent only.
-    !stat.is_empty()
-        && !stat
-            .rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
-}
-
-fn all_end(what: &str, pids: &[i32]) {
-    eventually(&format!("{what}: all of {pids:?} end"), || {
-        !pids.iter().any(|pid| exists(*pid))
-    });
 }
 
 /// Waits until a shadow is gone with all its threads: a signal that is sent has not yet ended it, and until then it answers.
@@ -210,7 +191,7 @@ fn a_shadows_violent_death_leaves_one_line() {
     let guest = props.guest(daemon.socket(), "watching");
     let shadow = shadow_of(&daemon, &guest);
     destroy(guest.pid());
-    eventually("the shadow is gone", || !exists(shadow));
+    eventually("the shadow is gone", || !lives(shadow));
     assert_eq!(daemon.logged("died of signal"), 2);
 }
 

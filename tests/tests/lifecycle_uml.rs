@@ -4,6 +4,8 @@ use hostcall_tests::daemon::{
     self, descendants, eventually, program, Footprint, Scratch, PATIENCE,
 };
 use hostcall_tests::guest::{Guest, SOON};
+use hostcall_tests::processes::{all_end, destroy};
+use hostcall_tests::shell::{can_be, UML};
 use hostcall_tests::soon::soon;
 use hostd::server::admin::Status;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -17,14 +19,6 @@ use std::time::{Duration, Instant};
 
 /// A guest boots in about a second; the machine may be busy with others.
 const BOOT: Duration = Duration::from_secs(60);
-
-fn installed() -> bool {
-    let found = Path::new("/usr/bin/linux.uml").exists();
-    if !found {
-        eprintln!("skipped: user-mode-linux is not installed");
-    }
-    found
-}
 
 fn try_lock(path: &Path) -> Option<File> {
     let file = OpenOptions::new().write(true).open(path).expect("a file");
@@ -86,27 +80,9 @@ fn kernel_of(run: &Guest) -> i32 {
     *top.expect("a kernel runs")
 }
 
-fn destroy(pid: i32) {
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
-}
-
-fn all_end(what: &str, pids: &[i32]) {
-    let alive = |pid: &i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        !stat.is_empty()
-            && !stat
-                .rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.trim_start().starts_with('Z'))
-    };
-    eventually(&format!("{what}: all of {pids:?} end"), || {
-        !pids.iter().any(alive)
-    });
-}
-
 #[test]
 fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -129,7 +105,7 @@ fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
 
 #[test]
 fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -155,7 +131,7 @@ fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
 
 #[test]
 fn death_of_hostd_leaves_no_guest_kernel() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -179,7 +155,7 @@ fn death_of_hostd_leaves_no_guest_kernel() {
 
 #[test]
 fn death_of_a_process_in_another_kernel_frees_its_lanes() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -220,7 +196,7 @@ const PHASES: [(&str, &str); 11] = [
 
 #[test]
 fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
@@ -265,7 +241,7 @@ fn death_of_a_process_at_every_phase_leaves_nothing_on_the_host() {
 
 #[test]
 fn output_that_cannot_be_written_is_told_of_and_no_success() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     for (script, expected) in [("echo x", 1), ("echo x; exit 3", 3)] {
@@ -284,7 +260,7 @@ fn output_that_cannot_be_written_is_told_of_and_no_success() {
 /// A command that has ended has the status that it had, however slowly its output is read.
 #[test]
 fn output_of_a_command_that_has_ended_outlives_sigterm() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let (mut reader, writer) = std::io::pipe().unwrap();
@@ -310,7 +286,7 @@ fn output_of_a_command_that_has_ended_outlives_sigterm() {
 
 #[test]
 fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let scratch = Scratch::new();
@@ -332,7 +308,7 @@ fn what_is_written_to_one_file_by_both_outputs_keeps_its_order() {
 /// Who could cut off what threads of the guest sleep on would end them all by SIGBUS.
 #[test]
 fn no_user_of_a_guest_can_cut_off_what_others_sleep_on() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let script = "

@@ -2,9 +2,9 @@
 
 use hostcall_tests::daemon::{program, Scratch};
 use hostcall_tests::outside::may_mount;
+use hostcall_tests::shell::kinds;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 const LINKER: &str = "/lib/ld-musl-x86_64.so.1";
@@ -52,11 +52,7 @@ fn its_programs_run_as_the_first_command_of_a_guest() {
     fs::set_permissions(root.join("bin/script"), mode).expect("permissions");
     fs::write(shared.join("file"), "of the host\n").expect("a file");
     let file = format!("/host{}/file", shared.display());
-    for kind in ["local", "uml"] {
-        if kind == "uml" && !Path::new("/usr/bin/linux.uml").exists() {
-            eprintln!("skipped for uml: user-mode-linux is not installed");
-            continue;
-        }
+    for kind in kinds() {
         let told = |words: &[&str]| {
             let output = Command::new(program("hostd"))
                 .args(["run", "--guest", kind, "--root"])

@@ -1,12 +1,12 @@
 //! Faults of other shared-memory protocols, each as a test that would have caught it here.
 
+use hostcall::clock::Clock;
 use hostcall::ops::{self, Op, Spy};
 use hostcall::region::{self, payload, prefix_size, Region, ARENA, CHUNK, PAGE};
 use hostcall::ring::{mock, Consumer, Producer, Ring, DEPTH};
 use hostcall::shm::{sealed_memfd, Mapping, Window};
 use hostcall::table::Witness;
 use hostcall::types::Errno;
-use hostcall::wait::Clock;
 use hostcall::wire::{flags, Extent, Field, Message, ProtocolError, Reader, HEAD, SCRATCH};
 use hostcall_tests::generator::forged;
 use std::ffi::CStr;

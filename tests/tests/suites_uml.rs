@@ -7,10 +7,9 @@ use hostcall_tests::daemon::{program, Scratch};
 use hostcall_tests::fsx;
 use hostcall_tests::outside::{may_mount, told, tool};
 use hostcall_tests::pjdfstest::{those, verdicts, CONFIG, PASSED, UNKNOWN_LIMIT};
+use hostcall_tests::shell::{can_be, UML};
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-const UML: &str = "/usr/bin/linux.uml";
 
 /// Mounts the host where `$suite`, a directory of the host, has a short name, since the name of a socket has room for no
 /// other; links that a suite makes lead to paths of the guest.
@@ -23,11 +22,7 @@ mount --bind "/mnt/host$suite" /mnt/suite
 /// What a script says in a UML guest that has the host below `/mnt/host` in a cache mode, in a directory of the host's,
 /// with a configuration and a tool copied beside it; it must succeed. `None` where there is no UML.
 fn says(cache: &str, directory: &Path, name: &str, config: &str, script: &str) -> Option<String> {
-    if !may_mount() {
-        return None;
-    }
-    if !Path::new(UML).exists() {
-        eprintln!("skipped: user-mode-linux is not installed");
+    if !may_mount() || !can_be(UML) {
         return None;
     }
     let written = directory.join("config.toml");

@@ -2,6 +2,7 @@
 //! session goes on in the new image.
 
 use hostcall_tests::daemon::{program, Scratch};
+use hostcall_tests::shell::kinds;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -65,13 +66,6 @@ other.start()
 other.join()
 sys.exit('execve has returned')
 "#;
-
-fn kinds() -> impl Iterator<Item = &'static str> {
-    let uml = Path::new("/usr/bin/linux.uml").exists();
-    ["local", "uml"]
-        .into_iter()
-        .filter(move |kind| *kind == "local" || uml)
-}
 
 #[test]
 fn a_program_with_busy_threads_changes_its_image() {

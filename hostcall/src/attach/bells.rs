@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::device::LINE;
+use crate::clock;
 use crate::doorbell::{futex_wake, sleep_as_a_call};
 use crate::region::{Region, MOST_LANES};
 use crate::shm::Mapping;
@@ -135,13 +136,7 @@ fn suspect() {
 }
 
 fn now() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a live timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
-    time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    clock::coarse().as_millis() as u64
 }
 
 fn first_byte(kind: i32) -> libc::flock {

@@ -6,12 +6,13 @@ pub mod device;
 pub mod local;
 pub mod resident;
 
+use crate::clock::ticks;
 use crate::commons::Commons;
 use crate::doorbell::{Aside, Bell};
 use crate::region::{Claim, Region};
 use crate::shm::Mapping;
 use crate::types::{Errno, Token};
-use crate::wait::{ticks, Budget};
+use crate::wait::Budget;
 use crate::wire::ProtocolError;
 pub use attaching::Attaching;
 pub use local::Knock;

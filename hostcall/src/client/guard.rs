@@ -12,6 +12,7 @@ use crate::ops::Op;
 use crate::region::{LaneState, Region, CHUNK};
 use crate::ring::DEPTH;
 use crate::shm::Window;
+use crate::stack;
 use crate::table::{Reply, Request};
 use crate::types::Errno;
 use crate::wait::{Doorbell, Wakeup};
@@ -113,13 +114,6 @@ impl Doorbell for Heralded<'_> {
     }
 }
 
-/// A place on the calling thread's stack, which grows downwards.
-#[inline(always)]
-pub(super) fn here() -> usize {
-    let place = 0u8;
-    (&raw const place).addr()
-}
-
 /// A lane in the hands of one thread.
 pub(crate) struct Guard<'c> {
     client: &'c Client,
@@ -134,7 +128,7 @@ impl<'c> Guard<'c> {
         LAST.set(slot);
         let entry = &client.slots[slot];
         entry.holder.store(this_thread(), Ordering::Relaxed);
-        entry.place.store(here(), Ordering::Relaxed);
+        entry.place.store(stack::here(), Ordering::Relaxed);
         entry.asleep.store(false, Ordering::Relaxed);
         let calls = entry.calls.load(Ordering::Relaxed);
         entry.calls.store(calls.wrapping_add(1), Ordering::Relaxed);

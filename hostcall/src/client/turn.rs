@@ -13,8 +13,9 @@
 use super::queue::Queue;
 use super::thread_end::ThreadEnd;
 use super::{this_thread, Client, Guard, Slot, LAST, MOST};
+use crate::clock::{ticks, Clock};
 use crate::doorbell::{futex_wait, futex_wake};
-use crate::wait::{ticks, Clock};
+use crate::stack;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -304,7 +305,7 @@ impl Client {
     /// The same, but for calls that a handler has left by longjmp(3), which leaves their lanes in use: the stack has been taken back above
     /// them.
     pub fn is_amid_a_call(&self) -> bool {
-        let here = super::guard::here();
+        let here = stack::here();
         let mut slots = self.opened().iter();
         slots.any(|slot| {
             let below = slot.place.load(Ordering::Relaxed) > here;

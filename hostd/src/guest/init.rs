@@ -135,7 +135,33 @@ fn load_modules() {
 
 /// Puts the guest's root together and makes it the root.
 fn switch_root(task: &Task) -> Result<(), String> {
-    let (lower, root) = (Path::new("/lower"), Path::new("/root"));
+    let root = Path::new("/root");
+    show_files(task, root)?;
+    mount_kernels_own(root)?;
+    let files: Vec<File> = (0..task.files.len())
+        .map(|number| {
+            let path = Path::new("/files").join(number.to_string());
+            File::open(&path).context(path.display())
+        })
+        .collect::<Result<_, _>>()?;
+    chdir(root).context("enter the guest's root")?;
+    pivot_root(".", ".").context("pivot_root")?;
+    umount2(".", MntFlags::MNT_DETACH).context("leave the first root")?;
+    chdir("/").context("chdir /")?;
+    make_dir(Path::new("/run/hostcall"), 0o755)?;
+    for (file, target) in files.into_iter().zip(&task.files) {
+        let mode = file
+            .metadata()
+            .map_or(0o444, |data| data.permissions().mode());
+        put_file(Path::new(target), file, mode & 0o555)?;
+    }
+    setup::texts_and_links(task)?;
+    make_dir(Path::new(&task.prefix), 0o755)
+}
+
+/// Shows the files that the guest's root is made of, under a layer that the guest can write to.
+fn show_files(task: &Task, root: &Path) -> Result<(), String> {
+    let lower = Path::new("/lower");
     mount(
         Some("hostfs"),
         lower,
@@ -165,7 +191,11 @@ fn switch_root(task: &Task) -> Result<(), String> {
         )?
         .show(base.as_fd(), lower, root)?;
     }
-    own_dirs(root)?;
+    own_dirs(root)
+}
+
+/// Mounts the file systems that are the kernel's own, and moves the first root's devices.
+fn mount_kernels_own(root: &Path) -> Result<(), String> {
     for name in ["proc", "sys", "dev"] {
         own_dir(&root.join(name))?;
     }
@@ -213,26 +243,7 @@ fn switch_root(task: &Task) -> Result<(), String> {
     for name in ["null", "zero", "full", "random", "urandom", "tty", "ptmx"] {
         let _ = fs::set_permissions(dev.join(name), fs::Permissions::from_mode(0o666));
     }
-
-    let files: Vec<File> = (0..task.files.len())
-        .map(|number| {
-            let path = Path::new("/files").join(number.to_string());
-            File::open(&path).context(path.display())
-        })
-        .collect::<Result<_, _>>()?;
-    chdir(root).context("enter the guest's root")?;
-    pivot_root(".", ".").context("pivot_root")?;
-    umount2(".", MntFlags::MNT_DETACH).context("leave the first root")?;
-    chdir("/").context("chdir /")?;
-    make_dir(Path::new("/run/hostcall"), 0o755)?;
-    for (file, target) in files.into_iter().zip(&task.files) {
-        let mode = file
-            .metadata()
-            .map_or(0o444, |data| data.permissions().mode());
-        put_file(Path::new(target), file, mode & 0o555)?;
-    }
-    setup::texts_and_links(task)?;
-    make_dir(Path::new(&task.prefix), 0o755)
+    Ok(())
 }
 
 /// Keeps the guest's libc from the registers of AVX-512. UML (6.1) neither saves nor restores them around a signal handler,

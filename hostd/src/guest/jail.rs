@@ -165,32 +165,8 @@ fn enter(
         0o444,
     )?;
 
-    let lower = jail.join(&LOWER[1..]);
-    make_dir(&lower, 0o755)?;
-    bind_read_only(&descriptor_path(&base), &lower)?;
-    for name in NOT_FROM_HOST.into_iter().chain([VAR_TMP]) {
-        // Covered, not only skipped by the guest: control sockets of the host must not be in the jail at all.
-        let at = lower.join(name);
-        if fs::symlink_metadata(&at).is_ok_and(|data| data.is_dir()) {
-            tmpfs(&at, 0o755, MsFlags::MS_RDONLY)?;
-        }
-    }
-
-    let dev = jail.join("dev");
-    make_dir(&dev, 0o755)?;
-    for name in ["null", "zero", "random", "urandom"] {
-        make_file(&dev.join(name))?;
-        bind_read_only(&Path::new("/dev").join(name), &dev.join(name))?;
-    }
-    // The guest's memory: an unlinked file that the kernel maps executable. Native code in the kernel's
-    // process could write more files there, so the guest's memory and the kernel's own bound it.
-    tmpfs_of(
-        mem_mib + KERNEL_MIB,
-        &dev.join("shm"),
-        0o700,
-        MsFlags::empty(),
-    )?;
-    tmpfs_of(1, &jail.join("tmp"), 0o700, MsFlags::MS_NOEXEC)?;
+    show_root(&jail, &base)?;
+    make_devices(&jail, mem_mib)?;
     let proc = jail.join("proc");
     make_dir(&proc, 0o555)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
@@ -208,6 +184,40 @@ fn enter(
     umount2(".", MntFlags::MNT_DETACH).context("leave the host's root")?;
     chdir("/").context("chdir /")?;
     Ok(init)
+}
+
+/// Shows the files that the guest's real root is made of.
+fn show_root(jail: &Path, base: &OwnedFd) -> Result<(), String> {
+    let lower = jail.join(&LOWER[1..]);
+    make_dir(&lower, 0o755)?;
+    bind_read_only(&descriptor_path(base), &lower)?;
+    for name in NOT_FROM_HOST.into_iter().chain([VAR_TMP]) {
+        // Covered, not only skipped by the guest: control sockets of the host must not be in the jail at all.
+        let at = lower.join(name);
+        if fs::symlink_metadata(&at).is_ok_and(|data| data.is_dir()) {
+            tmpfs(&at, 0o755, MsFlags::MS_RDONLY)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes what of `/dev` the kernel uses, and where it can write.
+fn make_devices(jail: &Path, mem_mib: u64) -> Result<(), String> {
+    let dev = jail.join("dev");
+    make_dir(&dev, 0o755)?;
+    for name in ["null", "zero", "random", "urandom"] {
+        make_file(&dev.join(name))?;
+        bind_read_only(&Path::new("/dev").join(name), &dev.join(name))?;
+    }
+    // The guest's memory: an unlinked file that the kernel maps executable. Native code in the kernel's
+    // process could write more files there, so the guest's memory and the kernel's own bound it.
+    tmpfs_of(
+        mem_mib + KERNEL_MIB,
+        &dev.join("shm"),
+        0o700,
+        MsFlags::empty(),
+    )?;
+    tmpfs_of(1, &jail.join("tmp"), 0o700, MsFlags::MS_NOEXEC)
 }
 
 /// The task as the guest reads it.

@@ -156,11 +156,6 @@ impl Running {
         }
     }
 
-    /// The process id of the guest's helper, the one process that the rest hangs on.
-    pub fn helper_pid(&self) -> u32 {
-        self.helper.id()
-    }
-
     /// What the helper and the guest's first process told before they ended.
     fn cause(&self, log: Vec<u8>) -> Error {
         let mut text = Vec::new();

@@ -6,7 +6,7 @@
 //! somebody had to wait for it: then what it went to is busy.
 
 use hostcall::attach::Sent;
-use hostcall::wait::{ticks, Clock};
+use hostcall::clock::{ticks, Clock};
 use nix::sched::{sched_getaffinity, sched_getcpu, sched_setaffinity, CpuSet};
 use nix::unistd::Pid;
 use std::sync::OnceLock;

@@ -5,11 +5,12 @@ use super::guest::{bury, Door, Guest, State, Unborn, Waiting};
 use super::poller::{Poller, Source};
 use crate::message::{ToShadow, MOST_FDS};
 use hostcall::attach::{device, Hello, Welcome};
+use hostcall::clock::Clock;
 use hostcall::doorbell::futex_wake;
 use hostcall::region::{self, Claim, LaneState, Region, VERSION};
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::{Errno, Token};
-use hostcall::wait::{Clock, AWAKE};
+use hostcall::wait::AWAKE;
 use nix::sys::socket::{recv, sendmsg, sockopt, ControlMessage, MsgFlags};
 use std::io::{ErrorKind, IoSlice, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -169,14 +170,7 @@ impl Guest {
     /// Turns a spare shadow into the session of a child that its parent forks.
     pub fn bear(&mut self, parent: u32, unborn: Unborn, poller: &mut Poller) {
         if self.is_full() {
-            return self.tell(
-                parent,
-                &ToShadow::Answer {
-                    errno: libc::EAGAIN,
-                },
-                &[],
-                poller,
-            );
+            return self.answer(parent, libc::EAGAIN, poller);
         }
         let Some(slot) = self.spare() else {
             self.waiting.push_back(Waiting::Child(parent, unborn));
@@ -207,7 +201,7 @@ impl Guest {
             }
             None => libc::EAGAIN,
         };
-        self.tell(parent, &ToShadow::Answer { errno }, &[], poller);
+        self.answer(parent, errno, poller);
     }
 
     /// Reads the bytes of the doorbell line; false if the guest kernel is gone.

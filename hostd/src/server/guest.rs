@@ -351,6 +351,11 @@ impl Guest {
         }
     }
 
+    /// Tells a shadow how what it has asked for went.
+    pub fn answer(&mut self, slot: u32, errno: i32, poller: &mut Poller) {
+        self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
+    }
+
     /// Sessions whose process never came are ended; says when the next one is due.
     pub fn expire(&mut self, now: Instant, poller: &mut Poller) -> Option<Instant> {
         // A device guest's process that still has a lane lives: its execve failed.

@@ -291,13 +291,8 @@ impl Guest {
             _ => return,
         };
         if let Err(errno) = asked {
-            self.refuse(slot, errno, poller);
+            self.answer(slot, errno, poller);
         }
-    }
-
-    /// Answers a session that the answer is no.
-    pub(super) fn refuse(&mut self, slot: u32, errno: i32, poller: &mut Poller) {
-        self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
     }
 
     /// Tells a session that its program was not started.

@@ -176,7 +176,7 @@ impl Guest {
             .collect();
         for (question, slot) in unanswered {
             self.jobs.questions.remove(&question);
-            self.refuse(slot, libc::EIO, poller);
+            self.answer(slot, libc::EIO, poller);
         }
     }
 

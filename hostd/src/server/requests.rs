@@ -45,7 +45,7 @@ impl Guest {
                     }
                     _ => libc::ENFILE,
                 };
-                self.tell(slot, &ToShadow::Answer { errno }, &[], poller);
+                self.answer(slot, errno, poller);
             }
             FromShadow::Redeem { token } => match self.shared.remove(&token.into()) {
                 Some((_, file)) => self.tell(
@@ -54,14 +54,7 @@ impl Guest {
                     &[file.as_raw_fd()],
                     poller,
                 ),
-                None => self.tell(
-                    slot,
-                    &ToShadow::Answer {
-                        errno: libc::ENOENT,
-                    },
-                    &[],
-                    poller,
-                ),
+                None => self.answer(slot, libc::ENOENT, poller),
             },
             FromShadow::Fork { token, umask } => {
                 session.unborn = Some(Unborn {
@@ -84,7 +77,7 @@ impl Guest {
             }
             FromShadow::Hold { token } => {
                 session.state = State::Held(token.into(), Instant::now() + PATIENCE);
-                self.tell(slot, &ToShadow::Answer { errno: 0 }, &[], poller);
+                self.answer(slot, 0, poller);
             }
             FromShadow::Unhold => {
                 if matches!(session.state, State::Held(..)) {
@@ -159,14 +152,7 @@ impl Guest {
                 .get_mut(&slot)
                 .and_then(|session| session.unborn.take())
             {
-                Some(unborn) if unborn.refused => self.tell(
-                    slot,
-                    &ToShadow::Answer {
-                        errno: libc::ENFILE,
-                    },
-                    &[],
-                    poller,
-                ),
+                Some(unborn) if unborn.refused => self.answer(slot, libc::ENFILE, poller),
                 Some(unborn) => self.bear(slot, unborn, poller),
                 None => {}
             }

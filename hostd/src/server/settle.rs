@@ -3,7 +3,6 @@
 
 use super::guest::{Guest, Session};
 use super::poller::Poller;
-use crate::message::ToShadow;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::collections::HashSet;
 use std::os::fd::AsFd;
@@ -42,7 +41,7 @@ impl Guest {
             return self.end_session(slot, poller);
         }
         if self.leaving.is_empty() {
-            return self.tell(slot, &ToShadow::Answer { errno: 0 }, &[], poller);
+            return self.answer(slot, 0, poller);
         }
         self.settling.push(Settling {
             slot,
@@ -112,7 +111,7 @@ impl Guest {
         self.settling = waiting;
         let over: Vec<Settling> = over;
         for settling in over {
-            self.tell(settling.slot, &ToShadow::Answer { errno: 0 }, &[], poller);
+            self.answer(settling.slot, 0, poller);
         }
     }
 }

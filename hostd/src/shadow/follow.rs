@@ -7,6 +7,7 @@
 //! until hostfs begins another read, by which it says that it has acted on what it was told before.
 #![allow(unsafe_code)]
 
+use hostcall::clock::monotonic;
 use hostcall::doorbell::{futex_wait, futex_wake};
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::Errno;
@@ -190,14 +191,17 @@ impl Follow {
 
     /// A host program begins, whose changes the guest is to see when it hears of its end.
     pub fn program_begins(&self) {
-        let until = now() + NEAR.as_nanos() as u64;
+        let until = (monotonic() + NEAR).as_nanos() as u64;
         self.page().near_until.fetch_max(until, Ordering::SeqCst);
     }
 
     /// Whether what the follower was told last may be the doing of the guest's other sessions, which are not answered yet, or that of a
     /// host program that has just begun.
     pub fn is_near(&self) -> bool {
-        any(self.lanes().0) || now() < self.page().near_until.load(Ordering::SeqCst)
+        any(self.lanes().0) || {
+            let near_until = self.page().near_until.load(Ordering::SeqCst);
+            monotonic() < Duration::from_nanos(near_until)
+        }
     }
 
     fn poll(&self, timeout: i32) -> Result<bool, Errno> {
@@ -258,17 +262,6 @@ impl Follow {
 
 fn any(lanes: &[AtomicU8]) -> bool {
     lanes.iter().any(|lanes| lanes.load(Ordering::SeqCst) != 0)
-}
-
-/// What processes can compare: CLOCK_MONOTONIC, nanoseconds.
-fn now() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a live timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// A change that is being made.

@@ -8,10 +8,10 @@
 #![allow(unsafe_code)]
 
 use super::session::{wake, Main, Session, Start, CLIENT};
+use hostcall::clock::Clock;
 use hostcall::region::{self, LaneState, Region};
 use hostcall::shm::{sealed_memfd, Mapping};
 use hostcall::types::Errno;
-use hostcall::wait::Clock;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;

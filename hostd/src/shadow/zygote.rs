@@ -136,32 +136,37 @@ fn serve() -> std::io::Result<()> {
             )
         }
     }
-    loop {
-        let mut ready = [
-            PollFd::new(socket, PollFlags::POLLIN),
-            PollFd::new(ends.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut ready, PollTimeout::NONE) {
-            Err(Errno::EINTR) => continue,
-            polled => polled?,
-        };
-        if ready[1].any() == Some(true) {
-            while ends.read_signal()?.is_some() {}
-            mould.reap(socket)?;
-        }
-        let (message, fds) = match message::receive(&socket) {
-            Ok(received) => received,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        if let (ToZygote::Spawn { slot }, Some(control)) = (message, fds.into_iter().next()) {
-            mould.spawn(socket, slot, control, &ends)?;
-        }
-    }
+    mould.listen(socket, &ends)
 }
 
 impl Mould {
+    /// Forks shadows as hostd asks for them, until it hangs up.
+    fn listen(&mut self, socket: BorrowedFd<'_>, ends: &SignalFd) -> std::io::Result<()> {
+        loop {
+            let mut ready = [
+                PollFd::new(socket, PollFlags::POLLIN),
+                PollFd::new(ends.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut ready, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                polled => polled?,
+            };
+            if ready[1].any() == Some(true) {
+                while ends.read_signal()?.is_some() {}
+                self.reap(socket)?;
+            }
+            let (message, fds) = match message::receive(&socket) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            if let (ToZygote::Spawn { slot }, Some(control)) = (message, fds.into_iter().next()) {
+                self.spawn(socket, slot, control, ends)?;
+            }
+        }
+    }
+
     /// Takes leave of the shadows that have ended. hostd has seen the hang-up; only their parent can tell how they died.
     fn reap(&mut self, socket: BorrowedFd<'_>) -> std::io::Result<()> {
         loop {

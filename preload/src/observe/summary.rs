@@ -205,8 +205,6 @@ pub fn write() {
 }
 
 fn describe(text: &mut dyn Write, hosted: u64, guest: u64) {
-    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let mut rows: [Row; ROWS] = Row::ALL;
     let time: u64 = COUNTS.iter().map(|counts| get(&counts.time)).sum();
     // SAFETY: plain system calls; the command is never written after the constructor.
     let (process, parent, command) = unsafe {
@@ -231,6 +229,21 @@ fn describe(text: &mut dyn Write, hosted: u64, guest: u64) {
         Ms(lived),
         Ms(time),
     );
+    describe_rest(text);
+    if hosted > 0 {
+        list_hosted(text);
+    }
+    if guest > 0 {
+        list_guests(text);
+    }
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// What happened beside the program's calls.
+fn describe_rest(text: &mut dyn Write) {
     let [begun, resumed, took] = [&ATTACHED[0], &ATTACHED[1], &ATTACHED[2]].map(get);
     if begun + resumed > 0 {
         let how = if begun == 0 { "taken over" } else { "begun" };
@@ -264,39 +277,45 @@ fn describe(text: &mut dyn Write, hosted: u64, guest: u64) {
             get(&COPIED[1])
         );
     }
-    if hosted > 0 {
+}
+
+/// The symbols with host calls, the one that took longest first.
+fn list_hosted(text: &mut dyn Write) {
+    let _ = writeln!(
+        text,
+        "     calls  host calls          ms    us each  symbol"
+    );
+    let mut rows: [Row; ROWS] = Row::ALL;
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(get(&COUNTS[*row as usize].time)));
+    for row in rows {
+        let counts = &COUNTS[row as usize];
+        let [hosted, calls, time] = [&counts.hosted, &counts.calls, &counts.time].map(get);
+        let Some(each) = (time * 1000).checked_div(hosted).map(Ms) else {
+            continue;
+        };
         let _ = writeln!(
             text,
-            "     calls  host calls          ms    us each  symbol"
+            "{hosted:10}  {calls:10}  {:>10}  {each:>9}  {}",
+            Ms(time),
+            row.name()
         );
-        rows.sort_unstable_by_key(|row| std::cmp::Reverse(get(&COUNTS[*row as usize].time)));
-        for row in rows {
-            let counts = &COUNTS[row as usize];
-            let [hosted, calls, time] = [&counts.hosted, &counts.calls, &counts.time].map(get);
-            let Some(each) = (time * 1000).checked_div(hosted).map(Ms) else {
-                continue;
-            };
-            let _ = writeln!(
-                text,
-                "{hosted:10}  {calls:10}  {:>10}  {each:>9}  {}",
-                Ms(time),
-                row.name()
-            );
-        }
     }
-    if guest > 0 {
-        let _ = text.write_str("  without a host call:");
-        rows.sort_unstable_by_key(|row| std::cmp::Reverse(get(&COUNTS[*row as usize].guest)));
-        for row in rows {
-            match get(&COUNTS[row as usize].guest) {
-                0 => break,
-                calls => {
-                    let _ = write!(text, " {} {calls}", row.name());
-                }
+}
+
+/// The symbols with calls that needed none, the one with most first.
+fn list_guests(text: &mut dyn Write) {
+    let _ = text.write_str("  without a host call:");
+    let mut rows: [Row; ROWS] = Row::ALL;
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse(get(&COUNTS[*row as usize].guest)));
+    for row in rows {
+        match get(&COUNTS[row as usize].guest) {
+            0 => break,
+            calls => {
+                let _ = write!(text, " {} {calls}", row.name());
             }
         }
-        let _ = text.write_str("\n");
     }
+    let _ = text.write_str("\n");
 }
 
 /// Nanoseconds as milliseconds.

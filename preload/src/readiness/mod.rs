@@ -14,7 +14,7 @@ pub use terms::{Back, Terms};
 
 use crate::fds::Age;
 use crate::real::{errno, failed};
-use crate::{cancel, fds, session};
+use crate::{cancel, fds, session, signals};
 use hostcall::cancellation;
 use hostcall::ops::Calls;
 use hostcall::types::Errno;
@@ -97,7 +97,7 @@ fn on_the_host(asked: &mut impl Asked, terms: &Terms, fd: c_int, events: i16) ->
 }
 
 fn in_steps(asked: &mut impl Asked, terms: &Terms) -> c_int {
-    let own = session::block_signals();
+    let own = signals::block();
     let mask = terms.mask().unwrap_or(own);
     let mut step = STEP.0;
     let ready = loop {
@@ -112,7 +112,7 @@ fn in_steps(asked: &mut impl Asked, terms: &Terms) -> c_int {
         }
         step = (step * 2).min(STEP.1);
     };
-    session::restore_signals(own);
+    signals::restore(own);
     ready
 }
 

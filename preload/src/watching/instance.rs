@@ -4,6 +4,7 @@
 use super::numbers::Numbers;
 use super::pump;
 use super::queue::{self, Event};
+use crate::lock::Lock;
 use crate::real::try_sys;
 use crate::report::Line;
 use crate::session;
@@ -14,42 +15,12 @@ use hostcall::ops::Calls;
 use hostcall::types::{Errno, RemoteFd};
 use libc::c_int;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use syscalls::Sysno;
 
-/// A thread begins a watch, with all signals blocked, so no handler of that thread can wait for it.
-static LOCKED: AtomicBool = AtomicBool::new(false);
-
 /// The right to change what belongs to instances.
-pub struct Locked(u64);
-
-/// Waits for it.
-pub fn lock() -> Locked {
-    let signals = session::block_signals();
-    while LOCKED.swap(true, Ordering::Acquire) {
-        // SAFETY: no arguments.
-        let _ = unsafe { try_sys!(Sysno::sched_yield) };
-    }
-    Locked(signals)
-}
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        unlock();
-        session::restore_signals(self.0);
-    }
-}
-
-/// Whether somebody has it.
-pub fn is_locked() -> bool {
-    LOCKED.load(Ordering::Acquire)
-}
-
-/// Whoever has it is no thread of this process.
-pub fn unlock() {
-    LOCKED.store(false, Ordering::Release);
-}
+pub static LOCK: Lock = Lock::new();
 
 /// What the bell's events are made of: a write and a read, in turn, so that two of them are never taken for one.
 pub const RUNG: u32 = libc::IN_MODIFY | libc::IN_ACCESS;
@@ -313,7 +284,7 @@ impl Instance {
 
     /// The program has closed its last descriptor.
     pub fn end(&self) {
-        let _locked = lock();
+        let _locked = LOCK.take();
         self.end_unlocked();
     }
 

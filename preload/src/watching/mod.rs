@@ -115,7 +115,7 @@ pub fn owns(fd: c_int) -> bool {
 
 /// In a fork child, which has no threads but its own and no instance on the host.
 pub fn after_fork() {
-    instance::unlock();
+    instance::LOCK.reset();
     if any() {
         ALL.iter().for_each(Instance::orphan);
     }
@@ -126,7 +126,7 @@ pub fn after_fork() {
 /// # Errors
 /// Those of inotify_add_watch(2); `ENOSPC` also where the host has no instance left.
 pub fn add(fd: c_int, target: hostcall::types::RemoteFd, mask: u32) -> Result<c_int, Errno> {
-    let _locked = instance::lock();
+    let _locked = instance::LOCK.take();
     match of(fd) {
         Some(instance) => instance.add(target, mask),
         None => {

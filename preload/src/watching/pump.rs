@@ -4,7 +4,7 @@
 //! are blocked in it; the two that libc needs to change the ids of all threads, setuid(2), are not.
 #![allow(unsafe_code)]
 
-use super::instance::{is_locked, Instance};
+use super::instance::{Instance, LOCK};
 use super::queue::{self, Event};
 use super::ALL;
 use crate::real::try_sys;
@@ -224,7 +224,7 @@ fn forward(instance: &Instance, mut event: Event, last: &mut Event) {
 /// The kernel's number for one of the host's. The event may be here before whoever began the watch has entered it.
 fn guest(instance: &Instance, host: c_int) -> Option<c_int> {
     loop {
-        let began = is_locked();
+        let began = LOCK.is_taken();
         if let Some(guest) = instance.numbers.guest(host) {
             return Some(guest);
         }

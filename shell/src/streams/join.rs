@@ -3,7 +3,7 @@
 use super::handover::{self, HostFile};
 use super::kind::{self, Kind};
 use super::plan::{has_terminal, plan, Stream, Way};
-use super::pump::{self, Done, Pump};
+use super::pump::{self, Pump};
 use super::{guest, NAMES};
 use crate::failure::Failure;
 use crate::lookout::Lookout;
@@ -325,7 +325,7 @@ pub fn refused() -> Failure {
 }
 
 impl Carried {
-    /// Starts the thread; `tell` hears why it ended. `terminal_of`: the programs, if the host's end is their terminal.
+    /// Starts the thread; `tell` hears of its end. `terminal_of`: the programs, if the host's end is their terminal.
     ///
     /// # Errors
     /// It cannot be started.
@@ -333,20 +333,20 @@ impl Carried {
         self,
         host: &'static Client,
         terminal_of: Option<Vec<u32>>,
-        tell: impl FnOnce(Done) + Send + 'static,
+        tell: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<()> {
         let thread = std::thread::Builder::new()
             .name(format!("hrun-{}", NAMES[self.role]))
             .stack_size(128 << 10);
         let carry = move || {
-            let done = match self.role {
+            match self.role {
                 0 => {
                     let terminal_of = terminal_of.as_deref();
                     pump::input(host, self.remote, self.number, terminal_of, self.pump)
                 }
                 _ => pump::output(host, self.remote, self.number, self.pump),
-            };
-            tell(done);
+            }
+            tell();
         };
         thread.spawn(carry).map(drop)
     }

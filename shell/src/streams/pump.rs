@@ -27,17 +27,6 @@ pub const LARGE: u64 = 1 << 20;
 /// There is no limit yet to what is carried.
 const ENDLESS: u64 = u64::MAX;
 
-/// Why a thread carries no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// Everything has been carried.
-    All,
-    /// The reader is gone.
-    Unwanted,
-    /// The guest's stream failed.
-    Failed(Errno),
-}
-
 /// What a thread and its starter know of each other.
 #[derive(Debug)]
 pub struct Pump {
@@ -61,7 +50,7 @@ pub struct Pump {
     paused: AtomicBool,
     /// The key that interrupts has been read, and there was no program any more to have it.
     pub interrupted: AtomicBool,
-    /// Why the guest's input can be read no more, an errno, or 0: known before the program hears of the end.
+    /// Why the guest's stream can be carried no more, an errno, or 0.
     failure: AtomicI32,
     interrupt: Interrupt,
 }
@@ -138,7 +127,11 @@ impl Pump {
         self.paused.store(false, Ordering::SeqCst);
     }
 
-    /// Why the guest's input can be read no more, if it has failed; its thread tells the same a moment later.
+    fn fail(&self, errno: Errno) {
+        self.failure.store(errno.0, Ordering::SeqCst);
+    }
+
+    /// Why the guest's stream can be carried no more, if it has failed.
     pub fn failure(&self) -> Option<Errno> {
         match self.failure.load(Ordering::SeqCst) {
             0 => None,
@@ -167,7 +160,7 @@ impl Pump {
 
 /// Carries a stream of the host to an output. The host's end is closed when nobody wants it any more, so that
 /// the program hears of it.
-pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pump) -> Done {
+pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pump) {
     interruptible(&pump.interrupt);
     let mut buffer = vec![0; CHUNK];
     let mut since_the_end = 0;
@@ -181,7 +174,7 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
         }
         let limit = pump.limit();
         match transfer::read(host, remote, Known::Nothing, Offset::CURRENT, &mut buffer) {
-            Ok(0) => return Done::All,
+            Ok(0) => return,
             Ok(read) => {
                 let is_busy = read >= PIPE;
                 if is_busy && !std::mem::replace(&mut is_large, true) {
@@ -194,17 +187,17 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
                     put = output_busily(host, remote, number, pipe, pump);
                 }
                 if let Err(errno) = put {
+                    if errno != Errno(libc::EPIPE) {
+                        pump.fail(errno);
+                    }
                     let _ = host.close(remote);
-                    return match errno.0 {
-                        libc::EPIPE => Done::Unwanted,
-                        _ => Done::Failed(errno),
-                    };
+                    return;
                 }
                 settled = false;
                 if let Some(limit) = limit {
                     since_the_end += read as u64;
                     if since_the_end >= limit {
-                        return Done::All;
+                        return;
                     }
                 }
             }
@@ -215,7 +208,7 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
                 is_silent = true;
             }
             // Our end does not wait while there is a limit or a pause.
-            Err(Errno(libc::EAGAIN)) if settled && limit.is_some() => return Done::All,
+            Err(Errno(libc::EAGAIN)) if settled && limit.is_some() => return,
             Err(Errno(libc::EAGAIN)) if settled && pump.pause.load(Ordering::SeqCst) => {
                 pump.sit_out_pause();
                 pump.interrupt.reset();
@@ -226,7 +219,7 @@ pub fn output(host: &Client, remote: RemoteFd, number: usize, pump: &'static Pum
                 settled = true;
             }
             // A terminal answers EIO when its last user is gone.
-            Err(_) => return Done::All,
+            Err(_) => return,
         }
     }
 }
@@ -254,7 +247,7 @@ pub fn input(
     number: usize,
     terminal_of: Option<&[u32]>,
     pump: &'static Pump,
-) -> Done {
+) {
     let terminal = terminal_of.is_some();
     interruptible(&pump.interrupt);
     let mut buffer = vec![0; CHUNK];
@@ -274,7 +267,7 @@ pub fn input(
             keyboard.await_turn();
         }
         if pump.stop.load(Ordering::SeqCst) {
-            return Done::All;
+            return;
         }
         let read = match nix::unistd::read(guest(number), &mut buffer) {
             Ok(0) => {
@@ -289,7 +282,7 @@ pub fn input(
                     );
                 }
                 hang_up();
-                return Done::All;
+                return;
             }
             Ok(read) => {
                 ends = match buffer[read - 1] {
@@ -311,9 +304,9 @@ pub fn input(
             Err(nix::Error::EIO) if keyboard.is_some() && !terminal::is_ours(number) => continue,
             Err(errno) => {
                 // Ahead of the end that the program sees, by which it may end itself.
-                pump.failure.store(errno as i32, Ordering::SeqCst);
+                pump.fail(Errno(errno as i32));
                 hang_up();
-                return Done::Failed(Errno(errno as i32));
+                return;
             }
         };
         if let Some(programs) = terminal_of {
@@ -336,7 +329,7 @@ pub fn input(
                 drop(pipe);
                 let_go(number);
             }
-            return Done::Unwanted;
+            return;
         }
     }
 }
