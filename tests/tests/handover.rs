@@ -91,6 +91,26 @@ fn a_new_image_keeps_the_lane_that_was_the_old_ones() {
     daemon.settles_to(&before);
 }
 
+/// One thread is about to execve, and another takes a lane meanwhile: it is the same session's.
+#[test]
+fn threads_go_on_calling_by_new_lanes_while_one_is_about_to_execve() {
+    let daemon = machine::daemon();
+    let mut machine = Machine::boot(&daemon.directory);
+    machine.claim(2, 1);
+    let held = machine.call(2, Op::HoldSession).expect("it is served");
+    machine.claim(3, 1);
+    assert_eq!(machine.nop(3), Some(0));
+    let sessions = &daemon.guests()[1].sessions;
+    let seen: Vec<_> = sessions
+        .iter()
+        .map(|session| (session.state.as_str(), session.lanes))
+        .collect();
+    assert_eq!(seen, [("held", 2)]);
+    machine.resume(4, 2, Token([held.words[0], held.words[1]]));
+    assert_eq!(machine.nop(4), Some(0));
+    assert_eq!(daemon.guests()[1].sessions.len(), 1);
+}
+
 /// A process that lives on gives back a lane, and another one claims it at once: it is served by that one's shadow.
 #[test]
 fn a_lane_that_changes_hands_is_served_for_its_new_owner() {

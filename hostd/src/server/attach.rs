@@ -304,10 +304,12 @@ impl Guest {
 
     /// Gives a claimed lane to the claimer's shadow: the one that it has, the one that waits for it, or a spare one.
     fn admit(&mut self, lane: u32, claim: Claim, poller: &mut Poller) -> Result<()> {
+        // While one of a process's threads is about to execve, the others go on.
+        let is_served = |state| matches!(state, State::Active | State::Held(..));
         let own = self
             .sessions
             .iter()
-            .find(|(_, session)| session.claim == claim.process && session.state == State::Active)
+            .find(|(_, session)| session.claim == claim.process && is_served(session.state))
             .map(|(slot, _)| *slot);
         if let Some(slot) = own {
             self.assign(lane, slot);
