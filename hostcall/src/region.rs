@@ -53,6 +53,8 @@ pub struct Header {
     pub heard: AtomicU32,
     /// Device guest: what its processes tell each other.
     pub commons: Commons,
+    /// Guest: counts the looks of its resident at the lanes, which tell the host how time passes there.
+    pub looks: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Header>() <= PAGE);

@@ -1,6 +1,7 @@
 //! Guest processes come: by a connection to the socket, or by a claim on a lane and a ring of the line.
 #![allow(unsafe_code)]
 
+use super::due::Due;
 use super::guest::{bury, Door, Guest, State, Unborn, Waiting};
 use super::poller::{Poller, Source};
 use crate::message::{ToShadow, MOST_FDS};
@@ -199,10 +200,12 @@ impl Guest {
             let fds: Vec<RawFd> = batch.iter().map(|(_, _, file)| file.as_raw_fd()).collect();
             self.tell(slot, &ToShadow::Import { files }, &fds, poller);
         }
+        let looks = self.door.looks();
         let errno = match self.sessions.get_mut(&slot) {
             Some(child) => {
                 let patience = Duration::from_secs(self.policy.limits.child_seconds.into());
-                child.state = State::Prepared(unborn.token, Instant::now() + patience);
+                let due = Due::after(patience, Instant::now(), looks);
+                child.state = State::Prepared(unborn.token, due);
                 0
             }
             None => libc::EAGAIN,
