@@ -53,6 +53,8 @@ pub struct Header {
     pub heard: AtomicU32,
     /// Device guest: what its processes tell each other.
     pub commons: Commons,
+    /// Guest: counts the looks of its resident at the lanes, which tell the host how time passes there.
+    pub looks: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Header>() <= PAGE);
@@ -311,6 +313,11 @@ impl Region {
     /// Lanes of the whole region.
     pub fn lanes(&self) -> u32 {
         self.lanes
+    }
+
+    /// Has children of fork(2) go without the mapping.
+    pub fn keep_from_children(&self) {
+        self.mapping.keep_from_children();
     }
 
     /// Bytes mapped.

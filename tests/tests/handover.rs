@@ -1,11 +1,14 @@
 //! Sessions between two processes or two program images: prepared for a fork's child, held over execve(2).
 
+use hostcall::attach::resident::LOOK_PERIOD;
 use hostcall::attach::AttachError;
 use hostcall::ops::{Calls, Op};
 use hostcall::region::LaneState;
 use hostcall::types::{Errno, Token};
 use hostcall_tests::daemon::{eventually, leave, Daemon};
 use hostcall_tests::machine::{self, Machine};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 fn states(daemon: &Daemon) -> Vec<String> {
     let sessions = daemon.status().sessions;
@@ -89,6 +92,71 @@ fn a_new_image_keeps_the_lane_that_was_the_old_ones() {
     machine.release(2);
     drop(machine);
     daemon.settles_to(&before);
+}
+
+/// One thread is about to execve, and another takes a lane meanwhile: it is the same session's.
+#[test]
+fn threads_go_on_calling_by_new_lanes_while_one_is_about_to_execve() {
+    let daemon = machine::daemon();
+    let mut machine = Machine::boot(&daemon.directory);
+    machine.claim(2, 1);
+    let held = machine.call(2, Op::HoldSession).expect("it is served");
+    machine.claim(3, 1);
+    assert_eq!(machine.nop(3), Some(0));
+    let sessions = &daemon.guests()[1].sessions;
+    let seen: Vec<_> = sessions
+        .iter()
+        .map(|session| (session.state.as_str(), session.lanes))
+        .collect();
+    assert_eq!(seen, [("held", 2)]);
+    machine.resume(4, 2, Token([held.words[0], held.words[1]]));
+    assert_eq!(machine.nop(4), Some(0));
+    assert_eq!(daemon.guests()[1].sessions.len(), 1);
+}
+
+/// hostd's clock goes on while the machine is stopped, and the processes that it waits for do not.
+#[test]
+fn sessions_of_a_machine_that_is_stopped_wait_until_it_has_had_their_time() {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let daemon = machine::daemon();
+    let mut machine = Machine::boot(&daemon.directory);
+    let looked = |machine: &Machine, times| {
+        let looks = &machine.region.header().looks;
+        looks.fetch_add(times, Ordering::Relaxed);
+    };
+    let most = (PATIENCE.as_millis() / LOOK_PERIOD.as_millis()) as u32;
+    looked(&machine, 1);
+    let mut tokens = Vec::new();
+    for (lane, op) in [
+        (1, Op::HoldSession),
+        (2, Op::HoldSession),
+        (3, Op::ForkSession),
+    ] {
+        machine.claim(lane, lane.into());
+        let waits = machine.call(lane, op).expect("it is served");
+        assert_eq!(waits.code, 0, "{op:?}");
+        tokens.push(Token([waits.words[0], waits.words[1]]));
+        machine.release(lane);
+    }
+    looked(&machine, most / 2);
+    let states = || {
+        let sessions = daemon.guests().remove(1).sessions;
+        let mut states: Vec<_> = sessions.into_iter().map(|own| own.state).collect();
+        states.sort();
+        states
+    };
+    let all = ["held", "held", "prepared"];
+    eventually("the parent is gone", || states() == all);
+    std::thread::sleep(PATIENCE + PATIENCE / 10);
+    assert_eq!(states(), all);
+    for (lane, token) in [(4, tokens[0]), (5, tokens[2])] {
+        machine.resume(lane, lane.into(), token);
+        assert_eq!(machine.nop(lane), Some(0));
+    }
+    looked(&machine, most);
+    eventually("who has not come has had its time", || {
+        states() == ["active", "active"]
+    });
 }
 
 /// A process that lives on gives back a lane, and another one claims it at once: it is served by that one's shadow.

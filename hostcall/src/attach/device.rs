@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 /// The guest's descriptors: the device, on which the lane locks are held, and the doorbell line.
 #[derive(Debug)]
 pub struct Link {
+    path: &'static CStr,
     device: RawFd,
     line: RawFd,
     process: Token,
@@ -40,6 +41,7 @@ impl Link {
         let no_answer = |errno| AttachError::NoAnswer(path, errno);
         let device = open(path).map_err(no_answer)?;
         let mut link = Link {
+            path,
             device,
             line: -1,
             process: Token::NONE,
@@ -51,25 +53,13 @@ impl Link {
         Ok((link, region))
     }
 
-    fn lock(&self, lane: u32, kind: libc::c_int) -> bool {
-        // SAFETY: flock is valid when zeroed, and lives through the call.
-        unsafe {
-            let mut lock: libc::flock = std::mem::zeroed();
-            lock.l_type = kind as i16;
-            lock.l_whence = libc::SEEK_SET as i16;
-            lock.l_start = lane.into();
-            lock.l_len = 1;
-            libc::fcntl(self.device, libc::F_OFD_SETLK, &lock) == 0
-        }
-    }
-
     /// Takes a free lane. The lock comes first, so that a claim is never seen without it.
     pub fn claim_free(&self, region: &Region, claim: &Claim) -> Result<u32, Errno> {
         for lane in 0..region.lanes() {
             let Some(page) = region.page(lane) else {
                 continue;
             };
-            if page.state() != Some(LaneState::Free) || !self.lock(lane, libc::F_WRLCK) {
+            if page.state() != Some(LaneState::Free) || !lock(self.device, lane, libc::F_WRLCK) {
                 continue;
             }
             if page.move_state(LaneState::Free, LaneState::Claimed) {
@@ -104,8 +94,22 @@ impl Link {
         }
     }
 
-    /// Gives back the lanes whose owners have died; says how many.
+    /// Gives back the lanes whose owners have died; says how many. For a process of which nobody else claims a lane meanwhile.
     pub fn reap(&self, region: &Region) -> usize {
+        self.reap_by(self.device, region)
+    }
+
+    /// The same in a process whose other threads claim lanes. The locks of the link are theirs too: what is taken here for a look
+    /// would be granted to one of them as soon as the lane is free, and then be let go under it.
+    pub fn reap_beside(&self, region: &Region) {
+        if let Ok(device) = open(self.path) {
+            self.reap_by(device, region);
+            // SAFETY: ours, and not used again.
+            unsafe { libc::close(device) };
+        }
+    }
+
+    fn reap_by(&self, device: RawFd, region: &Region) -> usize {
         let mut reaped = 0;
         for lane in 0..region.lanes() {
             let Some(page) = region.page(lane) else {
@@ -116,7 +120,8 @@ impl Link {
                 Some(LaneState::Claimed | LaneState::Waiting | LaneState::Served | LaneState::Dead)
             );
             // Our own lanes' locks would be granted to us again.
-            if !taken || page.claim().process == self.process || !self.lock(lane, libc::F_WRLCK) {
+            if !taken || page.claim().process == self.process || !lock(device, lane, libc::F_WRLCK)
+            {
                 continue;
             }
             let states = [
@@ -135,7 +140,7 @@ impl Link {
                 reaped += 1;
                 await_free(page, &mut { NAPS });
             }
-            self.lock(lane, libc::F_UNLCK);
+            lock(device, lane, libc::F_UNLCK);
         }
         reaped
     }
@@ -195,6 +200,19 @@ impl Drop for Link {
     }
 }
 
+/// Changes an open file's lock on a lane, if another open file's does not stand in the way.
+fn lock(device: RawFd, lane: u32, kind: libc::c_int) -> bool {
+    // SAFETY: flock is valid when zeroed, and lives through the call.
+    unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        lock.l_type = kind as i16;
+        lock.l_whence = libc::SEEK_SET as i16;
+        lock.l_start = lane.into();
+        lock.l_len = 1;
+        libc::fcntl(device, libc::F_OFD_SETLK, &lock) == 0
+    }
+}
+
 /// Naps of half a millisecond that are spent at most on lanes that the host is to take back.
 const NAPS: u32 = 400;
 
@@ -229,4 +247,61 @@ fn open(path: &CStr) -> Result<RawFd, Errno> {
         )
     };
     out_of_the_way(Errno::result(fd.into())? as RawFd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region;
+    use crate::shm::{sealed_memfd, Mapping};
+    use crate::wait::Clock;
+    use std::ffi::CString;
+    use std::os::fd::{AsFd, AsRawFd};
+
+    const CLAIM: Claim = Claim {
+        process: Token::NONE,
+        resume: Token::NONE,
+        umask: 0,
+    };
+
+    /// A process of a guest whose device is this file.
+    fn link(file: &impl AsRawFd, process: u64) -> Link {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let path = Box::leak(CString::new(path).unwrap().into_boxed_c_str());
+        Link {
+            path,
+            device: open(path).unwrap(),
+            line: open(c"/dev/null").unwrap(),
+            process: Token([process, 1]),
+        }
+    }
+
+    #[test]
+    fn a_lane_that_a_thread_takes_while_another_gives_back_dead_ones_stays_its_own() {
+        let file = sealed_memfd(c"device", region::size(1)).unwrap();
+        let clock = Clock {
+            ticks_per_us: 1,
+            processors: 1,
+        };
+        let mapping = Mapping::new(file.as_fd(), region::size(1)).unwrap();
+        let region = Region::create(mapping, 1, clock);
+        let page = region.page(0).unwrap();
+        let (living, other) = (link(&file, 1), link(&file, 2));
+        for dead in 3..10 {
+            assert_eq!(link(&file, dead).claim_free(&region, &CLAIM), Ok(0));
+            std::thread::scope(|scope| {
+                scope.spawn(|| living.reap_beside(&region));
+                while page.state() != Some(LaneState::Released) {
+                    std::thread::yield_now();
+                }
+                page.set_state(LaneState::Free);
+                while living.claim_free(&region, &CLAIM).is_err() {
+                    std::thread::yield_now();
+                }
+            });
+            assert_eq!(other.reap(&region), 0, "the owner lives");
+            page.set_state(LaneState::Free);
+            lock(living.device, 0, libc::F_UNLCK);
+        }
+    }
 }

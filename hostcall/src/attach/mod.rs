@@ -210,7 +210,7 @@ impl Link {
     pub fn reap(&self, region: &Region) {
         let _aside = Aside::begin();
         if let Link::Device(link) = self {
-            link.reap(region);
+            link.reap_beside(region);
             link.await_released(region);
         }
     }

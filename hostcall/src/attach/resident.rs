@@ -5,10 +5,11 @@ use super::bells::Resident;
 use super::device::{Link, MMAPPER};
 use crate::region::Region;
 use crate::types::Errno;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often lanes are looked at.
-const REAP_PERIOD: Duration = Duration::from_millis(100);
+/// How often lanes are looked at, at most. The host counts the looks.
+pub const LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// How long a process waits before it asks again whether the guest wants a resident.
 const REST: Duration = Duration::from_secs(1);
 
@@ -30,12 +31,13 @@ pub fn reside() {
 }
 
 fn serve(resident: &Resident, link: &Link, region: &Region) -> Result<(), Errno> {
-    let mut reaped = Instant::now();
+    let mut looked = Instant::now();
     loop {
-        resident.attend(region, REAP_PERIOD)?;
-        if reaped.elapsed() >= REAP_PERIOD {
+        resident.attend(region, LOOK_PERIOD)?;
+        if looked.elapsed() >= LOOK_PERIOD {
             link.reap(region);
-            reaped = Instant::now();
+            region.header().looks.fetch_add(1, Ordering::Relaxed);
+            looked = Instant::now();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Guest processes come: by a connection to the socket, or by a claim on a lane and a ring of the line.
 #![allow(unsafe_code)]
 
+use super::due::Due;
 use super::guest::{bury, Door, Guest, State, Unborn, Waiting};
 use super::poller::{Poller, Source};
 use crate::message::{ToShadow, MOST_FDS};
@@ -193,10 +194,12 @@ impl Guest {
             let fds: Vec<RawFd> = batch.iter().map(|(_, _, file)| file.as_raw_fd()).collect();
             self.tell(slot, &ToShadow::Import { files }, &fds, poller);
         }
+        let looks = self.door.looks();
         let errno = match self.sessions.get_mut(&slot) {
             Some(child) => {
                 let patience = Duration::from_secs(self.policy.limits.child_seconds.into());
-                child.state = State::Prepared(unborn.token, Instant::now() + patience);
+                let due = Due::after(patience, Instant::now(), looks);
+                child.state = State::Prepared(unborn.token, due);
                 0
             }
             None => libc::EAGAIN,
@@ -298,10 +301,12 @@ impl Guest {
 
     /// Gives a claimed lane to the claimer's shadow: the one that it has, the one that waits for it, or a spare one.
     fn admit(&mut self, lane: u32, claim: Claim, poller: &mut Poller) -> Result<()> {
+        // While one of a process's threads is about to execve, the others go on.
+        let is_served = |state| matches!(state, State::Active | State::Held(..));
         let own = self
             .sessions
             .iter()
-            .find(|(_, session)| session.claim == claim.process && session.state == State::Active)
+            .find(|(_, session)| session.claim == claim.process && is_served(session.state))
             .map(|(slot, _)| *slot);
         if let Some(slot) = own {
             self.assign(lane, slot);

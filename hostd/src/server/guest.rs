@@ -1,6 +1,7 @@
 //! One guest: its zygote, its shadows and what they share.
 
 use super::complaints::Complaints;
+use super::due::Due;
 use super::exports::Successor;
 use super::jobs::Jobs;
 use super::poller::{Key, Poller, Source};
@@ -95,9 +96,9 @@ pub enum State {
     /// Serves a guest process.
     Active,
     /// Holds what a child inherited, until the child attaches.
-    Prepared(Token, Instant),
+    Prepared(Token, Due),
     /// Serves a process that is changing its program image.
-    Held(Token, Instant),
+    Held(Token, Due),
     /// Its process has ended; it clears itself for another one, or is ended then.
     Leaving(Instant),
 }
@@ -363,10 +364,14 @@ impl Guest {
             Door::Device { served, .. } => served.iter().flatten().copied().collect(),
             Door::Socket { .. } => Default::default(),
         };
+        let looks = self.door.looks();
         let due = |(slot, session): (&u32, &Session)| match session.state {
-            State::Prepared(_, due) | State::Leaving(due) => Some(due),
+            State::Prepared(_, due) => Some(due.at(now, looks)),
             // On the same kernel the end of the process itself is seen.
-            State::Held(_, due) if session.process.is_none() && !served.contains(slot) => Some(due),
+            State::Held(_, due) if session.process.is_none() && !served.contains(slot) => {
+                Some(due.at(now, looks))
+            }
+            State::Leaving(due) => Some(due),
             _ => None,
         };
         let late: Vec<u32> = self

@@ -8,6 +8,7 @@ mod aside;
 pub mod attach;
 pub mod audit;
 pub mod complaints;
+mod due;
 pub mod exports;
 pub mod guest;
 pub mod jobs;

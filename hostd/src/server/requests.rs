@@ -1,6 +1,7 @@
 //! What shadows ask of hostd: ready, share, redeem, fork, hold, and their ends.
 
 use super::complaints::printable;
+use super::due::Due;
 use super::guest::{Guest, State, Unborn, PATIENCE};
 use super::poller::Poller;
 use crate::message::{self, FromShadow, ToShadow};
@@ -35,6 +36,7 @@ impl Guest {
                 return Ok(None);
             }
         };
+        let looks = self.door.looks();
         match message {
             FromShadow::Ready => self.ready(slot, files.pop(), poller)?,
             FromShadow::Share { token } => {
@@ -76,7 +78,8 @@ impl Guest {
                 self.end_session(slot, poller)
             }
             FromShadow::Hold { token } => {
-                session.state = State::Held(token.into(), Instant::now() + PATIENCE);
+                session.state =
+                    State::Held(token.into(), Due::after(PATIENCE, Instant::now(), looks));
                 self.answer(slot, 0, poller);
             }
             FromShadow::Unhold => {
