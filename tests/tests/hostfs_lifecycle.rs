@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
