@@ -8,7 +8,6 @@ use hostcall_tests::launch::{daemon, enter, finish, start, NONE};
 use hostcall_tests::processes::{destroy, lives, named};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
-use serde_json::json;
 use std::path::Path;
 
 /// Starts the family from this process.

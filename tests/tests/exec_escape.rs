@@ -4,7 +4,7 @@
 use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, JobState};
-use hostcall_tests::daemon::{descendants, eventually, leave, Daemon};
+use hostcall_tests::daemon::{eventually, leave, Daemon};
 use hostcall_tests::launch::{enter, finish, output, start, NONE};
 use hostcall_tests::processes::named;
 use nix::sys::signal::{kill, Signal};

@@ -1,6 +1,6 @@
 //! Host files in guests for every program: `hostd run` mounts them at the prefix, and nothing of that is left behind.
 
-use hostcall_tests::daemon::{descendants, eventually, program, Scratch, PATIENCE};
+use hostcall_tests::daemon::{descendants, program, Scratch, PATIENCE};
 use hostcall_tests::guest::Guest;
 use hostcall_tests::processes::all_end;
 use hostcall_tests::shell::kinds;
