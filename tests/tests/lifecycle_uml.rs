@@ -106,7 +106,7 @@ fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
 /// As on a machine where it waits for a processor that long.
 #[test]
 fn a_process_outlives_seconds_in_which_hostd_does_not_answer() {
-    if !installed() {
+    if !can_be(UML) {
         return;
     }
     let directory = Scratch::new();
