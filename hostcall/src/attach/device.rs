@@ -253,9 +253,9 @@ fn open(path: &CStr) -> Result<RawFd, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
     use crate::region;
     use crate::shm::{sealed_memfd, Mapping};
-    use crate::wait::Clock;
     use std::ffi::CString;
     use std::os::fd::{AsFd, AsRawFd};
 
