@@ -87,8 +87,6 @@ pub struct Client {
     /// The session's view: a count of the changes to the guest's exports.
     view: u32,
     lost: AtomicBool,
-    /// Whether children of the process have no mapping of the region.
-    kept_from_children: AtomicBool,
     /// Whether threads that call in turn share the lanes that are awake.
     gathers: AtomicBool,
     /// Whether the process leaves lanes to others when they are short.
@@ -170,7 +168,6 @@ impl Client {
             view,
             opened: AtomicU32::new(1),
             lost: AtomicBool::new(false),
-            kept_from_children: AtomicBool::new(false),
             gathers: AtomicBool::new(false),
             modest: AtomicBool::new(false),
             freed: AtomicU32::new(0),
@@ -303,15 +300,6 @@ impl Client {
         self.link.owns(fd)
     }
 
-    /// Before a fork whose child will [`abandon`](Client::abandon) the client: spares it the mapping of a region that all
-    /// processes share, of which a kernel of its own copies the tables page by page, and takes them down again.
-    pub fn keep_from_children(&self) {
-        // The note comes first: a child of another thread's fork, which has the mapping still, keeps it.
-        if self.link.is_shared() && !self.kept_from_children.swap(true, Ordering::Relaxed) {
-            self.region.keep_from_children();
-        }
-    }
-
     /// In a child that inherited its parent's client by fork: lets go of descriptors and mapping without a word to
     /// the host, for the parent goes on using the session. The client is not to be used again.
     ///
@@ -321,10 +309,7 @@ impl Client {
         self.lost.store(true, Ordering::Relaxed);
         // SAFETY: taken once, by the caller's promise; descriptors and addresses are the child's own copies.
         unsafe {
-            // In the place of a mapping that the child has not got there may be another.
-            if !self.kept_from_children.load(Ordering::Relaxed) {
-                drop(std::ptr::read(&*self.region));
-            }
+            drop(std::ptr::read(&*self.region));
             drop(std::ptr::read(&*self.link));
         }
     }

@@ -315,11 +315,6 @@ impl Region {
         self.lanes
     }
 
-    /// Has children of fork(2) go without the mapping.
-    pub fn keep_from_children(&self) {
-        self.mapping.keep_from_children();
-    }
-
     /// Bytes mapped.
     pub fn mapped(&self) -> usize {
         self.mapping.len()

@@ -85,12 +85,6 @@ impl Mapping {
         Mapping::new(fd, usize::try_from(len).map_err(|_| Errno(libc::EINVAL))?)
     }
 
-    /// Has children of fork(2) go without it, madvise(2): where it was they may have anything.
-    pub fn keep_from_children(&self) {
-        // SAFETY: the range is the mapping's; its contents stay as they are.
-        unsafe { libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_DONTFORK) };
-    }
-
     /// First mapped byte.
     pub fn base(&self) -> NonNull<u8> {
         self.base

@@ -60,11 +60,7 @@ pub fn register() {
 
 extern "C" fn before() {
     materialise::before_fork();
-    let attached = session::attached();
-    if let Some(client) = attached {
-        client.keep_from_children();
-    }
-    let wanted = attached.is_some() && spawn::hands_on();
+    let wanted = session::attached().is_some() && spawn::hands_on();
     let signals = wanted.then(signals::block);
     let session = match wanted {
         true => ask(),
