@@ -127,6 +127,31 @@ fn death_of_a_shadow_reaches_a_process_in_another_kernel() {
     drop(held);
 }
 
+/// As on a machine where it waits for a processor that long.
+#[test]
+fn a_process_outlives_seconds_in_which_hostd_does_not_answer() {
+    if !installed() {
+        return;
+    }
+    let directory = Scratch::new();
+    let file = directory.join("file");
+    std::fs::write(&file, "content\n").expect("a file");
+    let seen = Path::new("/host").join(file.strip_prefix("/").expect("absolute"));
+    let mut command = Command::new(program("hostd"));
+    command
+        .args(["run", "--guest", "uml", "--no-mount", "--", "bash", "-c"])
+        .arg("echo ready; sleep 1; exec cat <$0")
+        .arg(seen);
+    let mut run = Guest::run(command);
+    run.expect("ready", BOOT);
+    let hostd = Pid::from_raw(run.pid());
+    kill(hostd, Signal::SIGSTOP).expect("it lives");
+    std::thread::sleep(Duration::from_secs(4));
+    kill(hostd, Signal::SIGCONT).expect("it lives");
+    run.expect("content", BOOT);
+    assert!(run.ended(BOOT).success());
+}
+
 #[test]
 fn death_of_a_guest_kernel_frees_its_locks_and_ends_its_run() {
     if !installed() {

@@ -23,8 +23,9 @@ pub const LINE: &CStr = c"/dev/ttyS0";
 /// The byte on the line that means the region itself: answer the ping.
 pub const REGION: u8 = MOST_LANES as u8;
 
-/// Longest wait for a pong; hostd answers from its event loop, so this is long even for a busy machine.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// Longest wait for a pong. hostd answers from its event loop, at once but on a machine where all processes wait for seconds; whom it does
+/// not answer in time loses his files. While the guest itself is stopped nothing of it passes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The guest's descriptors: the device, on which the lane locks are held, and the doorbell line.
 #[derive(Debug)]
