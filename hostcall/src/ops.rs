@@ -283,7 +283,7 @@ ops! {
         128 pipe Pipe [clean] (SYS_pipe2) { flags: OpenFlags } -> { reader: RemoteFd, writer: RemoteFd }
 
         /// Makes a file of so many zeros in memory, 4 MiB at most, for the words of an `exec`; `write` fills it, always at an offset.
-        /// It cannot be duplicated, shared, inherited or opened anew; a process has at most 4 (`EMFILE`), the processes of a guest
+        /// It cannot be duplicated, shared, inherited or opened anew, nor be given attributes; a process has at most 4 (`EMFILE`), the processes of a guest
         /// together 64 MiB (`EAGAIN`).
         129 scratch Scratch [clean] (SYS_memfd_create SYS_ftruncate SYS_fcntl SYS_close) { len: u64 } -> { fd: RemoteFd }
 
