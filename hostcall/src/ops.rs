@@ -131,8 +131,8 @@ ops! {
         28 dup Dup [clean] (SYS_fcntl) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
 
         /// Descriptor and status flags, fcntl(2): `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, the pipe size; and the write hint,
-        /// `F_GET_RW_HINT` and `F_SET_RW_HINT`, which is the value or the argument itself.
-        29 fcntl Fcntl [clean] (SYS_fcntl) { fd: RemoteFd, command: i32, argument: u64 } -> { value: i32 }
+        /// `F_GET_RW_HINT` and `F_SET_RW_HINT`, which is the value or the argument itself. To set it is `EROFS` in a read-only export.
+        29 fcntl Fcntl [clean] (SYS_fcntl SYS_fstatfs) { fd: RemoteFd, command: i32, argument: u64 } -> { value: i32 }
 
         /// Whole-file locks, flock(2).
         30 flock Flock [blocks clean] (SYS_flock) { fd: RemoteFd, operation: i32 } -> {}

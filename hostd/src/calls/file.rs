@@ -327,9 +327,21 @@ impl FileCalls for Caller {
     }
 }
 
-/// The write hint of a file, which the kernel takes and gives by a pointer.
+/// The write hint of a file, which the kernel takes and gives by a pointer. It belongs to the inode, and the kernel does not ask the
+/// mount whether that may be changed.
 fn hint(fd: i32, request: request::Fcntl) -> Result<reply::Fcntl, Errno> {
     let mut hint = request.argument;
+    if request.command == write_hint::SET {
+        // SAFETY: statvfs is valid when zeroed, and lives through the call.
+        let place = unsafe {
+            let mut place: libc::statvfs = std::mem::zeroed();
+            done(libc::fstatvfs(fd, &mut place))?;
+            place
+        };
+        if place.f_flag & libc::ST_RDONLY != 0 {
+            return Err(Errno(libc::EROFS));
+        }
+    }
     // SAFETY: these commands take a pointer to a u64, which lives through the call.
     done(unsafe { libc::fcntl(fd, request.command, &raw mut hint) })?;
     Ok(reply::Fcntl { value: hint as i32 })
