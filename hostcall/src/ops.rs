@@ -131,8 +131,8 @@ ops! {
         28 dup Dup [clean] (SYS_fcntl) { fd: RemoteFd, flags: OpenFlags } -> { fd: RemoteFd }
 
         /// Descriptor and status flags, fcntl(2): `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, the pipe size; and the write hint,
-        /// `F_GET_RW_HINT` and `F_SET_RW_HINT`, which is the value or the argument itself.
-        29 fcntl Fcntl [clean] (SYS_fcntl) { fd: RemoteFd, command: i32, argument: u64 } -> { value: i32 }
+        /// `F_GET_RW_HINT` and `F_SET_RW_HINT`, which is the value or the argument itself. To set it is `EROFS` in a read-only export.
+        29 fcntl Fcntl [clean] (SYS_fcntl SYS_fstatfs) { fd: RemoteFd, command: i32, argument: u64 } -> { value: i32 }
 
         /// Whole-file locks, flock(2).
         30 flock Flock [blocks clean] (SYS_flock) { fd: RemoteFd, operation: i32 } -> {}
@@ -283,7 +283,7 @@ ops! {
         128 pipe Pipe [clean] (SYS_pipe2) { flags: OpenFlags } -> { reader: RemoteFd, writer: RemoteFd }
 
         /// Makes a file of so many zeros in memory, 4 MiB at most, for the words of an `exec`; `write` fills it, always at an offset.
-        /// It cannot be duplicated, shared, inherited or opened anew; a process has at most 4 (`EMFILE`), the processes of a guest
+        /// It cannot be duplicated, shared, inherited or opened anew, nor be given attributes; a process has at most 4 (`EMFILE`), the processes of a guest
         /// together 64 MiB (`EAGAIN`).
         129 scratch Scratch [clean] (SYS_memfd_create SYS_ftruncate SYS_fcntl SYS_close) { len: u64 } -> { fd: RemoteFd }
 

@@ -85,25 +85,33 @@ const ZONES: &[u8] = b"/usr/share/zoneinfo/";
 /// The host's own.
 const LOCAL_ZONE: &[u8] = b"/etc/localtime";
 
-/// Whether a value cannot make the program that reads it open a file of the guest's choice: libc takes a time zone for a path, and
-/// catalogues are found by the name of a locale or a terminal. sudo demands the same of `env_check`.
+/// Whether a value cannot make the program that reads it open a file of the guest's choice, or execute a command: libc takes a time
+/// zone for a path, and catalogues are found by the name of a locale or a terminal; sudo demands the same of `env_check`. A shell
+/// that reckons with a variable executes what stands in it as a subscript's command substitution (`a[$(reboot)]`).
 pub fn is_plain(name: &[u8], value: &[u8]) -> bool {
     match name {
+        b"COLUMNS" | b"LINES" => value.iter().all(u8::is_ascii_digit),
         b"TZ" => {
             let zone = value.strip_prefix(b":").unwrap_or(value);
             let climbs = zone.windows(2).any(|two| two == b"..");
             let known = zone.starts_with(ZONES) || zone == LOCAL_ZONE;
             let plain = known || !zone.starts_with(b"/");
-            plain && !climbs && zone.iter().all(u8::is_ascii_graphic)
+            plain && !climbs && zone.iter().all(u8::is_ascii_graphic) && !has_command(value)
         }
-        b"TERM" | b"COLORTERM" | b"LANG" | b"LANGUAGE" | b"LINGUAS" => !has_path(value),
-        name if name.starts_with(b"LC_") => !has_path(value),
+        b"NO_COLOR" => !has_command(value),
+        b"TERM" | b"COLORTERM" | b"LANG" | b"LANGUAGE" | b"LINGUAS" => is_name(value),
+        name if name.starts_with(b"LC_") => is_name(value),
         _ => true,
     }
 }
 
-fn has_path(value: &[u8]) -> bool {
-    value.iter().any(|byte| matches!(byte, b'/' | b'%'))
+fn is_name(value: &[u8]) -> bool {
+    let has_path = value.iter().any(|byte| matches!(byte, b'/' | b'%'));
+    !has_path && !has_command(value)
+}
+
+fn has_command(value: &[u8]) -> bool {
+    value.iter().any(|byte| matches!(byte, b'$' | b'`'))
 }
 
 /// Whether a name is as the pattern says, in which `*` stands for any run of bytes.
@@ -183,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_a_path_where_one_is_opened() {
+    fn no_value_is_a_path_or_a_command_where_one_is_opened_or_executed() {
         for (name, value, plain) in [
             ("TZ", "Europe/Berlin", true),
             ("TZ", ":UTC", true),
@@ -201,6 +209,16 @@ mod tests {
             ("TERM", "xterm-256color", true),
             ("TERM", "../evil", false),
             ("EDITOR", "/usr/bin/vi", true),
+            ("COLUMNS", "132", true),
+            ("LINES", "", true),
+            ("COLUMNS", "a[$(id)]", false),
+            ("LINES", "TZ", false),
+            ("NO_COLOR", "true", true),
+            ("NO_COLOR", "a[$(id)]", false),
+            ("TZ", "a[$(id)]", false),
+            ("TZ", "a[`id`]", false),
+            ("LC_ALL", "a[$(id)]", false),
+            ("TERM", "a[`id`]", false),
         ] {
             assert_eq!(
                 is_plain(name.as_bytes(), value.as_bytes()),

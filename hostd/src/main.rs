@@ -184,15 +184,7 @@ fn log_to_stderr(level: &str) {
     let filter = env_logger::Env::new().filter_or("HOSTD_LOG", level);
     let format = |f: &mut env_logger::fmt::Formatter, record: &log::Record| {
         // One line, whatever a guest's names put into it (CVE-2023-28101).
-        let text: String = record
-            .args()
-            .to_string()
-            .chars()
-            .flat_map(|c| match c.is_control() {
-                true => c.escape_default().collect::<Vec<_>>(),
-                false => vec![c],
-            })
-            .collect();
+        let text = hostd::server::complaints::printable(&record.args().to_string());
         writeln!(f, "hostd: {text}")
     };
     env_logger::Builder::from_env(filter)

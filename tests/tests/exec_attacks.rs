@@ -105,6 +105,35 @@ fn a_refusal_names_its_rule_and_the_cure() {
     finish(&client, job);
 }
 
+/// A shell that reckons with a variable executes the command substitutions in it.
+#[test]
+fn a_size_of_the_guests_is_a_number_to_a_script_that_reckons_with_it() {
+    let daemon = Daemon::configured(|directory| {
+        let text = "#!/bin/bash\necho $((COLUMNS - 2)) $((LINES)) $((NO_COLOR))\n";
+        script(&directory.join("wide"), text);
+        guest(directory, json!({"allow": [directory.join("wide")]}))
+    });
+    let client = daemon.attach();
+    let (wide, bad) = (daemon.directory.join("wide"), daemon.directory.join("bad"));
+    let evil = format!("a[$(touch {})]", bad.display());
+    let offered = ["COLUMNS", "LINES", "NO_COLOR"].map(|name| format!("{name}={evil}"));
+    for (offered, said) in [
+        (["COLUMNS=80", "LINES=24", "NO_COLOR=1"], "78 24 1\n"),
+        (offered.each_ref().map(String::as_str), "-2 0 0\n"),
+    ] {
+        let (reader, writer) = pipe(&client);
+        let wide = wide.to_str().expect("text");
+        let words = words_of(&[wide], &offered);
+        let job = start_raw(&client, &words, [NONE, writer, NONE], 0).expect("allowed");
+        client.close(writer).expect("open");
+        let text = read_all(&client, reader);
+        assert_eq!(String::from_utf8_lossy(&text), said);
+        assert_eq!(finish(&client, job), JobState::Exited(0));
+        client.close(reader).expect("open");
+    }
+    assert!(!bad.exists(), "a command of the guest's was executed");
+}
+
 /// CVE-2026-34078: a link in an exposed path that leads elsewhere when it is used than when it was judged.
 #[test]
 fn cve_2026_34078_what_is_judged_is_what_is_executed() {

@@ -4,7 +4,7 @@ use hostcall::client::Client;
 use hostcall::ops::Calls;
 use hostcall::region::{self, Region};
 use hostcall::shm::Mapping;
-use hostcall::types::{DirFd, Errno, Mode, Offset, OpenFlags, RwFlags};
+use hostcall::types::{write_hint, DirFd, Errno, Mode, Offset, OpenFlags, RwFlags};
 use hostcall::wire::{Sink, Source};
 use hostcall_tests::daemon::{descendants, eventually, exports, leave, program, Daemon};
 use hostcall_tests::witness::c;
@@ -143,6 +143,29 @@ fn removed_now_ends_the_sessions_that_see_it() {
 }
 
 /// A child keeps its parent's open files, whatever its own view shows.
+/// The kernel has a file's write hint changed by whoever owns the file, on a read-only mount too, and it is the inode's.
+#[test]
+fn a_read_only_export_keeps_its_write_hints() {
+    let daemon = Daemon::configured(|directory| {
+        std::fs::write(directory.join("good/file"), "data").unwrap();
+        std::fs::write(directory.join("export/file"), "data").unwrap();
+        json!({"exports": [
+            {"path": directory.join("export"), "mode": "rw"}, {"path": directory.join("good"), "mode": "ro"},
+        ]})
+    });
+    let client = daemon.attach();
+    let hints = |path: &Path, hint: u64| {
+        let opened = client.openat(CWD, &c(path), OpenFlags(libc::O_RDONLY), Mode(0));
+        let fd = opened.expect("there").fd;
+        let set = client.fcntl(fd, write_hint::SET, hint).map(drop);
+        let get = client.fcntl(fd, write_hint::GET, 0).expect("its hint");
+        (set, get.value)
+    };
+    assert_eq!(hints(&daemon.export("file"), 2), (Ok(()), 2));
+    let kept = hints(&daemon.directory.join("good/file"), 2);
+    assert_eq!(kept, (Err(Errno(libc::EROFS)), 0));
+}
+
 #[test]
 fn a_child_born_after_the_change_keeps_open_files() {
     let (daemon, extra) = daemon();

@@ -103,14 +103,6 @@ impl Caller {
         self.session.jobs.forget(job);
         Ok(())
     }
-
-    /// A standard stream: no file, or one that may be handed on.
-    fn stream(&self, fd: RemoteFd) -> Result<Option<RawFd>, Errno> {
-        match fd {
-            RemoteFd(-1) => Ok(None),
-            fd => self.duplicable(fd).map(Some),
-        }
-    }
 }
 
 /// A size as the kernel keeps it; what is too large for it is `EINVAL`.
@@ -274,39 +266,37 @@ impl ExecCalls for Caller {
             job if !jobs.holds(job) && !starts.holds(job) => return Err(Errno(libc::ESRCH)),
             _ => {}
         }
-        let streams = [
-            self.stream(stdin)?,
-            self.stream(stdout)?,
-            self.stream(stderr)?,
-        ];
         // From here on another lane's write fails: what is judged is what is executed.
         let seals = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
         // SAFETY: plain system call.
         done(unsafe { libc::fcntl(words, libc::F_ADD_SEALS, seals) })?;
         let directory = working_directory()?;
-        let given = streams.iter().flatten().copied();
-        let fds: Vec<RawFd> = [words, directory.as_raw_fd()]
-            .into_iter()
-            .chain(given)
-            .collect();
         let bare = self.is_bare(&directory)?;
-        let job = starts.begin(self.session.streams.hold(streams))?;
-        let exec = FromShadow::Exec {
-            job,
-            umask: self.session.umask.load(Ordering::Relaxed),
-            files: streams.map(|stream| stream.is_some()),
-            terminal: Terminal {
-                controls: flags & CONTROLS != 0,
-                behind: flags & BEHIND != 0,
-            },
-            bare,
-            beside: (beside != 0).then_some(beside),
+        let terminal = Terminal {
+            controls: flags & CONTROLS != 0,
+            behind: flags & BEHIND != 0,
         };
-        if let Some(follow) = &self.session.follow {
-            follow.program_begins();
-        }
-        let told = self.session.hostd.tell(&exec, &fds);
-        told.inspect_err(|_| starts.withdraw(job))?;
+        let job = self.hand_on(|number| {
+            let stream = |fd: RemoteFd| (fd != RemoteFd(-1)).then(|| number(fd)).transpose();
+            let streams = [stream(stdin)?, stream(stdout)?, stream(stderr)?];
+            let job = starts.begin(self.session.streams.hold(streams))?;
+            let exec = FromShadow::Exec {
+                job,
+                umask: self.session.umask.load(Ordering::Relaxed),
+                files: streams.map(|stream| stream.is_some()),
+                terminal,
+                bare,
+                beside: (beside != 0).then_some(beside),
+            };
+            if let Some(follow) = &self.session.follow {
+                follow.program_begins();
+            }
+            let fixed = [words, directory.as_raw_fd()].into_iter();
+            let fds: Vec<RawFd> = fixed.chain(streams.into_iter().flatten()).collect();
+            let told = self.session.hostd.tell(&exec, &fds);
+            told.inspect_err(|_| starts.withdraw(job))?;
+            Ok(job)
+        })?;
         if !later {
             self.await_start(job, words)?;
         }

@@ -201,16 +201,19 @@ impl FileCalls for Caller {
     }
 
     fn dup(&mut self, request: request::Dup) -> Result<reply::Dup, Errno> {
-        let fd = self.duplicable(request.fd)?;
         let command = match request.flags.0 & libc::O_CLOEXEC {
             0 => libc::F_DUPFD,
             _ => libc::F_DUPFD_CLOEXEC,
         };
-        // SAFETY: plain system call. 3: the numbers below are the shadow's own.
-        let new = Errno::result(unsafe { libc::fcntl(fd, command, 3) }.into())?;
-        self.session.streams.duplicate(fd, new as i32);
+        let new = self.hand_on(|number| {
+            let fd = number(request.fd)?;
+            // SAFETY: plain system call. 3: the numbers below are the shadow's own.
+            let new = Errno::result(unsafe { libc::fcntl(fd, command, 3) }.into())? as i32;
+            self.session.streams.duplicate(fd, new);
+            Ok(new)
+        })?;
         Ok(reply::Dup {
-            fd: self.session.fds.insert(new as i32),
+            fd: self.session.fds.insert(new),
         })
     }
 
@@ -272,9 +275,8 @@ impl FileCalls for Caller {
     }
 
     fn reopen(&mut self, request: request::Reopen) -> Result<reply::Reopen, Errno> {
-        // A scratch's room is given back when its one descriptor is closed.
-        let fd = self.duplicable(request.fd)?;
-        let fd = self.open_anew(fd, request.flags.0)?;
+        let fd = self.open_anew(self.session.fds.get(request.fd)?, request.flags.0)?;
+        self.refuse_scratch(fd)?;
         self.note_execution(fd, request.flags.0);
         Ok(reply::Reopen {
             fd: self.session.fds.insert(fd),
@@ -325,9 +327,21 @@ impl FileCalls for Caller {
     }
 }
 
-/// The write hint of a file, which the kernel takes and gives by a pointer.
+/// The write hint of a file, which the kernel takes and gives by a pointer. It belongs to the inode, and the kernel does not ask the
+/// mount whether that may be changed.
 fn hint(fd: i32, request: request::Fcntl) -> Result<reply::Fcntl, Errno> {
     let mut hint = request.argument;
+    if request.command == write_hint::SET {
+        // SAFETY: statvfs is valid when zeroed, and lives through the call.
+        let place = unsafe {
+            let mut place: libc::statvfs = std::mem::zeroed();
+            done(libc::fstatvfs(fd, &mut place))?;
+            place
+        };
+        if place.f_flag & libc::ST_RDONLY != 0 {
+            return Err(Errno(libc::EROFS));
+        }
+    }
     // SAFETY: these commands take a pointer to a u64, which lives through the call.
     done(unsafe { libc::fcntl(fd, request.command, &raw mut hint) })?;
     Ok(reply::Fcntl { value: hint as i32 })

@@ -267,6 +267,12 @@ impl MetaCalls for Caller {
             create,
         } = request;
         let target = self.target(dirfd, path, flags)?;
+        // Of a memory file's attributes the kernel keeps as many as it is given, and nobody would count them.
+        if let Target::Open(fd) | Target::Inode(fd) = target {
+            if self.session.scratches.holds(fd) {
+                return Err(Errno(libc::EOPNOTSUPP));
+            }
+        }
         if let Some(maps) = self.session.translated.as_ref().filter(|_| is_acl(name)) {
             let mut copy = vec![0u8; value.len().min(LONGEST_VALUE)];
             value.copy_out(&mut copy);

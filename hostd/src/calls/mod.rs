@@ -7,6 +7,7 @@
 mod attribute;
 pub mod exec;
 pub(crate) mod file;
+mod hand_on;
 mod identity;
 mod kernel;
 pub(crate) mod link;

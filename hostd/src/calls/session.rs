@@ -4,7 +4,7 @@
 use super::{done, Caller};
 use crate::message::{FromShadow, MOST_FDS};
 use hostcall::ops::{reply, request, SessionCalls};
-use hostcall::types::{Errno, Mode, Token};
+use hostcall::types::{Errno, Mode, RemoteFd, Token};
 use hostcall::wire::Filled;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -25,14 +25,14 @@ impl SessionCalls for Caller {
     }
 
     fn share(&mut self, request: request::Share) -> Result<reply::Share, Errno> {
-        let fd = self.duplicable(request.fd)?;
         let token = Token::random()?;
-        self.session.hostd.ask(
-            &FromShadow::Share {
-                token: token.into(),
-            },
-            &[fd],
-        )?;
+        let share = FromShadow::Share {
+            token: token.into(),
+        };
+        let hostd = &self.session.hostd;
+        let turn = hostd.turn();
+        self.hand_on(|number| hostd.tell(&share, &[number(request.fd)?]))?;
+        hostd.answer(turn)?;
         Ok(reply::Share { token })
     }
 
@@ -66,7 +66,6 @@ impl SessionCalls for Caller {
             .fds
             .all()
             .into_iter()
-            .filter(|fd| !self.session.instances.holds(*fd) && !self.session.scratches.holds(*fd))
             .filter_map(|fd| {
                 // SAFETY: plain system call.
                 let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
@@ -84,7 +83,11 @@ impl SessionCalls for Caller {
             &[cwd.as_raw_fd()],
         )?;
         for batch in files.chunks(MOST_FDS) {
-            hostd.tell_files(batch)?;
+            self.hand_on(|number| {
+                let may_go = |(fd, _): &&(i32, bool)| number(RemoteFd(*fd)).is_ok();
+                let batch: Vec<(i32, bool)> = batch.iter().filter(may_go).copied().collect();
+                hostd.tell_files(&batch)
+            })?;
         }
         hostd.tell_no_more_files()?;
         hostd.answer(turn)?;

@@ -9,7 +9,7 @@ use super::{done, Caller};
 use crate::shadow::follow::Change;
 use crate::shadow::session::Session;
 use hostcall::ops::{reply, request, WatchCalls};
-use hostcall::types::{Errno, RemoteFd};
+use hostcall::types::Errno;
 use hostcall::wire::Sink;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,8 +32,9 @@ pub struct Instances {
     count: AtomicUsize,
 }
 
+/// One of them.
 #[derive(Debug, Default)]
-struct Instance {
+pub(super) struct Instance {
     /// The highest watch descriptor so far: the kernel numbers new watches upwards, and answers an old number for a
     /// file that is watched already.
     last: i32,
@@ -47,7 +48,8 @@ struct Instance {
 }
 
 impl Instances {
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, Instance>) -> T) -> T {
+    /// Looks at them or changes them.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<i32, Instance>) -> T) -> T {
         let mut instances = self
             .by_number
             .lock()
@@ -205,18 +207,18 @@ impl WatchCalls for Caller {
             .as_ref()
             .ok_or(Errno(libc::EOPNOTSUPP))?;
         follow.begin(self.session.slot)?;
-        // SAFETY: plain system call. 3: the numbers below are the shadow's own.
-        let fd = unsafe { libc::fcntl(follow.instance(), libc::F_DUPFD_CLOEXEC, 3) };
-        let fd = Errno::result(fd.into()).inspect_err(|_| follow.end(self.session.slot))? as i32;
-        let follows = Instance {
-            follows: true,
-            ..Instance::default()
-        };
-        self.session
-            .instances
-            .with(|instances| instances.insert(fd, follows));
-        Ok(reply::WatchFollow {
-            fd: self.session.fds.insert(fd),
+        self.session.instances.with(|instances| {
+            // SAFETY: plain system call. 3: the numbers below are the shadow's own.
+            let fd = unsafe { libc::fcntl(follow.instance(), libc::F_DUPFD_CLOEXEC, 3) };
+            let fd = Errno::result(fd.into()).inspect_err(|_| follow.end(self.session.slot))?;
+            let follows = Instance {
+                follows: true,
+                ..Instance::default()
+            };
+            instances.insert(fd as i32, follows);
+            Ok(reply::WatchFollow {
+                fd: self.session.fds.insert(fd as i32),
+            })
         })
     }
 
@@ -283,14 +285,5 @@ impl Caller {
             self.session.give_watches(1);
         }
         Ok(())
-    }
-
-    /// Whether a descriptor may have a second holder.
-    pub(super) fn duplicable(&self, fd: RemoteFd) -> Result<i32, Errno> {
-        let fd = self.session.fds.get(fd)?;
-        match self.session.instances.holds(fd) || self.session.scratches.holds(fd) {
-            true => Err(Errno(libc::EINVAL)),
-            false => Ok(fd),
-        }
     }
 }

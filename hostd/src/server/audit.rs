@@ -1,6 +1,6 @@
 //! The audit log of host programs: a JSON line for each start, refusal and end.
 
-use super::complaints::Flood;
+use super::complaints::{steers, Flood};
 use super::jobs::End;
 use crate::board::Bytes;
 use crate::exec::message::{About, Change};
@@ -144,13 +144,9 @@ impl<'l> Line<'l> {
 fn escaped(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     for letter in json.chars() {
-        match letter {
-            '\u{7f}'..='\u{9f}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => line += &format!("\\u{:04x}", u32::from(letter)),
-            letter => line.push(letter),
+        match steers(letter) {
+            true => line += &format!("\\u{:04x}", u32::from(letter)),
+            false => line.push(letter),
         }
     }
     line

@@ -78,11 +78,25 @@ impl Complaints {
     }
 }
 
+/// Whether a letter is not shown but has a terminal, or whoever orders text for it, show others otherwise: controls, and the marks that
+/// break a line or turn its direction.
+pub fn steers(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
+
 /// One line for a terminal, whatever a shadow that serves its guest's ends has sent.
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|char| {
-            let escaped = char.is_control().then(|| char.escape_default());
+            let escaped = steers(char).then(|| char.escape_default());
             let plain = escaped.is_none().then_some(char);
             escaped.into_iter().flatten().chain(plain)
         })
@@ -113,5 +127,11 @@ mod tests {
     #[test]
     fn nothing_reaches_a_terminal_raw() {
         assert_eq!(printable("é\u{1b}[2J\n\"x\""), "é\\u{1b}[2J\\n\"x\"");
+    }
+
+    #[test]
+    fn nothing_turns_the_direction_of_a_line() {
+        let line = printable("rm \u{202e}txt.a\u{2066}b\u{2028}c");
+        assert_eq!(line, "rm \\u{202e}txt.a\\u{2066}b\\u{2028}c");
     }
 }

@@ -4,6 +4,7 @@ use super::complaints::Complaints;
 use super::due::Due;
 use super::exports::Successor;
 use super::jobs::Jobs;
+use super::passing::{Closer, Passed};
 use super::poller::{Key, Poller, Source};
 use super::settle::Settling;
 use super::zygote::Zygote;
@@ -11,7 +12,7 @@ use crate::board::Board;
 use crate::config::GuestConfig;
 use crate::message::{self, ToShadow};
 use crate::shadow::sandbox::{Policy, Report};
-use crate::shadow::SPARES;
+use crate::shadow::{MOST_SPARES, SPARES};
 use hostcall::attach::Hello;
 use hostcall::doorbell::futex_wake;
 use hostcall::region::{LanePage, LaneState, Region};
@@ -118,9 +119,9 @@ pub struct Unborn {
     /// Inherited mask.
     pub umask: u32,
     /// Inherited working directory.
-    pub cwd: Option<OwnedFd>,
+    pub cwd: Option<Passed>,
     /// Inherited files: number, close-on-exec, file.
-    pub files: Vec<(RawFd, bool, OwnedFd)>,
+    pub files: Vec<(RawFd, bool, Passed)>,
     /// hostd holds too many files of children already: the rest is thrown away and the fork fails.
     pub refused: bool,
 }
@@ -203,7 +204,9 @@ pub struct Guest {
     /// Those that wait for a spare shadow.
     pub waiting: VecDeque<Waiting>,
     /// Shared open files and who shared them.
-    pub shared: HashMap<Token, (u32, OwnedFd)>,
+    pub shared: HashMap<Token, (u32, Passed)>,
+    /// Closes what hostd holds of its files.
+    pub(super) closer: Closer,
     /// The host programs that it has started, and may.
     pub(super) jobs: Jobs,
     /// When the last zygote was started, so that a failing one is not restarted in a circle.
@@ -277,6 +280,7 @@ impl Guest {
             sessions: HashMap::new(),
             waiting: VecDeque::new(),
             shared: HashMap::new(),
+            closer: Closer::default(),
             born: Instant::now(),
             breed_at: None,
             thin_at: None,
@@ -301,9 +305,12 @@ impl Guest {
             .count()
     }
 
-    /// Whether another process would be one too many, those counted that still wait for a shadow.
+    /// Whether another process would be one too many, those counted that still wait for a shadow. Shadows whose processes have ended
+    /// may be as many again: one that hangs in the kernel, where it closes a file, cannot be killed.
     pub fn is_full(&self) -> bool {
-        self.processes() + self.waiting.len() >= self.policy.limits.processes as usize
+        let most = self.policy.limits.processes as usize;
+        let hang = self.leaving.len() >= most + MOST_SPARES as usize;
+        hang || self.processes() + self.waiting.len() >= most
     }
 
     /// Descriptors that hostd holds for children whose parents are still sending them.
