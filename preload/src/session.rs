@@ -18,7 +18,7 @@ use hostcall::types::{Errno, Token};
 use libc::c_int;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use syscalls::Sysno;
 
 /// What the wiped page holds.
@@ -46,8 +46,8 @@ static CLIENT: Slot = Slot(UnsafeCell::new(MaybeUninit::uninit()));
 static CURRENT: AtomicPtr<Client> = AtomicPtr::new(std::ptr::null_mut());
 /// Whether `CLIENT` has been written to.
 static FILLED: AtomicBool = AtomicBool::new(false);
-/// A thread is attaching (with all signals blocked, so no handler of that thread can wait for it).
-static ATTACHING: AtomicBool = AtomicBool::new(false);
+/// The [thread](crate::real::thread) that is attaching (with all signals blocked, so no handler of it can wait for it); 0 for none.
+static ATTACHING: AtomicUsize = AtomicUsize::new(0);
 /// When attaching failed last, milliseconds of the monotonic clock; 0 for never.
 static FAILED_AT: AtomicI64 = AtomicI64::new(0);
 /// The loss of host files has been reported.
@@ -176,11 +176,16 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
     if failed_at != 0 && now() - failed_at < RETRY {
         return Err(Errno(libc::ENOTCONN));
     }
+    let own = crate::real::thread();
+    // Where the host is looked for is below the prefix, so that a hook of this very attaching wants the host.
+    if ATTACHING.load(Ordering::Relaxed) == own {
+        return Err(Errno(libc::ENOTCONN));
+    }
     let saved = crate::real::errno();
     let signals = block_signals();
     let held = Held::begin();
     while ATTACHING
-        .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
+        .compare_exchange_weak(0, own, Ordering::Acquire, Ordering::Relaxed)
         .is_err()
     {
         // SAFETY: no arguments.
@@ -193,7 +198,7 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
             begin(resume).inspect(|_| summary::attached(resume.is_some(), observe::now() - start))
         }
     };
-    ATTACHING.store(false, Ordering::Release);
+    ATTACHING.store(0, Ordering::Release);
     drop(held);
     restore_signals(signals);
     crate::real::set_errno(saved);
@@ -385,7 +390,7 @@ pub fn leave() {
         // Its place may be used again.
         FILLED.store(false, Ordering::Relaxed);
     }
-    ATTACHING.store(false, Ordering::Relaxed);
+    ATTACHING.store(0, Ordering::Relaxed);
     let page = PAGE.load(Ordering::Acquire).cast_const();
     if page != &raw const NO_PAGE {
         // SAFETY: the page is never unmapped.
