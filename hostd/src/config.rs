@@ -12,7 +12,7 @@ mod rights;
 mod user;
 
 pub use change::Change;
-pub use check::{check, Finding, Severity};
+pub use check::{check, exports_of, Finding, Severity};
 pub use exec::{ExecConfig, ProgramLimits, Rule};
 pub use parse::ConfigError;
 pub use rights::{Rights, RightsError};

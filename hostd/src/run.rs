@@ -141,6 +141,7 @@ impl Part {
 
 /// Boots, serves, runs; the guest is gone when this returns.
 pub fn run(run: Run, program: PathBuf) -> Result<Status, Failure> {
+    crate::config::exports_of(&run.config.exports).map_err(|fault| format!("--export: {fault}"))?;
     let library = LIBRARY.find(&program)?;
     let hostfs = HOSTFS.find(&program);
     if let (Err(error), true) = (&hostfs, run.mount) {

@@ -45,18 +45,22 @@ fn base(path: &[u8]) -> &[u8] {
 }
 
 fn contains(list: &[u8], wanted: [&[u8]; 2]) -> bool {
-    let mut found = false;
-    for name in list.split(|&byte| byte == b':') {
-        if name.is_empty() && !list.is_empty() || name.contains(&b'/') {
-            say(&format_args!(
-                "HOSTCALL_BYPASS names `{}`, which is no program; set it to file names without directory, separated by colons",
-                name.escape_ascii()
-            ));
-            continue;
-        }
-        found |= !name.is_empty() && wanted.contains(&name);
+    names(list).any(|name| wanted.contains(&name))
+}
+
+fn names(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b':')
+        .filter(|name| !name.is_empty())
+}
+
+/// Tells of what the list holds and cannot be meant.
+pub fn judge(list: &[u8]) {
+    for name in names(list).filter(|name| name.contains(&b'/')) {
+        say(&format_args!(
+            "HOSTCALL_BYPASS names `{}`, which is no program; set it to file names without directory, separated by colons",
+            name.escape_ascii()
+        ));
     }
-    found
 }
 
 /// Has the hooks passed by from now on, and what the session brought along become the guest kernel's.

@@ -38,6 +38,7 @@ unsafe extern "C" fn start(
             take_over(token, list);
         }
         drop_handoff(environment);
+        wanted.judge();
         if bypassed {
             return bypass::begin();
         }
@@ -55,6 +56,28 @@ struct Wanted<'e> {
     report: Option<&'e [u8]>,
     trace: Option<&'e [u8]>,
     bypass: Option<&'e [u8]>,
+    exact: Option<&'e [u8]>,
+    /// The prefix cannot be meant.
+    no_prefix: bool,
+}
+
+impl Wanted<'_> {
+    /// Tells of values that cannot be meant, once it is known which streams are host files.
+    fn judge(&self) {
+        if self.no_prefix {
+            say(&"HOSTCALL_PREFIX is not usable as the place of host files; set an absolute path without `..`, such as /host");
+        }
+        let means_nothing = |text: &&[u8]| !matches!(*text, b"" | b"0" | b"1");
+        if let Some(text) = self.exact.filter(means_nothing) {
+            say(&format_args!(
+                "HOSTCALL_EXACT_FDS is `{}`, which means nothing; set it to 1 or unset it",
+                text.escape_ascii()
+            ));
+        }
+        if let Some(list) = self.bypass {
+            bypass::judge(list);
+        }
+    }
 }
 
 /// Reads what the user has set.
@@ -66,18 +89,11 @@ unsafe fn settings<'e>(list: *const *const c_char) -> Wanted<'e> {
             match Prefix::parse(text) {
                 // SAFETY: in the constructor.
                 Some(prefix) => unsafe { session::set_prefix(prefix) },
-                None => say(&format_args!(
-                    "HOSTCALL_PREFIX is not usable as the place of host files; set an absolute path without `..`, such as /host"
-                )),
+                None => wanted.no_prefix = true,
             }
         } else if let Some(text) = value(entry, b"HOSTCALL_EXACT_FDS") {
             fds::set_exact(text == b"1");
-            if !matches!(text, b"" | b"0" | b"1") {
-                say(&format_args!(
-                    "HOSTCALL_EXACT_FDS is `{}`, which means nothing; set it to 1 or unset it",
-                    text.escape_ascii()
-                ));
-            }
+            wanted.exact = Some(text);
         } else if let Some(text) = value(entry, b"HOSTCALL_REPORT") {
             wanted.report = Some(text);
         } else if let Some(text) = value(entry, b"HOSTCALL_TRACE") {

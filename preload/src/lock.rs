@@ -1,13 +1,13 @@
 //! A lock that no signal handler waits for in vain: whoever has it has all signals blocked.
 #![allow(unsafe_code)]
 
-use crate::real::try_sys;
+use crate::real::{thread, try_sys};
 use crate::signals;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use syscalls::Sysno;
 
-/// The lock.
-pub struct Lock(AtomicBool);
+/// The lock: the [thread] that has it, or 0.
+pub struct Lock(AtomicUsize);
 
 /// The calling thread has the lock while this lives.
 pub struct Locked<'l> {
@@ -18,13 +18,18 @@ pub struct Locked<'l> {
 impl Lock {
     /// One that nobody has.
     pub const fn new() -> Lock {
-        Lock(AtomicBool::new(false))
+        Lock(AtomicUsize::new(0))
     }
 
     /// Waits for it.
     pub fn take(&self) -> Locked<'_> {
         let signals = signals::block();
-        while self.0.swap(true, Ordering::Acquire) {
+        let own = thread();
+        while self
+            .0
+            .compare_exchange_weak(0, own, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             // SAFETY: no arguments.
             let _ = unsafe { try_sys!(Sysno::sched_yield) };
         }
@@ -36,12 +41,17 @@ impl Lock {
 
     /// Whether somebody has it.
     pub fn is_taken(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether the calling thread has it.
+    pub fn is_own(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == thread()
     }
 
     /// Whoever has it is no thread of this process: for a fork's child.
     pub fn reset(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.store(0, Ordering::Release);
     }
 }
 

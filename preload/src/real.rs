@@ -53,6 +53,12 @@ pub fn errno() -> Errno {
     Errno(unsafe { *libc::__errno_location() })
 }
 
+/// The calling thread, among the live ones of its process: a number that no other has, and never 0.
+pub fn thread() -> usize {
+    // SAFETY: as above.
+    unsafe { libc::__errno_location() }.addr()
+}
+
 /// Turns a result of the host's or of our own into libc's convention: the value, or a failure with errno set.
 pub fn finish<T: Failure>(result: Result<T, Errno>) -> T {
     match result {

@@ -178,6 +178,10 @@ pub fn attach(resume: Option<Token>) -> Result<&'static Client, Errno> {
     if failed_at != 0 && now() - failed_at < RETRY {
         return Err(Errno(libc::ENOTCONN));
     }
+    // Where the host is looked for is below the prefix, so that a hook of this very attaching wants the host.
+    if ATTACHING.is_own() {
+        return Err(Errno(libc::ENOTCONN));
+    }
     let saved = crate::real::errno();
     let result = {
         let _held = Held::begin();

@@ -340,3 +340,57 @@ fn what_cannot_be_meant_is_told_of_once() {
         assert_eq!(errors, "", "{setting}");
     }
 }
+
+#[test]
+fn a_host_that_is_named_below_the_prefix_is_looked_for_in_vain() {
+    for name in ["f", "$1/f", "none", "$1/none"] {
+        // A child of a shell whose directory is the host's, and a new image.
+        let script = format!(
+            "cd $1; HOSTCALL_ATTACH={name} timeout -s KILL 60 cat $1/f; echo ended $?; cat f"
+        );
+        let Some((output, errors)) = run(&script) else {
+            return;
+        };
+        assert_eq!(output, "ended 1\nsome text\n", "{name}: {errors}");
+        assert!(
+            errors.contains("$HOSTCALL_ATTACH does not lead to a hostd"),
+            "{name}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn what_the_library_says_reaches_standard_error_on_the_host() {
+    for setting in ["HOSTCALL_EXACT_FDS=yes", "HOSTCALL_BYPASS=/bin/cat"] {
+        let script = format!("{setting} cat $1/f 2>$1/said; cat $1/said");
+        let Some((output, errors)) = run(&script) else {
+            return;
+        };
+        let name = setting.split('=').next().unwrap();
+        assert!(
+            output.starts_with("some text\nhostcall: ") && output.contains(name),
+            "{output}{errors}"
+        );
+    }
+}
+
+#[test]
+fn what_the_library_says_to_nobody_ends_nothing() {
+    const DEAF: &str = "import os, subprocess, sys; r, w = os.pipe(); os.close(r); \
+        set = dict([sys.argv[2].split('=')]); \
+        print(subprocess.call(['cat', sys.argv[1]], stderr=w, env=os.environ | set))";
+    for setting in [
+        "HOSTCALL_EXACT_FDS=yes",
+        "HOSTCALL_REPORT=1",
+        "HOSTCALL_TRACE=1",
+    ] {
+        let deaf = format!("python3 -c \"{DEAF}\" $1/f {setting}");
+        let short = format!("(ulimit -f 0; {setting} cat $1/f) 2>/root/short; echo $?");
+        for script in [deaf, short] {
+            let Some((output, errors)) = run(&script) else {
+                return;
+            };
+            assert_eq!(output, "some text\n0\n", "{script}: {errors}");
+        }
+    }
+}

@@ -240,6 +240,43 @@ fn only_files_are_copied_into_a_guest() {
 }
 
 #[test]
+fn a_guest_that_cannot_have_its_host_files_is_not_started() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["--export", "/proc"], "--export: /proc cannot be exported"),
+        (
+            &["--export", "/tmp", "--export", "/tmp/"],
+            "--export: /tmp/ is listed twice",
+        ),
+        (
+            &["--mount", "/dev"],
+            "/dev cannot be the place for host files",
+        ),
+        (
+            &["--mount", "/run"],
+            "for the guest needs /run/hostcall of its own",
+        ),
+    ];
+    for (options, why) in cases {
+        let output = Command::new(program("hostd"))
+            .args(["run", "--guest", "local"])
+            .args(options)
+            .args(["--", "echo", "started"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.starts_with("hostd: ") && said.contains(why),
+            "{options:?}: {said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{options:?}: {said}");
+        assert_eq!(
+            (output.status.code(), &output.stdout[..]),
+            (Some(125), &b""[..])
+        );
+    }
+}
+
+#[test]
 fn a_command_needs_no_dashes_ahead_of_it() {
     for words in [
         &["echo", "-n", "--mem", "x"][..],

@@ -91,6 +91,7 @@ impl fmt::Display for Plain {
             libc::ENOTSOCK | libc::EPROTOTYPE => "not a socket of hostd",
             libc::ENODEV | libc::ENXIO => "no region behind it",
             libc::EAGAIN | libc::ETIMEDOUT => "timed out",
+            libc::ENOTCONN => "it lies among the host's files",
             errno => return write!(f, "errno {errno}"),
         };
         f.write_str(text)

@@ -67,7 +67,10 @@ pub fn check(path: &Path) -> Vec<Finding> {
 }
 
 /// Judges a list of exports by itself and against the host as it is now.
-pub(super) fn exports_of(list: &[Export]) -> Vec<Finding> {
+///
+/// # Errors
+/// The first thing that is wrong, and the cure.
+pub fn exports_of(list: &[Export]) -> Result<(), String> {
     let mut report = Findings::default();
     exports(&mut report, "", list);
     for export in list.iter().filter(|export| export.path.is_absolute()) {
@@ -75,7 +78,11 @@ pub(super) fn exports_of(list: &[Export]) -> Vec<Finding> {
             report.error("", format!("{}: {error}", export.path.display()));
         }
     }
-    report.all
+    let mut faults = report.all.into_iter();
+    match faults.find(|finding| finding.severity == Severity::Error) {
+        Some(fault) => Err(fault.message),
+        None => Ok(()),
+    }
 }
 
 /// Faults that no state of the host can cure, and users that do not exist. All of them are errors.

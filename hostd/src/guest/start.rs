@@ -267,6 +267,25 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(|_| Error::Invalid(format!("{}: not a path", path.display())))
 }
 
+/// Where the guest has what it cannot be without, or what its processes look for as they start.
+const GUESTS_OWN: [&str; 4] = ["/dev", "/proc", "/run/hostcall", "/sys"];
+
+/// Whether host files can appear at `prefix`.
+fn place_for_host_files(prefix: &Path) -> Result<(), String> {
+    if mounts::below(prefix)?.as_os_str().is_empty() {
+        return Err("the root of the guest cannot be its place for host files; use a directory such as /host".into());
+    }
+    let mut own = GUESTS_OWN.iter().map(Path::new);
+    match own.find(|own| prefix.starts_with(own) || own.starts_with(prefix)) {
+        Some(own) => Err(format!(
+            "{} cannot be the place for host files, for the guest needs {} of its own; use a directory such as /host",
+            prefix.display(),
+            own.display()
+        )),
+        None => Ok(()),
+    }
+}
+
 fn check(launch: &Launch) -> Result<(), Error> {
     let invalid = |text: String| Err(Error::Invalid(text));
     match (launch.kind, &launch.attach) {
@@ -286,12 +305,9 @@ fn check(launch: &Launch) -> Result<(), Error> {
     if let Some(root) = launch.root.as_deref().filter(|root| !root.is_dir()) {
         return invalid(format!("--root {}: not a directory", root.display()));
     }
-    for path in std::iter::once(&launch.prefix).chain(launch.files.iter().map(|(_, target)| target))
-    {
-        let inner = mounts::below(path).map_err(Error::Invalid)?;
-        if inner.as_os_str().is_empty() {
-            return invalid("the root of the guest cannot be its place for host files; use a directory such as /host".into());
-        }
+    place_for_host_files(&launch.prefix).map_err(Error::Invalid)?;
+    for (_, target) in &launch.files {
+        mounts::below(target).map_err(Error::Invalid)?;
     }
     for (source, _) in &launch.files {
         if !source.is_file() {
@@ -378,6 +394,26 @@ mod tests {
             assert_eq!(choose(Kind::Local), local, "{terminals:?}");
             assert_eq!(choose(Kind::Uml), uml, "{terminals:?}");
         }
+    }
+
+    #[test]
+    fn host_files_cover_nothing_that_the_guest_lives_from() {
+        let place = |prefix: &str| place_for_host_files(Path::new(prefix));
+        for prefix in ["/host", "/mnt/host", "/run/host", "/tmp", "/device"] {
+            assert_eq!(place(prefix), Ok(()), "{prefix}");
+        }
+        for prefix in [
+            "/dev",
+            "/dev/host",
+            "/proc/",
+            "/run",
+            "/run/hostcall/bin",
+            "/sys//x",
+        ] {
+            let refused = place(prefix).unwrap_err();
+            assert!(refused.contains(" of its own; use "), "{refused}");
+        }
+        assert!(place("/").is_err() && place("host").is_err() && place("/a/../b").is_err());
     }
 
     #[test]
