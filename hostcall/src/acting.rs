@@ -86,6 +86,8 @@ impl<'c> As<'c> {
         }
     }
 
+    /// Apart, for the groups take a page of the stack, which a signal's handler or a thread may have little of.
+    #[inline(never)]
     fn own(self, lane: &mut Guard<'_>) -> Result<Approach, Errno> {
         let version = self.client.own_version();
         if version.is_some_and(|version| *lane.acts_for() == ActsFor::Process(version)) {

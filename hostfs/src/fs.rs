@@ -192,8 +192,8 @@ pub enum Place {
     At(u64),
     /// To this offset, from what the kernel has cached of the file, by whichever open file it chose.
     Back(u64),
-    /// To the end, wherever the host finds that.
-    End,
+    /// To the end, wherever the host finds that; the kernel takes it for this offset.
+    End(u64),
 }
 
 /// What kind of lock is wanted.

@@ -228,7 +228,7 @@ impl<F: FileSystem> Filesystem for Adapter<F> {
         let appends = flags.0 & libc::O_APPEND != 0 && !self.cache.writes_back();
         let place = match write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
             true => Place::Back(offset),
-            false if appends => Place::End,
+            false if appends => Place::End(offset),
             false => Place::At(offset),
         };
         let drop_privileges = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);

@@ -71,7 +71,7 @@ unsafe fn without_session(
         materialise::prepare();
         // Without a host there is nothing held.
         let _ = session::client().and_then(|client| client.unhold_session());
-    } else if image != Image::Refuses {
+    } else if image != Image::Refuses && !materialise::confined() {
         return None;
     }
     // SAFETY: the caller's promise.
@@ -81,6 +81,7 @@ unsafe fn without_session(
 /// What an image is given that does not take the session over.
 pub fn brings(image: Image) -> Brings {
     match image {
+        _ if materialise::confined() => Brings::Settings,
         Image::Refuses => Brings::Settings,
         Image::Loads | Image::Static => Brings::Library,
     }

@@ -31,6 +31,20 @@ pub fn set_filtered() {
     FILTERED.store(true, Ordering::Relaxed);
 }
 
+/// Whether this process has confined itself by rules on files, landlock(7): then the guest kernel alone may judge what it reaches, and
+/// what it executes, which no session may serve.
+static CONFINED: AtomicBool = AtomicBool::new(false);
+
+/// To be called when the process has confined itself.
+pub fn set_confined() {
+    CONFINED.store(true, Ordering::Relaxed);
+}
+
+/// Whether it has.
+pub fn confined() -> bool {
+    CONFINED.load(Ordering::Relaxed)
+}
+
 /// To be called before a fork: a child that may not attach has the files of the mount only.
 pub fn before_fork() {
     if FILTERED.load(Ordering::Relaxed) {
@@ -45,6 +59,18 @@ pub fn all() {
     }
 }
 
+/// The same, with descriptors that only name a file, by which others can be reached.
+pub fn all_and_names() {
+    all();
+    for (fd, entry) in fds::all() {
+        let opened = name(entry.remote).and_then(|opened| place(opened, fd, entry.cloexec));
+        if opened.is_ok() {
+            fds::forget(fd);
+            let _ = session::client().and_then(|client| client.close(entry.remote));
+        }
+    }
+}
+
 /// Makes all files that can be read or written those of the mount.
 #[cold]
 pub fn for_rings() {
@@ -55,7 +81,7 @@ pub fn for_rings() {
 
 /// Whether no new image takes the session over, whatever it is.
 pub fn filtered() -> bool {
-    FILTERED.load(Ordering::Relaxed)
+    FILTERED.load(Ordering::Relaxed) || confined()
 }
 
 /// Gives an image that does not take the session over what it is to inherit. A file that cannot be opened on the mount stays
@@ -232,6 +258,25 @@ fn open_directory(client: &Client, remote: RemoteFd, flags: c_int) -> Option<c_i
     // SAFETY: opened just now; nobody else knows it.
     let _ = unsafe { try_sys!(Sysno::close, opened) };
     None
+}
+
+/// A host file opened on the mount, path-only.
+///
+/// # Errors
+/// There is no mount, or the file cannot be reached by a path.
+pub fn name(remote: RemoteFd) -> Result<c_int, Errno> {
+    let (mut before, mut after) = ([0u8; ROOM], [0u8; ROOM]);
+    let len = cwd::path_of(remote, &mut before[..ROOM - 1])?.len();
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the path is NUL-terminated, for it was given all of the zeroed room but a byte.
+    let opened = unsafe { try_sys!(Sysno::openat, libc::AT_FDCWD, before.as_ptr(), flags, 0)? };
+    // It may have been renamed, and another have taken its name.
+    if cwd::path_of(remote, &mut after) == Ok(&before[..len]) {
+        return Ok(opened as c_int);
+    }
+    // SAFETY: opened just now; nobody else knows it.
+    let _ = unsafe { try_sys!(Sysno::close, opened) };
+    Err(Errno(libc::ENOENT))
 }
 
 /// Moves a fresh descriptor to the number of a placeholder.

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::real::try_sys;
-use crate::{fds, session};
+use crate::{fds, session, signals};
 use hostcall::ops::Calls;
 use hostcall::types::{Errno, Offset, RemoteFd, RwFlags};
 use hostcall::wire::Source;
@@ -60,7 +60,7 @@ pub fn say(message: &dyn fmt::Display) {
 /// Writes to a file of the guest kernel's, in one piece. If its reader has gone, or it may not grow, the bytes are lost and the
 /// program, which has asked for nothing, lives on.
 pub fn put(fd: c_int, bytes: &[u8]) {
-    let mask = session::block_signals();
+    let mask = signals::block();
     // SAFETY: a live buffer and its length.
     let written = unsafe { try_sys!(Sysno::write, fd, bytes.as_ptr(), bytes.len()) };
     if let Err(Errno(libc::EPIPE | libc::EFBIG)) = written {
@@ -79,7 +79,7 @@ pub fn put(fd: c_int, bytes: &[u8]) {
             )
         };
     }
-    session::restore_signals(mask);
+    signals::restore(mask);
 }
 
 /// The same to a file of the host's.

@@ -16,7 +16,7 @@ use crate::image::{self, Image};
 use crate::place::{self, PathBuffer, Place};
 use crate::real::{errno, shims, try_sys};
 use crate::symbols::own;
-use crate::{cwd, exec, fds, signals};
+use crate::{cwd, exec, fds, materialise, signals};
 use actions::{check, list};
 use hostcall::cancellation::Held;
 use hostcall::types::Errno;
@@ -270,10 +270,12 @@ unsafe fn kept(environment: Strings, image: Image, run: impl FnOnce(Strings) -> 
     }
 }
 
-/// Whether the shell has to be started here, for what it inherits or because it cannot load the library.
+/// Whether the shell has to be started here, for what it inherits or because it cannot load the library, or may not.
 pub fn shell_concerns_us() -> bool {
     // SAFETY: a C string.
-    hands_on() || unsafe { image::of(libc::AT_FDCWD, SHELL.as_ptr(), 0) } == Image::Refuses
+    hands_on()
+        || materialise::confined()
+        || unsafe { image::of(libc::AT_FDCWD, SHELL.as_ptr(), 0) } == Image::Refuses
 }
 
 shims! {

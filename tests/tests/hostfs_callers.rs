@@ -233,6 +233,25 @@ fn cached_names_open_no_doors() {
     assert_eq!(end, End::Done("true false true false".to_owned()));
 }
 
+/// As sysfs is.
+#[test]
+fn a_file_system_without_access_control_lists_is_open_to_all() {
+    const FILE: &str = "/sys/kernel/uevent_seqnum";
+    let daemon = serve(json!({"exports": [{"path": "/sys/kernel", "mode": "ro"}]}));
+    let mount = Mount::of(&daemon, "cache=auto");
+    let (file, list) = (mount.path(FILE), mount.path("/sys/kernel"));
+    let seen = as_somebody(
+        (BOB, BOB, &[]),
+        || mount.join(),
+        || {
+            let text = std::fs::read_to_string(&file).map(|text| !text.is_empty());
+            let names = std::fs::read_dir(&list).map(|names| names.count() > 0);
+            format!("{:?} {:?}", text.ok(), names.ok())
+        },
+    );
+    assert_eq!(seen, "Some(true) Some(true)");
+}
+
 /// Whoever may execute a program need not be able to read it; a script is read by its interpreter.
 #[test]
 fn what_cannot_be_read_can_be_executed() {

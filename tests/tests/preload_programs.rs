@@ -75,6 +75,11 @@ fn cancelled_threads_as_natively() {
 }
 
 #[test]
+fn narrow_stacks_as_natively() {
+    compiled("narrow");
+}
+
+#[test]
 fn children_of_busy_threads_as_natively() {
     compiled("forks");
 }

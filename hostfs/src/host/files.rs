@@ -187,12 +187,15 @@ impl<H: Host> HostFs<H> {
         let (at, flags) = match (&handle.what, place) {
             (What::Stream(_), _) => (Offset::CURRENT, 0),
             (_, Place::At(offset) | Place::Back(offset)) => (position(offset)?, 0),
-            (_, Place::End) => (Offset::CURRENT, libc::RWF_APPEND),
+            (_, Place::End(_)) => (Offset::CURRENT, libc::RWF_APPEND),
         };
         let host = self.through(caller, &handle, held);
         let written = match (&handle.what, place) {
             (What::Shared(shared), Place::At(offset) | Place::Back(offset)) => {
                 host.write_shared(shared, offset, data)?
+            }
+            (What::Shared(shared), Place::End(offset)) => {
+                host.append_shared(shared, offset, data)?
             }
             (_, place) => match host.write_at(fd, handle.known(), at, RwFlags(flags), data) {
                 Err(Errno(libc::EINVAL)) if matches!(place, Place::Back(_)) => {

@@ -145,6 +145,8 @@ table! {
     SYS_execveat => crate::exec::execveat, 5;
     SYS_prctl => super::confine::prctl, 5;
     SYS_seccomp => super::confine::seccomp, 3;
+    SYS_landlock_add_rule => super::confine::landlock_add_rule, 4;
+    SYS_landlock_restrict_self => super::confine::landlock_restrict_self, 2;
     SYS_mount => super::administration::mount, 5;
     SYS_umount2 => super::administration::umount2, 2;
     SYS_move_mount => super::administration::move_mount, 5;
