@@ -8,7 +8,7 @@ use hostcall::client::Client;
 use hostcall::ops::{Calls, Op};
 use hostcall::types::{DirFd, Mode, OpenFlags, RemoteFd};
 use hostcall::wire::Message;
-use hostcall_tests::daemon::{eventually, exports, Daemon, PATIENCE};
+use hostcall_tests::daemon::{eventually, exports, leave, Daemon, PATIENCE};
 use hostcall_tests::generator::{self, Choices};
 use hostcall_tests::peer::Peer;
 use hostcall_tests::witness::c;
@@ -144,7 +144,8 @@ fn hostd_waits_for_no_file_that_it_has_passed_on() {
         flush.ok();
         assert!(answered.is_ok(), "hostd waits for a file system that hangs");
     });
-    drop((giver, taker));
+    leave(giver);
+    leave(taker);
     place.leave();
 }
 

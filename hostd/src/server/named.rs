@@ -43,10 +43,15 @@ impl Named {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::passing::Closer;
 
     #[test]
     fn the_one_used_longest_ago_makes_room() {
-        let file = || Passed::from(std::fs::File::open("/").unwrap());
+        let closer = Closer::default();
+        let file = || {
+            let file = std::fs::File::open("/").unwrap();
+            closer.take(vec![file.into()]).pop().unwrap()
+        };
         let mut named = Named::default();
         let name = |n: usize| n.to_string().into_bytes();
         (0..MOST).for_each(|n| named.keep(name(n), file()));

@@ -1,17 +1,22 @@
 //! Files of a guest's that hostd passes from one process to another, and how it lets go of them.
 //!
 //! Closing a file can take long: one of a network file system is written back by it, the server of one in user space is asked, and
-//! who does not answer is waited for, whatever signal comes. Meanwhile hostd would serve no guest. So files are closed by a thread,
-//! one a guest, and the guest that they are of is refused when too many wait for that.
+//! who does not answer is waited for, whatever signal comes. Meanwhile hostd would serve no guest. So such files are closed by a
+//! thread, one a guest, and the guest that they are of is refused when too many wait for that. hostd goes on when they are closed, if
+//! that is soon: until then a lock of theirs is held, and a program that has been written cannot be executed.
 
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use rustix::fs::{statx, AtFlags, StatxFlags};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Files that wait to be closed, of one guest, before it is refused more.
 const MOST_CLOSING: usize = 4096;
+
+/// How long hostd waits for a file to be closed, if none before it hangs.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A file that is passed on.
 #[derive(Debug)]
@@ -51,7 +56,27 @@ struct Shared {
     /// The way to the thread, once there is one.
     thread: OnceLock<Option<Sender<OwnedFd>>>,
     /// Files that it has not closed yet.
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+impl Waiting {
+    fn count(&self) -> MutexGuard<'_, usize> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed(&self) {
+        let mut count = self.count();
+        *count -= 1;
+        if *count == 0 {
+            self.none.notify_all();
+        }
+    }
 }
 
 impl Closer {
@@ -66,7 +91,7 @@ impl Closer {
 
     /// Whether so many files wait to be closed that the guest must not have hostd hold more.
     pub fn is_behind(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) >= MOST_CLOSING
+        *self.0.waiting.count() >= MOST_CLOSING
     }
 
     fn close(&self, file: OwnedFd) {
@@ -75,8 +100,18 @@ impl Closer {
         }
         // Without a thread it is closed here.
         if let Some(thread) = self.0.thread.get_or_init(|| self.start()) {
-            self.0.waiting.fetch_add(1, Ordering::Relaxed);
+            let waiting = &self.0.waiting;
+            let mut count = waiting.count();
+            *count += 1;
+            let first = *count == 1;
             let _ = thread.send(file);
+            if first {
+                drop(
+                    waiting
+                        .none
+                        .wait_timeout_while(count, PATIENCE, |count| *count > 0),
+                );
+            }
         }
     }
 
@@ -86,7 +121,7 @@ impl Closer {
         let close = move || {
             for file in files {
                 drop(file);
-                waiting.fetch_sub(1, Ordering::Relaxed);
+                waiting.closed();
             }
         };
         let thread = std::thread::Builder::new().name("closer".to_owned());
@@ -95,11 +130,39 @@ impl Closer {
     }
 }
 
-/// Whether the kernel asks no file system when a descriptor is closed: it stands for a place only, a pipe or memory.
+/// Whether nobody is asked when a descriptor is closed: it stands for a place only, a pipe or memory, or for a file of a file system
+/// on a device, which the kernel has a number for. The file system is not asked for that either.
 fn closes_at_once(file: &OwnedFd) -> bool {
     let is_place = fcntl(file, FcntlArg::F_GETFL)
         .is_ok_and(|flags| OFlag::from_bits_retain(flags).contains(OFlag::O_PATH));
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let has_device =
+        || statx(file, c"", flags, StatxFlags::TYPE).is_ok_and(|known| known.stx_dev_major != 0);
     is_place
+        || has_device()
         || fcntl(file, FcntlArg::F_GETPIPE_SZ).is_ok()
         || fcntl(file, FcntlArg::F_GET_SEALS).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::{Flock, FlockArg};
+    use std::fs::File;
+
+    /// The kernel's own file system has no device, so its files are closed by the thread.
+    #[test]
+    fn what_hostd_has_let_go_of_is_locked_no_more() {
+        let open = || File::open("/proc/version").unwrap();
+        let closer = Closer::default();
+        for _ in 0..200 {
+            let locked =
+                Flock::lock(open(), FlockArg::LockExclusiveNonblock).expect("nobody has it");
+            let passed = closer.take(vec![locked.try_clone().unwrap().into()]);
+            // Closed, and not unlocked: the lock is the open file's.
+            let fd = std::mem::ManuallyDrop::new(locked).as_raw_fd();
+            nix::unistd::close(fd).unwrap();
+            drop(passed);
+        }
+    }
 }
