@@ -138,6 +138,19 @@ static intptr_t asks_only(void)
     return pread(file, &data, 1, 0);
 }
 
+/* Streams that are told to be none: by their mode, and standard error while libc itself has something to say. */
+static intptr_t tells(void)
+{
+    char byte, *words[] = {"cancel", "-x", NULL};
+    while (!go)
+        sched_yield();
+    FILE *stream = fopen("told", "w+c");
+    passed = stream && fputs("told", stream) >= 0 && fflush(stream) == 0;
+    passed += fseek(stream, 0, SEEK_SET) == 0 && fgetc(stream) == 't';
+    passed += getopt(2, words, "a") == '?';
+    return pread(file, &byte, 1, 0);
+}
+
 static intptr_t is_sudden(void)
 {
     char byte;
@@ -313,6 +326,16 @@ int main(int argc, char **argv)
     go = 1;
     end("asked", thread);
     say("passed %d", passed);
+
+    int shown = dup(2), kept = open("kept", O_RDWR | O_CREAT, 0600);
+    dup2(kept, 2);
+    go = passed = 0;
+    thread = start(tells);
+    pthread_cancel(thread);
+    go = 1;
+    end("told", thread);
+    dup2(shown, 2);
+    say("passed %d, kept %ld", passed, (long)lseek(kept, 0, SEEK_END));
 
     pid_t child = locker();
     cancel("F_SETLKW", locks), cancel("lockf", locks_a_section);

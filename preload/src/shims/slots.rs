@@ -12,7 +12,8 @@
 #![allow(unsafe_code)]
 
 use super::libio::File;
-use crate::{fds, watching};
+use crate::{cancel, fds, watching};
+use hostcall::cancellation;
 use libc::{c_int, c_void, off64_t, ssize_t};
 use std::ffi::CStr;
 use std::mem::{size_of, transmute};
@@ -156,13 +157,26 @@ unsafe fn host(stream: *mut File) -> Option<c_int> {
     fds::host(fd).map(|_| fd)
 }
 
+/// A transfer of a host file's stream; no cancellation point where the stream is none: by `c` in its mode, or while libc
+/// itself has something to say on standard error (getopt(3)).
+///
+/// # Safety
+/// `stream` is a live stream.
+unsafe fn transfer(stream: *mut File, call: impl FnOnce() -> ssize_t) -> ssize_t {
+    // SAFETY: by contract; glibc holds the stream's lock while it calls a slot.
+    if unsafe { (*stream).flags2 } & File::NOT_CANCEL == 0 {
+        return call();
+    }
+    cancel::around(false, || cancellation::passed(call))
+}
+
 /// # Safety
 /// As `_IO_file_read` of glibc: `buffer` has room for `size` bytes.
 unsafe extern "C" fn read(stream: *mut File, buffer: *mut c_void, size: ssize_t) -> ssize_t {
     // SAFETY: glibc calls with a live stream and a fitting buffer; the original has this type.
     unsafe {
         match host(stream) {
-            Some(fd) => libc::read(fd, buffer, size as usize),
+            Some(fd) => transfer(stream, || libc::read(fd, buffer, size as usize)),
             None if watching::is((*stream).fileno) => {
                 libc::read((*stream).fileno, buffer, size as usize)
             }
@@ -184,7 +198,8 @@ unsafe extern "C" fn write(stream: *mut File, data: *const c_void, size: ssize_t
         };
         let mut done = 0;
         while done < size {
-            let written = libc::write(fd, data.byte_offset(done), (size - done) as usize);
+            let (rest, left) = (data.byte_offset(done), (size - done) as usize);
+            let written = transfer(stream, || libc::write(fd, rest, left));
             if written < 0 {
                 (*stream).flags |= File::ERROR;
                 break;
