@@ -1,5 +1,4 @@
 //! System calls that the standard library has no safe form of: a shell works on descriptors by their numbers.
-
 #![allow(unsafe_code)]
 
 mod terminal;
@@ -295,11 +294,19 @@ pub fn set_signal(signal: i32, disposition: Disposition) {
 }
 
 pub fn is_ignored(signal: i32) -> bool {
+    does(signal, libc::SIG_IGN)
+}
+
+pub fn is_default(signal: i32) -> bool {
+    does(signal, libc::SIG_DFL)
+}
+
+fn does(signal: i32, handler: libc::sighandler_t) -> bool {
     // SAFETY: an all-zero action is a valid one, and is overwritten.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: the old action is written to a place that outlives the call.
     let result = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
-    result == 0 && action.sa_sigaction == libc::SIG_IGN
+    result == 0 && action.sa_sigaction == handler
 }
 
 static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);

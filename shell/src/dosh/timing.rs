@@ -1,5 +1,6 @@
 //! The reserved word `time`, and the built-in `times`.
 
+use super::syntax::tree::Times;
 use super::sys;
 use std::time::Instant;
 
@@ -7,11 +8,13 @@ use std::time::Instant;
 pub struct Started {
     at: Instant,
     used: [f64; 4],
+    told: Times,
 }
 
 impl Started {
-    pub fn start() -> Started {
+    pub fn start(told: Times) -> Started {
         Started {
+            told,
             at: Instant::now(),
             used: sys::times(),
         }
@@ -23,13 +26,15 @@ impl Started {
         let used = sys::times();
         let passed = |at: usize| used[at] - self.used[at];
         let (user, system) = (passed(0) + passed(2), passed(1) + passed(3));
-        let line = |name: &str, seconds: f64| format!("{name}\t{}\n", minutes(seconds));
-        format!(
-            "\n{}{}{}",
-            line("real", real),
-            line("user", user),
-            line("sys", system)
-        )
+        match self.told {
+            Times::Minutes => format!(
+                "\nreal\t{}\nuser\t{}\nsys\t{}\n",
+                minutes(real),
+                minutes(user),
+                minutes(system)
+            ),
+            Times::Seconds => format!("real {real:.2}\nuser {user:.2}\nsys {system:.2}\n"),
+        }
     }
 }
 

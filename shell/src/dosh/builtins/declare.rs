@@ -135,6 +135,10 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     let mut status = 0;
     for word in letters.operands() {
         let (name, value) = split(word);
+        let (name, index) = match element(name) {
+            Some((name, index)) if value.is_some() => (name, Some(index)),
+            _ => (name, None),
+        };
         if !is_name(name) {
             let message = format!("`{}': not a valid identifier", shown(word));
             status = shell.refuse_with(&words[0], message, 1);
@@ -158,7 +162,12 @@ pub fn local(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             variable.plain = true;
         }
         if let Some(value) = value {
-            let assigned = shell.assign(name, value.to_vec());
+            let assigned = match index {
+                Some(index) => shell
+                    .arithmetic_text(index, 0)
+                    .and_then(|index| shell.assign_element(name, index, value.to_vec())),
+                None => shell.assign(name, value.to_vec()),
+            };
             let failed = super::settled(assigned, 0)?;
             if failed != 0 {
                 status = failed;

@@ -15,6 +15,7 @@ mod names;
 mod printf;
 mod read;
 mod set;
+mod terminal;
 pub mod test;
 mod trap;
 

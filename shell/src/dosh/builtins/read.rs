@@ -1,5 +1,6 @@
 //! `read` (XCU read).
 
+use super::terminal::Taken;
 use super::{number, settled, shown, Letters};
 use crate::dosh::ifs::{Ifs, Separates};
 use crate::dosh::shell::{Run, Shell};
@@ -7,6 +8,7 @@ use crate::dosh::syntax::token::is_name;
 use crate::dosh::syntax::tree::Bytes;
 use crate::dosh::sys;
 use std::io::ErrorKind;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How a line is read.
@@ -16,6 +18,7 @@ struct Options {
     most: Option<usize>,
     /// The delimiter ends nothing.
     exact: bool,
+    silent: bool,
     until: Option<Instant>,
     /// Nothing is read: whether there is something is the status.
     asks: bool,
@@ -28,6 +31,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         delimiter: b'\n',
         most: None,
         exact: false,
+        silent: false,
         until: None,
         asks: false,
     };
@@ -42,21 +46,31 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             }
             b'd' => options.delimiter = operand.first().copied().unwrap_or(0),
             b'n' | b'N' => {
+                let Some(most) = number(operand) else {
+                    return Ok(invalid(shell, operand, "number"));
+                };
                 options.exact = letter == b'N';
-                options.most = number(operand).map(|most| most as usize);
+                options.most = Some(most as usize);
             }
             b't' => {
                 let text = std::str::from_utf8(operand).ok();
-                let seconds = text
-                    .and_then(|text| text.parse::<f64>().ok())
-                    .unwrap_or(0.0);
+                let seconds = text.and_then(|text| text.parse::<f64>().ok());
+                let Some(seconds) = seconds.filter(|seconds| *seconds >= 0.0) else {
+                    return Ok(invalid(shell, operand, "timeout specification"));
+                };
                 options.asks = seconds == 0.0;
                 options.until =
                     Some(Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
             }
-            b'u' => fd = number(operand).unwrap_or(0) as i32,
+            b'u' => {
+                let Some(number) = number(operand) else {
+                    return Ok(invalid(shell, operand, "file descriptor specification"));
+                };
+                fd = number as i32;
+            }
             b'a' => array = Some(operand.to_vec()),
-            b's' | b'e' => {}
+            b's' => options.silent = true,
+            b'e' => {}
             letter => {
                 let message = format!("-{}: invalid option", char::from(letter));
                 return Ok(shell.refuse_with(b"read", message, 2));
@@ -64,7 +78,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         }
     }
     let names = letters.operands();
-    if let Some(name) = names.iter().find(|name| !is_name(name)) {
+    if let Some(name) = names.iter().chain(&array).find(|name| !is_name(name)) {
         return Ok(shell.refuse_with(
             b"read",
             format_args!("`{}': not a valid identifier", shown(name)),
@@ -81,16 +95,30 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
             ))
         }
     };
-    settled(assign(shell, array, names, &line), status)
+    let ifs = match options.exact {
+        true => Rc::new(Ifs::new(Some(b""))),
+        false => shell.variables.ifs(),
+    };
+    settled(assign(shell, array, names, &line, &ifs), status)
 }
 
-fn assign(shell: &mut Shell, array: Option<Bytes>, names: &[Bytes], line: &[Read]) -> Run {
-    let ifs = shell.variables.ifs();
+fn invalid(shell: &mut Shell, operand: &[u8], what: &str) -> i32 {
+    let message = format!("{}: invalid {what}", shown(operand));
+    shell.refuse_with(b"read", message, 1)
+}
+
+fn assign(
+    shell: &mut Shell,
+    array: Option<Bytes>,
+    names: &[Bytes],
+    line: &[Read],
+    ifs: &Ifs,
+) -> Run {
     if let Some(name) = array {
-        let mut rest = trim_start(line, &ifs);
+        let mut rest = trim_start(line, ifs);
         let mut fields = std::collections::BTreeMap::new();
         while !rest.is_empty() {
-            let (field, after) = take_field(rest, &ifs);
+            let (field, after) = take_field(rest, ifs);
             fields.insert(fields.len() as i64, field);
             rest = after;
         }
@@ -99,7 +127,7 @@ fn assign(shell: &mut Shell, array: Option<Bytes>, names: &[Bytes], line: &[Read
     }
     match names {
         [] => shell.assign(b"REPLY", bytes(line)),
-        names => assign_fields(shell, names, line, &ifs),
+        names => assign_fields(shell, names, line, ifs),
     }
 }
 
@@ -112,7 +140,9 @@ fn read_line(
     fd: i32,
     options: &Options,
 ) -> Run<std::io::Result<(Vec<Read>, i32)>> {
-    let mut input = Input::new(fd, shell.interactive);
+    let by_key = options.most.is_some() || options.delimiter != b'\n';
+    let terminal = Taken::take(fd, options.silent, by_key);
+    let mut input = Input::new(fd, shell.interactive || terminal.is_some());
     let mut line = Vec::new();
     let mut escaped = false;
     let status = loop {
@@ -126,6 +156,7 @@ fn read_line(
             let left = until.saturating_duration_since(Instant::now()).as_millis();
             if !input.is_ready(i32::try_from(left).unwrap_or(i32::MAX)) {
                 if sys::any_arrived() {
+                    heed(terminal.as_ref());
                     shell.run_pending_traps()?;
                     continue;
                 }
@@ -136,6 +167,7 @@ fn read_line(
             Ok(Some(byte)) => byte,
             Ok(None) => break 1,
             Err(error) if error.kind() == ErrorKind::Interrupted => {
+                heed(terminal.as_ref());
                 shell.run_pending_traps()?;
                 continue;
             }
@@ -156,6 +188,12 @@ fn read_line(
     };
     input.finish();
     Ok(Ok((line, status)))
+}
+
+fn heed(terminal: Option<&Taken>) {
+    if let Some(terminal) = terminal {
+        terminal.heed();
+    }
 }
 
 /// Input by blocks where what was read too much can be given back, else by bytes.

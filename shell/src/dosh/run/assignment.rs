@@ -46,16 +46,18 @@ impl Shell {
         let text = match (assignment.append, index) {
             (false, _) => text,
             (true, None) => [self.variables.get(name).unwrap_or_default(), &text].concat(),
-            (true, Some(index)) => {
-                let elements = self.variables.elements(name);
-                let old = elements.iter().find(|(at, _)| *at == index);
-                [old.map_or(&b""[..], |(_, text)| text), &text].concat()
-            }
+            (true, Some(index)) => [self.element(name, index), text].concat(),
         };
         match index {
             Some(index) => self.assign_element(name, index, text),
             None => self.assign(name, text),
         }
+    }
+
+    fn element(&self, name: &[u8], index: i64) -> Bytes {
+        let elements = self.variables.elements(name);
+        let found = elements.into_iter().find(|(at, _)| *at == index);
+        found.map_or(Bytes::new(), |(_, text)| text.to_vec())
     }
 
     fn array(&self, name: &[u8]) -> BTreeMap<i64, Bytes> {
@@ -76,11 +78,20 @@ impl Shell {
             Assigned::Array(_) => Ok(assignment.name.clone()),
             Assigned::Scalar(word) => {
                 let text = self.text(word)?;
-                let old = match assignment.append {
-                    true => self.variables.get(&assignment.name).unwrap_or_default(),
-                    false => b"",
+                let name = &assignment.name[..];
+                let Some(index) = &assignment.index else {
+                    let old = match assignment.append {
+                        true => self.variables.get(name).unwrap_or_default(),
+                        false => b"",
+                    };
+                    return Ok([name, b"=", old, &text].concat());
                 };
-                Ok([&assignment.name[..], b"=", old, &text].concat())
+                let index = self.arithmetic(index)?;
+                let old = match assignment.append {
+                    true => self.element(name, index),
+                    false => Bytes::new(),
+                };
+                Ok([name, format!("[{index}]=").as_bytes(), &old, &text].concat())
             }
         }
     }

@@ -68,8 +68,8 @@ impl Shell {
     }
 
     fn pipeline(&mut self, pipeline: &Pipeline, last: bool) -> Run {
-        let started = pipeline.timed.then(timing::Started::start);
-        let last = last && !pipeline.negated && !pipeline.timed;
+        let started = pipeline.timed.map(timing::Started::start);
+        let last = last && !pipeline.negated && pipeline.timed.is_none();
         let run = |shell: &mut Shell| match &pipeline.stages[..] {
             [] => Ok(()),
             [command] => shell.alone(pipeline, command, last),

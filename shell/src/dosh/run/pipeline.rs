@@ -249,7 +249,8 @@ impl Shell {
     }
 
     pub fn start_background(&mut self, and_or: &AndOr) -> Run {
-        let simple = and_or.rest.is_empty() && !and_or.first.negated && !and_or.first.timed;
+        let simple =
+            and_or.rest.is_empty() && !and_or.first.negated && and_or.first.timed.is_none();
         let job = match &and_or.first.stages[..] {
             stages if simple && !stages.is_empty() => {
                 self.start_stages(stages, &and_or.text, false)?

@@ -221,6 +221,9 @@ impl Parser {
     }
 
     fn slice(&mut self) -> Parsed<Action> {
+        if self.source.peek() == Some(b'}') {
+            return Err(self.error("bad substitution"));
+        }
         let offset = shape::arithmetic(self.parts(Stop::Colon, true)?);
         let length = match self.source.eat(b':') {
             true => Some(shape::arithmetic(self.parts(Stop::Brace, true)?)),

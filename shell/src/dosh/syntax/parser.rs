@@ -240,19 +240,21 @@ impl Parser {
     fn pipeline(&mut self) -> Parsed<Pipeline> {
         self.peek()?;
         let start = self.start;
-        let (mut negated, mut timed) = (false, false);
+        let (mut negated, mut timed) = (false, None);
         loop {
             if self.eat_reserved(b"!")? {
                 negated = !negated;
             } else if self.eat_reserved(b"time")? {
-                timed = true;
-                self.eat_reserved(b"-p")?;
+                timed = Some(match self.eat_reserved(b"-p")? {
+                    true => Times::Seconds,
+                    false => Times::Minutes,
+                });
             } else {
                 break;
             }
         }
         let mut stages = Vec::new();
-        if !timed || !self.command_ends()? {
+        if timed.is_none() || !self.command_ends()? {
             stages.push(self.command()?);
         }
         loop {

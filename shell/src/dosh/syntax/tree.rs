@@ -22,7 +22,7 @@ impl List {
         };
         let first = Pipeline {
             negated: false,
-            timed: false,
+            timed: None,
             stages: vec![command],
             text: Rc::clone(&text),
         };
@@ -61,12 +61,21 @@ pub enum Connector {
     Or,
 }
 
+/// How `time` writes what has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// In minutes and seconds.
+    Minutes,
+    /// As `time -p` of POSIX, which programs read.
+    Seconds,
+}
+
 /// Commands joined by pipes.
 #[derive(Debug)]
 pub struct Pipeline {
     pub negated: bool,
     /// Introduced by `time`.
-    pub timed: bool,
+    pub timed: Option<Times>,
     pub stages: Vec<Command>,
     /// As it was written: the name of the job.
     pub text: Rc<[u8]>,

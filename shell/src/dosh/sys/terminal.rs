@@ -20,6 +20,22 @@ pub fn is_terminal(fd: i32) -> bool {
 #[derive(Clone)]
 pub struct Settings(libc::termios);
 
+impl Settings {
+    /// What is typed is not shown.
+    pub fn silent(mut self) -> Settings {
+        self.0.c_lflag &= !(libc::ECHO | libc::ECHOK | libc::ECHONL);
+        self
+    }
+
+    /// Every key can be read at once.
+    pub fn by_key(mut self) -> Settings {
+        self.0.c_lflag &= !libc::ICANON;
+        self.0.c_cc[libc::VMIN] = 1;
+        self.0.c_cc[libc::VTIME] = 0;
+        self
+    }
+}
+
 impl std::fmt::Debug for Settings {
     fn fmt(&self, to: &mut std::fmt::Formatter) -> std::fmt::Result {
         to.write_str("Settings")
