@@ -3,6 +3,7 @@
 use super::complaints::Complaints;
 use super::exports::Successor;
 use super::jobs::Jobs;
+use super::passing::{Closer, Passed};
 use super::poller::{Key, Poller, Source};
 use super::settle::Settling;
 use super::zygote::Zygote;
@@ -117,9 +118,9 @@ pub struct Unborn {
     /// Inherited mask.
     pub umask: u32,
     /// Inherited working directory.
-    pub cwd: Option<OwnedFd>,
+    pub cwd: Option<Passed>,
     /// Inherited files: number, close-on-exec, file.
-    pub files: Vec<(RawFd, bool, OwnedFd)>,
+    pub files: Vec<(RawFd, bool, Passed)>,
     /// hostd holds too many files of children already: the rest is thrown away and the fork fails.
     pub refused: bool,
 }
@@ -202,7 +203,9 @@ pub struct Guest {
     /// Those that wait for a spare shadow.
     pub waiting: VecDeque<Waiting>,
     /// Shared open files and who shared them.
-    pub shared: HashMap<Token, (u32, OwnedFd)>,
+    pub shared: HashMap<Token, (u32, Passed)>,
+    /// Closes what hostd holds of its files.
+    pub(super) closer: Closer,
     /// The host programs that it has started, and may.
     pub(super) jobs: Jobs,
     /// When the last zygote was started, so that a failing one is not restarted in a circle.
@@ -276,6 +279,7 @@ impl Guest {
             sessions: HashMap::new(),
             waiting: VecDeque::new(),
             shared: HashMap::new(),
+            closer: Closer::default(),
             born: Instant::now(),
             breed_at: None,
             thin_at: None,

@@ -4,6 +4,7 @@ use super::audit::{Audit, Who};
 use super::guest::Guest;
 use super::launcher::Launcher;
 use super::named::Named;
+use super::passing::Passed;
 use super::poller::{Key, Poller};
 use crate::config::GuestConfig;
 use crate::exec::message::{About, Change, JobId, ToLauncher};
@@ -13,7 +14,7 @@ use crate::shadow::sandbox;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{ErrorKind, Result};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -221,7 +222,7 @@ impl Guest {
         &mut self,
         slot: u32,
         message: FromShadow,
-        mut files: Vec<OwnedFd>,
+        mut files: Vec<Passed>,
         poller: &mut Poller,
     ) {
         let asked: Asked = match message {
@@ -341,7 +342,7 @@ impl Guest {
         owner: (u32, u32),
         id: JobId,
         start: &ToLauncher,
-        files: &[OwnedFd],
+        files: &[Passed],
         poller: &mut Poller,
     ) -> std::result::Result<(), Refusal> {
         let process = self
@@ -370,6 +371,9 @@ impl Guest {
             );
             self.record_refusal(&who, &reason);
             return Err(Refusal::because(libc::EAGAIN, reason));
+        }
+        if self.closer.is_behind() {
+            return Err(libc::EAGAIN.into());
         }
         let place = self.jobs.free_place();
         self.board.job(place).clear();

@@ -16,6 +16,7 @@ pub mod named;
 pub mod news;
 mod offspring;
 pub mod parting;
+pub mod passing;
 pub mod poller;
 pub mod requests;
 pub mod settle;

@@ -1,7 +1,7 @@
 //! Named sessions of a guest: working directories on the host that outlive the processes that chose them.
 
+use super::passing::Passed;
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 
 /// Named sessions of a guest: each holds a descriptor of hostd's. The one that was used longest ago makes room.
 const MOST: usize = 256;
@@ -9,13 +9,13 @@ const MOST: usize = 256;
 /// The directories by name. They are of the shadows' view; hostd itself never enters them.
 #[derive(Debug, Default)]
 pub struct Named {
-    by_name: HashMap<Vec<u8>, (u64, OwnedFd)>,
+    by_name: HashMap<Vec<u8>, (u64, Passed)>,
     uses: u64,
 }
 
 impl Named {
     /// A session's directory, if one has been kept.
-    pub fn directory(&mut self, name: &[u8]) -> Option<&OwnedFd> {
+    pub fn directory(&mut self, name: &[u8]) -> Option<&Passed> {
         self.uses += 1;
         let (used, directory) = self.by_name.get_mut(name)?;
         *used = self.uses;
@@ -23,7 +23,7 @@ impl Named {
     }
 
     /// Keeps a session's directory.
-    pub fn keep(&mut self, name: Vec<u8>, directory: OwnedFd) {
+    pub fn keep(&mut self, name: Vec<u8>, directory: Passed) {
         self.uses += 1;
         self.by_name.insert(name, (self.uses, directory));
         if self.by_name.len() > MOST {
@@ -43,10 +43,15 @@ impl Named {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::passing::Closer;
 
     #[test]
     fn the_one_used_longest_ago_makes_room() {
-        let file = || OwnedFd::from(std::fs::File::open("/").unwrap());
+        let closer = Closer::default();
+        let file = || {
+            let root = std::fs::File::open("/").unwrap();
+            closer.take(vec![root.into()]).remove(0)
+        };
         let mut named = Named::default();
         let name = |n: usize| n.to_string().into_bytes();
         (0..MOST).for_each(|n| named.keep(name(n), file()));

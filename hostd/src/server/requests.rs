@@ -2,10 +2,11 @@
 
 use super::complaints::printable;
 use super::guest::{Guest, State, Unborn, PATIENCE};
+use super::passing::Passed;
 use super::poller::Poller;
 use crate::message::{self, FromShadow, ToShadow};
 use std::io::Result;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 /// Shared files that wait to be redeemed, per guest: each holds a descriptor of hostd's.
@@ -22,7 +23,7 @@ impl Guest {
             return Ok(None);
         };
         let (message, mut files) = match message::receive(&session.control) {
-            Ok(received) => received,
+            Ok((message, files)) => (message, self.closer.take(files)),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
             Err(_) => {
                 let stillborn = session.state == State::Starting;
@@ -36,10 +37,13 @@ impl Guest {
             }
         };
         match message {
-            FromShadow::Ready => self.ready(slot, files.pop(), poller)?,
+            FromShadow::Ready => {
+                let memfd = files.pop().and_then(Passed::own);
+                self.ready(slot, memfd, poller)?;
+            }
             FromShadow::Share { token } => {
                 let errno = match files.pop() {
-                    Some(file) if self.shared.len() < MOST_SHARED => {
+                    Some(file) if self.shared.len() < MOST_SHARED && !self.closer.is_behind() => {
                         self.shared.insert(token.into(), (slot, file));
                         0
                     }
@@ -126,7 +130,7 @@ impl Guest {
         &mut self,
         slot: u32,
         places: &[(i32, bool)],
-        files: Vec<OwnedFd>,
+        files: Vec<Passed>,
         last: bool,
         poller: &mut Poller,
     ) -> Result<()> {
@@ -143,6 +147,7 @@ impl Guest {
         // Those that are held for this child do not count against it.
         unborn.refused |=
             held - unborn.files.len() + files.len() > MOST_UNBORN && held > unborn.files.len();
+        unborn.refused |= self.closer.is_behind();
         let files = if unborn.refused { Vec::new() } else { files };
         unborn.files.extend(
             places
