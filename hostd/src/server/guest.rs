@@ -11,7 +11,7 @@ use crate::board::Board;
 use crate::config::GuestConfig;
 use crate::message::{self, ToShadow};
 use crate::shadow::sandbox::{Policy, Report};
-use crate::shadow::SPARES;
+use crate::shadow::{MOST_SPARES, SPARES};
 use hostcall::attach::Hello;
 use hostcall::doorbell::futex_wake;
 use hostcall::region::{LanePage, LaneState, Region};
@@ -304,9 +304,12 @@ impl Guest {
             .count()
     }
 
-    /// Whether another process would be one too many, those counted that still wait for a shadow.
+    /// Whether another process would be one too many, those counted that still wait for a shadow. Shadows whose processes have ended
+    /// may be as many again: one that hangs in the kernel, where it closes a file, cannot be killed.
     pub fn is_full(&self) -> bool {
-        self.processes() + self.waiting.len() >= self.policy.limits.processes as usize
+        let most = self.policy.limits.processes as usize;
+        let hang = self.leaving.len() >= most + MOST_SPARES as usize;
+        hang || self.processes() + self.waiting.len() >= most
     }
 
     /// Descriptors that hostd holds for children whose parents are still sending them.
