@@ -4,7 +4,7 @@ use hostcall::ops::Op;
 use hostcall::region::CHUNK;
 use hostcall::ring::mock;
 use hostcall::wire::{flags, Message, HEAD};
-use hostcall_tests::daemon::Daemon;
+use hostcall_tests::daemon::{eventually, Daemon};
 use hostcall_tests::generator::{self, forged, Likely};
 use hostcall_tests::peer::{corrupt, wake_host, Peer};
 use hostcall_tests::random::Random;
@@ -278,5 +278,27 @@ fn attack(peer: &mut Peer, random: &mut Random, names: &[&[u8]], mutations: &Ato
             }
         }
         done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A guest that asks for the end of calls that it never makes costs the host next to nothing.
+#[test]
+fn cancelled_calls_that_never_come_keep_no_processor_busy() {
+    let daemon = Daemon::start();
+    let peer = Peer::attach(daemon.socket()).unwrap();
+    let shadow = daemon.status().sessions[0].shadow.expect("known");
+    peer.page().cancel.0.store(1, Ordering::SeqCst);
+    peer.link.attention(0);
+    let turns = || {
+        let status = std::fs::read_to_string(format!("/proc/{shadow}/task/{shadow}/status"));
+        let status = status.expect("it lives");
+        let line = (status.lines()).find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.expect("proc(5)").trim().parse::<u32>().unwrap()
+    };
+    // As many turns as a thread here takes that rests for a millisecond each time, or a small part of them.
+    eventually("the shadow rests for longer", || {
+        let before = turns();
+        (0..200).for_each(|_| std::thread::sleep(Duration::from_millis(1)));
+        turns() - before < 50
     });
 }

@@ -7,6 +7,7 @@ pub mod holds;
 pub mod hostd;
 mod import;
 pub mod jobs;
+mod kicks;
 pub mod lane;
 pub mod lifeline;
 pub mod offered;

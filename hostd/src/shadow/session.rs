@@ -10,6 +10,7 @@ use super::gate::Gate;
 use super::holds::Holds;
 use super::hostd::{Granted, Hostd};
 use super::jobs::Jobs;
+use super::kicks::Kicks;
 use super::lane::{HostBell, Lane};
 use super::offered::{self, Heard, Offered};
 use super::prepare;
@@ -153,6 +154,7 @@ pub(super) struct Main {
     pub(super) region: Arc<Region>,
     pub(super) own_region: bool,
     pub(super) has_client: bool,
+    kicks: Kicks,
     /// Until when a new program image may come, once the old one's socket is closed.
     deserted: Option<Instant>,
     /// What a region of its own says of itself.
@@ -236,6 +238,7 @@ impl Main {
             region,
             own_region: memfd.is_some(),
             has_client: false,
+            kicks: Kicks::default(),
             deserted: None,
             own,
             renewing: false,
@@ -258,6 +261,7 @@ impl Main {
         loop {
             self.lanes.retain(|lane| !lane.has_left());
             let kick = self.kick();
+            let pause = self.kicks.pause_after(kick);
             for lane in std::mem::take(&mut self.unserved) {
                 self.attend(lane);
             }
@@ -272,8 +276,8 @@ impl Main {
             } else {
                 &mut fds[..1]
             };
-            let timeout = if kick {
-                PollTimeout::from(1u8)
+            let timeout = if let Some(pause) = pause {
+                pause
             } else if !self.unserved.is_empty() {
                 PollTimeout::from(SHORTAGE)
             } else if let Some(due) = self.deserted {
@@ -303,21 +307,6 @@ impl Main {
                 }
             }
         }
-    }
-
-    /// Repeats the signal to every thread that is to leave a system call; says whether there are any.
-    pub(super) fn kick(&self) -> bool {
-        let kick = |lane: &&Arc<Lane>| {
-            let wanted = lane.is_ending() && !lane.has_left() || lane.to_be_cancelled();
-            if wanted {
-                if let Some(page) = lane.page() {
-                    wake(&page.host_sleep.0);
-                }
-                lane.interrupt();
-            }
-            wanted
-        };
-        self.lanes.iter().filter(kick).count() > 0
     }
 
     /// Obeys hostd's next message, if there is one.
