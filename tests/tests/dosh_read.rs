@@ -1,6 +1,6 @@
 //! `read` at a terminal.
 
-use hostcall_tests::daemon::{program, Scratch};
+use hostcall_tests::daemon::{eventually, program, Scratch};
 use hostcall_tests::dosh::Dosh;
 use hostcall_tests::screen::Screen;
 use nix::sys::termios::LocalFlags;
@@ -45,7 +45,7 @@ fn an_interrupted_read_leaves_the_terminal_as_it_was() {
     let mut screen = Screen::start(outer, 24, 80);
     screen.shows("ready");
     let hidden = |screen: &Screen| !screen.settings().local_flags.contains(LocalFlags::ECHO);
-    assert!(hidden(&screen));
+    eventually("no echo", || hidden(&screen));
     screen.types("\x03");
     screen.shows("130");
     let flags = screen.settings().local_flags;
