@@ -2,6 +2,7 @@
 
 use hostcall_tests::mounted::{Mounted, MODES};
 use hostcall_tests::outside::{inventory, may_mount, program, script, succeed};
+use serde_json::json;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -395,4 +396,19 @@ END
         ["Operation not supported True\n", "a handle False\n"].contains(&said.as_str()),
         "{said}"
     );
+}
+
+/// Their length is told by reading alone, and a kernel asks nobody for what lies behind a file's end.
+#[test]
+fn files_that_are_made_as_they_are_read_are_read() {
+    const FILE: &str = "proc/sys/kernel/ostype";
+    if !may_mount() {
+        return;
+    }
+    for cache in MODES {
+        let exports = json!({"exports": [{"path": "/"}]});
+        let mounted = Mounted::configured(|_| exports, &format!("cache={cache}"));
+        let text = std::fs::read_to_string(mounted.mountpoint().join(FILE));
+        assert_eq!(text.expect("there").as_str(), "Linux\n", "cache={cache}");
+    }
 }

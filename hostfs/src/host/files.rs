@@ -1,7 +1,7 @@
 //! Open files: opening, making, reading, writing, space, copies.
 
 use super::session::{Acting, Whom};
-use super::stat::Stat;
+use super::stat::{file_system, Stat, STATFS};
 use super::{locked, statx, Host, HostFs};
 use crate::cache::Cache;
 use crate::fs::{Caller, Data, Entry, HandleId, Ino, Opened, Place, Time};
@@ -11,6 +11,7 @@ use crate::inode::Held;
 use hostcall::ops::Calls;
 use hostcall::transfer::Known;
 use hostcall::types::{AtFlags, Errno, Mode, Offset, OpenFlags, RemoteFd, RwFlags, Token};
+use hostcall::wire::Sink;
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -21,6 +22,17 @@ const COPY: u64 = 1 << 30;
 
 /// The mark of an open for execve(2) in a request's flags, `__FMODE_EXEC` in the kernel's `include/linux/fs.h`.
 const EXECUTE: i32 = 0x20;
+
+/// File systems whose files have no length until they are read, statfs(2).
+const MADE_UP: [libc::c_long; 7] = [
+    libc::PROC_SUPER_MAGIC,
+    libc::CGROUP_SUPER_MAGIC,
+    libc::CGROUP2_SUPER_MAGIC,
+    libc::DEBUGFS_MAGIC,
+    libc::SECURITYFS_MAGIC,
+    libc::SELINUX_MAGIC,
+    libc::TRACEFS_MAGIC,
+];
 
 /// Changes closer together than this may bear one time: the coarsest clock of a kernel ticks a hundred times a second.
 const TICK: Duration = Duration::from_millis(20);
@@ -58,7 +70,7 @@ impl<H: Host> HostFs<H> {
         };
         let (fd, wanted) = opened?;
         let file = host.hold(fd);
-        let unchanged = self.settings.cache == Cache::Auto && self.unchanged(&host, ino, fd)?;
+        let data = self.data_of(&host, ino, fd, flags)?;
         self.inodes().opened(ino, &file);
         Ok(Opened {
             handle: self.handles.insert(Handle::new(
@@ -67,9 +79,31 @@ impl<H: Host> HostFs<H> {
                 What::File(file),
                 self.whom(caller).who(),
             )),
-            data: self.settings.cache.data(flags, unchanged),
+            data,
             token: None,
         })
+    }
+
+    /// What the kernel is to do with the data of a file that has just been opened.
+    fn data_of(&self, host: &Acting<H>, ino: Ino, fd: RemoteFd, flags: i32) -> Result<Data, Errno> {
+        let cache = self.settings.cache;
+        if cache == Cache::None {
+            return Ok(cache.data(flags, false));
+        }
+        let stat = statx(host, fd)?;
+        // Of a file that is empty the kernel reads nothing by way of its cache.
+        if stat.attr.size == 0 && self.is_made_up(host, fd)? {
+            return Ok(Data::Direct);
+        }
+        let unchanged = cache == Cache::Auto && self.unchanged(ino, &stat);
+        Ok(cache.data(flags, unchanged))
+    }
+
+    /// Whether a file's contents are made as they are read, so that its length says nothing.
+    fn is_made_up(&self, host: &Acting<H>, fd: RemoteFd) -> Result<bool, Errno> {
+        let mut bytes = [0; STATFS];
+        host.statfs(fd.into(), c"", Sink::new(&mut bytes))?;
+        Ok(MADE_UP.contains(&file_system(&bytes)))
     }
 
     /// Makes a handle of a file that another process of the guest has opened.
@@ -94,13 +128,12 @@ impl<H: Host> HostFs<H> {
 
     /// Whether a file is as it was when the guest opened it last, so that what the guest kernel has cached since is
     /// right. Remembers how it is now.
-    fn unchanged(&self, host: &Acting<H>, ino: Ino, fd: RemoteFd) -> Result<bool, Errno> {
-        let stat = statx(host, fd)?;
-        let now = state(&stat);
+    fn unchanged(&self, ino: Ino, stat: &Stat) -> bool {
+        let now = state(stat);
         let mut inodes = self.inodes();
         let same = now.is_some() && inodes.remembered(ino) == now;
         inodes.remember(ino, now);
-        Ok(same)
+        same
     }
 
     pub(super) fn create_file(

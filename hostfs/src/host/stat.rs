@@ -98,6 +98,11 @@ pub fn space(bytes: &[u8; STATFS]) -> Space {
     }
 }
 
+/// The kind of file system, `f_type` of a `struct statfs`.
+pub fn file_system(bytes: &[u8; STATFS]) -> libc::c_long {
+    libc::c_long::from_ne_bytes(part(bytes, 0))
+}
+
 fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut part = [0; N];
     part.copy_from_slice(&bytes[at..at + N]);
