@@ -10,7 +10,7 @@ use std::process::Command;
 fn what_is_typed_for_read_s_is_not_shown() {
     let mut dosh = Dosh::bare();
     dosh.types("read -s -p 'pass''word: ' x; echo \"${#x} bytes\"\r");
-    dosh.shows("password: ");
+    dosh.shows("password:");
     dosh.types("secret\r");
     let shown = dosh.shows("6 bytes");
     assert!(!shown.contains("secret"), "{shown}");
@@ -21,11 +21,11 @@ fn what_is_typed_for_read_s_is_not_shown() {
 fn read_n_takes_keys_without_enter() {
     let mut dosh = Dosh::bare();
     dosh.types("read -n 2 -p 'ke''ys: ' x; echo \"<$x>\"\r");
-    dosh.shows("keys: ");
+    dosh.shows("keys:");
     dosh.types("yn");
     dosh.shows("<yn>");
     dosh.types("read -d ';' -p 'un''til: ' x; echo \"<$x>\"\r");
-    dosh.shows("until: ");
+    dosh.shows("until:");
     dosh.types("ab;");
     dosh.shows("<ab>");
     assert!(!dosh.does("stty -a").contains("-icanon"));

@@ -19,6 +19,8 @@ struct Options {
     /// The delimiter ends nothing.
     exact: bool,
     silent: bool,
+    /// What is shown first, at a terminal.
+    prompt: Bytes,
     until: Option<Instant>,
     /// Nothing is read: whether there is something is the status.
     asks: bool,
@@ -32,6 +34,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
         most: None,
         exact: false,
         silent: false,
+        prompt: Bytes::new(),
         until: None,
         asks: false,
     };
@@ -39,11 +42,7 @@ pub fn main(shell: &mut Shell, words: &[Bytes]) -> Run<i32> {
     while let Some((letter, operand)) = letters.next() {
         match letter {
             b'r' => options.raw = true,
-            b'p' => {
-                if sys::is_terminal(0) {
-                    let _ = sys::write_all(2, operand);
-                }
-            }
+            b'p' => options.prompt = operand.to_vec(),
             b'd' => options.delimiter = operand.first().copied().unwrap_or(0),
             b'n' | b'N' => {
                 let Some(most) = number(operand) else {
@@ -140,15 +139,20 @@ fn read_line(
     fd: i32,
     options: &Options,
 ) -> Run<std::io::Result<(Vec<Read>, i32)>> {
+    if options.asks {
+        let is_ready = Input::new(fd, shell.interactive).is_ready(0);
+        return Ok(Ok((Vec::new(), i32::from(!is_ready))));
+    }
     let by_key = options.most.is_some() || options.delimiter != b'\n';
     let terminal = Taken::take(fd, options.silent, by_key);
+    // Behind that: whoever sees the prompt types.
+    if !options.prompt.is_empty() && sys::is_terminal(fd) {
+        let _ = sys::write_all(2, &options.prompt);
+    }
     let mut input = Input::new(fd, shell.interactive || terminal.is_some());
     let mut line = Vec::new();
     let mut escaped = false;
     let status = loop {
-        if options.asks {
-            return Ok(Ok((line, i32::from(!input.is_ready(0)))));
-        }
         if options.most.is_some_and(|most| line.len() >= most) {
             break 0;
         }
