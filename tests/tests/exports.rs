@@ -142,7 +142,6 @@ fn removed_now_ends_the_sessions_that_see_it() {
     leave(new);
 }
 
-/// A child keeps its parent's open files, whatever its own view shows.
 /// The kernel has a file's write hint changed by whoever owns the file, on a read-only mount too, and it is the inode's.
 #[test]
 fn a_read_only_export_keeps_its_write_hints() {
@@ -166,6 +165,7 @@ fn a_read_only_export_keeps_its_write_hints() {
     assert_eq!(kept, (Err(Errno(libc::EROFS)), 0));
 }
 
+/// A child keeps its parent's open files, whatever its own view shows.
 #[test]
 fn a_child_born_after_the_change_keeps_open_files() {
     let (daemon, extra) = daemon();
